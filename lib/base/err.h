@@ -1,0 +1,26 @@
+/* One failure: the exit status a program should end with and one line for people.
+ *
+ * Functions that can fail return 0 or -1 and fill a `struct mf_err`. The text is lower case, has no final
+ * stop, names the file or value concerned, and never holds a control character. Only `main` prints it. */
+#ifndef MF_BASE_ERR_H
+#define MF_BASE_ERR_H
+
+#include <sysexits.h>
+
+struct mf_err {
+    int status;     /* an EX_ value of <sysexits.h>; 0 while nothing has failed */
+    char text[480]; /* one line, without the program's name */
+};
+
+/* Fills `err` with a status and a formatted line and returns -1, so that a check can be one line:
+ *     if (n > max) return mf_err_set(err, EX_DATAERR, "%s: too many documents", path);
+ * Control characters are replaced by '?'. A text too long is cut. */
+int mf_err_set(struct mf_err *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same, with ": " and the system's reason for `errno` appended. */
+int mf_err_sys(struct mf_err *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Prints "PROGRAM: text" on standard error and returns the status: the last line of a failing main. */
+int mf_fail(const char *program, const struct mf_err *err);
+
+#endif

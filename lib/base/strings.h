@@ -1,0 +1,26 @@
+/* Small helpers on strings that come from people: strict numbers, lists, nearest names. */
+#ifndef MF_BASE_STRINGS_H
+#define MF_BASE_STRINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A growing list of borrowed strings. mf_strs_free releases the list, not the strings. */
+struct mf_strs {
+    const char **items;
+    size_t count, capacity;
+};
+void mf_strs_add(struct mf_strs *list, const char *item); /* aborts when memory is out */
+void mf_strs_free(struct mf_strs *list);
+
+/* Strict numbers: the whole text, no white space, no overflow. 0, or -1 when it is not one. Reals refuse NaN and
+ * infinity. Sizes take a suffix K, M or G (powers of 1024). */
+int mf_parse_int(const char *text, int64_t *value);
+int mf_parse_real(const char *text, double *value);
+int mf_parse_size(const char *text, uint64_t *value);
+
+/* The item of `names` nearest to `name` by edit distance, or NULL when none is near (more than a third of its
+ * letters differ). Borrowed from `names`. */
+const char *mf_nearest(const char *name, const char *const *names, size_t count);
+
+#endif

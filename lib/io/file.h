@@ -1,0 +1,66 @@
+/* Files that are whole or not there, and inputs that may be standard input.
+ *
+ * An output is written to a temporary beside its target, `.NAME.XXXXXX.tmp`, that is locked (flock) while its writer
+ * lives. Commit flushes, fsyncs, renames, and fsyncs the folder. Until then the target is untouched. Opening an
+ * output removes temporaries of the same target whose writer is gone. */
+#ifndef MF_IO_FILE_H
+#define MF_IO_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+struct mf_out;
+
+/* Opens an output. NULL or "-" is standard output. EX_CANTCREAT when the folder cannot be written. */
+int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err);
+
+/* Buffered write of all `size` bytes. EX_IOERR. */
+int mf_out_write(struct mf_out *out, const void *bytes, size_t size, struct mf_err *err);
+int mf_out_printf(struct mf_out *out, struct mf_err *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Hands the buffered bytes to the system, e.g. so that a reader of a pipe sees them. */
+int mf_out_flush(struct mf_out *out, struct mf_err *err);
+
+/* Flushed bytes so far plus those buffered. */
+uint64_t mf_out_offset(const struct mf_out *out);
+
+/* The target's name for messages ("standard output" for a pipe). Borrowed. */
+const char *mf_out_name(const struct mf_out *out);
+
+/* Makes the output real and frees `out`, also when it fails (then nothing is left behind). */
+int mf_out_commit(struct mf_out *out, struct mf_err *err);
+
+/* Removes what was written and frees `out`. Accepts NULL. */
+void mf_out_abandon(struct mf_out *out);
+
+struct mf_in;
+
+/* Opens an input. NULL or "-" is standard input. EX_NOINPUT when it cannot be opened or is a folder. */
+int mf_in_open(struct mf_in **in, const char *path, struct mf_err *err);
+
+/* Reads up to `size` bytes (fewer only at the end); their number, or -1 with EX_IOERR. Buffered: small reads are
+ * cheap. */
+int64_t mf_in_read(struct mf_in *in, void *buffer, size_t size, struct mf_err *err);
+
+/* The next bytes without taking them: at least `want` of them unless the end is nearer; `want` <= 64 KiB. Borrowed
+ * until the next call. Returns their number, or -1. */
+int64_t mf_in_peek(struct mf_in *in, const unsigned char **bytes, size_t want, struct mf_err *err);
+
+const char *mf_in_name(const struct mf_in *in); /* for messages: "standard input" for a pipe; borrowed */
+uint64_t mf_in_offset(const struct mf_in *in);  /* bytes read so far */
+void mf_in_close(struct mf_in *in);             /* accepts NULL */
+
+/* Reads a whole file or standard input of at most `limit` bytes into new memory with a zero byte behind it (not
+ * counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
+int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err);
+
+/* A file without a name, for data that must not fill memory; in $TMPDIR or /tmp. Returns the descriptor or -1. */
+int mf_scratch_open(struct mf_err *err);
+
+/* pread and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file ends too soon. */
+int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err);
+int mf_write_all(int fd, const void *bytes, size_t size, const char *name, struct mf_err *err);
+
+#endif

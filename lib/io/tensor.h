@@ -1,0 +1,31 @@
+/* What a tensor is called, how it is shaped and where its numbers are. */
+#ifndef MF_IO_TENSOR_H
+#define MF_IO_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum mf_dtype { MF_F32, MF_BF16, MF_I64 }; /* named "F32", "BF16", "I64" in manifests and safetensors headers */
+
+#define MF_TENSOR_NAME 96
+#define MF_TENSOR_DIMS 4
+
+struct mf_tensor {
+    char name[MF_TENSOR_NAME]; /* "layers.2.fc1.weight" */
+    enum mf_dtype dtype;
+    int n_dims;
+    size_t shape[MF_TENSOR_DIMS];
+    void *data; /* little-endian, row-major; NULL in a description without data */
+};
+
+size_t mf_dtype_size(enum mf_dtype dtype);
+const char *mf_dtype_name(enum mf_dtype dtype);
+int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown */
+
+size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */
+size_t mf_tensor_bytes(const struct mf_tensor *t);
+
+/* "[512,2048]" into `text`. Returns text. */
+const char *mf_tensor_shape(const struct mf_tensor *t, char text[64]);
+
+#endif
