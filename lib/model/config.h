@@ -1,0 +1,102 @@
+/* The configuration: one struct, one schema, YAML files and `--set` on top.
+ *
+ * The schema (config.c) is the only list of keys: name, type, default, range, meaning, and the stages that
+ * read it. It drives parsing, `mf-config`, the "did you mean" of an unknown key, and the slices by which a
+ * changed value re-runs only the stages that read it. */
+#ifndef MF_MODEL_CONFIG_H
+#define MF_MODEL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <jansson.h>
+#include "base/err.h"
+#include "base/options.h"
+
+enum mf_partition_method { MF_BY_CLUSTERED, MF_BY_RANDOM, MF_BY_CURRICULUM, MF_BY_DOMAIN };
+enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
+enum mf_router_kind { MF_ROUTER_HIDDEN, MF_ROUTER_PREFIX };
+enum mf_router_init { MF_GATE_UNIFORM, MF_GATE_KAIMING, MF_GATE_DATA_STATS };
+enum mf_calibrate_router {
+    MF_CALIBRATE_KEEP,
+    MF_CALIBRATE_RIDGE,
+    MF_CALIBRATE_DISCRIMINANT,
+    MF_CALIBRATE_BEST
+};
+
+/* One training: the shared foundation's or an expert's. */
+struct mf_train_config {
+    int64_t steps, batch,
+        accumulation;          /* optimizer steps; sequences per micro-batch; micro-batches per step */
+    int64_t warmup;            /* steps of linear warmup before the cosine */
+    double lr, min_lr;         /* peak and last learning rate */
+    double weight_decay, clip; /* AdamW decay; largest global gradient norm, 0 = no clipping */
+    double beta1, beta2, eps;
+    int64_t validate_every,
+        validate_batches; /* steps between validations; sequences = batch * validate_batches */
+    int64_t checkpoint_every, log_every;
+};
+
+struct mf_config {
+    int64_t seed;
+    struct {
+        double val_fraction, test_fraction, near_dup;
+        int64_t min_chars, max_chars, max_docs;
+    } docs;
+    struct {
+        int64_t vocab_size, min_frequency;
+    } tokenizer;
+    struct {
+        int method; /* enum mf_partition_method */
+        double overlap, balance;
+        int64_t features, restarts, iterations;
+    } partition;
+    struct {
+        int64_t d_model, n_heads, n_layers, d_ff, n_experts, top_k, context;
+        double dropout;
+    } model;
+    struct {
+        int init; /* enum mf_expert_init */
+    } expert;
+    struct mf_train_config train_shared, train_expert;
+    struct {
+        int kind, init; /* enum mf_router_kind, mf_router_init */
+        double smoothing;
+    } router;
+    struct {
+        int router; /* enum mf_calibrate_router */
+        bool norms;
+        int64_t max_tokens;
+        double ridge;
+    } calibrate;
+    struct {
+        int64_t batch, max_tokens, sample_tokens, samples;
+        double temperature;
+        char prompts[1024]; /* prompts of the report's samples, separated by '|' */
+    } eval;
+};
+
+/* Fills `config` with the defaults, then `path` (YAML; NULL for none), then each "section.key=value" of
+ * `sets`, then
+ * `--seed`. EX_NOINPUT; EX_CONFIG for malformed YAML, an unknown key (names the nearest and the line), a
+ * value of another type or out of range, values that do not fit together (d_model not a multiple of n_heads,
+ * top_k above n_experts, ...). */
+int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err);
+
+/* Writes the resolved values as YAML; with `stage`, only those that stage reads (NULL: all). */
+int mf_config_print(const struct mf_config *config, const char *stage, FILE *file);
+
+/* One value by its name "section.key" as text; -1 (EX_CONFIG, nearest name) for an unknown name. */
+int mf_config_get(const struct mf_config *config, const char *name, char *text, size_t size,
+                  struct mf_err *err);
+
+/* The stages in pipeline order; ends with NULL. */
+const char *const *mf_config_stages(void);
+
+/* The schema for people: every key with its default, range, stages and meaning. */
+void mf_config_describe(FILE *file);
+
+/* The values one stage reads as a JSON object of objects, for manifests; new, freed by json_decref. */
+json_t *mf_config_json(const struct mf_config *config, const char *stage);
+
+#endif
