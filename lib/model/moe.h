@@ -1,0 +1,110 @@
+/* A model to be measured: an assembled mixture of experts, or a shared bundle with its dense FFN or one
+ * expert.
+ *
+ * Small tensors (norms, biases, gates, token evidence) stay in memory and may be changed by calibration;
+ * large ones (qkv, out_proj, fc1, fc2, rows of the embedding) are read from the file when needed and kept in
+ * a cache of bounded size, least recently used first out. Nothing here needs the whole model in memory. */
+#ifndef MF_MODEL_MOE_H
+#define MF_MODEL_MOE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/pool.h"
+#include "model/shape.h"
+#include "nn/seqs.h"
+
+/* How a token's experts are chosen (metadata `router`, formats/model.md):
+ *   logits_e = evidence_scale * evidence_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
+ * (ties: lowest index) evidence_e is the running sum over the document's tokens so far, this one included, of
+ * log P(token | partition e), each step multiplied by `decay` first. Kind `hidden` has evidence_scale 0 and
+ * gate_scale 1; kind `prefix` starts with 1 and 0. */
+struct mf_router {
+    char kind[16];           /* "hidden", "prefix", "single" (one FFN, nothing to choose) */
+    size_t n_experts, top_k; /* top_k may be lowered or raised (to at most n_experts) by the caller */
+    double evidence_scale, gate_scale, decay;
+    bool over_all; /* w = softmax over all experts, the chosen ones' kept as they are (metadata weights "all")
+                    */
+};
+
+/* The small tensors; all writable, owned by the model. */
+struct mf_moe_layer {
+    float *attn_gain, *attn_bias; /* [D] attn_norm */
+    float *moe_gain, *moe_bias;   /* [D] moe_layers.i.ffn_norm; NULL for kind "single" */
+    float *gate;                  /* [E,D]; NULL for kind "single" */
+};
+
+struct mf_moe {
+    struct mf_shape shape;
+    struct mf_router router;
+    struct mf_moe_layer *layers; /* [L] */
+    float *out_gain, *out_bias;  /* [D] output_norm */
+    float *log_likelihood;       /* [E,V] log P(token | partition), or NULL when the file has none */
+    float *pe;                   /* [S,D] */
+    char tokenizer_sha256[65];
+    char name[256];           /* the file, for messages */
+    struct mf_moe_file *file; /* the large tensors and their cache; opaque */
+};
+
+/* Opens `path`: a model (safetensors) or a shared bundle (tar; then `expert` is NULL for its dense FFN or an
+ * expert bundle). `cache_bytes` bounds the large tensors kept in memory (at least one layer's are kept; 0 =
+ * that least; SIZE_MAX = all that was ever used). EX_NOINPUT; EX_DATAERR: not such a file, a tensor missing
+ * or misshapen, metadata malformed, expert of another shared bundle. */
+int mf_moe_open(struct mf_moe **moe, const char *path, const char *expert, size_t cache_bytes,
+                struct mf_err *err);
+void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
+
+/* Runs token evidence over one document in order: state [E] is the sum so far (zeros before the first token;
+ * a BOS resets it), evidence [n,E] the value at each token. With no log_likelihood all are 0. */
+void mf_moe_evidence(const struct mf_moe *moe, double *state, const uint32_t *tokens, size_t n,
+                     float *evidence);
+
+/* What a forward pass lets the caller see and change; any may be NULL. */
+struct mf_moe_watch {
+    void *context;
+    /* After routing in a layer: the chosen experts [N,top_k], highest weight first, their weights [N,top_k],
+     * and the router's input h [N,D]. */
+    void (*routed)(void *context, size_t layer, const uint32_t *experts, const float *weights, const float *h,
+                   size_t N);
+    /* Plain-normalised rows before a norm's gain and bias: site i < L: attn_norm i; L <= i < 2L: ffn_norm of
+     * layer i-L; 2L: output_norm. */
+    void (*normalised)(void *context, size_t site, const float *rows, size_t N);
+    /* Overrides the choice: fill experts and weights [N,top_k] for this layer yourself (oracle routing). */
+    void (*route)(void *context, size_t layer, uint32_t *experts, float *weights, size_t N);
+};
+
+/* Working memory for at most N rows in sequences of at most S rows; sized here, reused by every call. */
+struct mf_moe_work;
+int mf_moe_work_new(struct mf_moe_work **work, const struct mf_moe *moe, size_t max_rows,
+                    struct mf_pool *pool, struct mf_err *err);
+void mf_moe_work_free(struct mf_moe_work *work); /* accepts NULL */
+
+/* The hidden rows after the last layer and the output norm: *hidden [N,D], borrowed from `work` until its
+ * next use. tokens [N] (checked: EX_DATAERR when one is >= V), seqs (each at most S rows), evidence [N,E] or
+ * NULL (zeros) Fails only when the file cannot be read any more (EX_IOERR). */
+int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t *tokens,
+                   const struct seqs *seqs, const float *evidence, const struct mf_moe_watch *watch,
+                   const float **hidden, struct mf_err *err);
+
+/* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is PAD. Logits are
+ * made in blocks. */
+int mf_moe_losses(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, const uint32_t *targets,
+                  size_t N, double *losses, struct mf_err *err);
+
+/* Logits of one row: logits [V] = embedding hidden. */
+int mf_moe_logits(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, float *logits,
+                  struct mf_err *err);
+
+/* Generation: one sequence with cached keys and values. */
+struct mf_moe_cache;
+int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe,
+                     struct mf_err *err); /* room for S tokens */
+void mf_moe_cache_free(struct mf_moe_cache *cache);
+size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
+void mf_moe_cache_clear(struct mf_moe_cache *cache); /* keys and values; the evidence of the document stays */
+
+/* Appends one token (length < S) and gives the hidden row [D] after the output norm. The router's evidence is
+ * kept in the cache. `watch` may be NULL. */
+int mf_moe_step(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache, uint32_t token,
+                const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err);
+
+#endif
