@@ -1,0 +1,171 @@
+/* The cache of a model's tensors: whole tensors, counted in bytes, least recently used first out. */
+#include "model/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    struct mf_tensor tensor; /* data: NULL while not in memory */
+    size_t in_file;          /* index in the model file */
+    uint64_t used;           /* clock of the last use */
+    bool kept;               /* never evicted: read from a bundle */
+};
+
+struct mf_weights {
+    char name[256];
+    struct mf_safetensors *st; /* NULL for bundles */
+    struct entry *entries;
+    size_t count;
+    size_t cached, capacity; /* bytes */
+    uint64_t clock;
+};
+
+static int add_entries(struct mf_weights *w, size_t count, struct mf_err *err) {
+    struct entry *grown = realloc(w->entries, (w->count + count) * sizeof *grown);
+    if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", w->name);
+    memset(grown + w->count, 0, count * sizeof *grown);
+    w->entries = grown;
+    w->count += count;
+    return 0;
+}
+
+int mf_weights_new(struct mf_weights **out, const char *name, struct mf_err *err) {
+    struct mf_weights *w = calloc(1, sizeof *w);
+    if (!w) return mf_err_set(err, EX_OSERR, "%s: out of memory", name);
+    size_t length = strnlen(name, sizeof w->name - 1);
+    memcpy(w->name, name, length);
+    w->capacity = SIZE_MAX;
+    *out = w;
+    return 0;
+}
+
+int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size_t cache_bytes,
+                        struct mf_err *err) {
+    struct mf_weights *w;
+    if (mf_weights_new(&w, mf_safetensors_name(st), err) < 0) {
+        mf_safetensors_close(st);
+        return -1;
+    }
+    w->st = st;
+    w->capacity = cache_bytes;
+    if (add_entries(w, mf_safetensors_count(st), err) < 0) {
+        mf_weights_free(w);
+        return -1;
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        w->entries[i].tensor = *mf_safetensors_tensor(st, i);
+        w->entries[i].tensor.data = NULL;
+        w->entries[i].in_file = i;
+    }
+    *out = w;
+    return 0;
+}
+
+int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {
+    size_t first = w->count, index;
+    if (add_entries(w, mf_bundle_count(bundle), err) < 0) return -1;
+    int more;
+    while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
+        struct entry *e = &w->entries[first + index];
+        e->tensor = *mf_bundle_tensor(bundle, index);
+        e->kept = true;
+        size_t bytes = mf_tensor_bytes(&e->tensor);
+        e->tensor.data = malloc(bytes ? bytes : 1);
+        if (!e->tensor.data)
+            return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", mf_bundle_name(bundle),
+                              e->tensor.name);
+        if (mf_bundle_read(bundle, e->tensor.data, bytes, err) < 0) return -1;
+    }
+    return more;
+}
+
+void mf_weights_free(struct mf_weights *w) {
+    if (!w) return;
+    for (size_t i = 0; i < w->count; i++) free(w->entries[i].tensor.data);
+    free(w->entries);
+    mf_safetensors_close(w->st);
+    free(w);
+}
+
+const char *mf_weights_name(const struct mf_weights *w) {
+    return w->name;
+}
+
+bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes) {
+    return bytes <= w->capacity;
+}
+
+static int64_t find_name(const struct mf_weights *w, const char *name) {
+    if (w->st) return mf_safetensors_find(w->st, name);
+    for (size_t i = 0; i < w->count; i++)
+        if (strcmp(w->entries[i].tensor.name, name) == 0) return (int64_t)i;
+    return -1;
+}
+
+bool mf_weights_has(const struct mf_weights *w, const char *name) {
+    return find_name(w, name) >= 0;
+}
+
+int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, size_t columns, size_t *index,
+                    struct mf_err *err) {
+    int64_t at = find_name(w, name);
+    if (at < 0) return mf_err_set(err, EX_DATAERR, "%s: missing tensor %s", w->name, name);
+    const struct mf_tensor *t = &w->entries[at].tensor;
+    if (t->dtype != MF_F32)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s is %s, not F32", w->name, name,
+                          mf_dtype_name(t->dtype));
+    struct mf_tensor wanted = {.n_dims = columns ? 2 : 1, .shape = {rows, columns}};
+    if (t->n_dims != wanted.n_dims || t->shape[0] != rows || (columns && t->shape[1] != columns)) {
+        char have[64], want[64];
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s has shape %s, not %s", w->name, name,
+                          mf_tensor_shape(t, have), mf_tensor_shape(&wanted, want));
+    }
+    *index = (size_t)at;
+    return 0;
+}
+
+/* Drops the least recently used tensors until `bytes` more fit. Linear in the number of tensors, beside a
+ * read from disk. */
+static void make_room(struct mf_weights *w, size_t bytes) {
+    while (w->cached && (bytes > w->capacity || w->cached > w->capacity - bytes)) {
+        struct entry *oldest = NULL;
+        for (size_t i = 0; i < w->count; i++) {
+            struct entry *e = &w->entries[i];
+            if (e->tensor.data && !e->kept && (!oldest || e->used < oldest->used)) oldest = e;
+        }
+        if (!oldest) return;
+        free(oldest->tensor.data);
+        oldest->tensor.data = NULL;
+        w->cached -= mf_tensor_bytes(&oldest->tensor);
+    }
+}
+
+int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err) {
+    struct entry *e = &w->entries[index];
+    e->used = ++w->clock;
+    if (!e->tensor.data) {
+        size_t bytes = mf_tensor_bytes(&e->tensor);
+        make_room(w, bytes);
+        void *buffer = NULL;
+        if (posix_memalign(&buffer, 64, bytes ? bytes : 1))
+            return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
+        if (mf_safetensors_read(w->st, e->in_file, 0, buffer, bytes, err) < 0) {
+            free(buffer);
+            return -1;
+        }
+        e->tensor.data = buffer;
+        w->cached += bytes;
+    }
+    *data = e->tensor.data;
+    return 0;
+}
+
+int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,
+                    struct mf_err *err) {
+    const struct entry *e = &w->entries[index];
+    if (e->tensor.data) {
+        memcpy(data, (const float *)e->tensor.data + first, count * sizeof *data);
+        return 0;
+    }
+    return mf_safetensors_read(w->st, e->in_file, first * sizeof *data, data, count * sizeof *data, err);
+}

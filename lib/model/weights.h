@@ -1,0 +1,43 @@
+/* The tensors of a model on disk: large ones read when needed into a cache of bounded size, small ones kept.
+ */
+#ifndef MF_MODEL_WEIGHTS_H
+#define MF_MODEL_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "io/bundle.h"
+#include "io/safetensors.h"
+
+struct mf_weights;
+
+/* On a model: takes `st` over (closed by mf_weights_free, also when this fails). The cache holds at most
+ * `cache_bytes`, or one tensor if that is more; the least recently used goes first. */
+int mf_weights_of_model(struct mf_weights **w, struct mf_safetensors *st, size_t cache_bytes,
+                        struct mf_err *err);
+
+/* An empty set to which bundles are added: every tensor of theirs is read, checked and kept. */
+int mf_weights_new(struct mf_weights **w, const char *name, struct mf_err *err);
+int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err);
+
+void mf_weights_free(struct mf_weights *w); /* accepts NULL */
+
+const char *mf_weights_name(const struct mf_weights *w);
+bool mf_weights_holds_all(const struct mf_weights *w,
+                          size_t bytes); /* may `bytes` stay in the cache together? */
+
+/* The index of the fp32 tensor `name` of exactly this shape (columns 0: a vector). EX_DATAERR: missing,
+ * another shape, another dtype. */
+int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, size_t columns, size_t *index,
+                    struct mf_err *err);
+bool mf_weights_has(const struct mf_weights *w, const char *name);
+
+/* The numbers of a tensor, borrowed until the next call of this function. EX_IOERR. Not thread-safe. */
+int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err);
+
+/* Copies floats [first, first + count) of a tensor into `data`, without the cache. */
+int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,
+                    struct mf_err *err);
+
+#endif
