@@ -53,12 +53,12 @@ struct mf_usage {
     const char *notes; /* after the options: what it reads and writes, examples, exit statuses */
 };
 
-/* Parses argv (argv[0] is skipped) into the targets and `common`, which is first set to its defaults. Operands are
- * appended to `operands`. Returns 0, or 1 when --help or --version was asked for and has been printed on standard
- * output (the program then exits 0), or -1 with EX_USAGE: unknown option (names the nearest known one), missing or
- * superfluous value, value not a number or out of range, unknown choice. */
-int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands, int argc,
-                     char **argv, struct mf_err *err);
+/* Parses argv (argv[0] is skipped) into the targets and `common`, which is first set to its defaults.
+ * Operands are appended to `operands`. Returns 0, or 1 when --help or --version was asked for and has been
+ * printed on standard output (the program then exits 0), or -1 with EX_USAGE: unknown option (names the
+ * nearest known one), missing or superfluous value, value not a number or out of range, unknown choice. */
+int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
+                     int argc, char **argv, struct mf_err *err);
 
 /* A program with commands ("mf-eval perplexity"). */
 struct mf_command {

@@ -13,8 +13,8 @@ struct mf_strs {
 void mf_strs_add(struct mf_strs *list, const char *item); /* aborts when memory is out */
 void mf_strs_free(struct mf_strs *list);
 
-/* Strict numbers: the whole text, no white space, no overflow. 0, or -1 when it is not one. Reals refuse NaN and
- * infinity. Sizes take a suffix K, M or G (powers of 1024). */
+/* Strict numbers: the whole text, no white space, no overflow. 0, or -1 when it is not one. Reals refuse NaN
+ * and infinity. Sizes take a suffix K, M or G (powers of 1024). */
 int mf_parse_int(const char *text, int64_t *value);
 int mf_parse_real(const char *text, double *value);
 int mf_parse_size(const char *text, uint64_t *value);

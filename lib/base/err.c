@@ -1,0 +1,60 @@
+/* Failures as one clean line: formatting, the system's reason, printing. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Replaces control characters, also those that UTF-8 writes as C2 80..9F, and drops a character that was cut
+ * in the middle, so that a name from a file cannot play tricks with the reader's terminal. */
+static void clean(char *text) {
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i], next = (unsigned char)text[i + 1];
+        if (c < 0x20 || c == 0x7f) text[i] = '?';
+        if (c == 0xc2 && next >= 0x80 && next <= 0x9f) text[i] = text[i + 1] = '?';
+    }
+    size_t start = n;
+    while (start > 0 && n - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) start--;
+    if (start == 0) return;
+    unsigned char lead = (unsigned char)text[start - 1];
+    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (length > 1 && n - (start - 1) < length) text[start - 1] = 0;
+}
+
+/* Formats into a buffer of its own first: the arguments may point into err->text. */
+static void fill(struct mf_err *err, int status, const char *format, va_list args, const char *reason) {
+    char text[sizeof err->text];
+    vsnprintf(text, sizeof text, format, args);
+    if (reason) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, ": %s", reason);
+    }
+    clean(text);
+    err->status = status;
+    memcpy(err->text, text, sizeof text);
+}
+
+int mf_err_set(struct mf_err *err, int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fill(err, status, format, args, NULL);
+    va_end(args);
+    return -1;
+}
+
+int mf_err_sys(struct mf_err *err, int status, const char *format, ...) {
+    char reason[128];
+    const char *text = strerror_r(errno, reason, sizeof reason);
+    va_list args;
+    va_start(args, format);
+    fill(err, status, format, args, text);
+    va_end(args);
+    return -1;
+}
+
+int mf_fail(const char *program, const struct mf_err *err) {
+    fprintf(stderr, "%s: %s\n", program, err->text);
+    return err->status ? err->status : EX_SOFTWARE;
+}

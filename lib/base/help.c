@@ -1,0 +1,122 @@
+/* The help page of a program: purpose, usage, options in columns, notes. */
+#include "base/help.h"
+
+#include <string.h>
+
+#define WIDTH  100 /* columns of the page */
+#define COLUMN 30  /* where the explanations start at the latest */
+
+/* Everything was written, or EX_IOERR. */
+static int check_output(struct mf_err *err) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    return mf_err_sys(err, EX_IOERR, "standard output");
+}
+
+/* "  -o, --output FILE" */
+static void write_option(char *text, size_t size, const struct mf_option *o) {
+    char letter[8] = "    ";
+    if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+    snprintf(text, size, "  %s--%s%s%s", letter, o->name, o->argument ? " " : "",
+             o->argument ? o->argument : "");
+}
+
+/* Prints `text` in lines of words that start at `column`; the first line's column is reached already. */
+static void print_wrapped(const char *text, size_t column) {
+    size_t at = column;
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (at > column && at + 1 + n > WIDTH) {
+            printf("\n%*s", (int)column, "");
+            at = column;
+        }
+        if (at > column) at += (size_t)printf(" ");
+        at += (size_t)printf("%.*s", (int)n, text);
+        text += n;
+        while (*text == ' ') text++;
+    }
+    printf("\n");
+}
+
+static void print_item(const char *name, const char *help, size_t column) {
+    printf("%s", name);
+    size_t n = strlen(name);
+    if (n + 2 > column) {
+        printf("\n");
+        n = 0;
+    }
+    printf("%*s", (int)(column - n), "");
+    print_wrapped(help, column);
+}
+
+/* The column of the explanations: behind the longest option, but no further than COLUMN. */
+static size_t find_column(const struct mf_option *options, size_t column) {
+    for (const struct mf_option *o = options; o && o->name; o++) {
+        char text[128];
+        write_option(text, sizeof text, o);
+        size_t n = strlen(text) + 2;
+        if (n > column && n <= COLUMN) column = n;
+    }
+    return column;
+}
+
+static void print_options(const char *title, const struct mf_option *options, size_t column) {
+    if (!options || !options->name) return;
+    printf("\n%s:\n", title);
+    for (const struct mf_option *o = options; o->name; o++) {
+        char text[128];
+        write_option(text, sizeof text, o);
+        print_item(text, o->help, column);
+    }
+}
+
+/* Each line of the synopsis behind "usage: ", the following ones under the first. */
+static void print_synopsis(const char *synopsis) {
+    const char *lead = "usage: ";
+    while (*synopsis) {
+        size_t n = strcspn(synopsis, "\n");
+        printf("%s%.*s\n", lead, (int)n, synopsis);
+        synopsis += n + (synopsis[n] != 0);
+        lead = "       ";
+    }
+}
+
+int mf_help_print(const struct mf_usage *usage, const struct mf_option *common, struct mf_err *err) {
+    static const struct mf_option asking[] = {
+        {"help", 'h', MF_OPT_FLAG, NULL, NULL, "print this page", 0, 0},
+        {"version", 0, MF_OPT_FLAG, NULL, NULL, "print the version", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+    };
+    size_t column = find_column(common, find_column(usage->options, 24));
+    printf("%s - %s\n\n", usage->program, usage->purpose);
+    print_synopsis(usage->synopsis);
+    print_options("options", usage->options, column);
+    print_options("common options", common, column);
+    for (const struct mf_option *o = asking; o->name; o++) {
+        char text[128];
+        write_option(text, sizeof text, o);
+        print_item(text, o->help, column);
+    }
+    if (usage->notes) {
+        size_t n = strlen(usage->notes);
+        printf("\n%s%s", usage->notes, n && usage->notes[n - 1] == '\n' ? "" : "\n");
+    }
+    return check_output(err);
+}
+
+int mf_version_print(const char *program, struct mf_err *err) {
+    printf("%.*s (ModularForge) %s\n", (int)strcspn(program, " "), program, MF_VERSION);
+    return check_output(err);
+}
+
+int mf_commands_print(const char *program, const char *purpose, const struct mf_command *commands,
+                      struct mf_err *err) {
+    printf("%s - %s\n\nusage: %s COMMAND [OPTION]... [FILE]...\n\ncommands:\n", program, purpose, program);
+    for (const struct mf_command *c = commands; c->name; c++) {
+        char name[64];
+        snprintf(name, sizeof name, "  %s", c->name);
+        print_item(name, c->purpose, 18);
+    }
+    printf("\n`%s COMMAND --help` explains one of them; `%s --version` prints the version.\n", program,
+           program);
+    return check_output(err);
+}

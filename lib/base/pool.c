@@ -1,0 +1,146 @@
+/* A pool of threads that run one job at a time, each on its fixed part of the rows. */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Looks at a changed counter this often before sleeping: about five microseconds, the cost of one wake-up. */
+#define SPIN 500
+
+struct worker {
+    struct mf_pool *pool;
+    pthread_t id;
+    int thread;
+};
+
+struct mf_pool {
+    int n_threads;
+    struct worker *workers; /* n_threads - 1 of them */
+    pthread_mutex_t lock;
+    pthread_cond_t started, finished;
+    atomic_ulong round; /* number of jobs handed out */
+    atomic_int running; /* workers not yet done with this round */
+    atomic_bool quit;
+    size_t count, grain; /* of the current job */
+    mf_pool_job *job;
+    void *context;
+};
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Part `thread` of the current job: whole grains, the first `units % n` threads have one more. */
+static void run_part(struct mf_pool *p, int thread) {
+    size_t units = p->count / p->grain + (p->count % p->grain != 0);
+    size_t n = (size_t)p->n_threads, t = (size_t)thread, share = units / n, rest = units % n;
+    size_t first = t * share + (t < rest ? t : rest), last = first + share + (t < rest);
+    if (first == last) return;
+    size_t end = last == units ? p->count : last * p->grain;
+    p->job(p->context, first * p->grain, end, thread);
+}
+
+static void *work(void *argument) {
+    struct worker *self = argument;
+    struct mf_pool *p = self->pool;
+    unsigned long seen = 0;
+    for (;;) {
+        for (int i = 0; i < SPIN && atomic_load(&p->round) == seen; i++) relax();
+        if (atomic_load(&p->round) == seen) {
+            pthread_mutex_lock(&p->lock);
+            while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->started, &p->lock);
+            pthread_mutex_unlock(&p->lock);
+        }
+        seen++;
+        if (atomic_load(&p->quit)) return NULL;
+        run_part(p, self->thread);
+        if (atomic_fetch_sub(&p->running, 1) == 1) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->finished);
+            pthread_mutex_unlock(&p->lock);
+        }
+    }
+}
+
+static void next_round(struct mf_pool *p) {
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->round, 1);
+    pthread_cond_broadcast(&p->started);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Ends the first `n` workers and frees the pool. */
+static void close_pool(struct mf_pool *p, int n) {
+    atomic_store(&p->quit, true);
+    next_round(p);
+    for (int i = 0; i < n; i++) pthread_join(p->workers[i].id, NULL);
+    pthread_cond_destroy(&p->finished);
+    pthread_cond_destroy(&p->started);
+    pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+}
+
+int mf_pool_new(struct mf_pool **pool, int n_threads, struct mf_err *err) {
+    struct mf_pool *p = calloc(1, sizeof *p);
+    struct worker *workers = calloc((size_t)n_threads, sizeof *workers);
+    if (!p || !workers) {
+        free(p);
+        free(workers);
+        return mf_err_set(err, EX_OSERR, "no memory for %d threads", n_threads);
+    }
+    p->n_threads = n_threads;
+    p->workers = workers;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->started, NULL);
+    pthread_cond_init(&p->finished, NULL);
+    sigset_t all, before; /* signals are for the main thread */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = 0, n = 0;
+    for (; n < n_threads - 1 && !failed; n++) {
+        workers[n] = (struct worker){.pool = p, .thread = n + 1};
+        failed = pthread_create(&workers[n].id, NULL, work, &workers[n]);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        close_pool(p, n - 1);
+        return mf_err_set(err, EX_OSERR, "cannot start %d threads: %s", n_threads, strerror(failed));
+    }
+    *pool = p;
+    return 0;
+}
+
+void mf_pool_free(struct mf_pool *pool) {
+    if (pool) close_pool(pool, pool->n_threads - 1);
+}
+
+int mf_pool_threads(const struct mf_pool *pool) {
+    return pool->n_threads;
+}
+
+void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context) {
+    if (count == 0) return;
+    if (pool->n_threads == 1 || count <= grain) {
+        job(context, 0, count, 0);
+        return;
+    }
+    pool->count = count;
+    pool->grain = grain;
+    pool->job = job;
+    pool->context = context;
+    atomic_store(&pool->running, pool->n_threads - 1);
+    next_round(pool);
+    run_part(pool, 0);
+    for (int i = 0; i < SPIN && atomic_load(&pool->running) > 0; i++) relax();
+    if (atomic_load(&pool->running) == 0) return;
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}

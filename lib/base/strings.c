@@ -1,0 +1,97 @@
+/* Strict numbers, lists of strings, nearest names. */
+#include "base/strings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mf_strs_add(struct mf_strs *list, const char *item) {
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 8;
+        const char **items = reallocarray(list->items, capacity, sizeof *items);
+        if (!items) abort();
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = item;
+}
+
+void mf_strs_free(struct mf_strs *list) {
+    free(list->items);
+    *list = (struct mf_strs){0};
+}
+
+int mf_parse_int(const char *text, int64_t *value) {
+    const char *digits = text[0] == '-' ? text + 1 : text;
+    if (!isdigit((unsigned char)digits[0])) return -1;
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (errno || *end) return -1;
+    *value = n;
+    return 0;
+}
+
+int mf_parse_real(const char *text, double *value) {
+    if (text[0] == 0 || text[strspn(text, "0123456789.eE+-")] != 0) return -1; /* no spaces, hex, inf, nan */
+    char *end;
+    double x = strtod(text, &end);
+    if (*end || !isfinite(x)) return -1;
+    *value = x;
+    return 0;
+}
+
+int mf_parse_size(const char *text, uint64_t *value) {
+    if (!isdigit((unsigned char)text[0])) return -1;
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (errno) return -1;
+    int shift = 0;
+    if (*end == 'K' || *end == 'k') shift = 10;
+    if (*end == 'M' || *end == 'm') shift = 20;
+    if (*end == 'G' || *end == 'g') shift = 30;
+    if (shift) end++;
+    if (*end || n > UINT64_MAX >> shift) return -1;
+    *value = (uint64_t)n << shift;
+    return 0;
+}
+
+#define LONGEST 63 /* letters of a name that is worth guessing */
+
+/* Edits (insert, delete, replace) between two strings of at most LONGEST letters; Wagner and Fischer 1974. */
+static size_t edits(const char *a, size_t n, const char *b, size_t m) {
+    size_t row[LONGEST + 1];
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t cost = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < cost) cost = row[j] + 1;
+            if (row[j - 1] + 1 < cost) cost = row[j - 1] + 1;
+            row[j] = cost;
+        }
+    }
+    return row[m];
+}
+
+const char *mf_nearest(const char *name, const char *const *names, size_t count) {
+    size_t n = strlen(name), best = SIZE_MAX;
+    const char *nearest = NULL;
+    if (n == 0 || n > LONGEST) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t m = strlen(names[i]);
+        if (m > LONGEST) continue;
+        size_t d = edits(name, n, names[i], m), longer = n > m ? n : m;
+        if (n >= 3 && strncmp(name, names[i], n) == 0) d = 1; /* an abbreviation is near */
+        if (3 * d > longer && d != 1) continue;
+        if (d >= n || d >= best) continue;
+        best = d;
+        nearest = names[i];
+    }
+    return nearest;
+}

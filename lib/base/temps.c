@@ -1,0 +1,73 @@
+/* Temporary files to remove when a signal ends the process. This list is one of the two globals of the
+ * library: a signal handler has no other way to reach it. */
+#include "base/temps.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Entries are used again but never freed, so a handler that runs at any moment finds a whole list. */
+struct mf_temp {
+    struct mf_temp *next;
+    char *path;
+    atomic_int live; /* set last, cleared first */
+};
+
+static _Atomic(struct mf_temp *) temps;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* among threads; the handler does not take it */
+static atomic_int owner; /* a forked child must not remove its parent's files */
+
+void mf_temps_remove(void) {
+    if (atomic_load(&owner) != (int)getpid()) return;
+    for (struct mf_temp *t = atomic_load(&temps); t; t = t->next)
+        if (atomic_load(&t->live)) unlink(t->path);
+}
+
+static void end_by_signal(int signal_number) {
+    mf_temps_remove();
+    signal(signal_number, SIG_DFL);
+    raise(signal_number); /* delivered when the handler returns */
+}
+
+static void replace_default(int signal_number, void (*handler)(int)) {
+    struct sigaction now, ours = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigemptyset(&ours.sa_mask);
+    if (sigaction(signal_number, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+        now.sa_handler == SIG_DFL)
+        sigaction(signal_number, &ours, NULL);
+}
+
+static void install(void) {
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    atomic_store(&owner, (int)getpid());
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) replace_default(ending[i], end_by_signal);
+    replace_default(SIGXFSZ, SIG_IGN);
+}
+
+struct mf_temp *mf_temp_add(const char *path) {
+    char *copy = strdup(path);
+    if (!copy) abort();
+    pthread_mutex_lock(&lock);
+    if (atomic_load(&owner) != (int)getpid()) install();
+    struct mf_temp *t = atomic_load(&temps);
+    while (t && atomic_load(&t->live)) t = t->next;
+    if (!t) {
+        t = calloc(1, sizeof *t);
+        if (!t) abort();
+        t->next = atomic_load(&temps);
+        atomic_store(&temps, t);
+    }
+    free(t->path);
+    t->path = copy;
+    atomic_store(&t->live, 1);
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
+void mf_temp_drop(struct mf_temp *temp) {
+    atomic_store(&temp->live, 0);
+}

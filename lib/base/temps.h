@@ -1,0 +1,19 @@
+/* The list of temporary files of a process, so that a signal that ends it leaves none behind. */
+#ifndef MF_BASE_TEMPS_H
+#define MF_BASE_TEMPS_H
+
+struct mf_temp;
+
+/* Remembers `path` (copied). The first call makes SIGINT, SIGTERM, SIGHUP and SIGPIPE remove all remembered
+ * files before they end the process, each only where its action is the default one; and makes SIGXFSZ, where
+ * it is the default, a failing write (EFBIG) instead. Aborts when memory is out. May be called from several
+ * threads. */
+struct mf_temp *mf_temp_add(const char *path);
+
+/* Forgets it: the file has its final name now, or is gone. */
+void mf_temp_drop(struct mf_temp *temp);
+
+/* Removes all remembered files. May be called from a signal handler. */
+void mf_temps_remove(void);
+
+#endif
