@@ -1,6 +1,7 @@
 /* Bundles: a tar whose first member is manifest.json and whose others are raw tensors (formats/bundle.md).
  *
- * Reading is one pass, from a file or a pipe, plain or zstd; a tensor's SHA-256 is checked while its bytes pass. */
+ * Reading is one pass, from a file or a pipe, plain or zstd; a tensor's SHA-256 is checked while its bytes
+ * pass. */
 #ifndef MF_IO_BUNDLE_H
 #define MF_IO_BUNDLE_H
 
@@ -9,31 +10,33 @@
 #include "io/file.h"
 #include "io/tensor.h"
 
-/* Writes a whole bundle of `kind` ("shared", "expert", "checkpoint"). `meta` (borrowed) becomes the manifest's fields
- * beside `mf`, `version`, `kind` and `tensors`. The tensors' SHA-256 are computed first. */
+/* Writes a whole bundle of `kind` ("shared", "expert", "checkpoint"). `meta` (borrowed) becomes the
+ * manifest's fields beside `mf`, `version`, `kind` and `tensors`. The tensors' SHA-256 are computed first. */
 int mf_bundle_write(struct mf_out *out, const char *kind, const json_t *meta, const struct mf_tensor *tensors,
                     size_t count, struct mf_err *err);
 
 struct mf_bundle;
 
-/* Opens a bundle and reads its manifest. `kind` may be NULL. EX_NOINPUT, EX_DATAERR: not a bundle, another kind,
- * manifest malformed, doubled names, shapes that overflow. */
+/* Opens a bundle and reads its manifest. `kind` may be NULL. EX_NOINPUT, EX_DATAERR: not a bundle, another
+ * kind, manifest malformed, doubled names, shapes that overflow. */
 int mf_bundle_open(struct mf_bundle **bundle, const char *path, const char *kind, struct mf_err *err);
 
 const char *mf_bundle_kind(const struct mf_bundle *b);
 const char *mf_bundle_name(const struct mf_bundle *b);
 const json_t *mf_bundle_meta(const struct mf_bundle *b); /* the manifest, borrowed */
-const char *mf_bundle_hash(const struct mf_bundle *b);   /* SHA-256 of the manifest's bytes, hex: names the bundle */
+const char *
+mf_bundle_hash(const struct mf_bundle *b); /* SHA-256 of the manifest's bytes, hex: names the bundle */
 
 /* The tensors promised by the manifest, in file order, without data. Borrowed. */
 size_t mf_bundle_count(const struct mf_bundle *b);
 const struct mf_tensor *mf_bundle_tensor(const struct mf_bundle *b, size_t i);
 
-/* Moves to the next tensor: 1 and *index, 0 after the last (all promised were there, no other), -1 EX_DATAERR. The
- * bytes of a tensor need not all be read; they are checked all the same. */
+/* Moves to the next tensor: 1 and *index, 0 after the last (all promised were there, no other), -1
+ * EX_DATAERR. The bytes of a tensor need not all be read; they are checked all the same. */
 int mf_bundle_next(struct mf_bundle *b, size_t *index, struct mf_err *err);
 
-/* The next `size` bytes of the current tensor, in full, else EX_DATAERR. After the last byte, the hash is checked. */
+/* The next `size` bytes of the current tensor, in full, else EX_DATAERR. After the last byte, the hash is
+ * checked. */
 int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err);
 
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */

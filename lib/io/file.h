@@ -1,8 +1,10 @@
 /* Files that are whole or not there, and inputs that may be standard input.
  *
- * An output is written to a temporary beside its target, `.NAME.XXXXXX.tmp`, that is locked (flock) while its writer
- * lives. Commit flushes, fsyncs, renames, and fsyncs the folder. Until then the target is untouched. Opening an
- * output removes temporaries of the same target whose writer is gone. */
+ * An output is written to a temporary beside its target, `.NAME.XXXXXX.tmp`, that is locked (flock) while its
+ * writer lives. Commit flushes, fsyncs, renames, and fsyncs the folder. Until then the target is untouched.
+ * Opening an output removes temporaries of the same target whose writer is gone. A signal that ends the
+ * process removes its temporaries (base/temps.h). Devices and named pipes are written directly; a link keeps
+ * pointing to the file, which is replaced; a replaced file keeps its permissions. */
 #ifndef MF_IO_FILE_H
 #define MF_IO_FILE_H
 
@@ -40,26 +42,35 @@ struct mf_in;
 /* Opens an input. NULL or "-" is standard input. EX_NOINPUT when it cannot be opened or is a folder. */
 int mf_in_open(struct mf_in **in, const char *path, struct mf_err *err);
 
-/* Reads up to `size` bytes (fewer only at the end); their number, or -1 with EX_IOERR. Buffered: small reads are
- * cheap. */
+/* Reads up to `size` bytes (fewer only at the end); their number, or -1 with EX_IOERR. Buffered: small reads
+ * are cheap. */
 int64_t mf_in_read(struct mf_in *in, void *buffer, size_t size, struct mf_err *err);
 
-/* The next bytes without taking them: at least `want` of them unless the end is nearer; `want` <= 64 KiB. Borrowed
- * until the next call. Returns their number, or -1. */
+/* The next bytes without taking them: at least `want` of them unless the end is nearer; `want` <= 64 KiB.
+ * Borrowed until the next call. Returns their number, or -1. */
 int64_t mf_in_peek(struct mf_in *in, const unsigned char **bytes, size_t want, struct mf_err *err);
+
+/* From now on the end of a regular file is not the end: reading waits until more is written. It ends when the
+ * file has lost its name. Other inputs end as ever. */
+void mf_in_follow(struct mf_in *in);
+
+/* The size of a regular file, or -1 for what has none. */
+int64_t mf_in_size(const struct mf_in *in);
 
 const char *mf_in_name(const struct mf_in *in); /* for messages: "standard input" for a pipe; borrowed */
 uint64_t mf_in_offset(const struct mf_in *in);  /* bytes read so far */
 void mf_in_close(struct mf_in *in);             /* accepts NULL */
 
-/* Reads a whole file or standard input of at most `limit` bytes into new memory with a zero byte behind it (not
- * counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
+/* Reads a whole file or standard input of at most `limit` bytes into new memory with a zero byte behind it
+ * (not counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
 int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err);
 
-/* A file without a name, for data that must not fill memory; in $TMPDIR or /tmp. Returns the descriptor or -1. */
+/* A file without a name, for data that must not fill memory; in $TMPDIR or /tmp. Returns the descriptor or
+ * -1. */
 int mf_scratch_open(struct mf_err *err);
 
-/* pread and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file ends too soon. */
+/* pread and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file ends too
+ * soon. */
 int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err);
 int mf_write_all(int fd, const void *bytes, size_t size, const char *name, struct mf_err *err);
 

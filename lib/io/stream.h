@@ -1,7 +1,8 @@
-/* Streams: a msgpack header map, records that are maps, and a trailer with their number and XXH64 (formats/stream.md).
+/* Streams: a msgpack header map, records that are maps, and a trailer with their number and XXH64
+ * (formats/stream.md).
  *
- * A reader holds one record at a time and trusts no length: a record must be there in full before any of it is used.
- * A stream without its trailer, or whose count or hash does not match, ends in an error. */
+ * A reader holds one record at a time and trusts no length: a record must be there in full before any of it
+ * is used. A stream without its trailer, or whose count or hash does not match, ends in an error. */
 #ifndef MF_IO_STREAM_H
 #define MF_IO_STREAM_H
 
@@ -18,8 +19,9 @@
 
 struct mf_record; /* one decoded map; borrowed from the reader until its next call */
 
-/* Fields by name. Each returns 1 when it is there with the right type (integers may be read as reals), 0 when the
- * name is absent or nil, -1 when it is of another type (err: EX_DATAERR, naming stream, record number, field). */
+/* Fields by name. Each returns 1 when it is there with the right type (integers may be read as reals), 0 when
+ * the name is absent or nil, -1 when it is of another type (err: EX_DATAERR, naming stream, record number,
+ * field). */
 int mf_record_string(const struct mf_record *rec, const char *name, const char **bytes, size_t *size,
                      struct mf_err *err); /* not zero-terminated; may contain zero bytes */
 int mf_record_bin(const struct mf_record *rec, const char *name, const void **bytes, size_t *size,
@@ -31,8 +33,9 @@ int mf_record_real(const struct mf_record *rec, const char *name, double *value,
 
 struct mf_stream_reader;
 
-/* Opens `path` (NULL or "-": standard input) and reads the header. `kind`, when not NULL, must be the stream's kind.
- * EX_NOINPUT, or EX_DATAERR: not a stream, another kind (both named), a version we do not know. */
+/* Opens `path` (NULL or "-": standard input) and reads the header. `kind`, when not NULL, must be the
+ * stream's kind. EX_NOINPUT, or EX_DATAERR: not a stream, another kind (both named), a version we do not
+ * know. */
 int mf_stream_open(struct mf_stream_reader **reader, const char *path, const char *kind, struct mf_err *err);
 
 const char *mf_stream_kind(const struct mf_stream_reader *reader);
@@ -41,8 +44,8 @@ const char *mf_stream_name(const struct mf_stream_reader *reader); /* for messag
 /* The header as a record; stays valid until the reader is closed. */
 const struct mf_record *mf_stream_header(const struct mf_stream_reader *reader);
 
-/* The next record: 1 and *rec, 0 after a correct trailer and nothing behind it, -1 (EX_DATAERR; the message holds the
- * record's number and the byte offset). */
+/* The next record: 1 and *rec, 0 after a correct trailer and nothing behind it, -1 (EX_DATAERR; the message
+ * holds the record's number and the byte offset). */
 int mf_stream_next(struct mf_stream_reader *reader, const struct mf_record **rec, struct mf_err *err);
 
 uint64_t mf_stream_count(const struct mf_stream_reader *reader); /* records read so far */
@@ -50,8 +53,8 @@ uint64_t mf_stream_count(const struct mf_stream_reader *reader); /* records read
 /* A record's encoded bytes, to copy it unchanged into another stream of the same kind. */
 void mf_record_raw(const struct mf_record *rec, const void **bytes, size_t *size);
 
-/* A record as one line of JSON, for people: strings cleaned to valid UTF-8, `bin` shown as {"bin": N bytes} or, for
- * tokens, as numbers. New memory, freed by free(). */
+/* A record as one line of JSON, for people: strings cleaned to valid UTF-8, `bin` shown as {"bin": N bytes}
+ * or, for tokens, as numbers. New memory, freed by free(). */
 char *mf_record_json(const struct mf_record *rec, struct mf_err *err);
 
 void mf_stream_close(struct mf_stream_reader *reader); /* accepts NULL */
@@ -60,17 +63,22 @@ void mf_stream_close(struct mf_stream_reader *reader); /* accepts NULL */
 
 struct mf_stream_writer;
 
-/* Starts a stream of `kind` on `out` (borrowed: the caller commits or abandons it). Header fields are put between
- * begin and the first record: open, put..., then records. `n_fields` counts the caller's header fields. */
+/* Starts a stream of `kind` on `out` (borrowed: the caller commits or abandons it). Header fields are put
+ * between begin and the first record: open, put..., then records. `n_fields` counts the caller's header
+ * fields. */
 int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
                      struct mf_err *err);
 
-/* Starts a record of `n_fields` fields; then exactly that many puts follow (an unmatched count is a bug and aborts). */
+/* Starts a record of `n_fields` fields; then exactly that many puts follow (an unmatched count is a bug and
+ * aborts). */
 int mf_stream_begin(struct mf_stream_writer *writer, int n_fields, struct mf_err *err);
 
-int mf_put_string(struct mf_stream_writer *w, const char *name, const char *bytes, size_t size, struct mf_err *err);
-int mf_put_text(struct mf_stream_writer *w, const char *name, const char *text, struct mf_err *err); /* C string */
-int mf_put_bin(struct mf_stream_writer *w, const char *name, const void *bytes, size_t size, struct mf_err *err);
+int mf_put_string(struct mf_stream_writer *w, const char *name, const char *bytes, size_t size,
+                  struct mf_err *err);
+int mf_put_text(struct mf_stream_writer *w, const char *name, const char *text,
+                struct mf_err *err); /* C string */
+int mf_put_bin(struct mf_stream_writer *w, const char *name, const void *bytes, size_t size,
+               struct mf_err *err);
 int mf_put_int(struct mf_stream_writer *w, const char *name, int64_t value, struct mf_err *err);
 int mf_put_real(struct mf_stream_writer *w, const char *name, double value, struct mf_err *err);
 

@@ -5,7 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mf_dtype { MF_F32, MF_BF16, MF_I64 }; /* named "F32", "BF16", "I64" in manifests and safetensors headers */
+enum mf_dtype {
+    MF_F32,
+    MF_BF16,
+    MF_I64
+}; /* named "F32", "BF16", "I64" in manifests and safetensors headers */
 
 #define MF_TENSOR_NAME 96
 #define MF_TENSOR_DIMS 4
@@ -24,6 +28,10 @@ int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown *
 
 size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */
 size_t mf_tensor_bytes(const struct mf_tensor *t);
+
+/* 0 when the shape's size in bytes fits into 63 bits, else -1. The two above are defined only if it does;
+ * readers check it before they hand a tensor out. */
+int mf_tensor_check(const struct mf_tensor *t);
 
 /* "[512,2048]" into `text`. Returns text. */
 const char *mf_tensor_shape(const struct mf_tensor *t, char text[64]);

@@ -1,0 +1,55 @@
+/* Sizes and names of tensors and their number formats. */
+#include "io/tensor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {[MF_F32] = {"F32", 4}, [MF_BF16] = {"BF16", 2}, [MF_I64] = {"I64", 8}};
+
+size_t mf_dtype_size(enum mf_dtype dtype) {
+    return dtypes[dtype].size;
+}
+
+const char *mf_dtype_name(enum mf_dtype dtype) {
+    return dtypes[dtype].name;
+}
+
+int mf_dtype_parse(const char *name, enum mf_dtype *dtype) {
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        if (strcmp(name, dtypes[i].name) != 0) continue;
+        *dtype = (enum mf_dtype)i;
+        return 0;
+    }
+    return -1;
+}
+
+size_t mf_tensor_count(const struct mf_tensor *t) {
+    size_t count = 1;
+    for (int i = 0; i < t->n_dims; i++) count *= t->shape[i];
+    return count;
+}
+
+size_t mf_tensor_bytes(const struct mf_tensor *t) {
+    return mf_tensor_count(t) * mf_dtype_size(t->dtype);
+}
+
+int mf_tensor_check(const struct mf_tensor *t) {
+    size_t bytes = mf_dtype_size(t->dtype);
+    for (int i = 0; i < t->n_dims; i++) {
+        size_t dim = t->shape[i] ? t->shape[i] : 1; /* a zero must not hide an overflow beside it */
+        if (__builtin_mul_overflow(bytes, dim, &bytes) || bytes > (size_t)INT64_MAX) return -1;
+    }
+    return 0;
+}
+
+const char *mf_tensor_shape(const struct mf_tensor *t, char text[64]) {
+    size_t n = (size_t)snprintf(text, 64, "[");
+    for (int i = 0; i < t->n_dims && n < 64; i++)
+        n += (size_t)snprintf(text + n, 64 - n, "%s%zu", i ? "," : "", t->shape[i]);
+    if (n < 64) snprintf(text + n, 64 - n, "]");
+    return text;
+}
