@@ -17,9 +17,10 @@
 #include "base/temps.h"
 
 #define BUFFER ((size_t)64 << 10)
-#define RANDOM 6                      /* letters that make a temporary's name unique */
-#define STEM   (255 - RANDOM - 1 - 6) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible name \
-                                       */
+#define RANDOM 6 /* letters that make a temporary's name unique */
+#define STEM                                                                                                 \
+    (255 - RANDOM - 1 - 6) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible name            \
+                            */
 
 struct mf_out {
     int fd;

@@ -38,6 +38,12 @@ struct mf_stream_reader;
  * know. */
 int mf_stream_open(struct mf_stream_reader **reader, const char *path, const char *kind, struct mf_err *err);
 
+/* The same for a stream that is still being written: at the end of a regular file the reader waits for more,
+ * and a missing trailer (a pipe that ends, a file that is removed) is an end like any other. What follows a
+ * trailer is not looked at. */
+int mf_stream_follow(struct mf_stream_reader **reader, const char *path, const char *kind,
+                     struct mf_err *err);
+
 const char *mf_stream_kind(const struct mf_stream_reader *reader);
 const char *mf_stream_name(const struct mf_stream_reader *reader); /* for messages */
 
@@ -64,7 +70,7 @@ void mf_stream_close(struct mf_stream_reader *reader); /* accepts NULL */
 struct mf_stream_writer;
 
 /* Starts a stream of `kind` on `out` (borrowed: the caller commits or abandons it). Header fields are put
- * between begin and the first record: open, put..., then records. `n_fields` counts the caller's header
+ * between create and the first record: create, put..., then records. `n_fields` counts the caller's header
  * fields. */
 int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
                      struct mf_err *err);

@@ -1,0 +1,159 @@
+/* A record as a line of JSON for people. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/stream_internal.h"
+
+/* The length of the UTF-8 character at `s` (of `n` bytes), or 0: overlong forms, surrogates and values above
+ * 10FFFF are not characters. */
+static size_t character_length(const unsigned char *s, size_t n) {
+    unsigned char c = s[0], low = 0x80, high = 0xbf;
+    if (c < 0x80) return 1;
+    size_t length = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+    if (length == 0 || length > n) return 0;
+    if (c == 0xe0) low = 0xa0;
+    if (c == 0xed) high = 0x9f;
+    if (c == 0xf0) low = 0x90;
+    if (c == 0xf4) high = 0x8f;
+    if (s[1] < low || s[1] > high) return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+static void write_string(FILE *f, const char *bytes, size_t size) {
+    const unsigned char *s = (const unsigned char *)bytes;
+    fputc('"', f);
+    for (size_t i = 0; i < size;) {
+        size_t n = character_length(s + i, size - i);
+        if (s[i] == '"' || s[i] == '\\')
+            fprintf(f, "\\%c", s[i]);
+        else if (s[i] == '\n')
+            fputs("\\n", f);
+        else if (s[i] == '\t')
+            fputs("\\t", f);
+        else if (s[i] < 0x20 || s[i] == 0x7f)
+            fprintf(f, "\\u%04x", s[i]);
+        else if (n == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0)
+            fprintf(f, "\\u%04x", s[i + 1]); /* C1 controls */
+        else if (n == 0)
+            fputs("\xef\xbf\xbd", f);
+        else
+            fwrite(s + i, 1, n, f);
+        i += n ? n : 1;
+    }
+    fputc('"', f);
+}
+
+/* The shortest spelling that reads back as the same number. JSON has no NaN and no infinity: those become
+ * strings. */
+static void write_real(FILE *f, double value, int float32) {
+    char text[40];
+    if (!isfinite(value)) {
+        fputs(isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"", f);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (float32 ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) break;
+    }
+    fputs(text, f);
+}
+
+static void write_tokens(FILE *f, const msgpack_object_bin *bin, size_t width) {
+    const unsigned char *b = (const unsigned char *)bin->ptr;
+    fputc('[', f);
+    for (size_t i = 0; i + width <= bin->size; i += width) {
+        unsigned long token = 0;
+        for (size_t k = width; k-- > 0;) token = token << 8 | b[i + k];
+        fprintf(f, "%s%lu", i ? "," : "", token);
+    }
+    fputc(']', f);
+}
+
+/* Recursion is bounded: records are at most MF_RECORD_DEPTH deep. */
+static void write_value(FILE *f, const msgpack_object *o) {
+    switch (o->type) {
+    case MSGPACK_OBJECT_NIL:
+        fputs("null", f);
+        break;
+    case MSGPACK_OBJECT_BOOLEAN:
+        fputs(o->via.boolean ? "true" : "false", f);
+        break;
+    case MSGPACK_OBJECT_POSITIVE_INTEGER:
+        fprintf(f, "%llu", (unsigned long long)o->via.u64);
+        break;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+        fprintf(f, "%lld", (long long)o->via.i64);
+        break;
+    case MSGPACK_OBJECT_FLOAT32:
+        write_real(f, o->via.f64, 1);
+        break;
+    case MSGPACK_OBJECT_FLOAT64:
+        write_real(f, o->via.f64, 0);
+        break;
+    case MSGPACK_OBJECT_STR:
+        write_string(f, o->via.str.ptr, o->via.str.size);
+        break;
+    case MSGPACK_OBJECT_BIN:
+        fprintf(f, "{\"bin\":%u}", o->via.bin.size);
+        break;
+    case MSGPACK_OBJECT_EXT:
+        fprintf(f, "{\"ext\":%u}", o->via.ext.size);
+        break;
+    case MSGPACK_OBJECT_ARRAY:
+        fputc('[', f);
+        for (uint32_t i = 0; i < o->via.array.size; i++) {
+            if (i) fputc(',', f);
+            write_value(f, &o->via.array.ptr[i]);
+        }
+        fputc(']', f);
+        break;
+    case MSGPACK_OBJECT_MAP:
+        fputc('{', f);
+        for (uint32_t i = 0; i < o->via.map.size; i++) {
+            const msgpack_object *key = &o->via.map.ptr[i].key;
+            if (i) fputc(',', f);
+            if (key->type == MSGPACK_OBJECT_STR)
+                write_string(f, key->via.str.ptr, key->via.str.size);
+            else
+                fputs("\"?\"", f);
+            fputc(':', f);
+            write_value(f, &o->via.map.ptr[i].val);
+        }
+        fputc('}', f);
+        break;
+    }
+}
+
+static bool holds_tokens(const struct mf_record *rec, const msgpack_object_kv *field) {
+    const msgpack_object_str *key = &field->key.via.str;
+    return rec->token_width && rec->number && field->val.type == MSGPACK_OBJECT_BIN && key->size == 6 &&
+           memcmp(key->ptr, "tokens", 6) == 0;
+}
+
+char *mf_record_json(const struct mf_record *rec, struct mf_err *err) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return mf_err_sys(err, EX_OSERR, "%s", rec->stream), NULL;
+    fputc('{', f);
+    for (uint32_t i = 0; i < rec->object.via.map.size; i++) {
+        const msgpack_object_kv *field = &rec->object.via.map.ptr[i];
+        if (i) fputc(',', f);
+        write_string(f, field->key.via.str.ptr, field->key.via.str.size);
+        fputc(':', f);
+        if (holds_tokens(rec, field))
+            write_tokens(f, &field->val.via.bin, (size_t)rec->token_width);
+        else
+            write_value(f, &field->val);
+    }
+    fputc('}', f);
+    int failed = ferror(f);
+    if (fclose(f) == 0 && !failed) return text;
+    free(text);
+    return mf_err_set(err, EX_OSERR, "%s: no memory for a record's text", rec->stream), NULL;
+}
