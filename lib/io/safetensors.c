@@ -1,0 +1,262 @@
+/* Safetensors files: a header that is checked against the file before any tensor is believed. */
+#include "io/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/json_tensor.h"
+
+#define HEADER_LIMIT ((uint64_t)100 << 20) /* bytes of JSON, as in the format's description */
+#define ALIGN        64                    /* of the first tensor in files that we write */
+
+struct place {
+    struct mf_tensor tensor;
+    uint64_t begin, end; /* in the data part */
+};
+
+struct mf_safetensors {
+    int fd;
+    char *name;
+    json_t *metadata;
+    struct mf_tensor *tensors; /* in file order */
+    uint64_t *offsets;         /* of each tensor in the file */
+    size_t count;
+    size_t *by_name; /* indices sorted by name */
+};
+
+/* --- writing --- */
+
+int mf_safetensors_header(struct mf_out *out, const json_t *metadata, const struct mf_tensor *tensors,
+                          size_t count, struct mf_err *err) {
+    json_t *header = json_object();
+    if (metadata && json_object_size(metadata) > 0)
+        json_object_set(header, "__metadata__", (json_t *)(uintptr_t)metadata);
+    uint64_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct mf_tensor *t = &tensors[i];
+        uint64_t end = at + mf_tensor_bytes(t);
+        json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", mf_dtype_name(t->dtype), "shape",
+                                  mf_tensor_shape_json(t), "data_offsets", (json_int_t)at, (json_int_t)end);
+        if (!entry || json_object_get(header, t->name)) abort(); /* two tensors of one name: a bug of ours */
+        json_object_set_new(header, t->name, entry);
+        at = end;
+    }
+    char *text = json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    if (!text) return mf_err_set(err, EX_DATAERR, "%s: the metadata are not valid UTF-8", mf_out_name(out));
+    size_t size = strlen(text), pad = (ALIGN - (8 + size) % ALIGN) % ALIGN;
+    unsigned char length[8];
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)(size + pad) >> (8 * i));
+    int result = mf_out_write(out, length, 8, err);
+    if (result == 0) result = mf_out_write(out, text, size, err);
+    if (result == 0) result = mf_out_printf(out, err, "%*s", (int)pad, "");
+    free(text);
+    return result;
+}
+
+/* --- reading --- */
+
+static int by_begin(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return strcmp(x->tensor.name, y->tensor.name);
+}
+
+static int by_name(const void *a, const void *b, void *tensors) {
+    const struct mf_tensor *t = tensors;
+    return strcmp(t[*(const size_t *)a].name, t[*(const size_t *)b].name);
+}
+
+static int check_metadata(const struct mf_safetensors *st, struct mf_err *err) {
+    const char *key;
+    json_t *value;
+    if (!json_is_object(st->metadata))
+        return mf_err_set(err, EX_DATAERR, "%s: __metadata__ is not an object", st->name);
+    json_object_foreach(st->metadata, key, value) {
+        if (!json_is_string(value))
+            return mf_err_set(err, EX_DATAERR, "%s: metadata '%s' is not a string", st->name, key);
+    }
+    return 0;
+}
+
+static int read_place(const struct mf_safetensors *st, const char *name, const json_t *entry,
+                      uint64_t data_size, struct place *p, struct mf_err *err) {
+    if (mf_tensor_from_json(&p->tensor, name, entry, st->name, err) < 0) return -1;
+    const json_t *offsets = json_object_get(entry, "data_offsets"), *begin = json_array_get(offsets, 0),
+                 *end = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+        json_integer_value(begin) < 0 || json_integer_value(end) < 0)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: data_offsets are not two positions", st->name,
+                          name);
+    p->begin = (uint64_t)json_integer_value(begin);
+    p->end = (uint64_t)json_integer_value(end);
+    if (p->end < p->begin)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: ends at %llu before it begins at %llu", st->name,
+                          name, (unsigned long long)p->end, (unsigned long long)p->begin);
+    char shape[64];
+    if (p->end - p->begin != mf_tensor_bytes(&p->tensor))
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: %llu bytes for %s %s, which has %zu", st->name,
+                          name, (unsigned long long)(p->end - p->begin), mf_dtype_name(p->tensor.dtype),
+                          mf_tensor_shape(&p->tensor, shape), mf_tensor_bytes(&p->tensor));
+    if (p->end > data_size)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: ends at %llu, the file has %llu bytes of data",
+                          st->name, name, (unsigned long long)p->end, (unsigned long long)data_size);
+    return 0;
+}
+
+/* Sorted by position, each tensor must begin where the one before ends. */
+static int check_places(const struct mf_safetensors *st, const struct place *places, size_t count,
+                        uint64_t data_size, struct mf_err *err) {
+    uint64_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct place *p = &places[i];
+        if (p->begin < at)
+            return mf_err_set(err, EX_DATAERR, "%s: tensors %s and %s overlap", st->name,
+                              places[i - 1].tensor.name, p->tensor.name);
+        if (p->begin > at)
+            return mf_err_set(err, EX_DATAERR, "%s: a hole of %llu bytes before tensor %s", st->name,
+                              (unsigned long long)(p->begin - at), p->tensor.name);
+        at = p->end;
+    }
+    if (at != data_size)
+        return mf_err_set(err, EX_DATAERR, "%s: %llu bytes behind the last tensor", st->name,
+                          (unsigned long long)(data_size - at));
+    return 0;
+}
+
+static int read_places(struct mf_safetensors *st, const json_t *header, uint64_t data_start,
+                       uint64_t data_size, struct mf_err *err) {
+    size_t capacity = json_object_size(header), n = 0;
+    struct place *places = calloc(capacity ? capacity : 1, sizeof *places);
+    if (!places) return mf_err_set(err, EX_OSERR, "%s: no memory for %zu tensors", st->name, capacity);
+    const char *key;
+    json_t *value;
+    int result = 0;
+    json_object_foreach((json_t *)(uintptr_t)header, key, value) {
+        if (strcmp(key, "__metadata__") == 0) continue;
+        result = read_place(st, key, value, data_size, &places[n++], err);
+        if (result < 0) break;
+    }
+    if (result == 0) {
+        qsort(places, n, sizeof *places, by_begin);
+        result = check_places(st, places, n, data_size, err);
+    }
+    st->tensors = calloc(n ? n : 1, sizeof *st->tensors);
+    st->offsets = calloc(n ? n : 1, sizeof *st->offsets);
+    st->by_name = calloc(n ? n : 1, sizeof *st->by_name);
+    if (!st->tensors || !st->offsets || !st->by_name) abort();
+    st->count = n;
+    for (size_t i = 0; i < n; i++) {
+        st->tensors[i] = places[i].tensor;
+        st->offsets[i] = data_start + places[i].begin;
+        st->by_name[i] = i;
+    }
+    qsort_r(st->by_name, n, sizeof *st->by_name, by_name, st->tensors);
+    free(places);
+    return result;
+}
+
+static int read_header(struct mf_safetensors *st, struct mf_err *err) {
+    struct stat s;
+    unsigned char length[8];
+    if (fstat(st->fd, &s) < 0) return mf_err_sys(err, EX_IOERR, "%s", st->name);
+    if (S_ISDIR(s.st_mode)) return mf_err_set(err, EX_NOINPUT, "%s: is a folder", st->name);
+    if (!S_ISREG(s.st_mode))
+        return mf_err_set(err, EX_NOINPUT, "%s: a model is read by position and must be a file", st->name);
+    uint64_t size = (uint64_t)s.st_size, n = 0;
+    if (size == 0) return mf_err_set(err, EX_DATAERR, "%s: empty, not a model", st->name);
+    if (size < 8) return mf_err_set(err, EX_DATAERR, "%s: too short for a model", st->name);
+    if (mf_pread_all(st->fd, length, 8, 0, st->name, err) < 0) return -1;
+    for (int i = 7; i >= 0; i--) n = n << 8 | length[i];
+    if (n > size - 8)
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: not a model: the header's length %llu is larger than the file", st->name,
+                          (unsigned long long)n);
+    if (n > HEADER_LIMIT)
+        return mf_err_set(err, EX_DATAERR, "%s: a header of %llu bytes is too large", st->name,
+                          (unsigned long long)n);
+    char *text = malloc(n + 1);
+    if (!text) return mf_err_set(err, EX_OSERR, "%s: no memory for its header", st->name);
+    int result = mf_pread_all(st->fd, text, n, 8, st->name, err);
+    json_t *header = result == 0 ? mf_json_object(text, n, st->name, "the header", err) : NULL;
+    free(text);
+    if (!header) return -1;
+    st->metadata = json_incref(json_object_get(header, "__metadata__"));
+    if (!st->metadata) st->metadata = json_object();
+    result = check_metadata(st, err);
+    if (result == 0) result = read_places(st, header, 8 + n, size - 8 - n, err);
+    json_decref(header);
+    return result;
+}
+
+int mf_safetensors_open(struct mf_safetensors **model, const char *path, struct mf_err *err) {
+    if (strcmp(path, "-") == 0) path = "/dev/stdin";
+    struct mf_safetensors *st = calloc(1, sizeof *st);
+    if (!st) abort();
+    st->name = strdup(path);
+    if (!st->name) abort();
+    do
+        st->fd =
+            open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a named pipe must not block here */
+    while (st->fd < 0 && errno == EINTR);
+    int result = st->fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", path) : read_header(st, err);
+    if (result < 0) {
+        mf_safetensors_close(st);
+        return -1;
+    }
+    *model = st;
+    return 0;
+}
+
+const char *mf_safetensors_name(const struct mf_safetensors *st) {
+    return st->name;
+}
+
+const json_t *mf_safetensors_metadata(const struct mf_safetensors *st) {
+    return st->metadata;
+}
+
+size_t mf_safetensors_count(const struct mf_safetensors *st) {
+    return st->count;
+}
+
+const struct mf_tensor *mf_safetensors_tensor(const struct mf_safetensors *st, size_t i) {
+    return &st->tensors[i];
+}
+
+int64_t mf_safetensors_find(const struct mf_safetensors *st, const char *name) {
+    size_t low = 0, high = st->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, st->tensors[st->by_name[middle]].name);
+        if (order == 0) return (int64_t)st->by_name[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return -1;
+}
+
+int mf_safetensors_read(const struct mf_safetensors *st, size_t i, uint64_t offset, void *buffer, size_t size,
+                        struct mf_err *err) {
+    uint64_t bytes = i < st->count ? mf_tensor_bytes(&st->tensors[i]) : 0;
+    if (offset > bytes || size > bytes - offset) abort();
+    return mf_pread_all(st->fd, buffer, size, st->offsets[i] + offset, st->name, err);
+}
+
+void mf_safetensors_close(struct mf_safetensors *st) {
+    if (!st) return;
+    if (st->fd >= 0) close(st->fd);
+    json_decref(st->metadata);
+    free(st->tensors);
+    free(st->offsets);
+    free(st->by_name);
+    free(st->name);
+    free(st);
+}
