@@ -1,0 +1,14 @@
+/* What reading and writing bundles share. */
+#ifndef MF_IO_BUNDLE_INTERNAL_H
+#define MF_IO_BUNDLE_INTERNAL_H
+
+#include "io/tensor.h"
+
+#define MF_BUNDLE_VERSION 1
+#define MF_MANIFEST       "manifest.json"
+#define MF_MEMBER_NAME    (MF_TENSOR_NAME + 8)
+
+/* The tar member of a tensor: its name and ".f32", ".bf16" or ".i64". */
+void mf_bundle_member(const struct mf_tensor *t, char name[MF_MEMBER_NAME]);
+
+#endif

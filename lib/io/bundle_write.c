@@ -1,0 +1,124 @@
+/* Writing bundles: hashes first, then a tar whose bytes depend on nothing but its contents. */
+#include "io/bundle.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/bundle_internal.h"
+#include "io/json_tensor.h"
+
+/* What the archive's callback needs. */
+struct sink {
+    struct mf_out *out;
+    struct mf_err *err;
+    bool failed; /* `err` holds the reason */
+};
+
+static la_ssize_t write_block(struct archive *a, void *context, const void *bytes, size_t size) {
+    struct sink *sink = context;
+    if (mf_out_write(sink->out, bytes, size, sink->err) == 0) return (la_ssize_t)size;
+    sink->failed = true;
+    archive_set_error(a, EIO, "write failed");
+    return -1;
+}
+
+static int fail(const struct sink *sink, struct archive *a) {
+    if (sink->failed) return -1;
+    return mf_err_set(sink->err, EX_IOERR, "%s: %s", mf_out_name(sink->out), archive_error_string(a));
+}
+
+void mf_bundle_member(const struct mf_tensor *t, char name[MF_MEMBER_NAME]) {
+    static const char *const suffixes[] = {[MF_F32] = "f32", [MF_BF16] = "bf16", [MF_I64] = "i64"};
+    snprintf(name, MF_MEMBER_NAME, "%s.%s", t->name, suffixes[t->dtype]);
+}
+
+/* No time, owner or user's mask: the same contents give the same bytes. */
+static int write_member(const struct sink *sink, struct archive *a, const char *name, const void *bytes,
+                        size_t size) {
+    struct archive_entry *entry = archive_entry_new();
+    if (!entry) abort();
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_size(entry, (la_int64_t)size);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_mtime(entry, 0, 0);
+    int result = archive_write_header(a, entry);
+    archive_entry_free(entry);
+    if (result != ARCHIVE_OK) return fail(sink, a);
+    const unsigned char *from = bytes;
+    while (size > 0) {
+        la_ssize_t n = archive_write_data(a, from, size);
+        if (n <= 0) return fail(sink, a);
+        from += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The manifest: what it is, then the caller's fields, then the tensors in file order. */
+static char *make_manifest(const char *kind, const json_t *meta, const struct mf_tensor *tensors,
+                           size_t count) {
+    json_t *manifest =
+               json_pack("{s:s, s:i, s:s}", "mf", "bundle", "version", MF_BUNDLE_VERSION, "kind", kind),
+           *list = json_array();
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)meta, key, value) {
+        if (strcmp(key, "tensors") != 0 && !json_object_get(manifest, key))
+            json_object_set(manifest, key, value);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char hash[65];
+        mf_sha256_of(tensors[i].data, mf_tensor_bytes(&tensors[i]), hash);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "name", tensors[i].name, "dtype",
+                                              mf_dtype_name(tensors[i].dtype), "shape",
+                                              mf_tensor_shape_json(&tensors[i]), "sha256", hash));
+    }
+    json_object_set_new(manifest, "tensors", list);
+    char *text = json_dumps(manifest, JSON_INDENT(1));
+    json_decref(manifest);
+    return text;
+}
+
+static bool ends_in(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static int open_archive(const struct sink *sink, struct archive *a) {
+    bool zstd = ends_in(mf_out_name(sink->out), ".zst");
+    if (archive_write_set_format_pax_restricted(a) != ARCHIVE_OK) return fail(sink, a);
+    if (zstd && archive_write_add_filter_zstd(a) != ARCHIVE_OK) return fail(sink, a);
+    archive_write_set_bytes_per_block(a, 0);
+    archive_write_set_bytes_in_last_block(a, 1); /* end with the two zero blocks, no padding to 10 KiB */
+    if (archive_write_open(a, (void *)(uintptr_t)sink, NULL, write_block, NULL) != ARCHIVE_OK)
+        return fail(sink, a);
+    return 0;
+}
+
+int mf_bundle_write(struct mf_out *out, const char *kind, const json_t *meta, const struct mf_tensor *tensors,
+                    size_t count, struct mf_err *err) {
+    struct sink sink = {.out = out, .err = err};
+    char *manifest = make_manifest(kind, meta, tensors, count);
+    if (!manifest)
+        return mf_err_set(err, EX_DATAERR, "%s: the manifest is not valid UTF-8", mf_out_name(out));
+    struct archive *a = archive_write_new();
+    if (!a) abort();
+    int result = open_archive(&sink, a);
+    if (result == 0) result = write_member(&sink, a, MF_MANIFEST, manifest, strlen(manifest));
+    for (size_t i = 0; i < count && result == 0; i++) {
+        char name[MF_MEMBER_NAME];
+        mf_bundle_member(&tensors[i], name);
+        result = write_member(&sink, a, name, tensors[i].data, mf_tensor_bytes(&tensors[i]));
+    }
+    if (result == 0 && archive_write_close(a) != ARCHIVE_OK) result = fail(&sink, a);
+    if (result < 0) archive_write_fail(a);
+    archive_write_free(a);
+    free(manifest);
+    return result;
+}
