@@ -1,0 +1,258 @@
+/* Bundles: same bytes each time, and every damage refused with a line that says what. */
+#include "files.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "io/bundle.h"
+
+static struct mf_err err;
+static float first[6] = {1, 2, 3, 4, 5, 6}; /* [2,3] */
+static float second[200];                   /* [200] */
+
+static void describe(struct mf_tensor t[2]) {
+    t[0] = (struct mf_tensor){.name = "layers.0.fc1.weight", .n_dims = 2, .shape = {2, 3}, .data = first};
+    t[1] = (struct mf_tensor){.name = "layers.0.fc1.bias", .n_dims = 1, .shape = {200}, .data = second};
+}
+
+static void write_bundle(const char *path) {
+    struct mf_tensor t[2];
+    struct mf_out *out;
+    json_t *meta = json_pack("{s:s, s:{s:i}}", "shared", "abc", "config", "layers", 1);
+    describe(t);
+    for (int i = 0; i < 200; i++) second[i] = (float)i;
+    assert_int_equal(mf_out_open(&out, path, &err), 0);
+    assert_int_equal(mf_bundle_write(out, "expert", meta, t, 2, &err), 0);
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    json_decref(meta);
+}
+
+/* Reads all tensors in pieces of `step` bytes (0: skips them): their number, or -1. */
+static int read_bundle(const char *path, size_t step) {
+    struct mf_bundle *b;
+    size_t index;
+    int result, n = 0;
+    err = (struct mf_err){0};
+    if (mf_bundle_open(&b, path, "expert", &err) < 0) return -1;
+    while ((result = mf_bundle_next(b, &index, &err)) > 0) {
+        assert_int_equal(index, n++);
+        size_t left = mf_tensor_bytes(mf_bundle_tensor(b, index));
+        const unsigned char *expected = (const unsigned char *)(index ? second : first);
+        for (unsigned char buffer[4096]; step > 0 && left > 0 && result > 0;) {
+            size_t part = step < left ? step : left;
+            if (mf_bundle_read(b, buffer, part, &err) < 0) {
+                result = -1;
+                break;
+            }
+            assert_memory_equal(buffer, expected, part);
+            expected += part;
+            left -= part;
+        }
+        if (result < 0) break;
+    }
+    if (result == 0) assert_int_equal(mf_bundle_next(b, &index, &err), 0);
+    mf_bundle_close(b);
+    return result < 0 ? -1 : n;
+}
+
+static void test_round_trip(void **state) {
+    (void)state;
+    struct mf_bundle *b;
+    write_bundle("a.tar");
+    write_bundle("b.tar");
+    size_t n, m;
+    unsigned char *x = read_file("a.tar", &n), *y = read_file("b.tar", &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    free(x);
+    free(y);
+    assert_int_equal(mf_bundle_open(&b, "a.tar", NULL, &err), 0);
+    assert_string_equal(mf_bundle_kind(b), "expert");
+    assert_int_equal(mf_bundle_count(b), 2);
+    assert_string_equal(mf_bundle_tensor(b, 1)->name, "layers.0.fc1.bias");
+    assert_string_equal(json_string_value(json_object_get(mf_bundle_meta(b), "shared")), "abc");
+    assert_int_equal(strlen(mf_bundle_hash(b)), 64);
+    mf_bundle_close(b);
+    assert_int_equal(read_bundle("a.tar", 0), 2);
+    assert_int_equal(read_bundle("a.tar", 7), 2);
+    assert_int_equal(read_bundle("a.tar", 4096), 2);
+    write_bundle("c.tar.zst");
+    assert_int_equal(read_bundle("c.tar.zst", 13), 2);
+    assert_int_equal(mf_bundle_open(&b, "a.tar", "shared", &err), -1);
+    assert_string_equal(err.text, "a.tar: a bundle of kind 'expert', not 'shared'");
+}
+
+static void test_every_cut_is_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.tar", "c.tar.zst"};
+    for (int k = 0; k < 2; k++) {
+        size_t size;
+        unsigned char *bytes = read_file(names[k], &size);
+        for (size_t n = 0; n < size; n++) {
+            write_file("cut", bytes, n);
+            assert_int_equal(read_bundle("cut", 0), -1);
+            assert_int_equal(err.status, EX_DATAERR);
+        }
+        free(bytes);
+    }
+}
+
+static void test_flips_in_tensors_and_headers_are_refused(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = read_file("a.tar", &size);
+    size_t data = 0;
+    for (size_t i = 0; i + 8 < size; i++)
+        if (data == 0 && memcmp(bytes + i, first, 8) == 0) data = i;
+    assert_true(data > 1024);
+    for (size_t i = data - 512; i < data + 24; i++) { /* the tar header, then the numbers */
+        bytes[i] ^= 1;
+        write_file("flip", bytes, size);
+        assert_int_equal(read_bundle("flip", 0), -1);
+        assert_int_equal(err.status, EX_DATAERR);
+        if (i >= data)
+            assert_string_equal(err.text,
+                                "flip: tensor layers.0.fc1.weight: bytes do not match their sha256");
+        bytes[i] ^= 1;
+    }
+    free(bytes);
+}
+
+static void test_data_behind_the_end(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = read_file("a.tar", &size), *longer = calloc(1, size + 10240);
+    memcpy(longer, bytes, size);
+    write_file("padded", longer, size + 10240); /* tar's own padding */
+    assert_int_equal(read_bundle("padded", 0), 2);
+    longer[size + 5000] = 'x';
+    write_file("behind", longer, size + 10240);
+    assert_int_equal(read_bundle("behind", 0), -1);
+    assert_string_equal(err.text, "behind: more data behind the last tensor");
+    free(bytes);
+    free(longer);
+}
+
+/* One member of a bundle made by hand. */
+struct member {
+    const char *name, *bytes;
+    size_t size;
+    char kind; /* 0 file, 's' symbolic link, 'h' hard link, 'd' folder, 'f' named pipe */
+};
+
+static void write_tar(const char *path, const struct member *members) {
+    struct archive *a = archive_write_new();
+    archive_write_set_format_pax_restricted(a);
+    assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
+    for (const struct member *m = members; m->name; m++) {
+        struct archive_entry *e = archive_entry_new();
+        archive_entry_set_pathname(e, m->name);
+        archive_entry_set_perm(e, 0644);
+        archive_entry_set_filetype(e, m->kind == 's'   ? AE_IFLNK
+                                      : m->kind == 'd' ? AE_IFDIR
+                                      : m->kind == 'f' ? AE_IFIFO
+                                                       : AE_IFREG);
+        if (m->kind == 's') archive_entry_set_symlink(e, "/etc/passwd");
+        if (m->kind == 'h') archive_entry_set_hardlink(e, "manifest.json");
+        archive_entry_set_size(e, m->kind ? 0 : (la_int64_t)m->size);
+        assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+        if (!m->kind) archive_write_data(a, m->bytes, m->size);
+        archive_entry_free(e);
+    }
+    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+    archive_write_free(a);
+}
+
+/* SHA-256 of four zero bytes. */
+#define ZEROS       "df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119"
+#define HEAD        "{\"mf\":\"bundle\",\"version\":1,\"kind\":\"expert\",\"tensors\":["
+#define ENTRY(name) "{\"name\":\"" name "\",\"dtype\":\"F32\",\"shape\":[1],\"sha256\":\"" ZEROS "\"}"
+#define TWO         HEAD ENTRY("a") "," ENTRY("b") "]}"
+
+static void refuse(const char *message, const struct member *members) {
+    write_tar("made", members);
+    assert_int_equal(read_bundle("made", 0), -1);
+    assert_int_equal(err.status, EX_DATAERR);
+    if (strcmp(err.text, message) != 0) print_error("%s\n", err.text);
+    assert_string_equal(err.text, message);
+}
+
+#define MANIFEST(text)                                                                                       \
+    { "manifest.json", text, sizeof text - 1, 0 }
+#define REFUSE(message, ...) refuse(message, (const struct member[]){__VA_ARGS__, {NULL, NULL, 0, 0}})
+static const char zeros[2000];
+#define FILE_OF(name, size)                                                                                  \
+    { name, zeros, size, 0 }
+
+static void test_members(void **state) {
+    (void)state;
+    write_tar("made", (const struct member[]){MANIFEST(TWO), FILE_OF("a.f32", 4), FILE_OF("b.f32", 4), {0}});
+    struct mf_bundle *b;
+    size_t index;
+    assert_int_equal(mf_bundle_open(&b, "made", "expert", &err), 0);
+    assert_int_equal(mf_bundle_next(b, &index, &err), 1);
+    assert_int_equal(mf_bundle_next(b, &index, &err), 1);
+    assert_int_equal(mf_bundle_next(b, &index, &err), 0);
+    mf_bundle_close(b);
+    REFUSE("made: missing tensor b", MANIFEST(TWO), FILE_OF("a.f32", 4));
+    REFUSE("made: missing tensor a", MANIFEST(TWO), FILE_OF("b.f32", 4), FILE_OF("a.f32", 4));
+    REFUSE("made: tensor a is there twice", MANIFEST(TWO), FILE_OF("a.f32", 4), FILE_OF("a.f32", 4));
+    REFUSE("made: unexpected member '../b.f32'", MANIFEST(TWO), FILE_OF("a.f32", 4), FILE_OF("../b.f32", 4));
+    REFUSE("made: unexpected member '/etc/passwd'", MANIFEST(TWO), FILE_OF("/etc/passwd", 4));
+    REFUSE("made: unexpected member 'c'", MANIFEST(TWO), FILE_OF("a.f32", 4), FILE_OF("b.f32", 4),
+           FILE_OF("c", 0));
+    REFUSE("made: member 'a.f32' is not a plain file", MANIFEST(TWO), {"a.f32", NULL, 0, 's'});
+    REFUSE("made: member 'a.f32' is not a plain file", MANIFEST(TWO), {"a.f32", NULL, 0, 'h'});
+    REFUSE("made: member 'a.f32/' is not a plain file", MANIFEST(TWO), {"a.f32", NULL, 0, 'd'});
+    REFUSE("made: member 'a.f32' is not a plain file", MANIFEST(TWO), {"a.f32", NULL, 0, 'f'});
+    REFUSE("made: tensor a: 8 bytes for F32 [1], which has 4", MANIFEST(TWO), FILE_OF("a.f32", 8));
+    REFUSE("made: not a bundle: the first member is not manifest.json", FILE_OF("a.f32", 4), MANIFEST(TWO));
+}
+
+#define BAD(message, text) REFUSE("made: " message, MANIFEST(text), FILE_OF("a.f32", 4))
+#define SHAPED(shape)      HEAD "{\"name\":\"a\",\"dtype\":\"F32\",\"shape\":" shape ",\"sha256\":\"" ZEROS "\"}]}"
+
+static void test_manifests(void **state) {
+    (void)state;
+    BAD("manifest.json is not a JSON object", "[1]");
+    BAD("manifest.json has the name 'kind' twice", "{\"kind\":1,\"x\":{\"kind\":3},\"kind\":2}");
+    BAD("not a bundle: manifest.json does not say \"mf\": \"bundle\"", "{}");
+    BAD("version 2 of the bundle format, this program knows 1", "{\"mf\":\"bundle\",\"version\":2}");
+    BAD("manifest.json lists no tensors", "{\"mf\":\"bundle\",\"version\":1,\"kind\":\"expert\"}");
+    BAD("manifest.json has the tensor a twice", HEAD ENTRY("a") "," ENTRY("a") "]}");
+    BAD("a tensor without a name", HEAD "1]}");
+    BAD("tensor a: dtype 'F64' is not F32, BF16 or I64",
+        HEAD "{\"name\":\"a\",\"dtype\":\"F64\",\"shape\":[1]}]}");
+    BAD("tensor a: no sha256 of 64 hex digits", HEAD "{\"name\":\"a\",\"dtype\":\"F32\",\"shape\":[1]}]}");
+    BAD("tensor a: the shape is too large", SHAPED("[4294967296,4294967296]"));
+    BAD("tensor a: the shape is too large", SHAPED("[0,4294967296,4294967296]"));
+    BAD("tensor a: the shape holds something that is not a size", SHAPED("[-1]"));
+    BAD("tensor a: more than 4 dimensions", SHAPED("[1,1,1,1,1]"));
+    BAD("truncated bundle: its tensors have 4000000000000 bytes, the file has 3072",
+        SHAPED("[1000000000000]"));
+}
+
+static void test_foreign_files(void **state) {
+    (void)state;
+    write_file("f", "", 0);
+    assert_int_equal(read_bundle("f", 0), -1);
+    assert_string_equal(err.text, "f: empty, not a bundle");
+    write_file("f", zeros, 2000);
+    assert_int_equal(read_bundle("f", 0), -1);
+    assert_string_equal(err.text, "f: not a bundle");
+    assert_int_equal(read_bundle("absent", 0), -1);
+    assert_int_equal(err.status, EX_NOINPUT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_every_cut_is_refused),
+        cmocka_unit_test(test_flips_in_tensors_and_headers_are_refused),
+        cmocka_unit_test(test_data_behind_the_end),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_manifests),
+        cmocka_unit_test(test_foreign_files),
+    };
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}
