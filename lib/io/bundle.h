@@ -21,6 +21,10 @@ struct mf_bundle;
  * kind, manifest malformed, doubled names, shapes that overflow. */
 int mf_bundle_open(struct mf_bundle **bundle, const char *path, const char *kind, struct mf_err *err);
 
+/* The same on an input that is open already, of which nothing was taken yet. Takes `in` over, also on
+ * failure. */
+int mf_bundle_open_in(struct mf_bundle **bundle, struct mf_in *in, const char *kind, struct mf_err *err);
+
 const char *mf_bundle_kind(const struct mf_bundle *b);
 const char *mf_bundle_name(const struct mf_bundle *b);
 const json_t *mf_bundle_meta(const struct mf_bundle *b); /* the manifest, borrowed */

@@ -225,13 +225,10 @@ static int open_archive(struct mf_bundle *b, struct mf_err *err) {
     return 0;
 }
 
-int mf_bundle_open(struct mf_bundle **bundle, const char *path, const char *kind, struct mf_err *err) {
+int mf_bundle_open_in(struct mf_bundle **bundle, struct mf_in *in, const char *kind, struct mf_err *err) {
     struct mf_bundle *b = calloc(1, sizeof *b);
     if (!b) abort();
-    if (mf_in_open(&b->in, path, err) < 0) {
-        free(b);
-        return -1;
-    }
+    b->in = in;
     if (open_archive(b, err) < 0 || read_manifest(b, err) < 0 || check_kind(b, kind, err) < 0 ||
         read_tensors(b, err) < 0) {
         mf_bundle_close(b);
@@ -239,6 +236,11 @@ int mf_bundle_open(struct mf_bundle **bundle, const char *path, const char *kind
     }
     *bundle = b;
     return 0;
+}
+
+int mf_bundle_open(struct mf_bundle **bundle, const char *path, const char *kind, struct mf_err *err) {
+    struct mf_in *in;
+    return mf_in_open(&in, path, err) < 0 ? -1 : mf_bundle_open_in(bundle, in, kind, err);
 }
 
 const char *mf_bundle_kind(const struct mf_bundle *b) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -195,16 +196,17 @@ static int read_header(struct mf_safetensors *st, struct mf_err *err) {
 }
 
 int mf_safetensors_open(struct mf_safetensors **model, const char *path, struct mf_err *err) {
-    if (strcmp(path, "-") == 0) path = "/dev/stdin";
+    bool standard = !path || strcmp(path, "-") == 0;
+    if (standard) path = "/dev/stdin";
     struct mf_safetensors *st = calloc(1, sizeof *st);
     if (!st) abort();
-    st->name = strdup(path);
+    st->name = strdup(standard ? "standard input" : path);
     if (!st->name) abort();
     do
         st->fd =
             open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a named pipe must not block here */
     while (st->fd < 0 && errno == EINTR);
-    int result = st->fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", path) : read_header(st, err);
+    int result = st->fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", st->name) : read_header(st, err);
     if (result < 0) {
         mf_safetensors_close(st);
         return -1;

@@ -19,7 +19,8 @@ int mf_safetensors_header(struct mf_out *out, const json_t *metadata, const stru
 
 struct mf_safetensors;
 
-/* Opens a model and checks its header against the file's size. EX_NOINPUT; EX_DATAERR with what is wrong. */
+/* Opens a model and checks its header against the file's size. NULL or "-" is standard input, which must be a
+ * file. EX_NOINPUT; EX_DATAERR with what is wrong. */
 int mf_safetensors_open(struct mf_safetensors **st, const char *path, struct mf_err *err);
 
 const char *mf_safetensors_name(const struct mf_safetensors *st);

@@ -38,11 +38,12 @@ struct mf_stream_reader;
  * know. */
 int mf_stream_open(struct mf_stream_reader **reader, const char *path, const char *kind, struct mf_err *err);
 
-/* The same for a stream that is still being written: at the end of a regular file the reader waits for more,
- * and a missing trailer (a pipe that ends, a file that is removed) is an end like any other. What follows a
- * trailer is not looked at. */
-int mf_stream_follow(struct mf_stream_reader **reader, const char *path, const char *kind,
-                     struct mf_err *err);
+/* The same on an input that is open already, of which nothing was taken yet. Takes `in` over, also on
+ * failure. With `follow` the stream may still be being written: at the end of a regular file the reader waits
+ * for more, a missing trailer (a pipe that ends, a file that is removed) is an end like any other, and what
+ * follows a trailer is not looked at. */
+int mf_stream_open_in(struct mf_stream_reader **reader, struct mf_in *in, const char *kind, bool follow,
+                      struct mf_err *err);
 
 const char *mf_stream_kind(const struct mf_stream_reader *reader);
 const char *mf_stream_name(const struct mf_stream_reader *reader); /* for messages */

@@ -62,21 +62,18 @@ static int read_header(struct mf_stream_reader *r, const char *kind, struct mf_e
     return check_header(r, kind, err);
 }
 
-static int open_reader(struct mf_stream_reader **reader, const char *path, const char *kind, bool follow,
-                       struct mf_err *err) {
+int mf_stream_open_in(struct mf_stream_reader **reader, struct mf_in *in, const char *kind, bool follow,
+                      struct mf_err *err) {
     struct mf_stream_reader *r = calloc(1, sizeof *r);
     if (!r) abort();
-    if (mf_in_open(&r->in, path, err) < 0) {
-        free(r);
-        return -1;
-    }
+    r->in = in;
     r->hash = XXH64_createState();
     if (!r->hash) abort();
     XXH64_reset(r->hash, 0);
-    mf_record_init(&r->header, mf_in_name(r->in));
-    mf_record_init(&r->record, mf_in_name(r->in));
+    mf_record_init(&r->header, mf_in_name(in));
+    mf_record_init(&r->record, mf_in_name(in));
     r->open = follow;
-    if (follow) mf_in_follow(r->in);
+    if (follow) mf_in_follow(in);
     if (read_header(r, kind, err) < 0) {
         mf_stream_close(r);
         return -1;
@@ -86,12 +83,8 @@ static int open_reader(struct mf_stream_reader **reader, const char *path, const
 }
 
 int mf_stream_open(struct mf_stream_reader **reader, const char *path, const char *kind, struct mf_err *err) {
-    return open_reader(reader, path, kind, false, err);
-}
-
-int mf_stream_follow(struct mf_stream_reader **reader, const char *path, const char *kind,
-                     struct mf_err *err) {
-    return open_reader(reader, path, kind, true, err);
+    struct mf_in *in;
+    return mf_in_open(&in, path, err) < 0 ? -1 : mf_stream_open_in(reader, in, kind, false, err);
 }
 
 const char *mf_stream_kind(const struct mf_stream_reader *reader) {

@@ -1,0 +1,116 @@
+/* Finds out what a file is and has it shown. */
+#include "io/show.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "io/show_internal.h"
+
+enum content { STREAM, BUNDLE, MODEL, OTHER };
+
+static enum content find_content(const unsigned char *b, size_t n) {
+    static const unsigned char zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
+    size_t skip = n == 0 ? 0 : *b == 0xde ? 3 : *b == 0xdf ? 5 : (*b & 0xf0) == 0x80 ? 1 : 0;
+    if (skip && n >= skip + 3 && memcmp(b + skip, "\xa2mf", 3) == 0) return STREAM;
+    if (n >= 4 && memcmp(b, zstd, 4) == 0) return BUNDLE;
+    if (n >= 262 && memcmp(b + 257, "ustar", 5) == 0) return BUNDLE;
+    if (n >= 9 && b[8] == '{') return MODEL;
+    return OTHER;
+}
+
+static int show_stream(struct mf_out *out, struct mf_in *in, const struct mf_show *show, struct mf_err *err) {
+    struct mf_stream_reader *r;
+    if (mf_stream_open_in(&r, in, NULL, show->follow, err) < 0) return -1;
+    int result = mf_show_stream(out, r, show, err);
+    mf_stream_close(r);
+    return result;
+}
+
+static int show_bundle(struct mf_out *out, struct mf_in *in, const struct mf_show *show, struct mf_err *err) {
+    struct mf_bundle *b;
+    if (mf_bundle_open_in(&b, in, NULL, err) < 0) return -1;
+    int result = mf_show_bundle(out, b, show, err);
+    mf_bundle_close(b);
+    return result;
+}
+
+static int show_model(struct mf_out *out, const char *path, const struct mf_show *show, struct mf_err *err) {
+    struct mf_safetensors *st;
+    if (mf_safetensors_open(&st, path, err) < 0) return -1;
+    int result = mf_show_model(out, st, show, err);
+    mf_safetensors_close(st);
+    return result;
+}
+
+int mf_show_file(struct mf_out *out, const char *path, const struct mf_show *show, struct mf_err *err) {
+    struct mf_in *in;
+    const unsigned char *first;
+    if (mf_in_open(&in, path, err) < 0) return -1;
+    if (show->follow) mf_in_follow(in);
+    /* A stream tells itself by its first bytes, so a growing one need not be waited for further than these.
+     */
+    int64_t n = mf_in_peek(in, &first, 8, err);
+    if (n > 0 && find_content(first, (size_t)n) != STREAM && !show->follow)
+        n = mf_in_peek(in, &first, 512, err);
+    enum content content = n > 0 ? find_content(first, (size_t)n) : OTHER;
+    if (content == STREAM) return show_stream(out, in, show, err);
+    if (n >= 0 && show->follow)
+        mf_err_set(err, EX_USAGE, "%s: not a stream, and only those can be followed", mf_in_name(in));
+    else if (content == BUNDLE)
+        return show_bundle(out, in, show, err);
+    else if (n == 0)
+        mf_err_set(err, EX_DATAERR, "%s: empty", mf_in_name(in));
+    else if (n > 0 && content == OTHER)
+        mf_err_set(err, EX_DATAERR, "%s: not a stream, a bundle or a model", mf_in_name(in));
+    bool model = content == MODEL && !show->follow;
+    mf_in_close(in);
+    return model ? show_model(out, path, show, err) : -1;
+}
+
+/* Chan, Golub and LeVeque 1979: two passes over the block, then the block joins the rest. */
+void mf_spread_add(struct mf_spread *s, const double *values, size_t n) {
+    double sum = 0, m2 = 0;
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(values[i])) continue;
+        if (s->count + count == 0 || values[i] < s->min) s->min = values[i];
+        if (s->count + count == 0 || values[i] > s->max) s->max = values[i];
+        sum += values[i];
+        count++;
+    }
+    s->bad += n - count;
+    if (count == 0) return;
+    double mean = sum / (double)count, delta = mean - s->mean, all = (double)(s->count + count);
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(values[i])) m2 += (values[i] - mean) * (values[i] - mean);
+    s->m2 += m2 + delta * delta * (double)s->count * (double)count / all;
+    s->mean += delta * (double)count / all;
+    s->count += count;
+}
+
+const char *mf_show_clean(char *text, const char *bytes, size_t size, size_t width) {
+    size_t used = 0, shown = 0, keep = 0;
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)bytes[i];
+        size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
+        bool whole = n <= size - i && c < 0xf5;
+        for (size_t k = 1; whole && k < n; k++) whole = ((unsigned char)bytes[i + k] & 0xc0) == 0x80;
+        if (shown == width) { /* too long: the last three characters become dots */
+            memcpy(text + keep, "...", 4);
+            return text;
+        }
+        if (width >= 3 && shown == width - 3) keep = used;
+        bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && whole && (unsigned char)bytes[i + 1] < 0xa0);
+        if (!whole || control || (c >= 0x80 && n == 1)) {
+            text[used++] = c == '\n' || c == '\t' ? ' ' : '?';
+            i += control && c == 0xc2 ? 2 : 1;
+        } else {
+            memcpy(text + used, bytes + i, n);
+            used += n;
+            i += n;
+        }
+        shown++;
+    }
+    text[used] = 0;
+    return text;
+}
