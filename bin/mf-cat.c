@@ -51,12 +51,15 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-cat", "show streams, bundles and models",
                                    "mf-cat [OPTION]... [FILE]...", options, notes};
     int asked = mf_options_parse(&usage, &common, &files, argc, argv, &err);
-    if (asked > 0) return 0;
     if (asked == 0 && table && stats)
         asked = mf_err_set(&err, EX_USAGE, "--table and --stats exclude each other");
     if (asked == 0 && form.follow && files.count > 1)
         asked = mf_err_set(&err, EX_USAGE, "--follow takes one file, not %zu", files.count);
-    if (asked < 0) return mf_fail("mf-cat", &err);
+    if (asked != 0) {
+        mf_strs_free(&files);
+        mf_strs_free(&common.sets);
+        return asked > 0 ? 0 : mf_fail("mf-cat", &err);
+    }
     form.form = table ? MF_SHOW_TABLE : stats ? MF_SHOW_STATS : MF_SHOW_JSON;
     bool several = files.count > 1, whole = output != NULL;
     if (files.count == 0) mf_strs_add(&files, "-");

@@ -61,23 +61,27 @@ int mf_parse_size(const char *text, uint64_t *value) {
 
 #define LONGEST 63 /* letters of a name that is worth guessing */
 
-/* Half letters of difference between two strings of at most LONGEST letters: a letter dropped or added counts
- * 2, one replaced 3, so that of `set` and `seed` the second is nearer to `sed`. Wagner and Fischer 1974. */
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Half letters of difference between two strings of at most LONGEST letters: a letter dropped or added, or
+ * two neighbours exchanged, count 2, one replaced counts 3, so that of `set` and `seed` the second is nearer
+ * to `sed`. The rows of Wagner and Fischer 1974, with the exchange of Damerau 1964. */
 static size_t difference(const char *a, size_t n, const char *b, size_t m) {
-    size_t row[LONGEST + 1];
-    for (size_t j = 0; j <= m; j++) row[j] = 2 * j;
+    size_t rows[3][LONGEST + 1]; /* of letters i - 2, i - 1 and i */
+    for (size_t j = 0; j <= m; j++) rows[0][j] = 2 * j;
     for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *second = rows[(i + 1) % 3];
         row[0] = 2 * i;
         for (size_t j = 1; j <= m; j++) {
-            size_t cost = diagonal + (a[i - 1] != b[j - 1] ? 3 : 0);
-            diagonal = row[j];
-            if (row[j] + 2 < cost) cost = row[j] + 2;
-            if (row[j - 1] + 2 < cost) cost = row[j - 1] + 2;
-            row[j] = cost;
+            row[j] = above[j - 1] + (a[i - 1] != b[j - 1] ? 3 : 0);
+            row[j] = least(row[j], least(above[j], row[j - 1]) + 2);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], second[j - 2] + 2);
         }
     }
-    return row[m];
+    return rows[n % 3][m];
 }
 
 const char *mf_nearest(const char *name, const char *const *names, size_t count) {

@@ -80,7 +80,7 @@ static char *make_manifest(const char *kind, const json_t *meta, const struct mf
                                               mf_tensor_shape_json(&tensors[i]), "sha256", hash));
     }
     json_object_set_new(manifest, "tensors", list);
-    char *text = json_dumps(manifest, JSON_INDENT(1));
+    char *text = json_dumps(manifest, JSON_INDENT(1)); /* for people too: a line for each field */
     json_decref(manifest);
     return text;
 }
