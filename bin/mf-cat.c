@@ -30,6 +30,25 @@ static int show(struct mf_out *out, const char *path, const struct mf_show *form
     return mf_show_file(out, path, form, err);
 }
 
+/* Shows all files: one bad file is reported, the others are shown all the same. Returns the exit status. */
+static int show_all(const struct mf_strs *files, const struct mf_show *form, const char *output) {
+    struct mf_err err = {0};
+    struct mf_out *out;
+    if (mf_out_open(&out, output, &err) < 0) return mf_fail("mf-cat", &err);
+    int status = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (show(out, files->items[i], form, files->count > 1, &err) == 0) continue;
+        int failure = mf_fail("mf-cat", &err);
+        if (status == 0) status = failure;
+        if (failure == EX_IOERR) break;
+    }
+    if (status && output)
+        mf_out_abandon(out); /* a file is complete or not there */
+    else if (mf_out_commit(out, &err) < 0 && status != EX_IOERR)
+        status = mf_fail("mf-cat", &err);
+    return status;
+}
+
 int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -61,24 +80,10 @@ int main(int argc, char **argv) {
         return asked > 0 ? 0 : mf_fail("mf-cat", &err);
     }
     form.form = table ? MF_SHOW_TABLE : stats ? MF_SHOW_STATS : MF_SHOW_JSON;
-    bool several = files.count > 1, whole = output != NULL;
     if (files.count == 0) mf_strs_add(&files, "-");
 
-    struct mf_out *out;
-    if (mf_out_open(&out, output, &err) < 0) return mf_fail("mf-cat", &err);
-    int status = 0;
-    for (size_t i = 0; i < files.count;
-         i++) { /* one bad file is reported, the others are shown all the same */
-        if (show(out, files.items[i], &form, several, &err) == 0) continue;
-        int failure = mf_fail("mf-cat", &err);
-        if (status == 0) status = failure;
-        if (failure == EX_IOERR) break;
-    }
+    int status = show_all(&files, &form, output);
     mf_strs_free(&files);
     mf_strs_free(&common.sets);
-    if (status && whole)
-        mf_out_abandon(out); /* a file is complete or not there */
-    else if (mf_out_commit(out, &err) < 0 && status != EX_IOERR)
-        status = mf_fail("mf-cat", &err);
     return status;
 }
