@@ -2,6 +2,7 @@
 #include "nn/matmul.h"
 
 #include <cblas.h>
+#undef I /* of <complex.h>, which cblas.h includes; here it is a number of inputs */
 
 struct product {
     float *c;
