@@ -1,0 +1,172 @@
+/* Applying merges to a word. */
+#include "text/bpe.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- pair maps --- */
+
+static size_t slot_of(const struct mf_pair_map *map, uint64_t key) {
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(hash ^ hash >> 29) & (map->room - 1);
+    while (map->keys[at] != UINT64_MAX && map->keys[at] != key) at = (at + 1) & (map->room - 1);
+    return at;
+}
+
+static int grow(struct mf_pair_map *map, struct mf_err *err) {
+    struct mf_pair_map old = *map;
+    size_t room = old.room ? 2 * old.room : 1024;
+    uint64_t *keys = malloc(room * sizeof *keys), *values = malloc(room * sizeof *values);
+    if (!keys || !values) {
+        free(keys);
+        free(values);
+        return mf_err_set(err, EX_OSERR, "out of memory for %zu pairs", room);
+    }
+    memset(keys, 0xff, room * sizeof *keys);
+    *map = (struct mf_pair_map){keys, values, room, old.count};
+    for (size_t i = 0; i < old.room; i++) {
+        if (old.keys[i] == UINT64_MAX) continue;
+        size_t at = slot_of(map, old.keys[i]);
+        map->keys[at] = old.keys[i];
+        map->values[at] = old.values[i];
+    }
+    free(old.keys);
+    free(old.values);
+    return 0;
+}
+
+int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struct mf_err *err) {
+    if (3 * map->count >= 2 * map->room && grow(map, err) < 0) return -1;
+    size_t at = slot_of(map, key);
+    map->count += map->keys[at] == UINT64_MAX;
+    map->keys[at] = key;
+    map->values[at] = value;
+    return 0;
+}
+
+const uint64_t *mf_pair_map_get(const struct mf_pair_map *map, uint64_t key) {
+    if (map->room == 0) return NULL;
+    size_t at = slot_of(map, key);
+    return map->keys[at] == key ? &map->values[at] : NULL;
+}
+
+void mf_pair_map_free(struct mf_pair_map *map) {
+    free(map->keys);
+    free(map->values);
+    *map = (struct mf_pair_map){0};
+}
+
+/* --- words --- */
+
+void mf_bpe_work_free(struct mf_bpe_work *work) {
+    free(work->memory);
+    *work = (struct mf_bpe_work){0};
+}
+
+/* Up to this length, looking at every pair for each merge beats a heap. */
+#define SHORT_WORD 48
+
+static void apply_short(const struct mf_pair_map *merges, uint32_t *ids, size_t *n) {
+    uint64_t values[SHORT_WORD];
+    size_t count = *n;
+    for (size_t i = 0; i + 1 < count; i++) {
+        const uint64_t *value = mf_pair_map_get(merges, mf_pair(ids[i], ids[i + 1]));
+        values[i] = value ? *value : UINT64_MAX;
+    }
+    while (count > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < count; i++)
+            if (values[i] < values[best]) best = i;
+        if (values[best] == UINT64_MAX) break;
+        ids[best] = (uint32_t)values[best];
+        memmove(ids + best + 1, ids + best + 2, (count - best - 2) * sizeof *ids);
+        if (best + 2 < count) memmove(values + best, values + best + 1, (count - best - 2) * sizeof *values);
+        count--;
+        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < count; i++) {
+            const uint64_t *value = mf_pair_map_get(merges, mf_pair(ids[i], ids[i + 1]));
+            values[i] = value ? *value : UINT64_MAX;
+        }
+    }
+    *n = count;
+}
+
+/* A candidate merge: ordered by rank, then place. It is stale when the pair at `at` has another merge by now.
+ */
+struct candidate {
+    uint64_t value; /* rank << 32 | new id */
+    size_t at;
+};
+
+static bool before(const struct candidate *a, const struct candidate *b) {
+    return a->value != b->value ? a->value < b->value : a->at < b->at;
+}
+
+static void push(struct candidate *heap, size_t *n, struct candidate item) {
+    size_t i = (*n)++;
+    for (; i > 0 && before(&item, &heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+    heap[i] = item;
+}
+
+static struct candidate pop(struct candidate *heap, size_t *n) {
+    struct candidate top = heap[0], last = heap[--*n];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < *n; i = child) {
+        if (child + 1 < *n && before(&heap[child + 1], &heap[child])) child++;
+        if (!before(&heap[child], &last)) break;
+        heap[i] = heap[child];
+    }
+    if (*n) heap[i] = last;
+    return top;
+}
+
+#define NONE SIZE_MAX
+
+/* Every merge adds at most two candidates and removes a symbol, so the heap never holds more than 3 n. */
+static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
+                      struct mf_err *err) {
+    size_t count = *n, bytes = count * (3 * sizeof(struct candidate) + 2 * sizeof(size_t)), heaped = 0;
+    if (work->room < bytes) {
+        free(work->memory);
+        work->memory = malloc(bytes);
+        work->room = work->memory ? bytes : 0;
+        if (!work->memory) return mf_err_set(err, EX_OSERR, "out of memory for a word of %zu bytes", count);
+    }
+    struct candidate *heap = work->memory;
+    size_t *next = (size_t *)(heap + 3 * count), *previous = next + count;
+    for (size_t i = 0; i < count; i++) {
+        next[i] = i + 1 < count ? i + 1 : NONE;
+        previous[i] = i ? i - 1 : NONE;
+        const uint64_t *value = i + 1 < count ? mf_pair_map_get(merges, mf_pair(ids[i], ids[i + 1])) : NULL;
+        if (value) push(heap, &heaped, (struct candidate){*value, i});
+    }
+    /* a removed symbol is marked by next == its own index */
+    while (heaped) {
+        struct candidate c = pop(heap, &heaped);
+        size_t right = next[c.at];
+        if (right == NONE || right == c.at) continue;
+        const uint64_t *value = mf_pair_map_get(merges, mf_pair(ids[c.at], ids[right]));
+        if (!value || *value != c.value) continue;
+        ids[c.at] = (uint32_t)c.value;
+        next[c.at] = next[right];
+        if (next[right] != NONE) previous[next[right]] = c.at;
+        next[right] = right;
+        size_t left = previous[c.at];
+        if (left != NONE && (value = mf_pair_map_get(merges, mf_pair(ids[left], ids[c.at]))))
+            push(heap, &heaped, (struct candidate){*value, left});
+        if (next[c.at] != NONE && (value = mf_pair_map_get(merges, mf_pair(ids[c.at], ids[next[c.at]]))))
+            push(heap, &heaped, (struct candidate){*value, c.at});
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i != NONE; i = next[i]) ids[kept++] = ids[i];
+    *n = kept;
+    return 0;
+}
+
+int mf_bpe_apply(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
+                 struct mf_err *err) {
+    if (*n < 2) return 0;
+    if (*n > SHORT_WORD) return apply_long(merges, work, ids, n, err);
+    apply_short(merges, ids, n);
+    return 0;
+}

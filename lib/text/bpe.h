@@ -1,0 +1,56 @@
+/* Byte-pair encoding on ids: the merges of a vocabulary, applied to words and learnt from them. */
+#ifndef MF_TEXT_BPE_H
+#define MF_TEXT_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+/* A pair of ids as one key. */
+static inline uint64_t mf_pair(uint32_t left, uint32_t right) {
+    return (uint64_t)left << 32 | right;
+}
+
+/* Pairs to values: open addressing, grows at two thirds full. Zeroed at first. */
+struct mf_pair_map {
+    uint64_t *keys; /* UINT64_MAX: empty */
+    uint64_t *values;
+    size_t room, count;
+};
+int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struct mf_err *err);
+const uint64_t *mf_pair_map_get(const struct mf_pair_map *map,
+                                uint64_t key); /* NULL when absent; borrowed until a put */
+void mf_pair_map_free(struct mf_pair_map *map);
+
+/* Working memory of mf_bpe_apply; zeroed at first. */
+struct mf_bpe_work {
+    void *memory;
+    size_t room;
+};
+void mf_bpe_work_free(struct mf_bpe_work *work);
+
+/* Applies merges to ids [*n] in place: the pair of lowest rank first, the leftmost of equal ones (Sennrich et
+ * al. 2016). `merges` maps a pair to rank << 32 | new id. Short words by rescanning, long ones by a heap: n
+ * log n. */
+int mf_bpe_apply(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
+                 struct mf_err *err);
+
+/* --- learning --- */
+
+struct mf_bpe_word {
+    uint32_t *ids; /* [size] owned by the trainer's caller, rewritten by learning */
+    size_t size;
+    uint64_t count;
+};
+
+/* Called before a pair becomes token `id`; returning 0 refuses the pair for good. */
+typedef int mf_bpe_accept(void *context, uint32_t left, uint32_t right, uint32_t id);
+
+/* Learns up to `n_merges` merges, most frequent pair first, of equal ones the pair with the lower ids; only
+ * pairs of at least `min_count`. pairs [n_merges] out: the pairs in order; new ids are first_id, first_id +
+ * 1, ...;  *learnt out Memory in proportion to the words' total length. */
+int mf_bpe_learn(struct mf_bpe_word *words, size_t n_words, uint32_t first_id, size_t n_merges,
+                 uint64_t min_count, mf_bpe_accept *accept, void *context, uint64_t *pairs, size_t *learnt,
+                 struct mf_err *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* Byte-level BPE: a vocabulary, its merges, and tokenizer.json (formats/tokenizer.md).
+ *
+ * Ids 0..3 are <pad> <unk> <bos> <eos>. Text is bytes: every byte string encodes, and decodes to the same
+ * bytes. The text of a document never yields a special id unless asked to. */
+#ifndef MF_TEXT_TOKENIZER_H
+#define MF_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+enum mf_special_id { MF_PAD, MF_UNK, MF_BOS, MF_EOS, MF_SPECIALS };
+
+/* What encoding does with the spelling of a special token inside a text. */
+enum mf_special { MF_SPECIAL_TEXT, MF_SPECIAL_PARSE, MF_SPECIAL_ERROR };
+
+struct mf_tokenizer;
+
+/* Reads a tokenizer.json, ours or another byte-level BPE of the same layout. EX_NOINPUT; EX_DATAERR:
+ * malformed, a normalizer, model type or pre-tokenizer we do not honour (named), a merge of no known form or
+ * of tokens that are not there. */
+int mf_tokenizer_load(struct mf_tokenizer **tokenizer, const char *path, struct mf_err *err);
+void mf_tokenizer_free(struct mf_tokenizer *tokenizer); /* accepts NULL */
+
+size_t mf_tokenizer_size(const struct mf_tokenizer *t); /* vocabulary */
+const char *
+mf_tokenizer_sha256(const struct mf_tokenizer *t); /* of the file's bytes, hex: the tokenizer's identity */
+
+/* The id of <pad>, <unk>, <bos> or <eos>, or -1 when this tokenizer has none. */
+int64_t mf_tokenizer_special(const struct mf_tokenizer *t, enum mf_special_id special);
+bool mf_tokenizer_is_special(const struct mf_tokenizer *t, uint32_t id);
+
+/* The bytes of a token, borrowed from the tokenizer; nothing for a special token or an unknown id. */
+void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size);
+
+/* A growing list of ids; zeroed at first, its memory freed by free(ids). */
+struct mf_ids {
+    uint32_t *ids;
+    size_t count, room;
+};
+int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err);
+
+/* Working memory and word cache for encoding, one a thread. */
+struct mf_encoder;
+int mf_encoder_new(struct mf_encoder **encoder, const struct mf_tokenizer *t, struct mf_err *err);
+void mf_encoder_free(struct mf_encoder *encoder); /* accepts NULL */
+
+/* Appends the ids of `text` (without BOS and EOS). Time n log n in the longest word. EX_DATAERR with
+ * MF_SPECIAL_ERROR when the text spells a special token. */
+int mf_encode(struct mf_encoder *encoder, const char *text, size_t size, enum mf_special special,
+              struct mf_ids *ids, struct mf_err *err);
+
+#endif
