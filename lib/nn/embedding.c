@@ -1,78 +1,108 @@
-/* Embedding rows plus positions. */
+/* Token embedding plus positions, and the scatter-add of its gradient. */
 #include "nn/embedding.h"
 
 #include <math.h>
 #include "nn/dropout.h"
-#include "nn/loss.h"
+#include "nn/simd.h"
+
+#define PAD         0u
+#define COLUMN_UNIT ((size_t)16) /* columns of one cache line: two threads never write the same */
 
 void positions_fill(float *pe, size_t S, size_t D) {
-    for (size_t s = 0; s < S; s++)
-        for (size_t d = 0; d < D; d++) {
-            double w = exp((double)(d / 2 * 2) * -log(10000.0) / (double)D);
-            pe[s * D + d] = (float)(d % 2 ? cos((double)s * w) : sin((double)s * w));
+    for (size_t d = 0; d < D; d++) {
+        double frequency = exp((double)(d / 2 * 2) * -log(10000.0) / (double)D);
+        for (size_t s = 0; s < S; s++) {
+            double angle = (double)s * frequency;
+            pe[s * D + d] = (float)(d % 2 == 0 ? sin(angle) : cos(angle));
         }
+    }
 }
 
 struct embedding {
-    float *x;
+    float *x, *dtable;
+    const float *table, *pe, *dx;
     const uint32_t *tokens;
     const struct seqs *seqs;
-    const float *table, *pe;
-    size_t D;
     float p;
-    struct dropout dropout;
+    uint64_t key;
+    size_t D;
 };
 
-static void forward_part(void *context, size_t begin, size_t end, int thread) {
-    const struct embedding *k = context;
-    size_t D = k->D;
+MF_CLONES static void add_rows(float *restrict x, const float *restrict a, const float *restrict b,
+                               const float *restrict mask, size_t n) {
+    if (mask)
+        for (size_t i = 0; i < n; i++) x[i] = mask[i] * (a[i] + b[i]);
+    else
+        for (size_t i = 0; i < n; i++) x[i] = a[i] + b[i];
+}
+
+/* The sequence that row n lies in: the last one that starts at or before it. */
+static size_t find_sequence(const struct seqs *seqs, size_t n) {
+    size_t low = 0, high = seqs->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seqs->start[middle] <= n)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void forward_rows(void *context, size_t first, size_t last, int thread) {
     (void)thread;
-    for (size_t i = begin; i < end; i++)
-        for (size_t n = k->seqs->start[i]; n < k->seqs->start[i + 1]; n++) {
-            const float *row = k->table + k->tokens[n] * D, *pe = k->pe + (n - k->seqs->start[i]) * D;
-            float *x = k->x + n * D;
-            for (size_t d = 0; d < D; d++) x[d] = row[d] + pe[d];
-            if (k->p > 0) dropout_row(x, x, &k->dropout, n * D, D);
+    const struct embedding *c = context;
+    float mask[DROPOUT_CHUNK];
+    size_t sequence = find_sequence(c->seqs, first);
+    for (size_t n = first; n < last; n++) {
+        while (n >= c->seqs->start[sequence + 1]) sequence++;
+        const float *token = c->table + (size_t)c->tokens[n] * c->D;
+        const float *position = c->pe + (n - c->seqs->start[sequence]) * c->D;
+        for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
+            size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
+            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
+            add_rows(c->x + at, token + d, position + d, c->p > 0 ? mask : NULL, count);
         }
+    }
 }
 
 void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, const struct seqs *seqs,
                        const float *table, const float *pe, float p, uint64_t key, size_t D) {
-    struct embedding k = {x, tokens, seqs, table, pe, D, p, dropout_of(p, key)};
-    mf_pool_run(pool, seqs->count, 1, forward_part, &k);
+    struct embedding c = {.x = x, .table = table, .pe = pe, .tokens = tokens, .seqs = seqs, .p = p};
+    c.key = key;
+    c.D = D;
+    mf_pool_run(pool, seqs->start[seqs->count], 1, forward_rows, &c);
 }
 
-struct embedding_backward {
-    float *dtable;
-    const float *dx;
-    const uint32_t *tokens;
-    size_t N, D;
-    float p;
-    struct dropout dropout;
-};
+MF_CLONES static void add_masked(float *restrict y, const float *restrict x, const float *restrict mask,
+                                 size_t n) {
+    if (mask)
+        for (size_t i = 0; i < n; i++) y[i] += mask[i] * x[i];
+    else
+        for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
 
-static void backward_part(void *context, size_t begin, size_t end, int thread) {
-    const struct embedding_backward *k = context;
-    float row[64];
+/* Columns [first, last) of all rows, in row order. */
+static void backward_columns(void *context, size_t first, size_t last, int thread) {
     (void)thread;
-    for (size_t n = 0; n < k->N; n++) {
-        if (k->tokens[n] == LOSS_IGNORE) continue;
-        for (size_t d = begin; d < end; d += 64) {
-            size_t count = end - d < 64 ? end - d : 64, at = n * k->D + d;
-            const float *dx = k->dx + at;
-            float *to = k->dtable + k->tokens[n] * k->D + d;
-            if (k->p > 0) {
-                dropout_row(row, dx, &k->dropout, at, count);
-                dx = row;
-            }
-            for (size_t i = 0; i < count; i++) to[i] += dx[i];
+    const struct embedding *c = context;
+    float mask[DROPOUT_CHUNK];
+    size_t N = c->seqs->start[c->seqs->count];
+    for (size_t n = 0; n < N; n++) {
+        if (c->tokens[n] == PAD) continue;
+        float *row = c->dtable + (size_t)c->tokens[n] * c->D;
+        for (size_t d = first; d < last; d += DROPOUT_CHUNK) {
+            size_t count = last - d < DROPOUT_CHUNK ? last - d : DROPOUT_CHUNK, at = n * c->D + d;
+            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
+            add_masked(row + d, c->dx + at, c->p > 0 ? mask : NULL, count);
         }
     }
 }
 
 void embedding_backward(struct mf_pool *pool, float *dtable, const float *dx, const uint32_t *tokens,
                         const struct seqs *seqs, float p, uint64_t key, size_t D) {
-    struct embedding_backward k = {dtable, dx, tokens, seqs->start[seqs->count], D, p, dropout_of(p, key)};
     if (!dtable) return;
-    mf_pool_run(pool, D, 16, backward_part, &k);
+    struct embedding c = {.dtable = dtable, .dx = dx, .tokens = tokens, .seqs = seqs, .p = p, .key = key};
+    c.D = D;
+    mf_pool_run(pool, D, COLUMN_UNIT, backward_columns, &c);
 }

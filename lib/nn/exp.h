@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* exp(x), maximum error 2 ulp on [-87.3, 88.3]; 0 below, its value at 88.3 above. Cody and Waite's reduction
- * x = k ln 2 + r, |r| <= ln 2 / 2, then the Taylor polynomial of degree 7 (relative error 4e-9, below fp32's
- * rounding). */
+/* exp(x), maximum error 2 ulp on [-87.3, 88.3]; 0 below, its value at 88.3 above, NaN for NaN.
+ * Cody and Waite's reduction x = k ln 2 + r, |r| <= ln 2 / 2, then the Taylor polynomial of degree 7
+ * (relative error 4e-9, below fp32's rounding). */
 static inline float fast_exp(float x) {
     float clipped = x < -87.3f ? -87.3f : x > 88.3f ? 88.3f : x;
     float shifted = clipped * 1.44269504f + 12582912.0f; /* adding 1.5 * 2^23 rounds to an integer */
@@ -21,7 +21,9 @@ static inline float fast_exp(float x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    int32_t bits = ((int32_t)k + 127) << 23;
+    uint32_t bits; /* the low bits of `shifted` are k; not converted from k, which may be NaN */
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
     float power;
     memcpy(&power, &bits, sizeof power);
     return x < -87.3f ? 0.0f : p * power;

@@ -1,69 +1,77 @@
-/* Branches joined to the residual stream. */
+/* Branches into the residual stream with bias and dropout. */
 #include "nn/residual.h"
 
 #include <string.h>
 #include "nn/dropout.h"
 #include "nn/simd.h"
-
-#define BLOCK 256
+#include "nn/vector.h"
 
 struct residual {
-    float *x;
-    const float *y, *bias;
-    size_t D;
+    float *out, *scratch; /* scratch: dbias of each thread, or NULL */
+    const float *in, *bias;
     float p;
-    struct dropout dropout;
+    uint64_t key;
+    size_t D;
 };
 
-static void forward_part(void *context, size_t begin, size_t end, int thread) {
-    const struct residual *k = context;
-    float row[BLOCK];
+/* x += mask (y + bias); a NULL mask is all ones, a NULL bias all zeros. */
+MF_CLONES static void add_branch(float *restrict x, const float *restrict y, const float *restrict bias,
+                                 const float *restrict mask, size_t n) {
+    if (mask && bias)
+        for (size_t i = 0; i < n; i++) x[i] += mask[i] * (y[i] + bias[i]);
+    else if (mask)
+        for (size_t i = 0; i < n; i++) x[i] += mask[i] * y[i];
+    else if (bias)
+        for (size_t i = 0; i < n; i++) x[i] += y[i] + bias[i];
+    else
+        for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+static void forward_rows(void *context, size_t first, size_t last, int thread) {
     (void)thread;
-    for (size_t n = begin; n < end; n++)
-        for (size_t d = 0; d < k->D; d += BLOCK) {
-            size_t count = k->D - d < BLOCK ? k->D - d : BLOCK, at = n * k->D + d;
-            for (size_t i = 0; i < count; i++) row[i] = k->y[at + i] + (k->bias ? k->bias[d + i] : 0);
-            if (k->p > 0) dropout_row(row, row, &k->dropout, at, count);
-            for (size_t i = 0; i < count; i++) k->x[at + i] += row[i];
+    const struct residual *c = context;
+    float mask[DROPOUT_CHUNK];
+    for (size_t n = first; n < last; n++) {
+        for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
+            size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
+            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
+            add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, c->p > 0 ? mask : NULL, count);
         }
+    }
 }
 
 void residual_forward(struct mf_pool *pool, float *x, const float *y, const float *bias, float p,
                       uint64_t key, size_t N, size_t D) {
-    struct residual k = {x, y, bias, D, p, dropout_of(p, key)};
-    mf_pool_run(pool, N, 1, forward_part, &k);
+    struct residual c = {.out = x, .in = y, .bias = bias, .p = p, .key = key, .D = D};
+    mf_pool_run(pool, N, 1, forward_rows, &c);
 }
 
-struct residual_backward {
-    float *dy, *sums;
-    const float *dx;
-    size_t D;
-    float p;
-    struct dropout dropout;
-};
+MF_CLONES static void multiply(float *y, const float *x, const float *mask, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * mask[i];
+}
 
-static void backward_part(void *context, size_t begin, size_t end, int thread) {
-    const struct residual_backward *k = context;
-    size_t D = k->D;
-    for (size_t n = begin; n < end; n++) {
-        float *dy = k->dy + n * D;
-        if (k->p > 0)
-            dropout_row(dy, k->dx + n * D, &k->dropout, n * D, D);
-        else
-            memcpy(dy, k->dx + n * D, D * sizeof *dy);
-        if (!k->sums) continue;
-        float *sums = k->sums + (size_t)thread * D;
-        for (size_t d = 0; d < D; d++) sums[d] += dy[d];
+static void backward_rows(void *context, size_t first, size_t last, int thread) {
+    const struct residual *c = context;
+    float mask[DROPOUT_CHUNK];
+    for (size_t n = first; n < last; n++) {
+        for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
+            size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
+            if (c->p > 0) {
+                dropout_mask(mask, c->p, c->key, at, count);
+                multiply(c->out + at, c->in + at, mask, count);
+            } else if (c->out != c->in) {
+                memcpy(c->out + at, c->in + at, count * sizeof *c->out);
+            }
+        }
+        if (c->scratch) vector_add(c->scratch + (size_t)thread * c->D, c->out + n * c->D, 1, c->D);
     }
 }
 
 void residual_backward(struct mf_pool *pool, float *dy, float *dbias, const float *dx, float p, uint64_t key,
                        float *scratch, size_t N, size_t D) {
-    size_t threads = (size_t)mf_pool_threads(pool);
-    struct residual_backward k = {dy, dbias ? scratch : NULL, dx, D, p, dropout_of(p, key)};
-    if (dbias) memset(scratch, 0, threads * D * sizeof *scratch);
-    mf_pool_run(pool, N, 1, backward_part, &k);
-    if (!dbias) return;
-    for (size_t t = 0; t < threads; t++)
-        for (size_t d = 0; d < D; d++) dbias[d] += scratch[t * D + d];
+    size_t n_threads = (size_t)mf_pool_threads(pool);
+    struct residual c = {.out = dy, .scratch = dbias ? scratch : NULL, .in = dx, .p = p, .key = key, .D = D};
+    if (dbias) memset(scratch, 0, n_threads * D * sizeof *scratch);
+    mf_pool_run(pool, N, 1, backward_rows, &c);
+    for (size_t t = 0; dbias && t < n_threads; t++) vector_add(dbias, scratch + t * D, 1, D);
 }
