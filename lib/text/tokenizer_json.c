@@ -2,6 +2,7 @@
 #include "text/tokenizer_internal.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "io/bundle.h"
@@ -100,7 +101,7 @@ static int read_specials(struct reading *r, const json_t *root) {
         const json_t *content = json_object_get(item, "content");
         const char *text = json_string_value(content);
         size_t size = json_string_length(content);
-        uint32_t id;
+        uint32_t id = 0;
         if (!text || size == 0 || size >= SPECIAL_ROOM)
             return bad(r, "an added token has no content, or too long a one", NULL);
         if (token_id(r, text, json_object_get(item, "id"), &id) < 0) return -1;
@@ -130,7 +131,7 @@ static int read_vocab(struct reading *r) {
     size_t at = 0;
     for (size_t b = 0; b < 256; b++) t->byte_ids[b] = -1;
     json_object_foreach((json_t *)(uintptr_t)r->vocab, token, value) {
-        uint32_t id;
+        uint32_t id = 0;
         if (token_id(r, token, value, &id) < 0) return -1;
         if (t->pieces[id].special) continue;
         if (t->pieces[id].there) return bad(r, "an id used twice, by token", token);
@@ -174,10 +175,9 @@ static int split_merge(struct reading *r, const json_t *merge, size_t i, char *l
 #define TOKEN_ROOM 4096
 
 static int read_merge(struct reading *r, const json_t *merge, size_t i, char *names) {
-    char *left = names, *right = names + TOKEN_ROOM, *both = names + 2 * TOKEN_ROOM;
+    char *left = names, *right = names + TOKEN_ROOM, both[2 * TOKEN_ROOM];
     if (split_merge(r, merge, i, left, right, TOKEN_ROOM) < 0) return -1;
-    strcpy(both, left);
-    strcat(both, right);
+snprintf(both, sizeof both, "%s%s", left, right);
     const char *parts[3] = {left, right, both};
     uint32_t ids[3];
     for (size_t k = 0; k < 3; k++) {
@@ -203,7 +203,7 @@ static int read_merges(struct reading *r, const json_t *merges) {
         return mf_err_set(r->err, EX_DATAERR,
                           "%s: merges is empty, but the vocabulary has %zu tokens of several bytes", r->path,
                           longer);
-    char *names = malloc(4 * TOKEN_ROOM);
+    char *names = malloc(2 * TOKEN_ROOM);
     if (!names) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     int status = 0;
     json_array_foreach(merges, i, merge) if (status == 0) status = read_merge(r, merge, i, names);
