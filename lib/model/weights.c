@@ -41,7 +41,7 @@ int mf_weights_new(struct mf_weights **out, const char *name, struct mf_err *err
 
 int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size_t cache_bytes,
                         struct mf_err *err) {
-    struct mf_weights *w;
+    struct mf_weights *w = NULL;
     if (mf_weights_new(&w, mf_safetensors_name(st), err) < 0) {
         mf_safetensors_close(st);
         return -1;
