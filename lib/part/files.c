@@ -1,0 +1,166 @@
+/* Writes part files beside the old ones and swaps only those that differ. */
+#include "part/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "io/file.h"
+
+#define SAVED "partition.mp"
+
+struct part_file {
+    struct mf_out *out;
+    struct mf_stream_writer *writer;
+    bool written; /* the new file is complete under its temporary name */
+};
+
+struct mf_part_files {
+    char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
+    size_t room, E;
+    struct part_file *parts; /* [E + 1]; the last is partition.mp, without a writer of ours */
+};
+
+/* Sets path and new_path to file e of the folder: "part.e.mp" and ".part.e.mp.new". */
+static void set_paths(struct mf_part_files *files, size_t e) {
+    char name[40];
+    if (e < files->E)
+        snprintf(name, sizeof name, "part.%zu.mp", e);
+    else
+        snprintf(name, sizeof name, SAVED);
+    snprintf(files->path, files->room, "%s/%s", files->folder, name);
+    snprintf(files->new_path, files->room, "%s/.%s.new", files->folder, name);
+}
+
+void mf_part_files_abandon(struct mf_part_files *files) {
+    if (!files) return;
+    bool whole = files->parts && files->folder && files->path && files->new_path;
+    for (size_t e = 0; whole && e <= files->E; e++) {
+        mf_stream_drop(files->parts[e].writer);
+        mf_out_abandon(files->parts[e].out);
+        set_paths(files, e);
+        if (files->parts[e].written) unlink(files->new_path);
+    }
+    free(files->parts);
+    free(files->folder);
+    free(files->path);
+    free(files->new_path);
+    free(files);
+}
+
+/* mkdir -p for the last component; the others have to be there. */
+static int make_folder(const char *folder, struct mf_err *err) {
+    struct stat st;
+    if (mkdir(folder, 0777) == 0) return 0;
+    if (errno == EEXIST && stat(folder, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
+    return mf_err_sys(err, EX_CANTCREAT, "%s: cannot make the folder", folder);
+}
+
+static int open_part(struct mf_part_files *files, size_t e, const struct mf_tokens_header *header,
+                     struct mf_err *err) {
+    struct part_file *part = &files->parts[e];
+    set_paths(files, e);
+    if (mf_out_open(&part->out, files->new_path, err) < 0) return -1;
+    if (mf_stream_create(&part->writer, part->out, "tokens", MF_TOKENS_HEADER_FIELDS + 2, err) < 0) return -1;
+    if (mf_tokens_header_put(header, part->writer, err) < 0) return -1;
+    if (mf_put_int(part->writer, "partition", (int64_t)e, err) < 0) return -1;
+    return mf_put_int(part->writer, "partitions", (int64_t)files->E, err);
+}
+
+int mf_part_files_open(struct mf_part_files **out, const char *folder, const struct mf_tokens_header *header,
+                       size_t E, struct mf_err *err) {
+    if (make_folder(folder, err) < 0) return -1;
+    struct mf_part_files *files = calloc(1, sizeof *files);
+    if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
+    files->E = E;
+    files->room = strlen(folder) + 60;
+    files->folder = strdup(folder);
+    files->path = malloc(files->room);
+    files->new_path = malloc(files->room);
+    files->parts = calloc(E + 1, sizeof *files->parts);
+    int result = 0;
+    if (!files->folder || !files->path || !files->new_path || !files->parts)
+        result = mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
+    for (size_t e = 0; result == 0 && e < E; e++) result = open_part(files, e, header, err);
+    if (result == 0) {
+        *out = files;
+        return 0;
+    }
+    mf_part_files_abandon(files);
+    return -1;
+}
+
+int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record, struct mf_err *err) {
+    return mf_stream_copy(files->parts[e].writer, record, err);
+}
+
+/* Whether two files hold the same bytes; not being able to read one counts as no. */
+static bool same_bytes(const char *a, const char *b) {
+    char x[65536], y[65536];
+    bool same = false;
+    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
+    while (f && g) {
+        size_t n = fread(x, 1, sizeof x, f), m = fread(y, 1, sizeof y, g);
+        same = n == m && memcmp(x, y, n) == 0 && !ferror(f) && !ferror(g);
+        if (!same || n == 0) break;
+    }
+    if (f) fclose(f);
+    if (g) fclose(g);
+    return same;
+}
+
+/* Completes file e under its temporary name. */
+static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
+    struct part_file *part = &files->parts[e];
+    if (part->writer) {
+        struct mf_stream_writer *writer = part->writer;
+        part->writer = NULL;
+        if (mf_stream_finish(writer, err) < 0) return -1;
+    }
+    struct mf_out *out = part->out;
+    part->out = NULL;
+    if (mf_out_commit(out, err) < 0) return -1;
+    part->written = true;
+    return 0;
+}
+
+/* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of this. */
+static void remove_stale(struct mf_part_files *files) {
+    DIR *folder = opendir(files->folder);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)) != NULL) {
+        char again[40], *end;
+        if (strncmp(entry->d_name, "part.", 5) != 0 || entry->d_name[5] < '0' || entry->d_name[5] > '9') continue;
+        unsigned long long number = strtoull(entry->d_name + 5, &end, 10);
+        snprintf(again, sizeof again, "part.%llu.mp", number);
+        if (strcmp(again, entry->d_name) != 0 || number < files->E) continue;
+        snprintf(files->path, files->room, "%s/%s", files->folder, again);
+        unlink(files->path);
+    }
+    if (folder) closedir(folder);
+}
+
+int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition *saved, size_t *changed,
+                         struct mf_err *err) {
+    struct part_file *last = &files->parts[files->E];
+    int result = 0;
+    *changed = 0;
+    set_paths(files, files->E);
+    if (mf_out_open(&last->out, files->new_path, err) < 0 || mf_partition_write(saved, last->out, err) < 0) result = -1;
+    for (size_t e = 0; result == 0 && e <= files->E; e++) result = finish(files, e, err);
+    for (size_t e = 0; result == 0 && e <= files->E; e++) {
+        set_paths(files, e);
+        if (same_bytes(files->path, files->new_path)) continue;
+        if (rename(files->new_path, files->path) < 0)
+            result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
+        files->parts[e].written = false;
+        *changed += e < files->E;
+    }
+    if (result == 0) remove_stale(files);
+    mf_part_files_abandon(files); /* removes the new files that equal the old */
+    return result;
+}

@@ -1,0 +1,249 @@
+/* Spherical k-means: seeding, the iterations on a sample with restarts, the last passes over all documents. */
+#include "part/kmeans.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/rng.h"
+#include "part/assign.h"
+
+#define UNIT (1.0f / 65535)
+#define SEED_TRIALS 3 /* candidates for each further seed; the one that leaves the least distance wins */
+#define LAST_PASSES 3
+
+/* --- similarities --- */
+
+struct scores_job {
+    const struct mf_sketches *sketches;
+    const uint32_t *index;
+    const float *centroids;
+    size_t E;
+    float *scores;
+};
+
+static void score_rows(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const struct scores_job *job = context;
+    size_t E = job->E, count;
+    for (size_t i = begin; i < end; i++) {
+        const struct mf_sketch_term *terms = mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
+        float *s = job->scores + i * E;
+        memset(s, 0, E * sizeof *s);
+        for (size_t t = 0; t < count; t++) {
+            const float *c = job->centroids + terms[t].feature * E;
+            float weight = terms[t].weight * UNIT;
+            for (size_t e = 0; e < E; e++) s[e] += weight * c[e];
+        }
+    }
+}
+
+void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids, size_t E,
+               float *scores, struct mf_pool *pool) {
+    struct scores_job job = {sketches, index, centroids, E, scores};
+    mf_pool_run(pool, n, 64, score_rows, &job);
+}
+
+/* --- centroids --- */
+
+struct means_job {
+    const struct mf_sketches *sketches;
+    const uint32_t *index;
+    size_t n;
+    const uint16_t *part;
+    size_t features, E;
+    double *sums; /* [E,F] */
+    float *centroids;
+};
+
+/* One cluster is summed by one thread, in document order: the same sums for any number of threads. */
+static void sum_clusters(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const struct means_job *job = context;
+    size_t count;
+    for (size_t i = 0; i < job->n; i++) {
+        size_t e = job->part[i];
+        if (e < begin || e >= end) continue;
+        const struct mf_sketch_term *terms = mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
+        double *sum = job->sums + e * job->features;
+        for (size_t t = 0; t < count; t++) sum[terms[t].feature] += terms[t].weight;
+    }
+    for (size_t e = begin; e < end; e++) {
+        double squares = 0;
+        const double *sum = job->sums + e * job->features;
+        for (size_t f = 0; f < job->features; f++) squares += sum[f] * sum[f];
+        double scale = squares > 0 ? 1 / sqrt(squares) : 0;
+        for (size_t f = 0; f < job->features; f++) job->centroids[f * job->E + e] = (float)(sum[f] * scale);
+    }
+}
+
+int mf_centroids(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const uint16_t *part,
+                 size_t features, size_t E, float *centroids, struct mf_pool *pool, struct mf_err *err) {
+    double *sums = calloc(features * E + 1, sizeof *sums);
+    if (!sums) return mf_err_set(err, EX_OSERR, "out of memory for %zu centroids", E);
+    struct means_job job = {sketches, index, n, part, features, E, sums, centroids};
+    mf_pool_run(pool, E, 1, sum_clusters, &job);
+    free(sums);
+    return 0;
+}
+
+/* --- one run on the sample --- */
+
+struct run {
+    const struct mf_sketches *sketches;
+    const struct mf_kmeans_params *params;
+    struct mf_pool *pool;
+    size_t features, n;
+    double capacity;
+    uint32_t *index;  /* [n] the sample's documents */
+    uint32_t *tokens; /* [n] */
+    uint16_t *part, *last_part;
+    float *scores, *centroids, *best_centroids;
+    float *nearest, *similar, *column; /* [n] [n] [F], for seeding */
+    double *prices;
+};
+
+/* similar[i] = cosine of document i of the sample with document `seed` of it. */
+static void compare_with(struct run *r, size_t seed) {
+    size_t count;
+    const struct mf_sketch_term *terms = mf_sketches_get(r->sketches, r->index[seed], &count);
+    memset(r->column, 0, r->features * sizeof *r->column);
+    for (size_t t = 0; t < count; t++) r->column[terms[t].feature] = terms[t].weight * UNIT;
+    mf_scores(r->sketches, r->index, r->n, r->column, 1, r->similar, r->pool);
+}
+
+/* Distances are 1 - cosine, half the squared Euclidean distance of unit vectors. Rounding must not make one negative. */
+static double distance(float cosine) { return fmax(0, 1 - (double)cosine); }
+
+/* A document drawn with odds proportional to its distance from the nearest seed; any, where all distances are 0. */
+static size_t draw(const struct run *r, double total, struct mf_rng *rng) {
+    if (!(total > 1e-9)) return mf_rng_below(rng, r->n);
+    double left = mf_rng_uniform(rng) * total;
+    size_t last = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        double d = distance(r->nearest[i]);
+        if (d <= 0) continue;
+        last = i;
+        left -= d;
+        if (left < 0) break;
+    }
+    return last;
+}
+
+static void choose_seeds(struct run *r, struct mf_rng *rng) {
+    size_t E = r->params->clusters;
+    for (size_t i = 0; i < r->n; i++) r->nearest[i] = -1; /* nothing chosen: all equally far */
+    for (size_t e = 0; e < E; e++) {
+        size_t best = 0;
+        double best_total = INFINITY, total = 0;
+        for (size_t i = 0; i < r->n; i++) total += distance(r->nearest[i]);
+        for (int trial = 0; trial < (e == 0 ? 1 : SEED_TRIALS); trial++) {
+            size_t seed = draw(r, total, rng);
+            compare_with(r, seed);
+            double rest = 0;
+            for (size_t i = 0; i < r->n; i++) rest += distance(fmaxf(r->nearest[i], r->similar[i]));
+            if (rest >= best_total) continue;
+            best_total = rest;
+            best = seed;
+        }
+        compare_with(r, best);
+        for (size_t i = 0; i < r->n; i++) r->nearest[i] = fmaxf(r->nearest[i], r->similar[i]);
+        for (size_t f = 0; f < r->features; f++) r->centroids[f * E + e] = r->column[f];
+    }
+}
+
+/* Iterates to a fixed point or the limit; *objective is the sum of cosines to the own centroid. */
+static int iterate(struct run *r, double *objective, struct mf_err *err) {
+    size_t E = r->params->clusters;
+    memset(r->last_part, 0xff, r->n * sizeof *r->last_part);
+    for (int64_t step = 0;; step++) {
+        mf_scores(r->sketches, r->index, r->n, r->centroids, E, r->scores, r->pool);
+        if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->part, r->prices, err) < 0) return -1;
+        if (step >= r->params->iterations || !memcmp(r->part, r->last_part, r->n * sizeof *r->part)) break;
+        memcpy(r->last_part, r->part, r->n * sizeof *r->part);
+        if (mf_centroids(r->sketches, r->index, r->n, r->part, r->features, E, r->centroids, r->pool, err) < 0)
+            return -1;
+    }
+    *objective = 0;
+    for (size_t i = 0; i < r->n; i++) *objective += r->scores[i * E + r->part[i]];
+    return 0;
+}
+
+static void free_run(struct run *r) {
+    free(r->index);
+    free(r->tokens);
+    free(r->part);
+    free(r->last_part);
+    free(r->scores);
+    free(r->centroids);
+    free(r->best_centroids);
+    free(r->nearest);
+    free(r->similar);
+    free(r->column);
+    free(r->prices);
+}
+
+static int init_run(struct run *r, size_t documents, const uint32_t *tokens, struct mf_err *err) {
+    size_t n = r->n, E = r->params->clusters, F = r->features;
+    r->index = malloc(n * sizeof *r->index);
+    r->tokens = malloc(n * sizeof *r->tokens);
+    r->part = malloc(n * sizeof *r->part);
+    r->last_part = malloc(n * sizeof *r->last_part);
+    r->scores = malloc(n * E * sizeof *r->scores);
+    r->centroids = calloc(F * E + 1, sizeof *r->centroids);
+    r->best_centroids = calloc(F * E + 1, sizeof *r->best_centroids);
+    r->nearest = malloc(n * sizeof *r->nearest);
+    r->similar = malloc(n * sizeof *r->similar);
+    r->column = malloc((F + 1) * sizeof *r->column);
+    r->prices = calloc(E, sizeof *r->prices);
+    if (!r->index || !r->tokens || !r->part || !r->last_part || !r->scores || !r->centroids || !r->best_centroids ||
+        !r->nearest || !r->similar || !r->column || !r->prices)
+        return mf_err_set(err, EX_OSERR, "out of memory to cluster %zu documents", n);
+    double total = 0;
+    for (size_t i = 0; i < n; i++) {
+        r->index[i] = (uint32_t)((uint64_t)i * documents / n);
+        r->tokens[i] = tokens[r->index[i]];
+        total += r->tokens[i];
+    }
+    r->capacity = r->params->balance * total / (double)E;
+    return 0;
+}
+
+/* Leaves the centroids of the best restart in r->best_centroids. */
+static int best_of_restarts(struct run *r, struct mf_err *err) {
+    size_t E = r->params->clusters;
+    double best = -INFINITY;
+    for (int64_t restart = 0; restart < r->params->restarts; restart++) {
+        struct mf_rng rng;
+        double objective;
+        mf_rng_seed(&rng, mf_rng_key(r->params->seed, "kmeans", (uint64_t)restart));
+        choose_seeds(r, &rng);
+        if (iterate(r, &objective, err) < 0) return -1;
+        if (objective <= best) continue;
+        best = objective;
+        memcpy(r->best_centroids, r->centroids, r->features * E * sizeof *r->centroids);
+    }
+    return 0;
+}
+
+int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t features,
+              const struct mf_kmeans_params *params, struct mf_pool *pool, uint16_t *part, float *scores,
+              float *centroids, double *prices, struct mf_err *err) {
+    size_t documents = mf_sketches_count(sketches), E = params->clusters;
+    struct run r = {.sketches = sketches, .params = params, .pool = pool, .features = features};
+    /* The sample is evenly spaced in the stream, which follows the order of documents but takes no shuffle. */
+    r.n = documents < MF_KMEANS_SAMPLE || E > MF_KMEANS_SAMPLE / 8 ? documents : MF_KMEANS_SAMPLE;
+    int result = init_run(&r, documents, tokens, err);
+    if (result == 0) result = best_of_restarts(&r, err);
+    if (result == 0) memcpy(centroids, r.best_centroids, features * E * sizeof *centroids);
+    free_run(&r);
+    double total = 0;
+    for (size_t i = 0; i < documents; i++) total += tokens[i];
+    for (int pass = 0; result == 0 && pass < LAST_PASSES; pass++) {
+        mf_scores(sketches, NULL, documents, centroids, E, scores, pool);
+        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E, part, prices,
+                                    err);
+        if (result == 0 && pass + 1 < LAST_PASSES)
+            result = mf_centroids(sketches, NULL, documents, part, features, E, centroids, pool, err);
+    }
+    return result;
+}

@@ -1,0 +1,133 @@
+/* A partitioning in memory: room, the table of known documents, and placing. */
+#include "part/saved.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/rng.h"
+#include "part/assign.h"
+
+const char *mf_method_name(enum mf_method method) {
+    static const char *const names[] = {"clustered", "random", "curriculum", "domain"};
+    return names[method];
+}
+
+int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
+    size_t E = p->E, n = p->documents;
+    p->centroids = calloc(p->terms.count * E + 1, sizeof *p->centroids);
+    p->prices = calloc(E + 1, sizeof *p->prices);
+    p->upper = calloc(E + 1, sizeof *p->upper);
+    p->names = calloc(E + 1, sizeof *p->names);
+    p->name_sizes = calloc(E + 1, sizeof *p->name_sizes);
+    p->sizes = calloc(E + 1, sizeof *p->sizes);
+    p->n_tokens = calloc(E + 1, sizeof *p->n_tokens);
+    p->prints = calloc(n + 1, sizeof *p->prints);
+    p->parts = calloc(n + 1, sizeof *p->parts);
+    p->used = calloc(n + 1, sizeof *p->used);
+    if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens && p->prints &&
+        p->parts && p->used)
+        return 0;
+    return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions of %zu documents", E, n);
+}
+
+void mf_partition_free(struct mf_partition *p) {
+    for (size_t e = 0; p->names && e < p->E; e++) free(p->names[e]);
+    mf_terms_free(&p->terms);
+    free(p->centroids);
+    free(p->prices);
+    free(p->upper);
+    free(p->names);
+    free(p->name_sizes);
+    free(p->sizes);
+    free(p->n_tokens);
+    free(p->prints);
+    free(p->parts);
+    free(p->used);
+    *p = (struct mf_partition){0};
+}
+
+struct known {
+    uint64_t print;
+    uint32_t order;
+    uint16_t part;
+};
+
+static int by_print(const void *a, const void *b) {
+    const struct known *x = a, *y = b;
+    if (x->print != y->print) return x->print < y->print ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part, struct mf_err *err) {
+    size_t n = p->documents;
+    struct known *known = malloc((n + 1) * sizeof *known);
+    if (!known) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
+    for (size_t i = 0; i < n; i++) known[i] = (struct known){prints[i], (uint32_t)i, part[i]};
+    qsort(known, n, sizeof *known, by_print);
+    for (size_t i = 0; i < n; i++) {
+        p->prints[i] = known[i].print;
+        p->parts[i] = known[i].part;
+    }
+    free(known);
+    return 0;
+}
+
+/* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more than there
+ * were goes where the last one is. */
+static long find_known(struct mf_partition *p, uint64_t print) {
+    size_t low = 0, high = p->documents;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (p->prints[middle] < print)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == p->documents || p->prints[low] != print) return -1;
+    size_t at = low + p->used[low];
+    if (at + 1 < p->documents && p->prints[at + 1] == print) p->used[low]++;
+    return p->parts[at];
+}
+
+float mf_partition_lot(uint64_t seed, uint64_t print, size_t e) {
+    return (float)(mf_rng_at(mf_rng_key(seed, "partition", e), print) >> 40) * 0x1p-24f;
+}
+
+static void score_by_terms(const struct mf_partition *p, const struct mf_sketch_term *sketch, size_t n, float *scores) {
+    for (size_t e = 0; e < p->E; e++) scores[e] = 0;
+    for (size_t t = 0; t < n; t++) {
+        const float *c = p->centroids + sketch[t].feature * p->E;
+        for (size_t e = 0; e < p->E; e++) scores[e] += (float)sketch[t].weight / 65535 * c[e];
+    }
+}
+
+/* Minus the distance on the scale of difficulty to each partition's range; the hardest one has no upper end. */
+static size_t score_by_difficulty(const struct mf_partition *p, double difficulty, float *scores) {
+    size_t own = 0;
+    while (own + 1 < p->E && difficulty > p->upper[own]) own++;
+    for (size_t e = 0; e < p->E; e++) {
+        double below = e > 0 ? p->upper[e - 1] - difficulty : 0, above = e + 1 < p->E ? difficulty - p->upper[e] : 0;
+        double distance = below > above ? below : above;
+        scores[e] = distance > 0 ? (float)-distance : 0;
+    }
+    return own;
+}
+
+/* The partition by the method alone. */
+static size_t place_new(const struct mf_partition *p, const struct mf_document *doc, const struct mf_sketch_term *sketch,
+                        size_t n, double difficulty, float *scores) {
+    if (p->method == MF_CURRICULUM) return score_by_difficulty(p, difficulty, scores);
+    if (p->method == MF_RANDOM)
+        for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_lot(p->seed, doc->print, e);
+    else
+        score_by_terms(p, sketch, n, scores);
+    for (size_t e = 0; p->method == MF_DOMAIN && doc->domain && e < p->E; e++)
+        if (p->name_sizes[e] == doc->domain_size && memcmp(p->names[e], doc->domain, doc->domain_size) == 0) return e;
+    return mf_assign_nearest(scores, p->prices, p->E);
+}
+
+size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc, const struct mf_sketch_term *sketch,
+                          size_t n, double difficulty, float *scores) {
+    size_t own = place_new(p, doc, sketch, n, difficulty, scores);
+    long known = find_known(p, doc->print);
+    return known >= 0 ? (size_t)known : own;
+}

@@ -1,0 +1,227 @@
+/* partition.mp: a partitioning as a stream (formats/partition.md). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "io/stream.h"
+#include "part/saved.h"
+
+#define CHUNK 65536 /* documents in one record of the table */
+
+_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written as they are");
+
+/* --- writing --- */
+
+static int write_header(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
+    if (mf_put_text(w, "method", mf_method_name(p->method), err) < 0) return -1;
+    if (mf_put_int(w, "partitions", (int64_t)p->E, err) < 0) return -1;
+    if (mf_put_int(w, "documents", (int64_t)p->documents, err) < 0) return -1;
+    if (mf_put_int(w, "vocab_size", (int64_t)p->vocab, err) < 0) return -1;
+    if (mf_put_text(w, "tokenizer_sha256", p->tokenizer, err) < 0) return -1;
+    if (mf_put_int(w, "features", (int64_t)p->terms.count, err) < 0) return -1;
+    if (mf_put_real(w, "balance", p->balance, err) < 0) return -1;
+    if (mf_put_real(w, "overlap", p->overlap, err) < 0) return -1;
+    return mf_put_int(w, "seed", (int64_t)p->seed, err);
+}
+
+static int write_terms(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
+    if (mf_stream_begin(w, 2, err) < 0) return -1;
+    if (mf_put_bin(w, "terms", p->terms.ids, p->terms.count * sizeof *p->terms.ids, err) < 0) return -1;
+    return mf_put_bin(w, "idf", p->terms.idf, p->terms.count * sizeof *p->terms.idf, err);
+}
+
+static int write_partition(const struct mf_partition *p, size_t e, float *column, struct mf_stream_writer *w,
+                           struct mf_err *err) {
+    size_t F = p->terms.count;
+    for (size_t f = 0; f < F; f++) column[f] = p->centroids[f * p->E + e];
+    if (mf_stream_begin(w, p->names[e] ? 7 : 6, err) < 0) return -1;
+    if (mf_put_int(w, "partition", (int64_t)e, err) < 0) return -1;
+    if (mf_put_int(w, "documents", (int64_t)p->sizes[e], err) < 0) return -1;
+    if (mf_put_int(w, "tokens", (int64_t)p->n_tokens[e], err) < 0) return -1;
+    if (mf_put_real(w, "price", p->prices[e], err) < 0) return -1;
+    if (mf_put_real(w, "hardest", p->upper[e], err) < 0) return -1;
+    if (p->names[e] && mf_put_string(w, "domain", p->names[e], p->name_sizes[e], err) < 0) return -1;
+    return mf_put_bin(w, "centroid", column, F * sizeof *column, err);
+}
+
+static int write_documents(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
+    for (size_t i = 0; i < p->documents; i += CHUNK) {
+        size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
+        if (mf_stream_begin(w, 2, err) < 0) return -1;
+        if (mf_put_bin(w, "prints", p->prints + i, count * sizeof *p->prints, err) < 0) return -1;
+        if (mf_put_bin(w, "parts", p->parts + i, count * sizeof *p->parts, err) < 0) return -1;
+    }
+    return 0;
+}
+
+int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct mf_err *err) {
+    struct mf_stream_writer *w;
+    if (mf_stream_create(&w, out, "partition", 9, err) < 0) return -1;
+    float *column = malloc((p->terms.count + 1) * sizeof *column);
+    int result = column ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a centroid");
+    if (result == 0) result = write_header(p, w, err);
+    if (result == 0) result = write_terms(p, w, err);
+    for (size_t e = 0; result == 0 && e < p->E; e++) result = write_partition(p, e, column, w, err);
+    if (result == 0) result = write_documents(p, w, err);
+    free(column);
+    if (result == 0) return mf_stream_finish(w, err);
+    mf_stream_drop(w);
+    return -1;
+}
+
+/* --- reading --- */
+
+/* A field that must be there, or EX_DATAERR. */
+static int missing(const struct mf_stream_reader *r, int there, const char *field, struct mf_err *err) {
+    if (there != 0) return there < 0 ? -1 : 0;
+    return mf_err_set(err, EX_DATAERR, "%s: no field %s in record %llu", mf_stream_name(r), field,
+                      (unsigned long long)mf_stream_count(r));
+}
+
+static int need_int(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, int64_t high,
+                    int64_t *value, struct mf_err *err) {
+    if (missing(r, mf_record_int(rec, field, value, err), field, err) < 0) return -1;
+    if (*value >= 0 && *value <= high) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: %s is %lld, not between 0 and %lld", mf_stream_name(r), field,
+                      (long long)*value, (long long)high);
+}
+
+static int need_real(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, double *value,
+                     struct mf_err *err) {
+    if (missing(r, mf_record_real(rec, field, value, err), field, err) < 0) return -1;
+    return isfinite(*value) ? 0 : mf_err_set(err, EX_DATAERR, "%s: %s is not finite", mf_stream_name(r), field);
+}
+
+/* A bin of exactly `count` items, copied. */
+static int need_bin(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, void *items,
+                    size_t count, size_t item_size, struct mf_err *err) {
+    const void *bytes;
+    size_t size;
+    if (missing(r, mf_record_bin(rec, field, &bytes, &size, err), field, err) < 0) return -1;
+    if (size != count * item_size)
+        return mf_err_set(err, EX_DATAERR, "%s: %s has %zu bytes, not %zu", mf_stream_name(r), field, size,
+                          count * item_size);
+    if (size > 0) memcpy(items, bytes, size);
+    return 0;
+}
+
+static int read_header(struct mf_partition *p, const struct mf_stream_reader *r, size_t *features, struct mf_err *err) {
+    const struct mf_record *h = mf_stream_header(r);
+    const char *text;
+    size_t size;
+    int64_t partitions, documents, vocab, count, seed;
+    if (missing(r, mf_record_string(h, "method", &text, &size, err), "method", err) < 0) return -1;
+    int method = MF_CLUSTERED;
+    while (method <= MF_DOMAIN && (strlen(mf_method_name((enum mf_method)method)) != size ||
+                                   memcmp(mf_method_name((enum mf_method)method), text, size) != 0))
+        method++;
+    if (method > MF_DOMAIN)
+        return mf_err_set(err, EX_DATAERR, "%s: unknown method '%.*s'", mf_stream_name(r), (int)(size < 40 ? size : 40),
+                          text);
+    if (need_int(r, h, "partitions", MF_PARTITIONS_MAX, &partitions, err) < 0) return -1;
+    if (need_int(r, h, "documents", UINT32_MAX - 1, &documents, err) < 0) return -1;
+    if (need_int(r, h, "vocab_size", INT32_MAX, &vocab, err) < 0) return -1;
+    if (need_int(r, h, "features", MF_FEATURES_MAX, &count, err) < 0) return -1;
+    if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0) return -1;
+    if (missing(r, mf_record_int(h, "seed", &seed, err), "seed", err) < 0) return -1;
+    if (missing(r, mf_record_string(h, "tokenizer_sha256", &text, &size, err), "tokenizer_sha256", err) < 0) return -1;
+    if (size != 64 || partitions < 1 || documents < partitions || count > vocab)
+        return mf_err_set(err, EX_DATAERR, "%s: the header's numbers do not fit together", mf_stream_name(r));
+    memcpy(p->tokenizer, text, 64);
+    p->method = (enum mf_method)method;
+    p->E = (size_t)partitions;
+    p->documents = (uint64_t)documents;
+    p->vocab = (size_t)vocab;
+    p->seed = (uint64_t)seed;
+    *features = (size_t)count;
+    return 0;
+}
+
+static int next_record(struct mf_stream_reader *r, const struct mf_record **rec, struct mf_err *err) {
+    int more = mf_stream_next(r, rec, err);
+    if (more > 0) return 0;
+    return more < 0 ? -1 : mf_err_set(err, EX_DATAERR, "%s: too few records", mf_stream_name(r));
+}
+
+static int read_partition(struct mf_partition *p, size_t e, float *column, struct mf_stream_reader *r,
+                          struct mf_err *err) {
+    const struct mf_record *rec;
+    const char *name;
+    size_t size, F = p->terms.count;
+    int64_t number, documents, tokens;
+    if (next_record(r, &rec, err) < 0) return -1;
+    if (need_int(r, rec, "partition", (int64_t)p->E - 1, &number, err) < 0) return -1;
+    if ((size_t)number != e)
+        return mf_err_set(err, EX_DATAERR, "%s: partition %lld where %zu belongs", mf_stream_name(r), (long long)number,
+                          e);
+    if (need_int(r, rec, "documents", INT64_MAX, &documents, err) < 0) return -1;
+    if (need_int(r, rec, "tokens", INT64_MAX, &tokens, err) < 0) return -1;
+    if (need_real(r, rec, "price", &p->prices[e], err) < 0 || need_real(r, rec, "hardest", &p->upper[e], err) < 0)
+        return -1;
+    if (need_bin(r, rec, "centroid", column, F, sizeof *column, err) < 0) return -1;
+    for (size_t f = 0; f < F; f++) {
+        if (!isfinite(column[f]))
+            return mf_err_set(err, EX_DATAERR, "%s: the centroid of partition %zu is not finite", mf_stream_name(r), e);
+        p->centroids[f * p->E + e] = column[f];
+    }
+    int there = mf_record_string(rec, "domain", &name, &size, err);
+    if (there < 0 || (there == 0 && p->method == MF_DOMAIN && missing(r, 0, "domain", err) < 0)) return -1;
+    p->sizes[e] = (uint64_t)documents;
+    p->n_tokens[e] = (uint64_t)tokens;
+    if (there == 0) return 0;
+    p->names[e] = malloc(size + 1);
+    if (!p->names[e]) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
+    memcpy(p->names[e], name, size);
+    p->names[e][size] = 0;
+    p->name_sizes[e] = size;
+    return 0;
+}
+
+static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, struct mf_err *err) {
+    const struct mf_record *rec;
+    for (size_t i = 0; i < p->documents; i += CHUNK) {
+        size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
+        if (next_record(r, &rec, err) < 0) return -1;
+        if (need_bin(r, rec, "prints", p->prints + i, count, sizeof *p->prints, err) < 0) return -1;
+        if (need_bin(r, rec, "parts", p->parts + i, count, sizeof *p->parts, err) < 0) return -1;
+    }
+    for (size_t i = 0; i < p->documents; i++)
+        if (p->parts[i] >= p->E || (i > 0 && p->prints[i] < p->prints[i - 1]))
+            return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu", mf_stream_name(r), i);
+    int more = mf_stream_next(r, &rec, err);
+    return more <= 0 ? more : mf_err_set(err, EX_DATAERR, "%s: too many records", mf_stream_name(r));
+}
+
+static int read_terms(struct mf_partition *p, size_t count, struct mf_stream_reader *r, struct mf_err *err) {
+    const struct mf_record *rec;
+    const void *bytes;
+    size_t size;
+    if (next_record(r, &rec, err) < 0) return -1;
+    /* The terms' bytes are in memory before anything is allocated after the header's numbers. */
+    if (missing(r, mf_record_bin(rec, "terms", &bytes, &size, err), "terms", err) < 0) return -1;
+    if (size != count * sizeof *p->terms.ids)
+        return mf_err_set(err, EX_DATAERR, "%s: terms has %zu bytes, not %zu", mf_stream_name(r), size,
+                          count * sizeof *p->terms.ids);
+    if (mf_terms_alloc(&p->terms, p->vocab, count, err) < 0) return -1;
+    if (need_bin(r, rec, "terms", p->terms.ids, count, sizeof *p->terms.ids, err) < 0) return -1;
+    if (need_bin(r, rec, "idf", p->terms.idf, count, sizeof *p->terms.idf, err) < 0) return -1;
+    if (mf_terms_index(&p->terms) == 0) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: the terms do not ascend or an idf is not positive", mf_stream_name(r));
+}
+
+int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *err) {
+    struct mf_stream_reader *r;
+    size_t features = 0;
+    *p = (struct mf_partition){0};
+    if (mf_stream_open(&r, path, "partition", err) < 0) return -1;
+    float *column = malloc((MF_FEATURES_MAX + 1) * sizeof *column);
+    int result = column ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a centroid");
+    if (result == 0) result = read_header(p, r, &features, err);
+    if (result == 0) result = read_terms(p, features, r, err);
+    if (result == 0) result = mf_partition_alloc(p, err);
+    for (size_t e = 0; result == 0 && e < p->E; e++) result = read_partition(p, e, column, r, err);
+    if (result == 0) result = read_documents(p, r, err);
+    free(column);
+    mf_stream_close(r);
+    if (result < 0) mf_partition_free(p);
+    return result;
+}

@@ -1,0 +1,410 @@
+/* The partitioner's mathematics: terms and sketches, balanced assignment, k-means, the curriculum, agreement. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/rng.h"
+#include "part/agree.h"
+#include "part/assign.h"
+#include "part/kmeans.h"
+#include "part/plan.h"
+#include "part/sketch.h"
+#include "part/words.h"
+
+static struct mf_err err;
+
+/* --- terms and sketches --- */
+
+static void terms_are_chosen_by_document_frequency(void **state) {
+    (void)state;
+    uint32_t df[] = {0, 10, 1, 5, 0, 9};
+    struct mf_terms terms;
+    assert_int_equal(mf_terms_choose(&terms, df, 6, 10, 100, &err), 0);
+    assert_int_equal(terms.count, 4); /* ids with df 0 are no terms */
+    assert_int_equal(terms.ids[0], 1);
+    assert_true(fabs(terms.idf[0] - log(11 / 10.5)) < 1e-6);
+    assert_true(fabs(terms.idf[1] - log(11 / 1.5)) < 1e-6);
+    mf_terms_free(&terms);
+    /* df * idf: id 3: 5 log 2 = 3.5, id 2: 1.99, id 5: 1.32, id 1: 0.47 */
+    assert_int_equal(mf_terms_choose(&terms, df, 6, 10, 2, &err), 0);
+    assert_int_equal(terms.count, 2);
+    assert_int_equal(terms.ids[0], 2);
+    assert_int_equal(terms.ids[1], 3);
+    mf_terms_free(&terms);
+}
+
+static void saved_terms_are_checked(void **state) {
+    (void)state;
+    struct mf_terms terms;
+    assert_int_equal(mf_terms_alloc(&terms, 10, 2, &err), 0);
+    terms.ids[0] = 3, terms.ids[1] = 7, terms.idf[0] = terms.idf[1] = 1;
+    assert_int_equal(mf_terms_index(&terms), 0);
+    assert_int_equal(terms.feature_of[7], 1);
+    terms.ids[1] = 10;
+    assert_int_equal(mf_terms_index(&terms), -1);
+    terms.ids[1] = 3;
+    assert_int_equal(mf_terms_index(&terms), -1);
+    terms.ids[1] = 7, terms.idf[1] = NAN;
+    assert_int_equal(mf_terms_index(&terms), -1);
+    mf_terms_free(&terms);
+}
+
+static void a_sketch_is_a_unit_vector_of_tf_idf(void **state) {
+    (void)state;
+    uint32_t df[] = {0, 1, 2, 4};
+    uint32_t tokens[] = {2, 0, 1, 2, 3, 0, 2};
+    struct mf_sketch_term out[MF_SKETCH_TERMS];
+    struct mf_terms terms;
+    struct mf_sketcher s;
+    assert_int_equal(mf_terms_choose(&terms, df, 4, 4, 100, &err), 0);
+    assert_int_equal(mf_sketcher_init(&s, &terms, &err), 0);
+    double w[] = {log(5 / 1.5), (1 + log(3)) * log(5 / 2.5), log(5 / 4.5)};
+    double norm = sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2]);
+    for (int again = 0; again < 2; again++) { /* counts are zero again after a document */
+        assert_int_equal(mf_sketch(&s, tokens, 7, out), 3);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(out[i].feature, i);
+            assert_true(fabs(out[i].weight / 65535.0 - w[i] / norm) < 1.0 / 65535);
+        }
+    }
+    assert_int_equal(mf_sketch(&s, tokens, 0, out), 0);
+    uint32_t none[] = {0, 0};
+    assert_int_equal(mf_sketch(&s, none, 2, out), 0);
+    mf_sketcher_free(&s);
+    mf_terms_free(&terms);
+}
+
+static void a_long_document_keeps_its_heaviest_terms(void **state) {
+    (void)state;
+    enum { V = 2000 };
+    uint32_t df[V], tokens[V];
+    struct mf_sketch_term out[MF_SKETCH_TERMS];
+    struct mf_terms terms;
+    struct mf_sketcher s;
+    for (uint32_t i = 0; i < V; i++) {
+        df[i] = 1 + (uint32_t)mf_rng_permute(7, V, i); /* all different */
+        tokens[i] = i;
+    }
+    assert_int_equal(mf_terms_choose(&terms, df, V, V + 1, V, &err), 0);
+    assert_int_equal(mf_sketcher_init(&s, &terms, &err), 0);
+    assert_int_equal(mf_sketch(&s, tokens, V, out), MF_SKETCH_TERMS);
+    for (int i = 0; i < MF_SKETCH_TERMS; i++) {
+        assert_true(df[out[i].feature] <= MF_SKETCH_TERMS); /* the rarest are the heaviest */
+        if (i > 0) assert_true(out[i].feature > out[i - 1].feature);
+    }
+    for (uint32_t i = 0; i < V; i++) df[i] = 5; /* all alike: the lowest ids */
+    mf_sketcher_free(&s);
+    mf_terms_free(&terms);
+    assert_int_equal(mf_terms_choose(&terms, df, V, V + 1, V, &err), 0);
+    assert_int_equal(mf_sketcher_init(&s, &terms, &err), 0);
+    assert_int_equal(mf_sketch(&s, tokens, V, out), MF_SKETCH_TERMS);
+    for (int i = 0; i < MF_SKETCH_TERMS; i++) assert_int_equal(out[i].feature, i);
+    mf_sketcher_free(&s);
+    mf_terms_free(&terms);
+}
+
+/* --- assignment --- */
+
+/* No partition is empty, and none without its smallest document reaches the capacity. */
+static void check_balance(const uint16_t *part, const uint32_t *tokens, size_t n, size_t E, double capacity) {
+    for (size_t e = 0; e < E; e++) {
+        double load = 0, largest = 0;
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (part[i] != e) continue;
+            load += tokens[i];
+            largest = fmax(largest, tokens[i]);
+            count++;
+        }
+        assert_true(count > 0);
+        assert_true(count == 1 || load - largest < capacity);
+    }
+}
+
+static void assignment_balances_whatever_the_scores(void **state) {
+    (void)state;
+    enum { N = 300, E = 7 };
+    float scores[N * E];
+    uint32_t tokens[N];
+    uint16_t part[N], again[N];
+    double prices[E], total;
+    struct mf_rng rng;
+    mf_rng_seed(&rng, 1);
+    for (int kind = 0; kind < 4; kind++) {
+        total = 0;
+        for (int i = 0; i < N; i++) {
+            tokens[i] = (uint32_t)(1 + mf_rng_below(&rng, 100));
+            total += tokens[i];
+            for (int e = 0; e < E; e++)
+                scores[i * E + e] = kind == 0   ? 0                                      /* all points coincide */
+                                    : kind == 1 ? (e == 2)                               /* all want one */
+                                    : kind == 2 ? (float)mf_rng_uniform(&rng) + (e == 1) /* most want one */
+                                                : (i < 270 ? (float)(e == 0) : (float)mf_rng_uniform(&rng));
+        }
+        for (int slack = 0; slack < 2; slack++) {
+            double capacity = (slack ? 1.3 : 1.0) * total / E;
+            assert_int_equal(mf_assign_balanced(scores, tokens, N, E, capacity, part, prices, &err), 0);
+            check_balance(part, tokens, N, E, capacity);
+            assert_int_equal(mf_assign_balanced(scores, tokens, N, E, capacity, again, prices, &err), 0);
+            assert_memory_equal(part, again, sizeof part);
+            for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]) && prices[e] >= 0);
+        }
+    }
+}
+
+static void assignment_is_optimal_where_it_can_be_tried_out(void **state) {
+    (void)state;
+    enum { N = 8 };
+    float scores[N * 2];
+    uint32_t tokens[N];
+    uint16_t part[N];
+    double prices[2];
+    struct mf_rng rng;
+    mf_rng_seed(&rng, 2);
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < N; i++) tokens[i] = 1, scores[2 * i] = (float)mf_rng_uniform(&rng),
+                                    scores[2 * i + 1] = (float)mf_rng_uniform(&rng) * 0.3f;
+        assert_int_equal(mf_assign_balanced(scores, tokens, N, 2, N / 2, part, prices, &err), 0);
+        double best = -1, own = 0;
+        for (unsigned mask = 0; mask < 1u << N; mask++) {
+            double sum = 0;
+            if (__builtin_popcount(mask) != N / 2) continue;
+            for (int i = 0; i < N; i++) sum += scores[2 * i + (mask >> i & 1)];
+            best = fmax(best, sum);
+        }
+        for (int i = 0; i < N; i++) own += scores[2 * i + part[i]];
+        assert_true(fabs(best - own) < 1e-5);
+    }
+}
+
+static void assignment_without_pressure_takes_the_best(void **state) {
+    (void)state;
+    float scores[] = {0.1f, 0.9f, 0.8f, 0.2f, 0.3f, 0.4f, 0.5f, 0.1f};
+    uint32_t tokens[] = {5, 5, 5, 5};
+    uint16_t part[4];
+    double prices[2];
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 1000, part, prices, &err), 0);
+    assert_int_equal(part[0], 1);
+    assert_int_equal(part[1], 0);
+    assert_int_equal(part[2], 1);
+    assert_int_equal(part[3], 0);
+    assert_true(prices[0] == 0 && prices[1] == 0);
+    /* one partition; no tokens at all */
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 1, 20, part, prices, &err), 0);
+    memset(tokens, 0, sizeof tokens);
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 0, part, prices, &err), 0);
+    check_balance(part, tokens, 4, 2, 1);
+}
+
+/* --- k-means --- */
+
+enum { GROUPS = 4, EACH = 60, WORDS = 40, COMMON = 20, VOCAB = COMMON + GROUPS * WORDS };
+
+/* Documents of GROUPS topics in turn: some words of all, some of the own topic. */
+static void make_topics(struct mf_terms *terms, struct mf_sketches **sketches, uint32_t *sizes) {
+    struct mf_rng rng;
+    struct mf_sketcher sketcher;
+    struct mf_sketch_term out[MF_SKETCH_TERMS];
+    static uint32_t tokens[GROUPS * EACH][50], df[VOCAB];
+    memset(df, 0, sizeof df);
+    mf_rng_seed(&rng, 3);
+    for (int i = 0; i < GROUPS * EACH; i++) {
+        bool seen[VOCAB] = {false};
+        for (int t = 0; t < 50; t++) {
+            uint32_t id = (uint32_t)(t % 2 ? mf_rng_below(&rng, COMMON)
+                                           : COMMON + (uint64_t)(i % GROUPS) * WORDS + mf_rng_below(&rng, WORDS));
+            tokens[i][t] = id;
+            df[id] += !seen[id];
+            seen[id] = true;
+        }
+        sizes[i] = 50;
+    }
+    assert_int_equal(mf_terms_choose(terms, df, VOCAB, GROUPS * EACH, 1000, &err), 0);
+    assert_int_equal(mf_sketcher_init(&sketcher, terms, &err), 0);
+    assert_int_equal(mf_sketches_new(sketches, &err), 0);
+    for (int i = 0; i < GROUPS * EACH; i++)
+        assert_int_equal(mf_sketches_add(*sketches, out, mf_sketch(&sketcher, tokens[i], 50, out), &err), 0);
+    mf_sketcher_free(&sketcher);
+}
+
+static void kmeans_finds_topics_whatever_the_threads(void **state) {
+    (void)state;
+    enum { N = GROUPS * EACH };
+    struct mf_terms terms;
+    struct mf_sketches *sketches;
+    uint32_t sizes[N];
+    uint16_t part[2][N];
+    float scores[N * GROUPS];
+    double prices[GROUPS];
+    make_topics(&terms, &sketches, sizes);
+    float *centroids[2];
+    for (int k = 0; k < 2; k++) {
+        struct mf_pool *pool;
+        struct mf_kmeans_params params = {GROUPS, 1.0, 3, 20, 42};
+        centroids[k] = calloc(terms.count * GROUPS, sizeof(float));
+        assert_int_equal(mf_pool_new(&pool, k ? 3 : 1, &err), 0);
+        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, part[k], scores, centroids[k], prices, &err),
+                         0);
+        mf_pool_free(pool);
+    }
+    assert_memory_equal(part[0], part[1], sizeof part[0]);
+    assert_memory_equal(centroids[0], centroids[1], terms.count * GROUPS * sizeof(float));
+    uint64_t counts[GROUPS * GROUPS] = {0};
+    for (int i = 0; i < N; i++) counts[part[0][i] * GROUPS + i % GROUPS]++;
+    assert_true(mf_agree_nmi(counts, GROUPS, GROUPS) > 0.999);
+    for (int e = 0; e < GROUPS; e++) {
+        double squares = 0;
+        for (size_t f = 0; f < terms.count; f++) squares += pow(centroids[0][f * GROUPS + (size_t)e], 2);
+        assert_true(fabs(squares - 1) < 1e-4);
+    }
+    free(centroids[0]);
+    free(centroids[1]);
+    mf_sketches_free(sketches);
+    mf_terms_free(&terms);
+}
+
+static void kmeans_survives_points_that_coincide(void **state) {
+    (void)state;
+    /* 45 alike, 3 others, 2 without terms */
+    enum { N = 50, E = 5, F = 3 };
+    struct mf_sketch_term same = {0, 65535}, other = {1, 65535};
+    struct mf_sketches *sketches;
+    uint32_t sizes[N];
+    uint16_t part[N];
+    float scores[N * E], centroids[F * E];
+    double prices[E];
+    struct mf_pool *pool;
+    assert_int_equal(mf_pool_new(&pool, 2, &err), 0);
+    for (int alike = 0; alike < 2; alike++) {
+        assert_int_equal(mf_sketches_new(&sketches, &err), 0);
+        for (int i = 0; i < N; i++) {
+            const struct mf_sketch_term *terms = alike || i < 45 ? &same : &other;
+            assert_int_equal(mf_sketches_add(sketches, terms, !alike && i >= 48 ? 0 : 1, &err), 0);
+            sizes[i] = 10;
+        }
+        struct mf_kmeans_params params = {E, 1.0, 4, 10, 1};
+        assert_int_equal(mf_kmeans(sketches, sizes, F, &params, pool, part, scores, centroids, prices, &err), 0);
+        check_balance(part, sizes, N, E, N * 10.0 / E);
+        for (int i = 0; i < F * E; i++) assert_true(isfinite(centroids[i]));
+        for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]));
+        mf_sketches_free(sketches);
+    }
+    mf_pool_free(pool);
+}
+
+/* --- curriculum, overlap --- */
+
+static void difficulty_is_the_formula(void **state) {
+    (void)state;
+    struct mf_distinct words = {0};
+    double d;
+    const char text[] = "  one two\tthree\nthree \xc3\xa9t\xc3\xa9 ";
+    assert_int_equal(mf_difficulty(&words, text, sizeof text - 1, &d, &err), 0);
+    assert_true(fabs(d - (3 + 3 + 5 + 5 + 3) / 5.0 * log(4) * sqrt(5)) < 1e-9);
+    assert_int_equal(mf_difficulty(&words, "", 0, &d, &err), 0);
+    assert_true(d == 0);
+    assert_int_equal(mf_difficulty(&words, " \n ", 3, &d, &err), 0);
+    assert_true(d == 0);
+    assert_int_equal(mf_difficulty(&words, "same same", 9, &d, &err), 0);
+    assert_true(d == 0);
+    assert_int_equal(mf_difficulty(&words, "a\0b c", 5, &d, &err), 0); /* a zero byte is a byte */
+    assert_true(fabs(d - 4 / 2.0 * log(2) * sqrt(2)) < 1e-9);
+    char *many = malloc(70000); /* 10000 different words: the set grows */
+    for (int i = 0; i < 10000; i++) snprintf(many + 7 * i, 8, "w%05d ", i);
+    assert_int_equal(mf_difficulty(&words, many, 69999, &d, &err), 0);
+    assert_true(fabs(d - 6 * log(10000) * 100) < 1e-6);
+    free(many);
+    mf_distinct_free(&words);
+}
+
+static void the_curriculum_is_cut_in_equal_parts(void **state) {
+    (void)state;
+    float difficulty[] = {9, 1, 5, 3, 7, 2};
+    uint32_t tokens[] = {10, 10, 10, 10, 10, 10};
+    uint16_t part[6], want[] = {2, 0, 1, 1, 2, 0};
+    float scores[18];
+    double upper[3];
+    assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, 3, part, upper, scores, &err), 0);
+    assert_memory_equal(part, want, sizeof want);
+    assert_true(upper[0] == 2 && upper[1] == 5 && upper[2] == 9);
+    assert_true(scores[2 * 3 + 1] == 0); /* document 2 is in part 1 */
+    assert_true(scores[2 * 3 + 2] == 0); /* and borders on part 2 */
+    assert_true(scores[0 * 3 + 0] == -30);
+    /* equal difficulties, and a document of nearly all tokens at either end: no part is empty */
+    for (int heavy = 0; heavy < 6; heavy++) {
+        bool seen[6] = {false};
+        for (int i = 0; i < 6; i++) difficulty[i] = 4, tokens[i] = i == heavy ? 1000 : 1;
+        for (size_t E = 1; E <= 6; E++) {
+            double tops[6];
+            assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, E, part, tops, NULL, &err), 0);
+            for (int i = 0; i < 6; i++) assert_true(i == 0 ? part[0] == 0 : part[i] - part[i - 1] <= 1);
+            assert_int_equal(part[5], E - 1);
+        }
+        (void)seen;
+    }
+}
+
+static void overlap_takes_the_nearest_of_others(void **state) {
+    (void)state;
+    struct mf_plan plan;
+    uint32_t tokens[] = {10, 10, 10, 10, 10, 10};
+    float to_first[] = {1, 1, 1, 0.2f, 0.9f, 0.3f};
+    assert_int_equal(mf_plan_alloc(&plan, 6, 2, &err), 0);
+    for (int i = 0; i < 6; i++) {
+        plan.part[i] = i >= 3;
+        plan.scores[2 * i] = to_first[i];
+    }
+    assert_int_equal(mf_plan_overlap(&plan, tokens, 0.5, &err), 0);
+    assert_true(mf_plan_has(&plan, 4, 0)); /* 10 of 15 tokens wanted ... */
+    assert_true(mf_plan_has(&plan, 5, 0)); /* ... so one more */
+    assert_false(mf_plan_has(&plan, 3, 0));
+    for (size_t i = 0; i < 6; i++) assert_true(mf_plan_has(&plan, i, i >= 3));
+    assert_true(mf_plan_has(&plan, 0, 1)); /* ties: the earlier documents */
+    assert_true(mf_plan_has(&plan, 1, 1));
+    assert_false(mf_plan_has(&plan, 2, 1));
+    mf_plan_free(&plan);
+}
+
+/* --- agreement --- */
+
+static void nmi_and_purity_by_hand(void **state) {
+    (void)state;
+    uint64_t same[] = {0, 5, 7, 0}, mixed[] = {4, 4, 4, 4}, one[] = {3, 9}, none[] = {0, 0, 0, 0};
+    uint64_t some[] = {3, 1, 1, 3};
+    size_t label;
+    assert_true(fabs(mf_agree_nmi(same, 2, 2) - 1) < 1e-12);
+    assert_true(mf_agree_nmi(mixed, 2, 2) < 1e-12);
+    assert_true(mf_agree_nmi(one, 1, 2) == 0);
+    assert_true(mf_agree_nmi(one, 1, 1) == 1);
+    assert_true(mf_agree_nmi(none, 2, 2) == 0);
+    double want = log(2) + 0.75 * log(0.75) + 0.25 * log(0.25); /* I = H(label) - H(label | part) */
+    assert_true(fabs(mf_agree_nmi(some, 2, 2) - want / log(2)) < 1e-12);
+    assert_true(fabs(mf_agree_purity(some + 2, 2, &label) - 0.75) < 1e-12);
+    assert_int_equal(label, 1);
+    assert_true(mf_agree_purity(none, 2, &label) == 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(terms_are_chosen_by_document_frequency),
+        cmocka_unit_test(saved_terms_are_checked),
+        cmocka_unit_test(a_sketch_is_a_unit_vector_of_tf_idf),
+        cmocka_unit_test(a_long_document_keeps_its_heaviest_terms),
+        cmocka_unit_test(assignment_balances_whatever_the_scores),
+        cmocka_unit_test(assignment_is_optimal_where_it_can_be_tried_out),
+        cmocka_unit_test(assignment_without_pressure_takes_the_best),
+        cmocka_unit_test(kmeans_finds_topics_whatever_the_threads),
+        cmocka_unit_test(kmeans_survives_points_that_coincide),
+        cmocka_unit_test(difficulty_is_the_formula),
+        cmocka_unit_test(the_curriculum_is_cut_in_equal_parts),
+        cmocka_unit_test(overlap_takes_the_nearest_of_others),
+        cmocka_unit_test(nmi_and_purity_by_hand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
