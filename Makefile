@@ -1,44 +1,53 @@
 # ModularForge: `make` sets up, builds and runs the whole pipeline; `make check` tests it; `make help` lists the rest.
 
 CONFIG  ?= configs/demo.yaml
-THREADS ?= $(shell nproc)
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= cc
+CFLAGS  ?= -O3 -g
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 .DEFAULT_GOAL := all
 
-B        := build
-PACKAGES := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto
+B        ?= build
+LIBS     := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
-CFLAGS   ?= -O3 -g
-MF_CFLAGS = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-LDLIBS    = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -pthread
+MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread
+MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 
-LIB_SRC  := $(wildcard lib/*/*.c)
-PROGRAMS := $(patsubst bin/%.c,%,$(wildcard bin/mf-*.c))
-UNITS    := $(patsubst tests/%.c,%,$(wildcard tests/*_test.c))
-BIN      := $(PROGRAMS:%=$B/bin/%)
+LIB_OBJ  := $(patsubst %.c,$B/obj/%.o,$(wildcard lib/*/*.c))
+PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
+UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
+
+include pipelines/corpus.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)
 .PHONY: all
-all: deps build pipeline
+all: deps build
+
+## deps       install the Debian packages that are missing
+PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
+    libjansson-dev libxxhash-dev libssl-dev libcmocka-dev gnuplot-nox bats bats-support bats-assert xxd python3-torch \
+    python3-msgpack $(CORPUS_PACKAGES)
+.PHONY: deps
+deps:
+	@scripts/deps.sh $(PACKAGES)
 
 ## build      compile the programs into build/bin
 .PHONY: build
-build: $(BIN)
+build: $(PROGRAMS)
 
-$B/libmf.a: $(LIB_SRC:%.c=$B/obj/%.o)
+$B/libmf.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
 $B/obj/%.o: %.c Makefile | deps
 	@mkdir -p $(@D)
-	$(CC) $(MF_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(MF_FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $B/bin/%: $B/obj/bin/%.o $B/libmf.a
 	@mkdir -p $(@D)
@@ -48,8 +57,27 @@ $B/tests/%: $B/obj/tests/%.o $B/libmf.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-.SECONDARY:
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
 
-.PHONY: deps
-deps:
+## check      set up, build, and run every test
+.PHONY: check
+check: deps build $(UNITS)
+	@scripts/check.sh $B
+
+## clean      remove what was built;  distclean: remove runs too
+.PHONY: clean distclean
+clean:
+	rm -rf $B
+distclean: clean
+	rm -rf runs
+
+## install    install the programs (PREFIX=/usr/local, DESTDIR=)
+.PHONY: install
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+## help       list these targets
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)

@@ -1,0 +1,19 @@
+#!/bin/bash
+# Installs the Debian packages named as arguments that are missing. Does nothing, quickly, when all are there.
+set -euo pipefail
+missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
+    <(dpkg-query -W -f '${Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^install ok installed //p' | sort -u))
+[ -n "$missing" ] || exit 0
+read -ra names <<<"${missing//$'\n'/ }"
+command=(apt-get install -y --no-install-recommends "${names[@]}")
+echo "installing: ${names[*]}" >&2
+if [ "$(id -u)" -eq 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo apt-get update -qq
+    sudo DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
+else
+    echo "packages are missing; as root, run: ${command[*]}" >&2
+    exit 1
+fi
