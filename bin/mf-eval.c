@@ -1,0 +1,16 @@
+/* mf-eval: measures a model, lets it write, and reports.
+ *     mf-eval perplexity|generate|routing|report|logits [OPTION]... */
+#include "base/options.h"
+#include "eval/commands.h"
+
+int main(int argc, char **argv) {
+    const struct mf_command commands[] = {
+        {"perplexity", "how well a model predicts documents", mf_eval_perplexity},
+        {"generate", "continue prompts", mf_eval_generate},
+        {"routing", "which experts the tokens go to", mf_eval_routing},
+        {"report", "measure everything and write report.json and report.html", mf_eval_report},
+        {"logits", "the raw logits of every row, for comparing with other programs", mf_eval_logits},
+        {NULL, NULL, NULL},
+    };
+    return mf_command_run("mf-eval", "measure models and generate text", commands, argc, argv);
+}

@@ -1,0 +1,160 @@
+/* Feeding tokens through the cache and drawing new ones. */
+#include "eval/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "eval/outtext.h"
+
+struct mf_generator {
+    struct mf_moe *moe;
+    struct mf_moe_work *work;
+    const struct mf_tokenizer *tokenizer;
+    struct mf_encoder *encoder;
+    struct mf_moe_cache *cache;
+    float *logits;                /* [V] */
+    struct mf_candidate *scratch; /* [V] */
+    double *weights;              /* [E] of the token being fed, summed over layers */
+};
+
+int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
+                     const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    struct mf_generator *g = calloc(1, sizeof *g);
+    if (!g) abort();
+    *g = (struct mf_generator){.moe = moe, .work = work, .tokenizer = tokenizer};
+    g->logits = reallocarray(NULL, moe->shape.V, sizeof *g->logits);
+    g->scratch = reallocarray(NULL, moe->shape.V, sizeof *g->scratch);
+    g->weights = reallocarray(NULL, moe->router.n_experts, sizeof *g->weights);
+    if (!g->logits || !g->scratch || !g->weights) abort();
+    if (mf_encoder_new(&g->encoder, tokenizer, err) < 0 || mf_moe_cache_new(&g->cache, moe, err) < 0) {
+        mf_generator_free(g);
+        return -1;
+    }
+    *generator = g;
+    return 0;
+}
+
+void mf_generator_free(struct mf_generator *g) {
+    if (!g) return;
+    mf_encoder_free(g->encoder);
+    mf_moe_cache_free(g->cache);
+    free(g->logits);
+    free(g->scratch);
+    free(g->weights);
+    free(g);
+}
+
+static void add_weights(void *context, size_t layer, const uint32_t *experts, const float *weights,
+                        const float *h, size_t N) {
+    struct mf_generator *g = context;
+    (void)layer;
+    (void)h;
+    for (size_t i = 0; i < N * g->moe->router.top_k; i++) g->weights[experts[i]] += (double)weights[i];
+}
+
+/* Feeds ids[at]; when the context is full, goes on from the last half of it. */
+static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, const float **hidden,
+                struct mf_err *err) {
+    const struct mf_moe_watch watch = {.context = g, .routed = add_weights};
+    size_t E = g->moe->router.n_experts, S = g->moe->shape.S, first = at, best = 0;
+    if (mf_moe_cache_length(g->cache) == S) {
+        mf_moe_cache_clear(g->cache);
+        first = at - S / 2;
+        r->slid = true;
+    }
+    for (size_t i = first; i <= at; i++) {
+        memset(g->weights, 0, E * sizeof *g->weights);
+        if (mf_moe_step(g->moe, g->work, g->cache, r->ids.ids[i], &watch, hidden, err) < 0) return -1;
+    }
+    for (size_t e = 1; e < E; e++)
+        if (g->weights[e] > g->weights[best]) best = e;
+    if (r->experts) r->experts[at] = (uint32_t)best;
+    return 0;
+}
+
+/* Draws the token that follows the row `hidden`. */
+static int draw(struct mf_generator *g, const struct mf_generated *r, const float *hidden,
+                const struct mf_sampling *sampling, struct mf_rng *rng, uint32_t *token, struct mf_err *err) {
+    size_t V = g->moe->shape.V, S = g->moe->shape.S, n = r->ids.count < S ? r->ids.count : S;
+    if (mf_moe_logits(g->moe, g->work, hidden, g->logits, err) < 0) return -1;
+    for (size_t i = 0; i < V; i++)
+        if (!isfinite(g->logits[i]))
+            return mf_err_set(err, EX_SOFTWARE, "%s: a logit is not finite", g->moe->name);
+    mf_penalise(g->logits, V, r->ids.ids + r->ids.count - n, n, sampling->repetition_penalty);
+    const uint32_t never[] = {MF_PAD, MF_UNK, MF_BOS};
+    for (size_t i = 0; i < 3 && never[i] < V; i++) g->logits[never[i]] = -INFINITY;
+    *token = mf_sample(sampling, g->logits, V, rng, g->scratch);
+    if (*token >= V) return mf_err_set(err, EX_DATAERR, "%s: the vocabulary holds no text", g->moe->name);
+    return 0;
+}
+
+/* Hands on what is settled and keeps it in the result. */
+static int pass_on(struct mf_outtext *t, bool end, const struct mf_generate_options *o,
+                   struct mf_generated *r, struct mf_err *err) {
+    const char *bytes;
+    size_t size;
+    while (mf_outtext_next(t, end, &bytes, &size)) {
+        r->text = realloc(r->text, r->size + size);
+        if (!r->text) abort();
+        memcpy(r->text + r->size, bytes, size);
+        r->size += size;
+        if (o->text && o->text(o->context, bytes, size, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int continue_prompt(struct mf_generator *g, const float *hidden, struct mf_rng *rng,
+                           const struct mf_generate_options *o, struct mf_outtext *t, struct mf_generated *r,
+                           struct mf_err *err) {
+    r->end = MF_END_LENGTH;
+    for (size_t i = 0; i < o->max_tokens; i++) {
+        uint32_t token = MF_EOS;
+        const char *piece;
+        size_t size;
+        if (draw(g, r, hidden, &o->sampling, rng, &token, err) < 0) return -1;
+        if (mf_ids_add(&r->ids, token, err) < 0) return -1;
+        if (token == MF_EOS) {
+            r->end = MF_END_EOS;
+            break;
+        }
+        mf_tokenizer_piece(g->tokenizer, token, &piece, &size);
+        if (mf_outtext_add(t, piece, size)) {
+            r->end = MF_END_STOP;
+            break;
+        }
+        if (pass_on(t, false, o, r, err) < 0) return -1;
+        if (i + 1 < o->max_tokens && feed(g, r, r->ids.count - 1, &hidden, err) < 0) return -1;
+    }
+    return pass_on(t, true, o, r, err);
+}
+
+int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_t key,
+                const struct mf_generate_options *o, struct mf_generated *r, struct mf_err *err) {
+    struct mf_outtext text = {.stops = o->stops};
+    struct mf_rng rng;
+    const float *hidden = NULL;
+    *r = (struct mf_generated){0};
+    mf_rng_seed(&rng, key);
+    mf_moe_cache_clear(g->cache); /* the BOS that follows begins the router's evidence anew */
+    int status = mf_ids_add(&r->ids, MF_BOS, err);
+    if (status == 0) status = mf_encode(g->encoder, prompt, size, MF_SPECIAL_TEXT, &r->ids, err);
+    r->n_prompt = r->ids.count;
+    if (status == 0 && o->experts) {
+        size_t most = r->n_prompt + o->max_tokens;
+        r->experts = reallocarray(NULL, most, sizeof *r->experts);
+        if (!r->experts) abort();
+        memset(r->experts, 0xff, most * sizeof *r->experts);
+    }
+    for (size_t i = 0; i < r->n_prompt && status == 0; i++) status = feed(g, r, i, &hidden, err);
+    if (status == 0) status = continue_prompt(g, hidden, &rng, o, &text, r, err);
+    mf_outtext_clear(&text);
+    if (status < 0) mf_generated_clear(r);
+    return status;
+}
+
+void mf_generated_clear(struct mf_generated *r) {
+    free(r->ids.ids);
+    free(r->text);
+    free(r->experts);
+    *r = (struct mf_generated){0};
+}

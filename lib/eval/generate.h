@@ -1,0 +1,50 @@
+/* Continuing a prompt, token by token. */
+#ifndef MF_EVAL_GENERATE_H
+#define MF_EVAL_GENERATE_H
+
+#include "base/strings.h"
+#include "eval/sampler.h"
+#include "model/moe.h"
+#include "text/tokenizer.h"
+
+enum mf_generate_end { MF_END_LENGTH, MF_END_EOS, MF_END_STOP };
+
+struct mf_generate_options {
+    struct mf_sampling sampling;
+    size_t max_tokens;           /* new ones at most */
+    const struct mf_strs *stops; /* texts that end the continuation and are not part of it, or NULL */
+    bool experts;                /* note the top expert of every token */
+    void *context;
+    /* Called with each settled piece of the continuation, whole UTF-8 characters; may be NULL. */
+    int (*text)(void *context, const char *bytes, size_t size, struct mf_err *err);
+};
+
+/* One continuation; release with mf_generated_clear. */
+struct mf_generated {
+    struct mf_ids ids; /* BOS, the prompt's tokens, the new tokens (EOS too when it came) */
+    size_t n_prompt;   /* of them before the first new one, BOS included */
+    char *text;        /* the continuation, valid UTF-8; `size` bytes */
+    size_t size;
+    enum mf_generate_end end;
+    bool slid; /* the context was full and the older half was forgotten */
+    /* [ids.count]: where token i was fed, the expert with the highest weight summed over layers; UINT32_MAX
+     * else. NULL without options->experts. */
+    uint32_t *experts;
+};
+
+struct mf_generator;
+
+/* Memory for one sequence at a time; borrows the model, a work for at least one row, and the tokenizer. */
+int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
+                     const struct mf_tokenizer *tokenizer, struct mf_err *err);
+void mf_generator_free(struct mf_generator *generator); /* accepts NULL */
+
+/* Continues `prompt` [size] (may be empty; any bytes) with random numbers that follow from `key` alone. Ends
+ * at EOS, at a stop text or after max_tokens. PAD, UNK and BOS are never drawn. When the context S is full,
+ * the model goes on from the last S / 2 tokens. The penalty looks at the last S tokens. EX_IOERR; EX_SOFTWARE
+ * when the logits are not numbers; whatever `text` returns. On failure nothing is to be cleared. */
+int mf_generate(struct mf_generator *generator, const char *prompt, size_t size, uint64_t key,
+                const struct mf_generate_options *options, struct mf_generated *result, struct mf_err *err);
+void mf_generated_clear(struct mf_generated *result);
+
+#endif

@@ -1,0 +1,48 @@
+/* Which experts the tokens go to.
+ *
+ * Every input row of every window is counted, in each layer. A row fills top_k slots, the first with the
+ * expert of the highest weight. A layer's `slots` shares are of all slots and sum to 1; its `first` shares
+ * are of first choices alone and also sum to 1; `weight` shares are the mean weights. Balance, entropy and
+ * dead experts are of the slots; agreement with domains and the table of domains are of first choices. */
+#ifndef MF_EVAL_ROUTING_H
+#define MF_EVAL_ROUTING_H
+
+#include <jansson.h>
+#include "eval/windows.h"
+
+struct mf_routing {
+    size_t L, E, V, top_k;
+    uint64_t rows;           /* counted, the same in each layer */
+    uint64_t *slots, *first; /* [L,E] */
+    double *weights;         /* [L,E] sums */
+    uint64_t *together;      /* [L,E,E] rows whose slots hold both; symmetric, the diagonal is `slots` */
+    uint64_t *domains;       /* [n_domains,L,E] first choices */
+    size_t n_domains;
+    uint32_t *tokens; /* [E,V] first choices over all layers, by input token */
+};
+
+/* Runs the rest of `source` through `moe`. `work` has room for batch * S rows. EX_DATAERR: as for reading, or
+ * a model with nothing to choose from (kind "single"). On success release with mf_routing_clear. */
+int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
+               struct mf_routing *routing, struct mf_err *err);
+void mf_routing_clear(struct mf_routing *r);
+
+/* 1 - coefficient of variation of the slot shares of a layer (0 at the least): 1 when all experts have the
+ * same. */
+double mf_routing_balance(const struct mf_routing *r, size_t layer);
+
+/* Entropy of the slot shares of a layer in nats: log E when even, 0 when one expert takes all. */
+double mf_routing_entropy(const struct mf_routing *r, size_t layer);
+
+/* Agreement of first choices with domains in a layer: normalised mutual information, 0 to 1; 0 when there is
+ * one domain only. */
+double mf_routing_agreement(const struct mf_routing *r, size_t layer);
+
+/* The expert that most often is the first choice for a token, over all layers: ties to the lowest; E for a
+ * token that did not occur. */
+size_t mf_routing_top_expert(const struct mf_routing *r, uint32_t token);
+
+/* The page formats/report.md describes under "routing". `names` [E] are the experts' names, or NULL. New. */
+json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const char *const *names);
+
+#endif

@@ -1,0 +1,239 @@
+/* Reading documents of tokens: from a stream, or from a sample of it in memory. */
+#include "eval/source.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#include "eval/utf8.h"
+#include "io/stream.h"
+
+#define DOMAIN_NAME 64
+
+/* A document of the sample. */
+struct held {
+    uint64_t hash, order; /* of its id; place in the stream */
+    size_t domain, n, id_size;
+    uint32_t *tokens; /* owned; the id's bytes are in the same block, behind them */
+    const char *id;
+};
+
+struct mf_source {
+    struct mf_stream_reader *reader;
+    char *path; /* NULL for standard input */
+    size_t V, width;
+    uint32_t *tokens; /* the current document of the stream */
+    size_t capacity;
+    char (*domains)[DOMAIN_NAME];
+    size_t n_domains;
+    bool sampled;
+    struct held *held;
+    size_t n_held, held_capacity, next;
+};
+
+static int check_header(struct mf_source *s, size_t V, const char *sha, const char *model,
+                        struct mf_err *err) {
+    const struct mf_record *header = mf_stream_header(s->reader);
+    const char *name = mf_stream_name(s->reader), *found = "";
+    int64_t width = 2, vocab = 0;
+    size_t size = 0;
+    if (mf_record_int(header, "width", &width, err) < 0) return -1;
+    int got = mf_record_int(header, "vocab_size", &vocab, err);
+    if (got < 0) return -1;
+    if (got == 0 || vocab < 1 || vocab > UINT32_MAX)
+        return mf_err_set(err, EX_DATAERR, "%s: header: no valid vocab_size", name);
+    if (V != 0 && (uint64_t)vocab != V)
+        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %lld, not %zu as in %s", name, (long long)vocab,
+                          V, model);
+    got = mf_record_string(header, "tokenizer_sha256", &found, &size, err);
+    if (got < 0) return -1;
+    bool compare = sha && *sha;
+    if (compare && (got == 0 || size != strlen(sha) || memcmp(found, sha, size) != 0))
+        return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as %s", name,
+                          got && size >= 12 ? found : "(unknown)", sha, model);
+    s->V = (size_t)vocab;
+    s->width = (size_t)width;
+    return 0;
+}
+
+int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *sha, const char *model,
+                   struct mf_err *err) {
+    struct mf_source *s = calloc(1, sizeof *s);
+    if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
+    if (!s || !s->domains) abort();
+    if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) abort();
+    if (mf_stream_open(&s->reader, path, "tokens", err) < 0 || check_header(s, V, sha, model, err) < 0) {
+        mf_source_close(s);
+        return -1;
+    }
+    *source = s;
+    return 0;
+}
+
+/* The number of a domain's name, which is cleaned first: two names that print alike are one. */
+static size_t find_domain(struct mf_source *s, const char *bytes, size_t size) {
+    char name[DOMAIN_NAME];
+    mf_utf8_line(name, sizeof name, bytes, size);
+    for (size_t i = 0; i < s->n_domains; i++)
+        if (strcmp(s->domains[i], name) == 0) return i;
+    if (s->n_domains == MF_SOURCE_DOMAINS) return MF_SOURCE_DOMAINS - 1;
+    if (s->n_domains == MF_SOURCE_DOMAINS - 1) snprintf(name, sizeof name, "(other)");
+    memcpy(s->domains[s->n_domains], name, sizeof name);
+    return s->n_domains++;
+}
+
+static int unpack(struct mf_source *s, const unsigned char *bytes, size_t size, struct mf_err *err) {
+    const char *name = mf_stream_name(s->reader);
+    uint64_t number = mf_stream_count(s->reader);
+    if (size % s->width)
+        return mf_err_set(err, EX_DATAERR, "%s: record %llu: %zu bytes of tokens are no multiple of %zu",
+                          name, (unsigned long long)number, size, s->width);
+    size_t n = size / s->width;
+    if (n > s->capacity) {
+        free(s->tokens);
+        s->tokens = malloc(n * sizeof *s->tokens); /* the reader has the record's bytes already */
+        if (!s->tokens) abort();
+        s->capacity = n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *b = bytes + i * s->width;
+        uint32_t token = (uint32_t)b[0] | (uint32_t)b[1] << 8;
+        if (s->width == 4) token |= (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+        if (token >= s->V)
+            return mf_err_set(err, EX_DATAERR, "%s: record %llu: token %u is outside the vocabulary of %zu",
+                              name, (unsigned long long)number, token, s->V);
+        s->tokens[i] = token;
+    }
+    return 0;
+}
+
+static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
+    const struct mf_record *rec;
+    const void *bytes;
+    const char *domain;
+    size_t size, domain_size;
+    int got = mf_stream_next(s->reader, &rec, err);
+    if (got <= 0) return got;
+    *doc = (struct mf_token_doc){.id = ""};
+    if (mf_record_string(rec, "id", &doc->id, &doc->id_size, err) < 0) return -1;
+    got = mf_record_bin(rec, "tokens", &bytes, &size, err);
+    if (got < 0) return -1;
+    if (got == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: record %llu: no tokens", mf_stream_name(s->reader),
+                          (unsigned long long)mf_stream_count(s->reader));
+    if (unpack(s, bytes, size, err) < 0) return -1;
+    got = mf_record_string(rec, "domain", &domain, &domain_size, err);
+    if (got < 0) return -1;
+    doc->domain = got ? find_domain(s, domain, domain_size) : find_domain(s, "(none)", 6);
+    doc->tokens = s->tokens;
+    doc->n = size / s->width;
+    return 1;
+}
+
+/* --- the sample --- */
+
+static int by_hash(const void *a, const void *b) {
+    const struct held *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int by_order(const void *a, const void *b) {
+    const struct held *x = a, *y = b;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Keeps the lowest hashes that fit and cuts the last one. A document that is dropped or cut here could not
+ * come back: whatever is read later only takes room from it. Returns the tokens kept. */
+static size_t prune(struct mf_source *s, size_t max_tokens) {
+    size_t total = 0, kept = 0;
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
+    for (; kept < s->n_held && total < max_tokens; kept++) {
+        struct held *h = &s->held[kept];
+        if (h->n > max_tokens - total) h->n = max_tokens - total;
+        total += h->n;
+    }
+    for (size_t i = kept; i < s->n_held; i++) free(s->held[i].tokens);
+    s->n_held = kept;
+    return total;
+}
+
+static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max_tokens, uint64_t order) {
+    if (s->n_held == s->held_capacity) {
+        s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
+        s->held = reallocarray(s->held, s->held_capacity, sizeof *s->held);
+        if (!s->held) abort();
+    }
+    size_t n = doc->n < max_tokens ? doc->n : max_tokens;
+    struct held *h = &s->held[s->n_held++];
+    *h =
+        (struct held){.hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = doc->domain, .n = n};
+    h->tokens = malloc(n * sizeof *h->tokens + doc->id_size);
+    if (!h->tokens) abort();
+    memcpy(h->tokens, doc->tokens, n * sizeof *h->tokens);
+    memcpy(h->tokens + n, doc->id, doc->id_size);
+    h->id = (const char *)(h->tokens + n);
+    h->id_size = doc->id_size;
+}
+
+int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err) {
+    struct mf_token_doc doc;
+    size_t total = 0;
+    int got;
+    uint64_t order = 0;
+    if (max_tokens < 2) max_tokens = 2;
+    while ((got = next_of_stream(s, &doc, err)) > 0) {
+        if (doc.n < 2) continue; /* nothing to predict */
+        hold(s, &doc, max_tokens, order++);
+        total += s->held[s->n_held - 1].n;
+        if (total / 2 >= max_tokens) total = prune(s, max_tokens);
+    }
+    if (got < 0) return -1;
+    prune(s, max_tokens);
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
+    s->sampled = true;
+    return 0;
+}
+
+int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
+    if (s->sampled) {
+        s->next = 0;
+        return 0;
+    }
+    if (!s->path) return mf_err_set(err, EX_USAGE, "standard input cannot be read twice; name a file");
+    mf_stream_close(s->reader);
+    s->reader = NULL;
+    return mf_stream_open(&s->reader, s->path, "tokens", err);
+}
+
+int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
+    if (!s->sampled) return next_of_stream(s, doc, err);
+    if (s->next == s->n_held) return 0;
+    const struct held *h = &s->held[s->next++];
+    *doc = (struct mf_token_doc){h->id, h->id_size, h->domain, h->tokens, h->n};
+    return 1;
+}
+
+size_t mf_source_domains(const struct mf_source *s) {
+    return s->n_domains;
+}
+
+const char *mf_source_domain(const struct mf_source *s, size_t i) {
+    return s->domains[i];
+}
+
+const char *mf_source_name(const struct mf_source *s) {
+    return s->reader ? mf_stream_name(s->reader) : s->path;
+}
+
+void mf_source_close(struct mf_source *s) {
+    if (!s) return;
+    mf_stream_close(s->reader);
+    for (size_t i = 0; i < s->n_held; i++) free(s->held[i].tokens);
+    free(s->held);
+    free(s->domains);
+    free(s->tokens);
+    free(s->path);
+    free(s);
+}

@@ -1,0 +1,54 @@
+/* Documents of tokens to measure on: a tokens stream read once, or a bounded sample of it that can be read
+ * again.
+ *
+ * A sample is the documents with the lowest hash of their id, as many as fit: it does not depend on the order
+ * of the stream, and takes from every domain what that domain has. */
+#ifndef MF_EVAL_SOURCE_H
+#define MF_EVAL_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+#define MF_SOURCE_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
+
+struct mf_token_doc {
+    const char *id; /* not zero-terminated */
+    size_t id_size;
+    size_t domain;          /* index for mf_source_domain */
+    const uint32_t *tokens; /* [n], each below the stream's vocab_size */
+    size_t n;
+};
+
+struct mf_source;
+
+/* Opens a tokens stream (NULL or "-": standard input). EX_NOINPUT; EX_DATAERR: not a tokens stream; its
+ * vocab_size is not V, or its tokenizer is not `tokenizer_sha256` (both named; an empty hash is not
+ * compared). `model` is the name they come from, for messages. V = 0 takes any vocabulary. */
+int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *tokenizer_sha256,
+                   const char *model, struct mf_err *err);
+
+/* Reads the stream to its end and keeps a sample of at most `max_tokens` tokens (at least 2; the last
+ * document is cut to fit). Takes memory for two such samples and one document. Afterwards the documents come
+ * in the stream's order and mf_source_rewind works. To be called before the first mf_source_next. EX_DATAERR
+ * as for reading. */
+int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err *err);
+
+/* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
+ * again), else EX_USAGE. */
+int mf_source_rewind(struct mf_source *source, struct mf_err *err);
+
+/* The next document, borrowed until the next call: 1, or 0 at the end, or -1 (EX_DATAERR: malformed, a token
+ * outside the vocabulary). */
+int mf_source_next(struct mf_source *source, struct mf_token_doc *doc, struct mf_err *err);
+
+/* The domains met so far, in order of their first appearance; a document without one has the name "(none)".
+ */
+size_t mf_source_domains(const struct mf_source *source);
+const char *mf_source_domain(const struct mf_source *source,
+                             size_t i); /* borrowed, cleaned to one line of UTF-8 */
+
+const char *mf_source_name(const struct mf_source *source);
+void mf_source_close(struct mf_source *source); /* accepts NULL */
+
+#endif

@@ -1,0 +1,147 @@
+/* Cutting documents into windows and packing them into batches. */
+#include "eval/windows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct mf_windows {
+    const struct mf_moe *moe;
+    struct mf_source *source;
+    const uint32_t *lengths;
+    size_t S, E, stride, max_rows;
+    struct mf_token_doc doc; /* the document being cut, borrowed from the source */
+    size_t position;         /* input of its next window */
+    bool open, ended;        /* there is a document with more windows; there are no more documents */
+    double *state;           /* [E] evidence of the document so far */
+    float *tail;             /* [S,E] evidence of the rows that the next window shares with the last one */
+    size_t n_tail;
+    struct mf_batch batch;
+    uint32_t *tokens, *targets; /* [max_rows] */
+    float *evidence;            /* [max_rows,E] */
+    size_t *start;              /* [max_rows+1] */
+    struct mf_window *windows;  /* [max_rows] */
+    char *ids;                  /* of the batch's documents, one after the other */
+    size_t ids_used, ids_capacity;
+};
+
+int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct mf_source *source,
+                   size_t batch, size_t stride, const uint32_t *lengths, struct mf_err *err) {
+    size_t S = moe->shape.S, E = moe->router.n_experts, rows;
+    if (stride > S)
+        return mf_err_set(err, EX_USAGE, "a stride of %zu is larger than the context of %s, %zu", stride,
+                          moe->name, S);
+    if (__builtin_mul_overflow(batch ? batch : 1, S, &rows))
+        return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", batch);
+    struct mf_windows *w = calloc(1, sizeof *w);
+    if (!w) abort();
+    *w = (struct mf_windows){
+        .moe = moe, .source = source, .lengths = lengths, .S = S, .E = E, .max_rows = rows};
+    w->stride = stride ? stride : S;
+    w->state = calloc(E, sizeof *w->state);
+    w->tail = reallocarray(NULL, S * E, sizeof *w->tail);
+    w->tokens = reallocarray(NULL, rows, sizeof *w->tokens);
+    w->targets = reallocarray(NULL, rows, sizeof *w->targets);
+    w->evidence = reallocarray(NULL, rows, E * sizeof *w->evidence);
+    w->start = reallocarray(NULL, rows + 1, sizeof *w->start);
+    w->windows = reallocarray(NULL, rows, sizeof *w->windows);
+    if (!w->state || !w->tail || !w->tokens || !w->targets || !w->evidence || !w->start || !w->windows) {
+        mf_windows_free(w);
+        return mf_err_set(err, EX_OSERR, "out of memory for batches of %zu windows", batch);
+    }
+    *windows = w;
+    return 0;
+}
+
+/* Makes sure there is a document with a window left: 1, or 0 when all are done. */
+static int open_document(struct mf_windows *w, struct mf_err *err) {
+    while (!w->open) {
+        if (w->ended) return 0;
+        int got = mf_source_next(w->source, &w->doc, err);
+        if (got < 0) return -1;
+        w->ended = got == 0;
+        if (got == 0 || w->doc.n < 2) continue;
+        w->open = true;
+        w->position = w->n_tail = 0;
+        memset(w->state, 0, w->E * sizeof *w->state);
+    }
+    return 1;
+}
+
+/* Evidence of a window's rows: those it shares with the window before are copied, the rest follow the
+ * document. */
+static void window_evidence(struct mf_windows *w, float *evidence, size_t n) {
+    size_t E = w->E, shared = w->n_tail;
+    memcpy(evidence, w->tail, shared * E * sizeof *evidence);
+    mf_moe_evidence(w->moe, w->state, w->doc.tokens + w->position + shared, n - shared,
+                    evidence + shared * E);
+    w->n_tail = n > w->stride ? n - w->stride : 0;
+    memcpy(w->tail, evidence + (n - w->n_tail) * E, w->n_tail * E * sizeof *evidence);
+}
+
+static size_t keep_id(struct mf_windows *w) {
+    size_t at = w->ids_used, need = at + w->doc.id_size;
+    if (need > w->ids_capacity) {
+        w->ids_capacity = 2 * need;
+        w->ids = realloc(w->ids, w->ids_capacity);
+        if (!w->ids) abort();
+    }
+    if (w->doc.id_size) memcpy(w->ids + at, w->doc.id, w->doc.id_size);
+    w->ids_used = need;
+    return at;
+}
+
+/* Appends the open document's next window of n inputs to the batch. */
+static void add_window(struct mf_windows *w, size_t n) {
+    struct mf_batch *b = &w->batch;
+    size_t old = w->n_tail; /* rows that an earlier window has scored */
+    const uint32_t *tokens = w->doc.tokens + w->position;
+    struct mf_window window = {.domain = w->doc.domain, .position = w->position};
+    window_evidence(w, w->evidence + b->N * w->E, n);
+    for (size_t r = 0; r < n; r++) {
+        uint32_t target = tokens[r + 1];
+        bool scored = r >= old && target != MF_PAD && target != MF_BOS;
+        w->tokens[b->N + r] = tokens[r];
+        w->targets[b->N + r] = scored ? target : MF_PAD;
+        window.scored += scored;
+        if (scored && w->lengths) window.bytes += w->lengths[target];
+    }
+    w->position += w->stride;
+    window.last = window.position + n + 1 >= w->doc.n;
+    w->open = !window.last;
+    window.id = keep_id(w);
+    window.id_size = w->doc.id_size;
+    w->windows[b->seqs.count++] = window;
+    b->N += n;
+    w->start[b->seqs.count] = b->N;
+}
+
+int mf_windows_next(struct mf_windows *w, const struct mf_batch **batch, struct mf_err *err) {
+    w->batch = (struct mf_batch){
+        .tokens = w->tokens, .targets = w->targets, .evidence = w->evidence, .windows = w->windows};
+    w->batch.seqs.start = w->start;
+    w->start[0] = w->ids_used = 0;
+    for (;;) {
+        int got = open_document(w, err);
+        if (got < 0) return -1;
+        if (got == 0) break;
+        size_t left = w->doc.n - 1 - w->position, n = left < w->S ? left : w->S;
+        if (w->batch.N + n > w->max_rows) break;
+        add_window(w, n);
+    }
+    w->batch.ids = w->ids;
+    *batch = &w->batch;
+    return w->batch.N > 0;
+}
+
+void mf_windows_free(struct mf_windows *w) {
+    if (!w) return;
+    free(w->state);
+    free(w->tail);
+    free(w->tokens);
+    free(w->targets);
+    free(w->evidence);
+    free(w->start);
+    free(w->windows);
+    free(w->ids);
+    free(w);
+}

@@ -1,0 +1,261 @@
+"""Makes the small random files that the evaluation's tests run on: models, bundles, token and metrics streams.
+
+Every tensor's values follow from the seed and its name alone, so a model, the shared bundle and the experts made with
+the same options hold the same numbers. Only the standard library is used.
+"""
+
+import argparse
+import array
+import hashlib
+import io
+import json
+import random
+import struct
+import sys
+import tarfile
+
+MASK = (1 << 64) - 1
+
+
+def xxh64(data):
+    """XXH64 with seed 0, as its specification describes it."""
+    p1, p2, p3, p4, p5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63,
+                          0x27D4EB2F165667C5)
+
+    def rotl(x, r):
+        return ((x << r) | (x >> (64 - r))) & MASK
+
+    def turn(acc, lane):
+        return rotl((acc + lane * p2) & MASK, 31) * p1 & MASK
+
+    n, i = len(data), 0
+    if n >= 32:
+        v = [(p1 + p2) & MASK, p2, 0, (-p1) & MASK]
+        while i + 32 <= n:
+            v = [turn(a, lane) for a, lane in zip(v, struct.unpack_from("<4Q", data, i))]
+            i += 32
+        h = (rotl(v[0], 1) + rotl(v[1], 7) + rotl(v[2], 12) + rotl(v[3], 18)) & MASK
+        for a in v:
+            h = ((h ^ turn(0, a)) * p1 + p4) & MASK
+    else:
+        h = p5
+    h = (h + n) & MASK
+    while i + 8 <= n:
+        h = (rotl(h ^ turn(0, struct.unpack_from("<Q", data, i)[0]), 27) * p1 + p4) & MASK
+        i += 8
+    if i + 4 <= n:
+        h = (rotl(h ^ (struct.unpack_from("<I", data, i)[0] * p1 & MASK), 23) * p2 + p3) & MASK
+        i += 4
+    for byte in data[i:]:
+        h = rotl(h ^ (byte * p5 & MASK), 11) * p1 & MASK
+    h = (h ^ (h >> 33)) * p2 & MASK
+    h = (h ^ (h >> 29)) * p3 & MASK
+    return h ^ (h >> 32)
+
+
+def pack(value):
+    """msgpack of the few types that streams use."""
+    if isinstance(value, dict):
+        assert len(value) < 16
+        return bytes([0x80 | len(value)]) + b"".join(pack(k) + pack(v) for k, v in value.items())
+    if isinstance(value, str):
+        raw = value.encode()
+        return (bytes([0xA0 | len(raw)]) if len(raw) < 32 else b"\xda" + struct.pack(">H", len(raw))) + raw
+    if isinstance(value, bytes):
+        return b"\xc6" + struct.pack(">I", len(value)) + value
+    if isinstance(value, float):
+        return b"\xcb" + struct.pack(">d", value)
+    return b"\xcf" + struct.pack(">Q", value)
+
+
+def write_stream(path, header, records):
+    body = pack(header) + b"".join(map(pack, records))
+    trailer = {"end": len(records), "xxh64": "%016x" % xxh64(body)}
+    with sys.stdout.buffer if path == "-" else open(path, "wb") as file:
+        file.write(body + pack(trailer))
+
+
+class Tensors:
+    """The tensors of a small model by name, as arrays of floats."""
+
+    def __init__(self, a):
+        self.a, self.mean_h = a, {}
+
+    def values(self, name, count, mean=0.0, spread=0.0):
+        rng = random.Random("%s %s" % (self.a.seed, name))
+        return array.array("f", (rng.gauss(mean, spread) for _ in range(count)))
+
+    def trunk(self):
+        a = self.a
+        embedding = self.values("embedding", a.V * a.D, 0, 0 if a.zero_embedding else 0.3)
+        embedding[: a.D] = array.array("f", bytes(4 * a.D))
+        yield "shared.token_embedding.weight", [a.V, a.D], embedding
+        for i in range(a.L):
+            prefix = "shared.transformer_blocks.%d." % i
+            yield prefix + "attn_norm.weight", [a.D], self.values(prefix + "g", a.D, 1, 0.2)
+            yield prefix + "attn_norm.bias", [a.D], self.values(prefix + "b", a.D, 0, 0.2)
+            yield prefix + "attention.qkv_proj.weight", [3 * a.D, a.D], self.values(prefix + "q", 3 * a.D * a.D, 0, 0.4)
+            yield prefix + "attention.out_proj.weight", [a.D, a.D], self.values(prefix + "o", a.D * a.D, 0, 0.3)
+        yield "shared.output_norm.weight", [a.D], self.values("og", a.D, 1, 0.2)
+        yield "shared.output_norm.bias", [a.D], self.values("ob", a.D, 0, 0.2)
+
+    def ffn(self, e, names):
+        """One FFN; names(i) gives the prefixes of its norm and of fc1 and fc2 in layer i."""
+        a = self.a
+        for i in range(a.L):
+            norm, rest = names(i)
+            key = "ffn %s %d " % (0 if a.same_experts else e, i)
+            yield norm + "weight", [a.D], self.values(key + "g", a.D, 1, 0.2)
+            yield norm + "bias", [a.D], self.values(key + "b", a.D, 0, 0.2)
+            yield rest + "fc1.weight", [a.F, a.D], self.values(key + "1", a.F * a.D, 0, 0.3)
+            yield rest + "fc1.bias", [a.F], self.values(key + "c", a.F, 0, 0.2)
+            yield rest + "fc2.weight", [a.D, a.F], self.values(key + "2", a.F * a.D, 0, 0.3)
+            yield rest + "fc2.bias", [a.D], self.values(key + "d", a.D, 0, 0.2)
+
+    def dense(self):
+        return self.ffn("dense", lambda i: ("shared.transformer_blocks.%d.ffn_norm." % i, "dense_ffn.%d." % i))
+
+    def expert(self, e):
+        return self.ffn(e, lambda i: ("layers.%d.norm." % i, "layers.%d." % i))
+
+    def routers(self):
+        """Gates: random, all zero, or such that expert 0 wins: the router's input is then nearly its norm's bias."""
+        a = self.a
+        for i in range(a.L):
+            key = "router %d " % i
+            gain = self.values(key + "g", a.D, 0.01 if a.gate == "first" else 1, 0)
+            bias = self.values(key + "b", a.D, 0, 0.5)
+            gate = self.values(key + "w", a.E * a.D, 0, 0.5)
+            if a.gate == "zero":
+                gate = array.array("f", bytes(4 * a.E * a.D))
+            if a.gate == "first":
+                gate = array.array("f", [x * (50 if e == 0 else -50) for e in range(a.E) for x in bias])
+            yield "moe_layers.%d.ffn_norm.weight" % i, [a.D], gain
+            yield "moe_layers.%d.ffn_norm.bias" % i, [a.D], bias
+            yield "moe_layers.%d.router.gate.weight" % i, [a.E, a.D], gate
+            yield "moe_layers.%d.router.noise_weight.weight" % i, [a.E, a.D], array.array("f", bytes(4 * a.E * a.D))
+
+    def model(self):
+        a = self.a
+        yield from self.trunk()
+        yield from self.routers()
+        for e in range(a.E):
+            def names(i, e=e):
+                prefix = "moe_layers.%d.experts.%d." % (i, e)
+                return prefix + "norm.", prefix
+            yield from self.ffn(e, names)
+        if a.kind == "prefix":
+            raw = self.values("evidence", a.E * a.V, -4, 1.0)
+            yield "prefix_router.log_likelihood", [a.E, a.V], raw
+
+
+def shape(a):
+    return {"vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_layers": a.L, "d_ff": a.F, "context": a.S}
+
+
+def write_model(a):
+    router = {"kind": a.kind}
+    if a.kind == "prefix":
+        router.update({"evidence_scale": a.evidence_scale, "gate_scale": a.gate_scale, "decay": a.decay})
+    if a.weights != "chosen":
+        router["weights"] = a.weights
+    config = dict(shape(a), n_experts=a.E, top_k=a.top_k)
+    header = {"__metadata__": {"config": json.dumps(config), "tokenizer_sha256": a.tokenizer,
+                               "router": json.dumps(router),
+                               "experts": json.dumps([{"partition": "part%d" % e} for e in range(a.E)])}}
+    blobs, at = [], 0
+    for name, dims, data in Tensors(a).model():
+        header[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * len(data)]}
+        at += 4 * len(data)
+        blobs.append(data.tobytes())
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    with open(a.output, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+
+
+def manifest(a, kind, tensors, **fields):
+    listed = [{"name": n, "dtype": t, "shape": d, "sha256": hashlib.sha256(b).hexdigest()} for n, t, d, b in tensors]
+    return json.dumps(dict({"mf": "bundle", "version": 1, "kind": kind, "config": shape(a),
+                            "tokenizer_sha256": a.tokenizer}, **fields, tensors=listed)).encode()
+
+
+def shared_parts(a):
+    t = Tensors(a)
+    tensors = [(n, "F32", d, v.tobytes()) for part in (t.trunk(), t.dense()) for n, d, v in part]
+    counts = struct.pack("<%dq" % a.V, *range(a.V))
+    tensors.append(("token_counts", "I64", [a.V], counts))
+    return manifest(a, "shared", tensors), tensors
+
+
+def write_bundle(path, text, tensors):
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in [("manifest.json", text)] + [(n + "." + t.lower(), b) for n, t, d, b in tensors]:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def write_shared(a):
+    write_bundle(a.output, *shared_parts(a))
+
+
+def write_expert(a):
+    name = hashlib.sha256(shared_parts(a)[0]).hexdigest()
+    tensors = [(n, "F32", d, v.tobytes()) for n, d, v in Tensors(a).expert(a.expert)]
+    write_bundle(a.output, manifest(a, "expert", tensors, shared_sha256=name, partition="part%d" % a.expert), tensors)
+
+
+def write_tokens(a):
+    """Documents NAME=LENGTH[@DOMAIN]: BOS, random tokens, EOS, LENGTH in all; each depends on its name alone."""
+    records = []
+    for spec in a.documents:
+        name, _, rest = spec.partition("=")
+        length, _, domain = rest.partition("@")
+        rng = random.Random("%s %s" % (a.seed, name))
+        tokens = ([2] + [rng.randrange(4, a.V) for _ in range(int(length) - 2)] + [3])[: int(length)]
+        record = {"id": name, "tokens": struct.pack("<%d%s" % (len(tokens), "H" if a.width == 2 else "I"), *tokens)}
+        if domain:
+            record["domain"] = domain
+        records.append(record)
+    header = {"mf": "tokens", "version": 1, "width": a.width, "vocab_size": a.V, "tokenizer_sha256": a.tokenizer}
+    write_stream(a.output, header, records)
+
+
+def write_metrics(a):
+    records = []
+    for step in range(1, 6):
+        record = {"step": step, "loss": 6.0 / step, "lr": 0.001, "grad_norm": 1.0, "peak_memory": 1000000 * step}
+        if step % 2:
+            record["val_loss"] = 6.5 / step
+        records.append(record)
+    write_stream(a.output, {"mf": "metrics", "version": 1}, records)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("what", choices=["model", "shared", "expert", "tokens", "metrics"])
+    p.add_argument("-o", "--output", default="-")
+    for name, value in (("V", 300), ("D", 16), ("H", 2), ("L", 2), ("F", 24), ("S", 16), ("E", 3)):
+        p.add_argument("--" + name, type=int, default=value)
+    p.add_argument("--top-k", type=int, default=2)
+    p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
+    p.add_argument("--weights", choices=["chosen", "all"], default="chosen")
+    p.add_argument("--gate", choices=["random", "zero", "first"], default="random")
+    p.add_argument("--zero-embedding", action="store_true")
+    p.add_argument("--same-experts", action="store_true")
+    p.add_argument("--evidence-scale", type=float, default=0.7)
+    p.add_argument("--gate-scale", type=float, default=0.5)
+    p.add_argument("--decay", type=float, default=0.9)
+    p.add_argument("--expert", type=int, default=0)
+    p.add_argument("--width", type=int, default=2)
+    p.add_argument("--tokenizer", default="0" * 64)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("documents", nargs="*")
+    a = p.parse_intermixed_args()
+    {"model": write_model, "shared": write_shared, "expert": write_expert, "tokens": write_tokens,
+     "metrics": write_metrics}[a.what](a)
+
+
+if __name__ == "__main__":
+    main()
