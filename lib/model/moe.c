@@ -1,0 +1,453 @@
+/* The forward pass of a model on disk: one layer's weights at a time, the rows of each expert together. */
+#include "model/moe_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "nn/gelu.h"
+#include "nn/layernorm.h"
+#include "nn/matmul.h"
+#include "nn/residual.h"
+#include "nn/vector.h"
+#include "text/tokenizer.h"
+
+#define EXPERT_ROWS ((size_t)512)  /* rows that go through an expert together */
+#define VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
+
+struct mf_moe_work {
+    struct mf_pool *pool;
+    struct mf_arena arena;
+    size_t max_rows;
+    float *x, *h, *mixed, *qkv; /* [N,D] residual stream, normalised, attended; [N,3D] */
+    float *attention;           /* scratch of the kernel */
+    float *gate;                /* [N,E] logits of the router */
+    uint32_t *experts;          /* [N,top_k] */
+    float *weights;             /* [N,top_k] */
+    size_t *first, *slots;      /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
+    float *in, *mid, *out;      /* one expert's rows: [R,D], [R,F], [R,D] */
+    float *rows, *logits;       /* [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
+    float *max;                 /* [N] */
+    double *sum, *wanted;       /* [N] */
+};
+
+static size_t expert_rows(size_t max_rows) {
+    return max_rows < EXPERT_ROWS ? max_rows : EXPERT_ROWS;
+}
+
+static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
+    const struct mf_shape *s = &m->shape;
+    struct mf_arena *a = &w->arena;
+    size_t N = w->max_rows, R = expert_rows(N), E = m->router.n_experts;
+    size_t block = s->V < VOCAB_BLOCK ? s->V : VOCAB_BLOCK, longest = N < s->S ? N : s->S;
+    size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, s->D / s->H);
+    w->x = mf_arena_floats(a, N * s->D);
+    w->h = mf_arena_floats(a, N * s->D);
+    w->mixed = mf_arena_floats(a, N * s->D);
+    w->qkv = mf_arena_floats(a, 3 * N * s->D);
+    w->attention = mf_arena_floats(a, scratch > s->H * s->S ? scratch : s->H * s->S);
+    w->gate = mf_arena_floats(a, N * E);
+    w->experts = mf_arena_take(a, N * E, sizeof *w->experts);
+    w->weights = mf_arena_floats(a, N * E);
+    w->first = mf_arena_take(a, E + 1, sizeof *w->first);
+    w->slots = mf_arena_take(a, N * E, sizeof *w->slots);
+    w->in = mf_arena_floats(a, R * s->D);
+    w->mid = mf_arena_floats(a, R * s->F);
+    w->out = mf_arena_floats(a, R * s->D);
+    w->rows = mf_arena_floats(a, block * s->D);
+    w->logits = mf_arena_floats(a, N * block);
+    w->max = mf_arena_floats(a, N);
+    w->sum = mf_arena_take(a, N, sizeof *w->sum);
+    w->wanted = mf_arena_take(a, N, sizeof *w->wanted);
+}
+
+int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max_rows, struct mf_pool *pool,
+                    struct mf_err *err) {
+    struct mf_moe_work *w = calloc(1, sizeof *w);
+    if (!w) return mf_err_set(err, EX_OSERR, "out of memory");
+    w->pool = pool;
+    w->max_rows = max_rows;
+    layout(w, m);
+    if (mf_arena_init(&w->arena, w->arena.used, err) < 0) {
+        free(w);
+        return -1;
+    }
+    layout(w, m);
+    *out = w;
+    return 0;
+}
+
+void mf_moe_work_free(struct mf_moe_work *w) {
+    if (!w) return;
+    mf_arena_free(&w->arena);
+    free(w);
+}
+
+/* --- routing --- */
+
+void mf_moe_evidence(const struct mf_moe *m, double *state, const uint32_t *tokens, size_t n,
+                     float *evidence) {
+    size_t E = m->router.n_experts, V = m->shape.V;
+    for (size_t i = 0; i < n; i++) {
+        double max = -INFINITY;
+        for (size_t e = 0; e < E; e++) {
+            bool counts = m->log_likelihood && tokens[i] != MF_BOS && tokens[i] < V;
+            if (counts) state[e] = m->router.decay * state[e] + (double)m->log_likelihood[e * V + tokens[i]];
+            if (tokens[i] == MF_BOS) state[e] = 0;
+            if (state[e] > max) max = state[e];
+        }
+        /* only differences count; without the common part they survive the rounding to fp32 */
+        for (size_t e = 0; e < E; e++) evidence[i * E + e] = (float)(state[e] - max);
+    }
+}
+
+struct routing_job {
+    const struct mf_moe *m;
+    struct mf_moe_work *w;
+    size_t layer;
+    const float *evidence;
+};
+
+/* The place of the largest logit that is not among the first `k` chosen; NaN counts as least. */
+static uint32_t best_left(const float *logits, size_t E, const uint32_t *chosen, size_t k) {
+    uint32_t best = UINT32_MAX;
+    float best_logit = -INFINITY;
+    for (uint32_t e = 0; e < E; e++) {
+        bool taken = false;
+        for (size_t j = 0; j < k; j++) taken |= chosen[j] == e;
+        if (!taken && (best == UINT32_MAX || logits[e] > best_logit)) {
+            best = e;
+            best_logit = isnan(logits[e]) ? -INFINITY : logits[e];
+        }
+    }
+    return best;
+}
+
+static void route_rows(void *context, size_t begin, size_t end, int thread) {
+    const struct routing_job *job = context;
+    const struct mf_router *r = &job->m->router;
+    const float *gate = job->m->layers[job->layer].gate;
+    size_t E = r->n_experts, D = job->m->shape.D, K = r->top_k;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        float *logits = job->w->gate + n * E, *weights = job->w->weights + n * K;
+        uint32_t *experts = job->w->experts + n * K;
+        for (size_t e = 0; e < E; e++) {
+            double logit = job->evidence ? r->evidence_scale * (double)job->evidence[n * E + e] : 0;
+            if (gate && r->gate_scale != 0)
+                logit += r->gate_scale * vector_dot(gate + e * D, job->w->h + n * D, D);
+            logits[e] = (float)logit;
+        }
+        for (size_t k = 0; k < K; k++) experts[k] = best_left(logits, E, experts, k);
+        if (r->over_all) softmax(logits, E);
+        for (size_t k = 0; k < K; k++) weights[k] = logits[experts[k]];
+        if (!r->over_all) softmax(weights, K);
+    }
+}
+
+/* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
+static void group(struct mf_moe_work *w, size_t slots, size_t E) {
+    memset(w->first, 0, (E + 1) * sizeof *w->first);
+    for (size_t i = 0; i < slots; i++) w->first[w->experts[i] + 1]++;
+    for (size_t e = 0; e < E; e++) w->first[e + 1] += w->first[e];
+    for (size_t i = 0; i < slots; i++) w->slots[w->first[w->experts[i]]++] = i;
+    for (size_t e = E; e > 0; e--) w->first[e] = w->first[e - 1];
+    w->first[0] = 0;
+}
+
+/* --- one expert --- */
+
+struct rows_job {
+    struct mf_moe_work *w;
+    const size_t *slots;
+    const float *from, *bias;
+    size_t top_k, D;
+};
+
+static void gather(void *context, size_t begin, size_t end, int thread) {
+    const struct rows_job *j = context;
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        memcpy(j->w->in + i * j->D, j->from + j->slots[i] / j->top_k * j->D, j->D * sizeof *j->from);
+}
+
+/* x[row] += weight * (out + bias); an expert has a row at most once, so rows are independent. */
+static void scatter(void *context, size_t begin, size_t end, int thread) {
+    const struct rows_job *j = context;
+    (void)thread;
+    for (size_t i = begin; i < end; i++) {
+        float *x = j->w->x + j->slots[i] / j->top_k * j->D, weight = j->w->weights[j->slots[i]];
+        vector_add(x, j->w->out + i * j->D, weight, j->D);
+        vector_add(x, j->bias, weight, j->D);
+    }
+}
+
+static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
+                      size_t top_k, struct mf_err *err) {
+    const struct moe_expert *x = &m->file->layers[layer].experts[e];
+    size_t D = m->shape.D, F = m->shape.F, first = w->first[e], count = w->first[e + 1] - first;
+    for (size_t done = 0, R; done < count; done += R) {
+        R = count - done < expert_rows(w->max_rows) ? count - done : expert_rows(w->max_rows);
+        struct rows_job job = {w, w->slots + first + done, from, x->small.fc2_bias, top_k, D};
+        const float *fc1, *fc2;
+        mf_pool_run(w->pool, R, 1, gather, &job);
+        layernorm_forward(w->pool, w->in, NULL, NULL, w->in, x->small.norm_gain, x->small.norm_bias, R, D);
+        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
+        matmul_forward(w->pool, w->mid, w->in, fc1, R, F, D, 0);
+        bias_gelu_forward(w->pool, w->mid, w->mid, x->small.fc1_bias, R, F);
+        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
+        matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
+        mf_pool_run(w->pool, R, 1, scatter, &job);
+    }
+    return 0;
+}
+
+/* --- one layer --- */
+
+/* rows = LN(x), shown to the watcher before gain and bias. */
+static void normalise(struct mf_moe_work *w, float *rows, const float *gain, const float *bias, size_t N,
+                      size_t D, size_t site, const struct mf_moe_watch *watch) {
+    if (watch && watch->normalised) {
+        layernorm_forward(w->pool, rows, NULL, NULL, w->x, NULL, NULL, N, D);
+        watch->normalised(watch->context, site, rows, N);
+    }
+    layernorm_forward(w->pool, rows, NULL, NULL, w->x, gain, bias, N, D);
+}
+
+/* x += sum over the chosen experts of weight * FFN_e(h). */
+static int ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
+               const struct mf_moe_watch *watch, struct mf_err *err) {
+    const struct mf_moe_layer *l = &m->layers[layer];
+    size_t D = m->shape.D, E = m->router.n_experts, K = m->router.top_k, site = m->shape.L + layer;
+    const float *from = w->h;
+    if (l->moe_gain) {
+        normalise(w, w->h, l->moe_gain, l->moe_bias, N, D, site, watch);
+        struct routing_job job = {m, w, layer, evidence};
+        mf_pool_run(w->pool, N, 1, route_rows, &job);
+        if (watch && watch->route) watch->route(watch->context, layer, w->experts, w->weights, N);
+        if (watch && watch->routed) watch->routed(watch->context, layer, w->experts, w->weights, w->h, N);
+    } else {
+        if (watch && watch->normalised) normalise(w, w->h, NULL, NULL, N, D, site, watch);
+        from = w->x; /* each row is read before it is added to */
+        for (size_t n = 0; n < N; n++) {
+            w->experts[n] = 0;
+            w->weights[n] = 1;
+        }
+    }
+    group(w, N * K, E);
+    for (size_t e = 0; e < E; e++)
+        if (run_expert(m, w, layer, e, from, K, err) < 0) return -1;
+    return 0;
+}
+
+static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
+                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err);
+
+static int check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err) {
+    for (size_t n = 0; n < N; n++)
+        if (tokens[n] >= m->shape.V)
+            return mf_err_set(err, EX_DATAERR, "%s: token %u is not below the vocabulary's %zu", m->name,
+                              tokens[n], m->shape.V);
+    return 0;
+}
+
+/* May the embedding stay in the cache beside a layer's weights? */
+static bool keeps_embedding(const struct mf_moe *m) {
+    const struct mf_shape *s = &m->shape;
+    size_t layer = 4 * s->D * s->D + 2 * s->F * s->D * m->router.n_experts;
+    return mf_weights_holds_all(m->file->weights, (s->V * s->D + layer) * sizeof(float));
+}
+
+/* x = embedding + position; row n stands at first_position + its place in its sequence. */
+static int embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+                 size_t first_position, struct mf_err *err) {
+    size_t D = m->shape.D;
+    const float *pe = m->pe + first_position * D, *table;
+    if (keeps_embedding(m)) {
+        if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
+        embedding_forward(w->pool, w->x, tokens, seqs, table, pe, 0, 0, D);
+        return 0;
+    }
+    for (size_t q = 0; q < seqs->count; q++)
+        for (size_t n = seqs->start[q]; n < seqs->start[q + 1]; n++) {
+            if (mf_weights_read(m->file->weights, m->file->embedding, tokens[n] * D, D, w->x + n * D, err) <
+                0)
+                return -1;
+            vector_add(w->x + n * D, pe + (n - seqs->start[q]) * D, 1, D);
+        }
+    return 0;
+}
+
+static int forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+                   const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
+                   size_t first_position, const float **hidden, struct mf_err *err) {
+    size_t N = seqs->start[seqs->count];
+    if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
+    if (check_tokens(m, tokens, N, err) < 0 || embed(m, w, tokens, seqs, first_position, err) < 0) return -1;
+    for (size_t i = 0; i < m->shape.L; i++)
+        if (attend(m, w, i, seqs, N, watch, cache, err) < 0 || ffn(m, w, i, evidence, N, watch, err) < 0)
+            return -1;
+    normalise(w, w->h, m->out_gain, m->out_bias, N, m->shape.D, 2 * m->shape.L, watch);
+    *hidden = w->h;
+    return 0;
+}
+
+int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+                   const float *evidence, const struct mf_moe_watch *watch, const float **hidden,
+                   struct mf_err *err) {
+    return forward(m, w, tokens, seqs, evidence, watch, NULL, 0, hidden, err);
+}
+
+/* --- logits --- */
+
+/* The rows [first, first + count) of the embedding: borrowed from the cache, or read into w->rows. */
+static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
+                     struct mf_err *err) {
+    size_t D = m->shape.D;
+    if (keeps_embedding(m)) {
+        if (mf_weights_get(m->file->weights, m->file->embedding, rows, err) < 0) return -1;
+        *rows += first * D;
+        return 0;
+    }
+    *rows = w->rows;
+    return mf_weights_read(m->file->weights, m->file->embedding, first * D, count * D, w->rows, err);
+}
+
+struct block_job {
+    struct mf_moe_work *w;
+    const uint32_t *targets;
+    size_t first, count;
+};
+
+/* Adds one block of the vocabulary to each row's sum of exponentials (Milakov and Gimelshein 2018, algorithm
+ * 3). */
+static void add_block(void *context, size_t begin, size_t end, int thread) {
+    const struct block_job *j = context;
+    struct mf_moe_work *w = j->w;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        if (j->targets[n] == MF_PAD) continue;
+        float *logits = w->logits + n * j->count, max = vector_max(logits, j->count);
+        if (j->targets[n] >= j->first && j->targets[n] < j->first + j->count)
+            w->wanted[n] = (double)logits[j->targets[n] - j->first];
+        if (max > w->max[n]) {
+            w->sum[n] *= exp((double)w->max[n] - (double)max);
+            w->max[n] = max;
+        }
+        w->sum[n] += vector_exp(logits, logits, -w->max[n], j->count);
+    }
+}
+
+int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
+                  size_t N, double *losses, struct mf_err *err) {
+    size_t V = m->shape.V, D = m->shape.D;
+    if (check_tokens(m, targets, N, err) < 0) return -1;
+    for (size_t n = 0; n < N; n++) {
+        w->max[n] = -INFINITY;
+        w->sum[n] = w->wanted[n] = 0;
+    }
+    for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
+        size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
+        const float *rows;
+        if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
+        matmul_forward(w->pool, w->logits, hidden, rows, N, count, D, 0);
+        struct block_job job = {w, targets, first, count};
+        mf_pool_run(w->pool, N, 1, add_block, &job);
+    }
+    for (size_t n = 0; n < N; n++)
+        losses[n] = targets[n] == MF_PAD ? 0 : (double)w->max[n] + log(w->sum[n]) - w->wanted[n];
+    return 0;
+}
+
+int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, float *logits,
+                  struct mf_err *err) {
+    size_t V = m->shape.V, D = m->shape.D;
+    for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
+        size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
+        const float *rows;
+        if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
+        matmul_forward(w->pool, logits + first, hidden, rows, 1, count, D, 0);
+    }
+    return 0;
+}
+
+/* --- generation --- */
+
+struct mf_moe_cache {
+    struct mf_arena arena;
+    size_t length, S, D;
+    float *keys, *values; /* [L,S,D] */
+    double *state;        /* [E] evidence of the document so far */
+    float *evidence;      /* [E] */
+};
+
+static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
+    const struct mf_shape *s = &m->shape;
+    c->keys = mf_arena_floats(&c->arena, s->L * s->S * s->D);
+    c->values = mf_arena_floats(&c->arena, s->L * s->S * s->D);
+    c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
+    c->evidence = mf_arena_floats(&c->arena, m->router.n_experts);
+}
+
+int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct mf_err *err) {
+    struct mf_moe_cache *c = calloc(1, sizeof *c);
+    if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
+    c->S = m->shape.S;
+    c->D = m->shape.D;
+    cache_layout(c, m);
+    if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
+        free(c);
+        return -1;
+    }
+    cache_layout(c, m);
+    *out = c;
+    return 0;
+}
+
+void mf_moe_cache_free(struct mf_moe_cache *c) {
+    if (!c) return;
+    mf_arena_free(&c->arena);
+    free(c);
+}
+
+size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
+    return c->length;
+}
+
+void mf_moe_cache_clear(struct mf_moe_cache *c) {
+    c->length = 0;
+}
+
+/* x += out_proj(attention(LN(x))); with a cache, of its one new row. */
+static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
+                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
+    const struct mf_moe_layer *l = &m->layers[layer];
+    const float *qkv, *out;
+    size_t D = m->shape.D, H = m->shape.H;
+    normalise(w, w->h, l->attn_gain, l->attn_bias, N, D, layer, watch);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
+    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
+    if (cache) {
+        float *keys = cache->keys + layer * cache->S * D, *values = cache->values + layer * cache->S * D;
+        memcpy(keys + cache->length * D, w->qkv + D, D * sizeof *keys);
+        memcpy(values + cache->length * D, w->qkv + 2 * D, D * sizeof *values);
+        attention_step(w->pool, w->mixed, w->qkv, keys, values, cache->length + 1, D, H, w->attention);
+    } else {
+        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, D, H, w->attention);
+    }
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
+    matmul_forward(w->pool, w->x, w->mixed, out, N, D, D, 1);
+    return 0;
+}
+
+int mf_moe_step(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *cache, uint32_t token,
+                const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+    static const size_t start[] = {0, 1};
+    const struct seqs one = {1, start};
+    if (cache->length >= cache->S) abort();
+    mf_moe_evidence(m, cache->state, &token, 1, cache->evidence);
+    if (forward(m, w, &token, &one, cache->evidence, watch, cache, cache->length, hidden, err) < 0) return -1;
+    cache->length++;
+    return 0;
+}
