@@ -251,6 +251,11 @@ static int commit_file(struct mf_out *out, struct mf_err *err) {
     return 0;
 }
 
+int mf_out_publish(struct mf_out *out, struct mf_err *err) {
+    if (mf_out_flush(out, err) < 0) return -1;
+    return out->temp ? commit_file(out, err) : 0;
+}
+
 int mf_out_commit(struct mf_out *out, struct mf_err *err) {
     if (mf_out_flush(out, err) < 0 || (out->temp && commit_file(out, err) < 0)) {
         mf_out_abandon(out);

@@ -1,0 +1,46 @@
+/* A bundle's tensors into memory that is there already. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include "io/bundle.h"
+
+static const struct mf_tensor *find(const struct mf_tensor *tensors, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tensors[i].name, name) == 0) return &tensors[i];
+    return NULL;
+}
+
+static bool same_shape(const struct mf_tensor *a, const struct mf_tensor *b) {
+    if (a->dtype != b->dtype || a->n_dims != b->n_dims) return false;
+    for (int d = 0; d < a->n_dims; d++)
+        if (a->shape[d] != b->shape[d]) return false;
+    return true;
+}
+
+/* Refuses before anything is read: every tensor asked for is promised, in the right shape. */
+static int check(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
+                 struct mf_err *err) {
+    char have[64], want[64];
+    for (size_t i = 0; i < count; i++) {
+        const struct mf_tensor *there = NULL, *t = &tensors[i];
+        for (size_t j = 0; j < mf_bundle_count(b) && !there; j++)
+            if (strcmp(mf_bundle_tensor(b, j)->name, t->name) == 0) there = mf_bundle_tensor(b, j);
+        if (!there) return mf_err_set(err, EX_DATAERR, "%s: missing tensor %s", mf_bundle_name(b), t->name);
+        if (!same_shape(there, t))
+            return mf_err_set(err, EX_DATAERR, "%s: tensor %s is %s %s, not %s %s", mf_bundle_name(b),
+                              t->name, mf_dtype_name(there->dtype), mf_tensor_shape(there, have),
+                              mf_dtype_name(t->dtype), mf_tensor_shape(t, want));
+    }
+    return 0;
+}
+
+int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err) {
+    size_t index;
+    int more;
+    if (check(b, tensors, count, err) < 0) return -1;
+    while ((more = mf_bundle_next(b, &index, err)) > 0) {
+        const struct mf_tensor *t = find(tensors, count, mf_bundle_tensor(b, index)->name);
+        if (t && mf_bundle_read(b, t->data, mf_tensor_bytes(t), err) < 0) return -1;
+    }
+    return more;
+}
