@@ -1,0 +1,293 @@
+/* The trainable model: the layers in order, then in reverse. Normalised rows and activations that are cheap
+ * to make again are not kept but made again in the backward pass. */
+#include "model/lm.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/rng.h"
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "nn/gelu.h"
+#include "nn/layernorm.h"
+#include "nn/loss.h"
+#include "nn/matmul.h"
+#include "nn/residual.h"
+
+#define LOGITS_FLOATS ((size_t)2 << 20) /* of one block of rows: 8 MB */
+
+/* What one layer keeps for its backward. The attention's are NULL where no gradient passes. */
+struct kept {
+    float *x, *mean, *rstd;       /* [N,D], [N], [N] input of the attention's norm */
+    float *qkv, *mixed, *lse;     /* [N,3D], [N,D], [N,H] */
+    float *x_ffn, *m_ffn, *r_ffn; /* [N,D], [N], [N] input of the FFN's norm */
+    float *pre;                   /* [N,F] fc1's product */
+};
+
+struct mf_lm {
+    struct mf_shape shape;
+    size_t max_rows;
+    bool frozen;
+    struct mf_pool *pool;
+    struct mf_arena arena;
+    struct kept *layers;    /* [L] */
+    float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
+    float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
+    float *wide;       /* [N,max(F,3D)] */
+    float *logits;     /* [block,V] */
+    double *losses;    /* [N] */
+    float *pe;         /* [S,D] */
+    float *attention, *sums; /* scratch */
+};
+
+/* A layer whose attention needs no backward: everything below it is frozen. */
+static bool lowest(const struct mf_lm *lm, size_t layer) {
+    return lm->frozen && layer == 0;
+}
+
+static size_t logits_rows(const struct mf_shape *s, size_t max_rows) {
+    size_t rows = LOGITS_FLOATS / s->V;
+    if (rows < 32) rows = 32;
+    return rows < max_rows ? rows : max_rows;
+}
+
+static void layout(struct mf_lm *lm, int n_threads) {
+    const struct mf_shape *s = &lm->shape;
+    struct mf_arena *a = &lm->arena;
+    size_t N = lm->max_rows, D = s->D, F = s->F, threads = (size_t)n_threads, widest = F > 2 * D ? F : 2 * D;
+    struct kept *layers = mf_arena_take(a, s->L, sizeof *layers);
+    lm->layers = layers;
+    lm->x = mf_arena_floats(a, N * D);
+    lm->mean = mf_arena_floats(a, N);
+    lm->rstd = mf_arena_floats(a, N);
+    lm->h = mf_arena_floats(a, N * D);
+    lm->y = mf_arena_floats(a, N * D);
+    lm->dx = mf_arena_floats(a, N * D);
+    lm->wide = mf_arena_floats(a, N * (F > 3 * D ? F : 3 * D));
+    lm->logits = mf_arena_floats(a, logits_rows(s, N) * s->V);
+    lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
+    lm->pe = mf_arena_floats(a, s->S * D);
+    lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
+    lm->sums = mf_arena_floats(a, threads * widest);
+    struct kept first = {0};
+    for (size_t i = 0; i < s->L; i++) {
+        struct kept k = {
+            .x = mf_arena_floats(a, N * D), .mean = mf_arena_floats(a, N), .rstd = mf_arena_floats(a, N)};
+        k.x_ffn = mf_arena_floats(a, N * D);
+        k.m_ffn = mf_arena_floats(a, N);
+        k.r_ffn = mf_arena_floats(a, N);
+        k.pre = mf_arena_floats(a, N * F);
+        if (lowest(lm, i) &&
+            s->L > 1) { /* layer 1 may use the same memory: layer 0's are not needed any more */
+            if (a->base) layers[i] = k;
+            continue;
+        }
+        k.qkv = mf_arena_floats(a, 3 * N * D);
+        k.mixed = mf_arena_floats(a, N * D);
+        k.lse = mf_arena_floats(a, N * s->H);
+        if (i <= 1) first = k;
+        if (a->base) layers[i] = k;
+    }
+    if (a->base && lowest(lm, 0) && s->L > 1) {
+        layers[0].qkv = first.qkv;
+        layers[0].mixed = first.mixed;
+        layers[0].lse = first.lse;
+    }
+}
+
+int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, size_t max_rows, bool frozen,
+              struct mf_pool *pool, struct mf_err *err) {
+    struct mf_lm *lm = calloc(1, sizeof *lm);
+    if (!lm) return mf_err_set(err, EX_OSERR, "out of memory");
+    lm->shape = *shape;
+    lm->max_rows = max_rows;
+    lm->frozen = frozen;
+    lm->pool = pool;
+    layout(lm, mf_pool_threads(pool));
+    if (mf_arena_init(&lm->arena, lm->arena.used, err) < 0) {
+        free(lm);
+        return -1;
+    }
+    layout(lm, mf_pool_threads(pool));
+    positions_fill(lm->pe, shape->S, shape->D);
+    *out = lm;
+    return 0;
+}
+
+void mf_lm_free(struct mf_lm *lm) {
+    if (!lm) return;
+    mf_arena_free(&lm->arena);
+    free(lm);
+}
+
+size_t mf_lm_memory(const struct mf_shape *shape, size_t max_rows, bool frozen, int n_threads) {
+    struct mf_lm lm = {.shape = *shape, .max_rows = max_rows, .frozen = frozen};
+    layout(&lm, n_threads);
+    return lm.arena.used;
+}
+
+/* --- the passes --- */
+
+/* One pass: its rows, parameters and what may be NULL in it. */
+struct pass {
+    struct mf_lm *lm;
+    const struct mf_lm_weights *w, *grad; /* grad NULL: forward only */
+    const struct mf_lm_batch *batch;
+    struct mf_lm_dropout dropout;
+    size_t N;
+    mf_lm_watch *watch;
+    void *context;
+};
+
+/* Where dropout happens: 0 the embedding, then two a layer. */
+static uint64_t mask_key(const struct pass *p, size_t site) {
+    return mf_rng_at(p->dropout.key, site);
+}
+
+/* h = LN(x), with the rows shown to the watcher before gain and bias. */
+static void normalise(const struct pass *p, const float *x, float *mean, float *rstd, const float *gain,
+                      const float *bias, size_t site) {
+    struct mf_lm *lm = p->lm;
+    if (p->watch) {
+        layernorm_forward(lm->pool, lm->h, NULL, NULL, x, NULL, NULL, p->N, lm->shape.D);
+        p->watch(p->context, site, lm->h, p->N);
+    }
+    layernorm_forward(lm->pool, lm->h, mean, rstd, x, gain, bias, p->N, lm->shape.D);
+}
+
+static void attention_layer(const struct pass *p, size_t i) {
+    struct mf_lm *lm = p->lm;
+    struct kept *k = &lm->layers[i];
+    struct mf_trunk_layer w = mf_trunk_layer(&lm->shape, p->w->trunk, i);
+    size_t N = p->N, D = lm->shape.D;
+    normalise(p, k->x, k->mean, k->rstd, w.norm_gain, w.norm_bias, i);
+    matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
+    attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
+    matmul_forward(lm->pool, lm->y, k->mixed, w.out, N, D, D, 0);
+    memcpy(k->x_ffn, k->x, N * D * sizeof *k->x);
+    residual_forward(lm->pool, k->x_ffn, lm->y, NULL, p->dropout.p, mask_key(p, 1 + 2 * i), N, D);
+}
+
+/* dx: gradient of the layer's FFN input in, of the attention's input out. */
+static void attention_layer_backward(const struct pass *p, size_t i) {
+    struct mf_lm *lm = p->lm;
+    const struct kept *k = &lm->layers[i];
+    struct mf_trunk_layer w = mf_trunk_layer(&lm->shape, p->w->trunk, i);
+    struct mf_trunk_layer g = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
+    size_t N = p->N, D = lm->shape.D;
+    float *dqkv = lm->wide;
+    residual_backward(lm->pool, lm->y, NULL, lm->dx, p->dropout.p, mask_key(p, 1 + 2 * i), lm->sums, N, D);
+    if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
+    matmul_backward_input(lm->pool, lm->h, lm->y, w.out, N, D, D, 0);
+    attention_backward(lm->pool, dqkv, lm->h, k->qkv, k->mixed, k->lse, &p->batch->seqs, D, lm->shape.H,
+                       lm->attention);
+    if (g.qkv) {
+        layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
+        matmul_backward_weight(lm->pool, g.qkv, dqkv, lm->h, N, 3 * D, D);
+    }
+    matmul_backward_input(lm->pool, lm->y, dqkv, w.qkv, N, 3 * D, D, 0);
+    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x, w.norm_gain, k->mean, k->rstd,
+                       lm->sums, N, D);
+}
+
+static void ffn_layer(const struct pass *p, size_t i, float *next) {
+    struct mf_lm *lm = p->lm;
+    struct kept *k = &lm->layers[i];
+    struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+    size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
+    normalise(p, k->x_ffn, k->m_ffn, k->r_ffn, w.norm_gain, w.norm_bias, lm->shape.L + i);
+    matmul_forward(lm->pool, k->pre, lm->h, w.fc1, N, F, D, 0);
+    bias_gelu_forward(lm->pool, lm->wide, k->pre, w.fc1_bias, N, F);
+    matmul_forward(lm->pool, lm->y, lm->wide, w.fc2, N, D, F, 0);
+    memcpy(next, k->x_ffn, N * D * sizeof *next);
+    residual_forward(lm->pool, next, lm->y, w.fc2_bias, p->dropout.p, mask_key(p, 2 + 2 * i), N, D);
+}
+
+/* dx: gradient of the layer's output in, of the FFN's input out. */
+static void ffn_layer_backward(const struct pass *p, size_t i) {
+    struct mf_lm *lm = p->lm;
+    const struct kept *k = &lm->layers[i];
+    struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+    struct mf_ffn_layer g = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
+    size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
+    residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, p->dropout.p, mask_key(p, 2 + 2 * i), lm->sums, N,
+                      D);
+    bias_gelu_forward(lm->pool, lm->wide, k->pre, w.fc1_bias, N, F);
+    matmul_backward_weight(lm->pool, g.fc2, lm->y, lm->wide, N, D, F);
+    matmul_backward_input(lm->pool, lm->wide, lm->y, w.fc2, N, D, F, 0);
+    bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias, lm->wide, k->pre, w.fc1_bias, lm->sums, N, F);
+    layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
+    matmul_backward_weight(lm->pool, g.fc1, lm->wide, lm->h, N, F, D);
+    matmul_backward_input(lm->pool, lm->y, lm->wide, w.fc1, N, F, D, 0);
+    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x_ffn, w.norm_gain, k->m_ffn,
+                       k->r_ffn, lm->sums, N, D);
+}
+
+/* Logits and losses, a block of rows at a time; with gradients, dx becomes that of the last layer's output.
+ */
+static double head(const struct pass *p, float scale) {
+    struct mf_lm *lm = p->lm;
+    struct mf_trunk_ends w = mf_trunk_ends(&lm->shape, p->w->trunk);
+    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = logits_rows(&lm->shape, lm->max_rows);
+    struct mf_trunk_ends g = {0};
+    if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
+    normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
+    for (size_t n = 0; n < N; n += block) {
+        size_t rows = N - n < block ? N - n : block;
+        const float *h = lm->h + n * D;
+        matmul_forward(lm->pool, lm->logits, h, w.embedding, rows, V, D, 0);
+        if (!p->grad) {
+            cross_entropy_forward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, rows, V);
+            continue;
+        }
+        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
+        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->logits, h, rows, V, D);
+        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, w.embedding, rows, V, D, 0);
+    }
+    if (p->grad) {
+        if (g.embedding)
+            memset(g.embedding, 0, D * sizeof *g.embedding); /* PAD is a logit, but never learns */
+        memset(lm->dx, 0, N * D * sizeof *lm->dx);
+        layernorm_backward(lm->pool, lm->dx, g.out_norm_gain, g.out_norm_bias, lm->y, lm->x, w.out_norm_gain,
+                           lm->mean, lm->rstd, lm->sums, N, D);
+    }
+    double sum = 0;
+    for (size_t n = 0; n < N; n++) sum += lm->losses[n];
+    return sum;
+}
+
+static void forward(const struct pass *p) {
+    struct mf_lm *lm = p->lm;
+    struct mf_trunk_ends ends = mf_trunk_ends(&lm->shape, p->w->trunk);
+    if (p->N > lm->max_rows) abort();
+    embedding_forward(lm->pool, lm->layers[0].x, p->batch->tokens, &p->batch->seqs, ends.embedding, lm->pe,
+                      p->dropout.p, mask_key(p, 0), lm->shape.D);
+    for (size_t i = 0; i < lm->shape.L; i++) {
+        attention_layer(p, i);
+        ffn_layer(p, i, i + 1 < lm->shape.L ? lm->layers[i + 1].x : lm->x);
+    }
+}
+
+double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
+                  mf_lm_watch *watch, void *context) {
+    struct pass p = {.lm = lm, .w = w, .batch = batch, .watch = watch, .context = context};
+    p.N = batch->seqs.start[batch->seqs.count];
+    forward(&p);
+    return head(&p, 0);
+}
+
+double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
+                      const struct mf_lm_batch *batch, struct mf_lm_dropout dropout, float scale) {
+    struct pass p = {.lm = lm, .w = w, .grad = grad, .batch = batch, .dropout = dropout};
+    p.N = batch->seqs.start[batch->seqs.count];
+    forward(&p);
+    double loss = head(&p, scale);
+    for (size_t i = lm->shape.L; i-- > 0;) {
+        ffn_layer_backward(&p, i);
+        if (!lowest(lm, i)) attention_layer_backward(&p, i);
+    }
+    if (grad->trunk)
+        embedding_backward(lm->pool, mf_trunk_ends(&lm->shape, grad->trunk).embedding, lm->dx, batch->tokens,
+                           &batch->seqs, dropout.p, mask_key(&p, 0), lm->shape.D);
+    return loss;
+}

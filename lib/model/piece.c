@@ -1,0 +1,51 @@
+/* Opening pieces, and whether two belong together. */
+#include "model/piece.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A field of 64 hex digits. */
+static int hash_field(const struct mf_piece *p, const char *field, char hash[65], struct mf_err *err) {
+    const char *text = json_string_value(json_object_get(mf_bundle_meta(p->bundle), field));
+    if (!text || strlen(text) != 64 || strspn(text, "0123456789abcdef") != 64)
+        return mf_err_set(err, EX_DATAERR, "%s: the manifest has no valid %s", p->name, field);
+    memcpy(hash, text, 65);
+    return 0;
+}
+
+int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct mf_err *err) {
+    *p = (struct mf_piece){0};
+    if (mf_bundle_open(&p->bundle, path, kind, err) < 0) {
+        p->bundle = NULL;
+        return -1;
+    }
+    snprintf(p->name, sizeof p->name, "%s", mf_bundle_name(p->bundle));
+    snprintf(p->hash, sizeof p->hash, "%s", mf_bundle_hash(p->bundle));
+    int status =
+        mf_shape_parse(&p->shape, json_object_get(mf_bundle_meta(p->bundle), "config"), p->name, err);
+    if (status == 0) status = hash_field(p, "tokenizer_sha256", p->tokenizer, err);
+    if (status == 0 && strcmp(kind, "expert") == 0) status = hash_field(p, "shared_sha256", p->shared, err);
+    if (status < 0) mf_piece_close(p);
+    return status;
+}
+
+void mf_piece_close(struct mf_piece *p) {
+    mf_bundle_close(p->bundle);
+    p->bundle = NULL;
+}
+
+int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err) {
+    if (mf_shape_match(&shared->shape, shared->name, &expert->shape, expert->name, err) < 0) return -1;
+    if (mf_piece_tokenizer(shared, expert->tokenizer, expert->name, err) < 0) return -1;
+    if (strcmp(shared->hash, expert->shared) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: trained against shared bundle %.12s, but %s is %.12s",
+                          expert->name, expert->shared, shared->name, shared->hash);
+    return 0;
+}
+
+int mf_piece_tokenizer(const struct mf_piece *p, const char *tokenizer, const char *name,
+                       struct mf_err *err) {
+    if (strcmp(p->tokenizer, tokenizer) == 0) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", name, tokenizer,
+                      p->tokenizer, p->name);
+}

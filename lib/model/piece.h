@@ -1,0 +1,29 @@
+/* A trained piece on disk: a shared or an expert bundle, opened and checked to belong where it is put. */
+#ifndef MF_MODEL_PIECE_H
+#define MF_MODEL_PIECE_H
+
+#include "io/bundle.h"
+#include "model/shape.h"
+
+struct mf_piece {
+    struct mf_bundle *bundle; /* its manifest is read, its tensors are not */
+    struct mf_shape shape;
+    char name[256];     /* the file, for messages */
+    char hash[65];      /* mf_bundle_hash */
+    char tokenizer[65]; /* SHA-256 of the tokenizer.json it was trained with */
+    char shared[65];    /* an expert's: the hash of the shared bundle it was trained against */
+};
+
+/* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */
+int mf_piece_open(struct mf_piece *piece, const char *path, const char *kind, struct mf_err *err);
+void mf_piece_close(struct mf_piece *piece); /* of a zeroed one too */
+
+/* EX_DATAERR unless the expert has the shared bundle's shape and tokenizer and was trained against it: names
+ * both files and both values. */
+int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err);
+
+/* EX_DATAERR unless the tokenizer is the piece's. `name` is the file that was made with it. */
+int mf_piece_tokenizer(const struct mf_piece *piece, const char *tokenizer, const char *name,
+                       struct mf_err *err);
+
+#endif
