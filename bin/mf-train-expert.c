@@ -1,0 +1,122 @@
+/* mf-train-expert: trains one expert, an FFN for each layer, on its own part of the corpus; the shared
+ * foundation is frozen. mf-train-expert -s shared.tar [OPTION]... [TOKENS] > expert.tar */
+#include <stdlib.h>
+#include <string.h>
+#include "base/options.h"
+#include "model/piece.h"
+#include "train/session.h"
+#include "train/stats.h"
+
+static const char notes[] =
+    "Reads a tokens stream (one partition) and writes a bundle of kind expert: its layers, how often each "
+    "token\n"
+    "occurs in its documents, and statistics of what its norms see. The training is train_expert.*; "
+    "expert.init says\n"
+    "whether it starts from the shared bundle's FFN or from scratch. Validation counts from before the first "
+    "step: an\n"
+    "expert that does not get better stays what it was.\n"
+    "\n"
+    "SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143; the same command with --resume "
+    "goes on\n"
+    "and ends with the same bytes as a run that was never stopped.\n"
+    "\n"
+    "example:\n"
+    "  mf-train-expert -s shared.tar -v val.mf --partition 3 -o expert.3.tar parts/part.3.mp\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input "
+    "cannot be\n"
+    "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
+
+/* The tensors of the shared bundle, its FFN where ours begins from it. */
+static int load_shared(struct mf_train_session *s, struct mf_piece *shared, struct mf_err *err) {
+    const struct mf_shape *shape = &shared->shape;
+    size_t count = s->n_tensors;
+    struct mf_tensor *wanted = calloc(count, sizeof *wanted);
+    if (!wanted) return mf_err_set(err, EX_OSERR, "out of memory");
+    mf_trunk_tensors(shape, s->trunk, wanted);
+    mf_ffn_tensors(shape, MF_FFN_DENSE, 0, s->ffn, wanted + s->n_trunk);
+    int status = mf_bundle_fill(shared->bundle, wanted, count, err);
+    free(wanted);
+    return status;
+}
+
+static int write_expert(struct mf_train_session *s, const struct mf_train_options *o,
+                        const struct mf_piece *shared, int64_t partition,
+                        const struct mf_training_result *result, const char *stats_path, struct mf_err *err) {
+    struct mf_stats stats;
+    struct mf_tensor *tensors = NULL;
+    int status = mf_stats_gather(&stats, &shared->shape, &s->training.weights, &s->data, s->pool, err);
+    size_t count = s->training.count + mf_stats_tensors(&stats, NULL);
+    if (status == 0) {
+        tensors = calloc(count, sizeof *tensors);
+        if (!tensors) abort();
+        memcpy(tensors, s->training.tensors, s->training.count * sizeof *tensors);
+        mf_stats_tensors(&stats, tensors + s->training.count);
+        json_t *meta = json_pack("{ss}", "shared_sha256", shared->hash);
+        if (partition >= 0) json_object_set_new(meta, "partition", json_integer((json_int_t)partition));
+        status = stats_path ? mf_stats_write(&stats, stats_path, err) : 0;
+        if (status == 0)
+            status = mf_train_session_write(s, "expert", o->output, meta, result, tensors, count, err);
+        else
+            json_decref(meta);
+    }
+    free(tensors);
+    mf_stats_free(&stats);
+    return status;
+}
+
+static int train(struct mf_train_session *s, struct mf_piece *shared, const struct mf_common *common,
+                 const struct mf_train_options *o, const char *tokens, int64_t partition, const char *stats,
+                 int *signal, struct mf_err *err) {
+    struct mf_training_result result;
+    if (mf_train_session_begin(s, "train-expert", common, o, tokens, partition, shared->shape.S, err) < 0)
+        return -1;
+    if (mf_piece_tokenizer(shared, s->data.tokenizer, s->data.name, err) < 0) return -1;
+    if (s->data.vocab != shared->shape.V)
+        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, not %zu as in %s", s->data.name,
+                          s->data.vocab, shared->shape.V, shared->name);
+    if (mf_train_session_model(s, &shared->shape, MF_FFN_EXPERT, true, err) < 0) return -1;
+    if (load_shared(s, shared, err) < 0) return -1;
+    uint64_t own = (uint64_t)s->config.seed + (partition > 0 ? (uint64_t)partition : 0);
+    if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
+    mf_train_session_plan(s, "mf-train-expert", common, o, &s->config.train_expert, shared->hash);
+    if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
+    mf_train_report(&s->training, &result);
+    *signal = result.signal;
+    return result.signal ? 0 : write_expert(s, o, shared, partition, &result, stats, err);
+}
+
+int main(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    struct mf_train_options o = {0};
+    const char *shared_path = NULL, *stats = NULL;
+    int64_t partition = -1;
+    const struct mf_option options[] = {
+        {"shared", 's', MF_OPT_STRING, &shared_path, "FILE", "the shared bundle", 0, 0},
+        {"partition", 'p', MF_OPT_INT, &partition, "N",
+         "the partition's number: noted in the bundle; validation takes only its documents", 0, 65535},
+        {"stats", 0, MF_OPT_STRING, &stats, "FILE",
+         "also write the statistics of the FFNs' inputs as a stream", 0, 0},
+        MF_TRAIN_OPTIONS(o),
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-train-expert", "train one expert on its own documents",
+                                   "mf-train-expert -s SHARED [OPTION]... [TOKENS]", options, notes};
+    struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
+    struct mf_piece shared = {0};
+    int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !shared_path) status = mf_err_set(&err, EX_USAGE, "which shared bundle? (-s FILE)");
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_piece_open(&shared, shared_path, "shared", &err);
+    if (status == 0)
+        status = train(&s, &shared, &common, &o, operands.count ? operands.items[0] : NULL, partition, stats,
+                       &signal, &err);
+    mf_train_session_end(&s);
+    mf_piece_close(&shared);
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    if (status < 0) return mf_fail("mf-train-expert", &err);
+    return signal ? 128 + signal : 0;
+}

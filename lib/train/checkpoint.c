@@ -1,0 +1,97 @@
+/* Checkpoints are bundles: the parameters under their own names, the moments under `m.` and `v.` before them.
+ */
+#include "train/checkpoint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "io/bundle.h"
+
+/* All tensors of a checkpoint; new memory. */
+static struct mf_tensor *list(const struct mf_train_arrays *a, size_t *count) {
+    *count = a->m ? 3 * a->count : a->count;
+    struct mf_tensor *all = calloc(*count, sizeof *all);
+    if (!all) return NULL;
+    memcpy(all, a->tensors, a->count * sizeof *all);
+    size_t at = 0;
+    for (size_t i = 0; a->m && i < a->count; i++) {
+        struct mf_tensor *m = &all[a->count + i], *v = &all[2 * a->count + i];
+        *m = *v = a->tensors[i];
+        snprintf(m->name, sizeof m->name, "m.%.*s", MF_TENSOR_NAME - 3, a->tensors[i].name);
+        snprintf(v->name, sizeof v->name, "v.%.*s", MF_TENSOR_NAME - 3, a->tensors[i].name);
+        m->data = a->m + at;
+        v->data = a->v + at;
+        at += mf_tensor_count(m);
+    }
+    return all;
+}
+
+int mf_checkpoint_write(const char *path, const json_t *identity, const struct mf_train_state *s,
+                        const struct mf_train_arrays *arrays, struct mf_err *err) {
+    struct mf_out *out;
+    size_t count;
+    struct mf_tensor *tensors = list(arrays, &count);
+    if (!tensors) return mf_err_set(err, EX_OSERR, "out of memory");
+    json_t *state = json_pack("{sI,sI}", "step", (json_int_t)s->step, "best_step", (json_int_t)s->best_step);
+    if (s->best_step >= 0) json_object_set_new(state, "best_loss", json_real(s->best_loss));
+    if (!isnan(s->first_loss)) json_object_set_new(state, "first_loss", json_real(s->first_loss));
+    json_t *meta = json_pack("{sO,so}", "identity", identity, "state", state);
+    int status = mf_out_open(&out, path, err);
+    if (status == 0) {
+        status = mf_bundle_write(out, "checkpoint", meta, tensors, count, err);
+        if (status == 0)
+            status = mf_out_commit(out, err);
+        else
+            mf_out_abandon(out);
+    }
+    json_decref(meta);
+    free(tensors);
+    return status;
+}
+
+/* Names the first thing in which two objects differ. */
+static int compare(const char *path, const json_t *ours, const json_t *theirs, struct mf_err *err) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)ours, key, value) {
+        const json_t *other = json_object_get(theirs, key);
+        if (json_equal(value, other)) continue;
+        if (json_is_object(value) && json_is_object(other)) return compare(path, value, other, err);
+        char *mine = json_dumps(value, JSON_ENCODE_ANY),
+             *there = other ? json_dumps(other, JSON_ENCODE_ANY) : NULL;
+        mf_err_set(err, EX_DATAERR, "%s: of another training: %s is %.80s there, %.80s here", path, key,
+                   there ? there : "missing", mine ? mine : "?");
+        free(mine);
+        free(there);
+        return -1;
+    }
+    return 0;
+}
+
+static int parse_state(const char *path, const json_t *state, struct mf_train_state *s, struct mf_err *err) {
+    const json_t *step = json_object_get(state, "step"), *best = json_object_get(state, "best_step");
+    if (!json_is_integer(step) || !json_is_integer(best))
+        return mf_err_set(err, EX_DATAERR, "%s: no valid state in the manifest", path);
+    s->step = json_integer_value(step);
+    s->best_step = json_integer_value(best);
+    const json_t *loss = json_object_get(state, "best_loss"), *first = json_object_get(state, "first_loss");
+    s->best_loss = loss ? json_number_value(loss) : INFINITY;
+    s->first_loss = first ? json_number_value(first) : NAN;
+    return 0;
+}
+
+int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,
+                       const struct mf_train_arrays *arrays, struct mf_err *err) {
+    struct mf_bundle *b;
+    size_t count;
+    if (mf_bundle_open(&b, path, "checkpoint", err) < 0) return -1;
+    struct mf_tensor *tensors = list(arrays, &count);
+    int status = tensors ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
+    if (status == 0) status = compare(path, identity, json_object_get(mf_bundle_meta(b), "identity"), err);
+    if (status == 0) status = parse_state(path, json_object_get(mf_bundle_meta(b), "state"), state, err);
+    if (status == 0) status = mf_bundle_fill(b, tensors, count, err);
+    free(tensors);
+    mf_bundle_close(b);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* Where a training is: parameters, moments and a few numbers, in a bundle of kind checkpoint. */
+#ifndef MF_TRAIN_CHECKPOINT_H
+#define MF_TRAIN_CHECKPOINT_H
+
+#include <jansson.h>
+#include "base/err.h"
+#include "io/tensor.h"
+
+struct mf_train_state {
+    int64_t step;      /* steps done */
+    int64_t best_step; /* with the lowest validation loss so far; -1: none yet */
+    double best_loss;  /* its loss */
+    double first_loss; /* validation loss before the first step; NaN: not measured */
+};
+
+/* The trained parameters with AdamW's moments, which have the same layout. m and v are NULL where only the
+ * parameters are kept (the best so far). */
+struct mf_train_arrays {
+    const struct mf_tensor *tensors; /* [count] parameters, one behind the other */
+    size_t count;
+    float *m, *v;
+};
+
+/* Writes a checkpoint, atomically. `identity` says of which training: settings, data, tokenizer. */
+int mf_checkpoint_write(const char *path, const json_t *identity, const struct mf_train_state *state,
+                        const struct mf_train_arrays *arrays, struct mf_err *err);
+
+/* Reads one. EX_NOINPUT; EX_DATAERR: malformed, or of another training, naming what differs. */
+int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,
+                       const struct mf_train_arrays *arrays, struct mf_err *err);
+
+#endif

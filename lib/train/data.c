@@ -1,0 +1,130 @@
+/* Spools tokens and hands out windows of them. */
+#include "train/data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "io/file.h"
+#include "part/corpus.h"
+#include "text/tokenizer.h"
+
+/* Is the document one of those asked for? 1, 0 or -1. */
+static int wanted(const struct mf_documents *docs, const struct mf_document *doc, int64_t partition,
+                  struct mf_err *err) {
+    int64_t number;
+    if (partition < 0) return 1;
+    int there = mf_record_int(doc->record, "partition", &number, err);
+    if (there < 0) return -1;
+    if (there == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: record %llu has no partition (mf-partition --label adds it)",
+                          mf_stream_name(docs->stream), (unsigned long long)mf_stream_count(docs->stream));
+    return number == partition;
+}
+
+static int spool(struct mf_data *data, struct mf_documents *docs, int64_t partition, struct mf_err *err) {
+    struct mf_document doc;
+    XXH64_state_t *state = XXH64_createState();
+    if (!state) return mf_err_set(err, EX_OSERR, "out of memory");
+    XXH64_reset(state, 0);
+    int more;
+    while ((more = mf_documents_next(docs, &doc, err)) > 0) {
+        int take = wanted(docs, &doc, partition, err);
+        if (take < 0) more = -1;
+        if (take < 0) break;
+        if (take == 0) continue;
+        for (size_t i = 0; i < doc.count; i++) data->counts[doc.ids[i]]++;
+        XXH64_update(state, doc.ids, doc.count * sizeof *doc.ids);
+        data->tokens += doc.count;
+        data->documents++;
+        more = mf_write_all(data->fd, doc.ids, doc.count * sizeof *doc.ids, "scratch file", err);
+        if (more < 0) break;
+    }
+    data->hash = XXH64_digest(state);
+    XXH64_freeState(state);
+    return more < 0 ? -1 : 0;
+}
+
+int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size_t S, struct mf_err *err) {
+    struct mf_documents docs;
+    *data = (struct mf_data){.fd = -1, .S = S};
+    if (mf_documents_open(&docs, path, err) < 0) return -1;
+    data->vocab = docs.header.vocab;
+    data->bos = docs.header.bos;
+    memcpy(data->tokenizer, docs.header.tokenizer, sizeof data->tokenizer);
+    snprintf(data->name, sizeof data->name, "%s", mf_stream_name(docs.stream));
+    data->counts = calloc(data->vocab, sizeof *data->counts);
+    data->fd = data->counts ? mf_scratch_open(err) : mf_err_set(err, EX_OSERR, "out of memory");
+    int status = data->fd < 0 ? -1 : spool(data, &docs, partition, err);
+    mf_documents_close(&docs);
+    if (status == 0 && data->tokens < 2)
+        status =
+            mf_err_set(err, EX_DATAERR, "%s: nothing to predict: %llu tokens in %llu documents", data->name,
+                       (unsigned long long)data->tokens, (unsigned long long)data->documents);
+    if (status < 0) {
+        mf_data_free(data);
+        return -1;
+    }
+    data->windows = (data->tokens - 1 + S - 1) / S;
+    return 0;
+}
+
+void mf_data_free(struct mf_data *data) {
+    if (data->counts && data->fd >= 0) close(data->fd);
+    free(data->counts);
+    *data = (struct mf_data){.fd = -1};
+}
+
+int mf_window_batch_new(struct mf_window_batch *b, size_t max_windows, size_t S, struct mf_err *err) {
+    *b = (struct mf_window_batch){.max_windows = max_windows, .S = S};
+    b->tokens = calloc(max_windows * S + 1, sizeof *b->tokens);
+    b->targets = calloc(max_windows * S, sizeof *b->targets);
+    b->first = calloc(max_windows + 1, sizeof *b->first);
+    b->start = calloc(max_windows * S + 1, sizeof *b->start);
+    if (b->tokens && b->targets && b->first && b->start) return 0;
+    mf_window_batch_free(b);
+    return mf_err_set(err, EX_OSERR, "no memory for a batch of %zu windows", max_windows);
+}
+
+void mf_window_batch_free(struct mf_window_batch *b) {
+    free(b->tokens);
+    free(b->targets);
+    free(b->first);
+    free(b->start);
+    *b = (struct mf_window_batch){0};
+}
+
+int mf_data_read(const struct mf_data *data, uint64_t index, struct mf_window_batch *b, struct mf_err *err) {
+    uint64_t at = index % data->windows * data->S, left = data->tokens - 1 - at;
+    size_t rows = left < data->S ? (size_t)left : data->S, first = b->first[b->windows];
+    if (b->windows >= b->max_windows) abort();
+    /* one token more than there are rows: the last row's target */
+    if (mf_pread_all(data->fd, b->tokens + first, (rows + 1) * sizeof *b->tokens, at * sizeof *b->tokens,
+                     "scratch file", err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows; i++) {
+        uint32_t target = b->tokens[first + i + 1];
+        b->targets[first + i] = target == data->bos ? MF_PAD : target;
+        b->targets_left += b->targets[first + i] != MF_PAD;
+    }
+    b->first[++b->windows] = first + rows;
+    return 0;
+}
+
+bool mf_slice(struct mf_window_batch *b, const struct mf_data *data, size_t max_rows, size_t *window,
+              struct mf_lm_batch *slice) {
+    size_t begin = *window, end = begin, row = b->first[begin];
+    if (begin == b->windows) return false;
+    while (end < b->windows && b->first[end + 1] - row <= max_rows) end++;
+    size_t count = 0;
+    for (size_t w = begin; w < end; w++)
+        for (size_t n = b->first[w]; n < b->first[w + 1]; n++)
+            if (n == b->first[w] || b->tokens[n] == data->bos) b->start[count++] = n - row;
+    b->start[count] = b->first[end] - row;
+    slice->tokens = b->tokens + row;
+    slice->targets = b->targets + row;
+    slice->seqs = (struct seqs){count, b->start};
+    *window = end;
+    return true;
+}

@@ -1,0 +1,52 @@
+/* Tokens to train on: a stream, spooled to a scratch file and cut into windows.
+ *
+ * The documents stand one behind the other. Window i has the inputs i*S .. i*S+S-1 and as targets the tokens
+ * behind them. A BOS begins a sequence of its own, so no document sees another, and is never a target. */
+#ifndef MF_TRAIN_DATA_H
+#define MF_TRAIN_DATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "model/lm.h"
+
+struct mf_data {
+    size_t vocab, S;
+    char tokenizer[65];
+    char name[256];     /* of the stream, for messages */
+    uint64_t documents; /* read */
+    uint64_t tokens;    /* in them */
+    uint64_t windows;   /* at least 1 */
+    uint64_t hash;      /* XXH64 of the tokens in order */
+    int64_t *counts;    /* [V] of each token, BOS and EOS included */
+    int64_t bos;
+    int fd; /* the scratch file: 4 bytes a token */
+};
+
+/* Reads a tokens stream (NULL: standard input). `partition` >= 0 takes only documents with that number in the
+ * field `partition`. S is the length of a window. EX_NOINPUT; EX_DATAERR: malformed, no field `partition`, or
+ * nothing to predict. Zeroed before, freed by mf_data_free. */
+int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size_t S, struct mf_err *err);
+void mf_data_free(struct mf_data *data); /* of a zeroed one too */
+
+/* Room for the windows of one batch. */
+struct mf_window_batch {
+    size_t max_windows, S;
+    size_t windows;             /* filled so far */
+    uint32_t *tokens, *targets; /* [max_windows * S] */
+    size_t *first;              /* [max_windows + 1] row where each window begins */
+    size_t *start;              /* [max_windows * S + 1] for slices, filled by mf_slice */
+    uint64_t targets_left;      /* targets that are not PAD */
+};
+int mf_window_batch_new(struct mf_window_batch *b, size_t max_windows, size_t S, struct mf_err *err);
+void mf_window_batch_free(struct mf_window_batch *b);
+
+/* Appends window `index` (taken modulo the number of windows) of `data`. EX_IOERR. */
+int mf_data_read(const struct mf_data *data, uint64_t index, struct mf_window_batch *b, struct mf_err *err);
+
+/* The next windows from *window on that fit into max_rows rows, as sequences: false when none is left. The
+ * slice is borrowed from `b`. */
+bool mf_slice(struct mf_window_batch *b, const struct mf_data *data, size_t max_rows, size_t *window,
+              struct mf_lm_batch *slice);
+
+#endif

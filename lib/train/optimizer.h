@@ -1,0 +1,26 @@
+/* AdamW, the clipping of gradients, and the learning rate's schedule. */
+#ifndef MF_TRAIN_OPTIMIZER_H
+#define MF_TRAIN_OPTIMIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/pool.h"
+#include "io/tensor.h"
+#include "model/config.h"
+
+/* The learning rate of step t = 1 .. steps: linear up to config->lr at step `warmup`, then a half cosine down
+ * to min_lr at the last step. Loshchilov and Hutter 2017, eq. 5. */
+double mf_learning_rate(const struct mf_train_config *config, int64_t step);
+
+/* The global norm of n gradients: a sum in double, in an order fixed by the number of threads. */
+double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n);
+
+/* One step of AdamW on all tensors (Loshchilov and Hutter 2019, algorithm 2, as frameworks have it: the decay
+ * is multiplied by the learning rate). tensors [count]  in   their data are the parameters, one behind the
+ * other; a tensor of one dimension is not decayed gradient, m, v   in   [total] in the same order; `scale`
+ * multiplies the gradient first (clipping) step             in   1, 2, ... for the correction of the bias */
+void mf_adamw(struct mf_pool *pool, const struct mf_tensor *tensors, size_t count, const float *gradient,
+              float *m, float *v, const struct mf_train_config *config, double lr, double scale,
+              int64_t step);
+
+#endif

@@ -1,0 +1,137 @@
+/* The frame around a training. */
+#include "train/session.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/stop.h"
+#include "io/bundle.h"
+#include "nn/matmul.h"
+
+int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
+                           const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
+                           struct mf_err *err) {
+    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1};
+    if (mf_config_load(&s->config, common, err) < 0) return -1;
+    if (S == 0) S = (size_t)s->config.model.context;
+    matmul_setup();
+    if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
+    if (mf_data_load(&s->data, tokens, -1, S, err) < 0) return -1;
+    if (o->validation && mf_data_load(&s->validation, o->validation, partition, S, err) < 0) return -1;
+    if (o->validation && strcmp(s->validation.tokenizer, s->data.tokenizer) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", s->validation.name,
+                          s->validation.tokenizer, s->data.tokenizer, s->data.name);
+    s->identity = json_pack("{so}", "settings", mf_config_json(&s->config, stage));
+    bool file = o->output && strcmp(o->output, "-") != 0;
+    if (o->checkpoint)
+        snprintf(s->checkpoint, sizeof s->checkpoint, "%s", o->checkpoint);
+    else if (file)
+        snprintf(s->checkpoint, sizeof s->checkpoint, "%s.ckpt", o->output);
+    mf_stop_watch();
+    return 0;
+}
+
+static void layout(struct mf_train_session *s, const struct mf_shape *shape) {
+    s->trunk = mf_arena_floats(&s->arena, mf_trunk_size(shape) + mf_ffn_size(shape));
+    s->tensors = mf_arena_take(&s->arena, s->n_tensors, sizeof *s->tensors);
+}
+
+int mf_train_session_model(struct mf_train_session *s, const struct mf_shape *shape, enum mf_ffn_role role,
+                           bool frozen, struct mf_err *err) {
+    s->n_trunk = mf_trunk_tensors(shape, NULL, NULL);
+    s->n_tensors = s->n_trunk + mf_ffn_tensors(shape, role, 0, NULL, NULL);
+    layout(s, shape);
+    if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
+    layout(s, shape);
+    s->ffn = s->trunk + mf_trunk_size(shape);
+    mf_trunk_tensors(shape, s->trunk, s->tensors);
+    mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_trunk);
+    s->training.shape = *shape;
+    s->training.frozen = frozen;
+    s->training.weights = (struct mf_lm_weights){s->trunk, s->ffn};
+    s->training.tensors = s->tensors + (frozen ? s->n_trunk : 0);
+    s->training.count = s->n_tensors - (frozen ? s->n_trunk : 0);
+    return 0;
+}
+
+static json_t *hash_json(uint64_t hash) {
+    return json_sprintf("%016" PRIx64, hash);
+}
+
+void mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
+                           const struct mf_train_options *o, const struct mf_train_config *config,
+                           const char *shared_hash) {
+    struct mf_training *t = &s->training;
+    json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
+    json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
+    json_object_set_new(s->identity, "config", mf_shape_json(&t->shape));
+    if (o->validation) json_object_set_new(s->identity, "validation", hash_json(s->validation.hash));
+    if (shared_hash) json_object_set_new(s->identity, "shared_sha256", json_string(shared_hash));
+    t->program = program;
+    t->common = common;
+    t->config = config;
+    t->dropout = s->config.model.dropout;
+    t->seed = (uint64_t)s->config.seed;
+    t->data = &s->data;
+    t->validation = o->validation ? &s->validation : NULL;
+    t->identity = s->identity;
+    t->checkpoint = *s->checkpoint ? s->checkpoint : NULL;
+    t->metrics = o->metrics;
+    t->resume = o->resume;
+}
+
+/* What a reader of the manifest wants to know of the training; nothing that differs from run to run. */
+static json_t *training_json(const struct mf_train_session *s, const struct mf_training_result *r) {
+    const struct mf_train_state *state = &r->state;
+    json_t *j = json_object();
+    json_object_set_new(j, "steps", json_integer((json_int_t)state->step));
+    json_object_set_new(j, "documents", json_integer((json_int_t)s->data.documents));
+    json_object_set_new(j, "tokens", json_integer((json_int_t)s->data.tokens));
+    if (state->best_step >= 0) {
+        json_object_set_new(j, "best_step", json_integer((json_int_t)state->best_step));
+        json_object_set_new(j, "validation_loss", json_real(state->best_loss));
+    }
+    if (!isnan(state->first_loss))
+        json_object_set_new(j, "first_validation_loss", json_real(state->first_loss));
+    json_object_set(j, "settings", json_object_get(s->identity, "settings"));
+    return j;
+}
+
+int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,
+                           const struct mf_training_result *r, const struct mf_tensor *tensors, size_t count,
+                           struct mf_err *err) {
+    struct mf_out *out;
+    struct mf_tensor *all = calloc(count + 1, sizeof *all);
+    if (!all) abort();
+    memcpy(all, tensors, count * sizeof *all);
+    all[count] = (struct mf_tensor){.name = "token_counts",
+                                    .dtype = MF_I64,
+                                    .n_dims = 1,
+                                    .shape = {s->data.vocab},
+                                    .data = s->data.counts};
+    json_object_set_new(meta, "config", mf_shape_json(&s->training.shape));
+    json_object_set_new(meta, "tokenizer_sha256", json_string(s->data.tokenizer));
+    json_object_set_new(meta, "training", training_json(s, r));
+    int status = mf_out_open(&out, output, err);
+    if (status == 0) {
+        status = mf_bundle_write(out, kind, meta, all, count + 1, err);
+        if (status == 0)
+            status = mf_out_commit(out, err);
+        else
+            mf_out_abandon(out);
+    }
+    json_decref(meta);
+    free(all);
+    if (status == 0) mf_train_clean(&s->training);
+    return status;
+}
+
+void mf_train_session_end(struct mf_train_session *s) {
+    mf_data_free(&s->data);
+    mf_data_free(&s->validation);
+    mf_pool_free(s->pool);
+    json_decref(s->identity);
+    mf_arena_free(&s->arena);
+}

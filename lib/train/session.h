@@ -1,0 +1,77 @@
+/* What both training programs do around the loop: options, inputs, and the bundle that comes out. */
+#ifndef MF_TRAIN_SESSION_H
+#define MF_TRAIN_SESSION_H
+
+#include "base/arena.h"
+#include "base/options.h"
+#include "model/config.h"
+#include "train/trainer.h"
+
+/* Options that both have. */
+struct mf_train_options {
+    const char *output, *validation, *metrics, *checkpoint;
+    bool resume;
+};
+#define MF_TRAIN_OPTIONS(o)                                                                                    \
+    {                                                                                                          \
+        "output",    'o',    MF_OPT_STRING,                                                                    \
+        &(o).output, "FILE", "write the bundle to FILE instead of standard output",                            \
+        0,           0},                                                                                       \
+        {"validation",                                                                                         \
+         'v',                                                                                                  \
+         MF_OPT_STRING,                                                                                        \
+         &(o).validation,                                                                                      \
+         "FILE",                                                                                               \
+         "tokens to validate on; the best weights are kept (default: none, the last are)",                     \
+         0,                                                                                                    \
+         0},                                                                                                   \
+        {"metrics", 0, MF_OPT_STRING, &(o).metrics, "FILE", "write the metrics stream, which can be followed", \
+         0,         0},                                                                                        \
+        {"checkpoint",                                                                                         \
+         0,                                                                                                    \
+         MF_OPT_STRING,                                                                                        \
+         &(o).checkpoint,                                                                                      \
+         "FILE",                                                                                               \
+         "where checkpoints go (default: OUTPUT.ckpt); removed when the bundle is written",                    \
+         0,                                                                                                    \
+         0},                                                                                                   \
+    {                                                                                                          \
+        "resume", 0, MF_OPT_FLAG, &(o).resume, NULL, "go on from the checkpoint, if there is one", 0, 0        \
+    }
+
+struct mf_train_session {
+    struct mf_config config;
+    struct mf_pool *pool;
+    struct mf_data data, validation;
+    json_t *identity;
+    char checkpoint[4096]; /* "" when there is none */
+    struct mf_training training;
+    struct mf_arena arena;
+    float *trunk, *ffn;        /* one array, the trunk first */
+    struct mf_tensor *tensors; /* all of the trunk's, then the FFN's, with data */
+    size_t n_trunk, n_tensors;
+};
+
+/* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),
+ * with windows of S tokens (0: the config's). `stage` names the program in the config. */
+int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
+                           const struct mf_train_options *options, const char *tokens, int64_t partition,
+                           size_t S, struct mf_err *err);
+
+/* Memory for a model of this shape; `role` names the FFN's tensors. */
+int mf_train_session_model(struct mf_train_session *s, const struct mf_shape *shape, enum mf_ffn_role role,
+                           bool frozen, struct mf_err *err);
+
+/* Completes `training`. shared_hash: of the bundle an expert is trained against, or NULL. */
+void mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
+                           const struct mf_train_options *options, const struct mf_train_config *config,
+                           const char *shared_hash);
+
+/* Writes the bundle: `meta` (taken over) beside the fields every piece has; then removes the checkpoint. */
+int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,
+                           const struct mf_training_result *result, const struct mf_tensor *tensors,
+                           size_t count, struct mf_err *err);
+
+void mf_train_session_end(struct mf_train_session *s); /* of a zeroed one too */
+
+#endif

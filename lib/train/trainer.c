@@ -1,0 +1,281 @@
+/* Steps, validations, checkpoints. Which windows a step sees and what its dropout drops are functions of the
+ * seed and the step's number, so a resumed training needs no other state than its arrays and its step. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "base/stop.h"
+#include "io/file.h"
+#include "train/metrics.h"
+#include "train/optimizer.h"
+
+struct loop {
+    const struct mf_training *t;
+    struct mf_pool *pool;
+    struct mf_lm *lm;
+    struct mf_arena arena;
+    float *gradient, *m, *v; /* [n] */
+    size_t n, max_rows;
+    struct mf_lm_weights gradients; /* views of `gradient` */
+    struct mf_train_arrays arrays;
+    struct mf_window_batch batch, validation;
+    struct mf_train_state state;
+    int scratch; /* the best parameters when there is no checkpoint, or -1 */
+    struct mf_metrics *metrics;
+    struct mf_progress progress;
+    double began;
+    uint64_t rows; /* trained on in this run */
+};
+
+static size_t largest(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t parameters(const struct mf_training *t) {
+    size_t n = 0;
+    for (size_t i = 0; i < t->count; i++) n += mf_tensor_count(&t->tensors[i]);
+    return n;
+}
+
+static void layout(struct loop *l) {
+    l->gradient = mf_arena_floats(&l->arena, l->n);
+    l->m = mf_arena_floats(&l->arena, l->n);
+    l->v = mf_arena_floats(&l->arena, l->n);
+}
+
+static int begin(struct loop *l, struct mf_err *err) {
+    const struct mf_training *t = l->t;
+    const struct mf_train_config *c = t->config;
+    size_t S = t->shape.S, windows = (size_t)(c->batch * c->accumulation);
+    l->n = parameters(t);
+    l->scratch = -1;
+    layout(l);
+    if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
+    layout(l);
+    l->gradients.trunk = t->frozen ? NULL : l->gradient;
+    l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_trunk_size(&t->shape));
+    l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->m, l->v};
+    l->max_rows = largest(S, MF_TRAIN_ROWS < windows * S ? MF_TRAIN_ROWS : windows * S);
+    if (mf_lm_new(&l->lm, &t->shape, l->max_rows, t->frozen, l->pool, err) < 0) return -1;
+    if (mf_window_batch_new(&l->batch, windows, S, err) < 0) return -1;
+    l->state = (struct mf_train_state){.best_step = -1, .best_loss = INFINITY, .first_loss = NAN};
+    if (!t->checkpoint) return (l->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
+    return 0;
+}
+
+static void end(struct loop *l) {
+    mf_lm_free(l->lm);
+    mf_window_batch_free(&l->batch);
+    mf_window_batch_free(&l->validation);
+    mf_arena_free(&l->arena);
+    mf_metrics_drop(l->metrics);
+    if (l->scratch >= 0) close(l->scratch);
+}
+
+/* --- the best parameters so far --- */
+
+static void best_path(const struct loop *l, char path[4096]) {
+    snprintf(path, 4096, "%s.best", l->t->checkpoint);
+}
+
+static int keep_best(struct loop *l, struct mf_err *err) {
+    char path[4096];
+    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
+    if (l->t->checkpoint) {
+        best_path(l, path);
+        return mf_checkpoint_write(path, l->t->identity, &l->state, &only, err);
+    }
+    if (lseek(l->scratch, 0, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
+    return mf_write_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), "scratch file", err);
+}
+
+static int take_best(struct loop *l, struct mf_err *err) {
+    char path[4096];
+    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
+    struct mf_train_state state;
+    if (l->state.best_step < 0 || l->state.best_step == l->state.step) return 0;
+    if (!l->t->checkpoint)
+        return mf_pread_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), 0, "scratch file", err);
+    best_path(l, path);
+    if (mf_checkpoint_read(path, l->t->identity, &state, &only, err) < 0) return -1;
+    if (state.step != l->state.best_step)
+        return mf_err_set(err, EX_DATAERR, "%s: of step %lld, not %lld", path, (long long)state.step,
+                          (long long)l->state.best_step);
+    return 0;
+}
+
+/* --- validation --- */
+
+/* Reads the validation's windows once: evenly spread over its data. */
+static int read_validation(struct loop *l, struct mf_err *err) {
+    const struct mf_data *data = l->t->validation;
+    uint64_t windows = (uint64_t)(l->t->config->batch * l->t->config->validate_batches);
+    if (!data) return 0;
+    if (windows > data->windows) windows = data->windows;
+    if (mf_window_batch_new(&l->validation, (size_t)windows, l->t->shape.S, err) < 0) return -1;
+    for (uint64_t i = 0; i < windows; i++)
+        if (mf_data_read(data, i * data->windows / windows, &l->validation, err) < 0) return -1;
+    return 0;
+}
+
+static int validate(struct loop *l, double *loss, struct mf_err *err) {
+    struct mf_lm_batch slice;
+    double sum = 0;
+    size_t window = 0;
+    while (mf_slice(&l->validation, l->t->validation, l->max_rows, &window, &slice))
+        sum += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
+    *loss = l->validation.targets_left ? sum / (double)l->validation.targets_left : 0;
+    if (!isfinite(*loss))
+        return mf_err_set(err, EX_SOFTWARE,
+                          "step %lld: the validation loss is not a number; the training diverged",
+                          (long long)l->state.step);
+    if (l->state.step == 0) l->state.first_loss = *loss;
+    if (*loss >= l->state.best_loss) return 0;
+    l->state.best_loss = *loss;
+    l->state.best_step = l->state.step;
+    return keep_best(l, err);
+}
+
+/* --- one step --- */
+
+/* The windows of a step, out of a shuffled order that is new in each pass over the data. */
+static int read_step(struct loop *l, int64_t step, struct mf_err *err) {
+    const struct mf_data *data = l->t->data;
+    l->batch.windows = 0;
+    l->batch.targets_left = 0;
+    for (size_t i = 0; i < l->batch.max_windows; i++) {
+        uint64_t number = (uint64_t)(step - 1) * l->batch.max_windows + i, pass = number / data->windows;
+        uint64_t key = mf_rng_key(l->t->seed, "order", pass);
+        if (mf_data_read(data, mf_rng_permute(key, data->windows, number % data->windows), &l->batch, err) <
+            0)
+            return -1;
+    }
+    return 0;
+}
+
+static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *record, struct mf_err *err) {
+    const struct mf_train_config *c = l->t->config;
+    struct mf_lm_batch slice;
+    size_t window = 0;
+    uint64_t number = 0;
+    double sum = 0;
+    if (read_step(l, step, err) < 0) return -1;
+    double targets = l->batch.targets_left ? (double)l->batch.targets_left : 1;
+    memset(l->gradient, 0, l->n * sizeof *l->gradient);
+    while (mf_slice(&l->batch, l->t->data, l->max_rows, &window, &slice)) {
+        uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), number++);
+        struct mf_lm_dropout dropout = {(float)l->t->dropout, key};
+        sum += mf_lm_backward(l->lm, &l->t->weights, &l->gradients, &slice, dropout, (float)(1 / targets));
+        l->rows += slice.seqs.start[slice.seqs.count];
+    }
+    double norm = mf_gradient_norm(l->pool, l->gradient, l->n), loss = sum / targets;
+    if (!isfinite(loss) || !isfinite(norm))
+        return mf_err_set(err, EX_SOFTWARE, "step %lld: the %s is not a number; the training diverged",
+                          (long long)step, isfinite(loss) ? "gradient" : "loss");
+    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1, lr = mf_learning_rate(c, step);
+    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, lr, scale, step);
+    *record = (struct mf_metrics_record){step, loss, lr, norm, NAN, (double)l->rows / (mf_now() - l->began)};
+    return 0;
+}
+
+/* --- the loop --- */
+
+static int resume(struct loop *l, struct mf_err *err) {
+    const char *path = l->t->checkpoint;
+    if (!l->t->resume || !path || access(path, F_OK) != 0) return 0;
+    if (mf_checkpoint_read(path, l->t->identity, &l->state, &l->arrays, err) < 0) return -1;
+    if (l->state.step < 0 || l->state.step > l->t->config->steps)
+        return mf_err_set(err, EX_DATAERR, "%s: at step %lld of %lld", path, (long long)l->state.step,
+                          (long long)l->t->config->steps);
+    return 0;
+}
+
+static int checkpoint(struct loop *l, struct mf_err *err) {
+    if (!l->t->checkpoint) return 0;
+    return mf_checkpoint_write(l->t->checkpoint, l->t->identity, &l->state, &l->arrays, err);
+}
+
+static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf_err *err) {
+    const struct mf_train_config *c = l->t->config;
+    char text[96];
+    snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", r->loss, r->tokens_per_s);
+    mf_progress_show(&l->progress, (uint64_t)r->step, text);
+    bool due = r->step % c->log_every == 0 || r->step == 1 || r->step == c->steps || !isnan(r->val_loss);
+    return l->metrics && due ? mf_metrics_add(l->metrics, r, err) : 0;
+}
+
+static int run(struct loop *l, struct mf_training_result *result, struct mf_err *err) {
+    const struct mf_train_config *c = l->t->config;
+    struct mf_metrics_record record;
+    if (l->t->validation && l->state.step == 0 && isnan(l->state.first_loss) &&
+        validate(l, &record.val_loss, err) < 0)
+        return -1;
+    while (l->state.step < c->steps) {
+        int64_t step = l->state.step + 1;
+        if (train_step(l, step, &record, err) < 0) return -1;
+        l->state.step = step;
+        result->last_loss = record.loss;
+        result->tokens_per_s = record.tokens_per_s;
+        bool last = step == c->steps;
+        if (l->t->validation && (last || step % c->validate_every == 0) &&
+            validate(l, &record.val_loss, err) < 0)
+            return -1;
+        if (log_step(l, &record, err) < 0) return -1;
+        result->signal = last ? 0 : mf_stop_signal();
+        if ((result->signal || (!last && step % c->checkpoint_every == 0)) && checkpoint(l, err) < 0)
+            return -1;
+        if (result->signal) return 0;
+    }
+    return take_best(l, err);
+}
+
+int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_training_result *result,
+             struct mf_err *err) {
+    struct loop l = {.t = t, .pool = pool};
+    *result = (struct mf_training_result){.last_loss = NAN};
+    int status = begin(&l, err);
+    if (status == 0) status = read_validation(&l, err);
+    if (status == 0) status = resume(&l, err);
+    if (status == 0 && t->metrics) status = mf_metrics_open(&l.metrics, t->metrics, l.state.step, err);
+    if (status == 0) {
+        mf_progress_begin(&l.progress, t->program, "steps", (uint64_t)t->config->steps,
+                          (enum mf_progress_mode)t->common->progress, t->common->quiet);
+        l.progress.first = (uint64_t)l.state.step;
+        l.began = mf_now();
+        status = run(&l, result, err);
+        mf_progress_end(&l.progress, (uint64_t)l.state.step);
+    }
+    if (status == 0 && l.metrics && !result->signal) {
+        struct mf_metrics *metrics = l.metrics;
+        l.metrics = NULL;
+        status = mf_metrics_finish(metrics, err);
+    }
+    result->state = l.state;
+    end(&l);
+    return status;
+}
+
+void mf_train_clean(const struct mf_training *t) {
+    char path[4096];
+    if (!t->checkpoint) return;
+    unlink(t->checkpoint);
+    snprintf(path, sizeof path, "%s.best", t->checkpoint);
+    unlink(path);
+}
+
+void mf_train_report(const struct mf_training *t, const struct mf_training_result *r) {
+    if (t->common->quiet) return;
+    fprintf(stderr, "%s: %lld of %lld steps", t->program, (long long)r->state.step,
+            (long long)t->config->steps);
+    if (isfinite(r->last_loss)) fprintf(stderr, ", loss %.4f, %.0f tokens/s", r->last_loss, r->tokens_per_s);
+    if (r->state.best_step >= 0)
+        fprintf(stderr, ", best validation loss %.4f at step %lld", r->state.best_loss,
+                (long long)r->state.best_step);
+    fprintf(stderr, ", peak memory %.0f MB\n", (double)mf_peak_memory() / 1e6);
+}

@@ -1,0 +1,52 @@
+/* The training loop, the same for the shared foundation and for an expert. */
+#ifndef MF_TRAIN_TRAINER_H
+#define MF_TRAIN_TRAINER_H
+
+#include <jansson.h>
+#include "base/options.h"
+#include "model/lm.h"
+#include "train/checkpoint.h"
+#include "train/data.h"
+
+/* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
+ * A micro-batch larger than this is cut, which changes nothing but the rounding. */
+#define MF_TRAIN_ROWS ((size_t)1024)
+
+struct mf_training {
+    const char *program; /* for progress and messages */
+    const struct mf_common *common;
+    const struct mf_train_config *config;
+    struct mf_shape shape;
+    double dropout;
+    uint64_t seed;
+    bool frozen; /* only the FFN learns */
+    struct mf_lm_weights
+        weights; /* initial values in, the best ones out; trunk and FFN in one array unless frozen */
+    const struct mf_tensor
+        *tensors; /* [count] what learns, one behind the other: the trunk's (unless frozen), the FFN's */
+    size_t count;
+    const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */
+    const json_t *identity;                  /* checkpoint.h */
+    const char *checkpoint;                  /* a file, or NULL: none */
+    const char *metrics;                     /* a file, or NULL: none */
+    bool resume;                             /* go on from the checkpoint if it is there */
+};
+
+struct mf_training_result {
+    struct mf_train_state state;
+    double last_loss; /* of the last step done; NaN: no step was done */
+    double tokens_per_s;
+    int signal; /* not 0: stopped before the end by this signal, after writing a checkpoint */
+};
+
+/* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
+ * mf_train_clean removes it. EX_SOFTWARE when the training diverges; EX_DATAERR for a checkpoint of another
+ * one. */
+int mf_train(const struct mf_training *training, struct mf_pool *pool, struct mf_training_result *result,
+             struct mf_err *err);
+void mf_train_clean(const struct mf_training *training);
+
+/* Says in one line on standard error how it went; nothing with --quiet. */
+void mf_train_report(const struct mf_training *training, const struct mf_training_result *result);
+
+#endif
