@@ -17,9 +17,8 @@ static bool same_shape(const struct mf_tensor *a, const struct mf_tensor *b) {
     return true;
 }
 
-/* Refuses before anything is read: every tensor asked for is promised, in the right shape. */
-static int check(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
-                 struct mf_err *err) {
+int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
+                     struct mf_err *err) {
     char have[64], want[64];
     for (size_t i = 0; i < count; i++) {
         const struct mf_tensor *there = NULL, *t = &tensors[i];
@@ -37,7 +36,7 @@ static int check(const struct mf_bundle *b, const struct mf_tensor *tensors, siz
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err) {
     size_t index;
     int more;
-    if (check(b, tensors, count, err) < 0) return -1;
+    if (mf_bundle_expect(b, tensors, count, err) < 0) return -1;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
         const struct mf_tensor *t = find(tensors, count, mf_bundle_tensor(b, index)->name);
         if (t && mf_bundle_read(b, t->data, mf_tensor_bytes(t), err) < 0) return -1;

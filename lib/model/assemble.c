@@ -1,0 +1,276 @@
+/* Planning and copying: header first, then every tensor through one buffer. */
+#include "model/assemble.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "io/safetensors.h"
+#include "model/assemble_internal.h"
+#include "nn/embedding.h"
+
+#define BUFFER ((size_t)256 << 10)
+
+static bool begins(const char *name, const char *prefix) {
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* --- the plan --- */
+
+int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns,
+                    struct mf_err *err) {
+    if (a->count == a->room) {
+        size_t room = a->room ? 2 * a->room : 256;
+        struct mf_tensor *grown = realloc(a->tensors, room * sizeof *grown);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory");
+        a->tensors = grown;
+        a->room = room;
+    }
+    struct mf_tensor *t = &a->tensors[a->count++];
+    *t = (struct mf_tensor){.dtype = MF_F32, .n_dims = columns ? 2 : 1, .shape = {rows, columns}};
+    snprintf(t->name, sizeof t->name, "%s", name);
+    return 0;
+}
+
+/* Every tensor of the piece is there, and no other under `prefix`. */
+static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expected, size_t count,
+                         const char *prefix, struct mf_err *err) {
+    size_t found = 0;
+    if (mf_bundle_expect(p->bundle, expected, count, err) < 0) return -1;
+    for (size_t i = 0; i < count; i++) found += begins(expected[i].name, prefix);
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const char *name = mf_bundle_tensor(p->bundle, i)->name;
+        if (begins(name, prefix) && found-- == 0)
+            return mf_err_set(err, EX_DATAERR, "%s: more tensors %s* than a model of its shape has", p->name,
+                              prefix);
+    }
+    return 0;
+}
+
+/* The tensors a bundle must hold, and token_counts. New memory. */
+static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size_t *count) {
+    size_t trunk = expert ? 0 : mf_trunk_tensors(s, NULL, NULL);
+    enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
+    *count = trunk + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
+    struct mf_tensor *t = calloc(*count, sizeof *t);
+    if (!t) abort();
+    if (!expert) mf_trunk_tensors(s, NULL, t);
+    mf_ffn_tensors(s, role, 0, NULL, t + trunk);
+    t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
+    return t;
+}
+
+static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err) {
+    size_t count;
+    struct mf_tensor *expected = expected_of(&p->shape, expert, &count);
+    int status = check_tensors(p, expected, count, expert ? "layers." : "shared.", err);
+    free(expected);
+    return status;
+}
+
+/* Lists a piece's tensors in the order in which it holds them. */
+static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf_err *err) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
+        if (begins(t->name, "shared.") &&
+            mf_assembly_add(a, t->name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0)
+            return -1;
+    }
+    if (mf_assembly_add(a, "shared.lm_head.weight", a->shape.V, a->shape.D, err) < 0) return -1;
+    if (mf_assembly_add(a, "shared.pos_encoding.pe", 1, a->shape.S, err) < 0) return -1;
+    a->tensors[a->count - 1].n_dims = 3;
+    a->tensors[a->count - 1].shape[2] = a->shape.D;
+    return 0;
+}
+
+static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e, struct mf_err *err) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
+        char name[MF_TENSOR_NAME];
+        if (!begins(t->name, "layers.")) continue;
+        size_t layer = strtoul(t->name + strlen("layers."), NULL, 10);
+        const char *rest = strchr(t->name + strlen("layers."), '.');
+        snprintf(name, sizeof name, "moe_layers.%zu.experts.%zu%s", layer, e, rest ? rest : "");
+        if (mf_assembly_add(a, name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int64_t integer(const json_t *object, const char *key, int64_t fallback) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) ? json_integer_value(value) : fallback;
+}
+
+static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e, const char *path,
+                       struct mf_err *err) {
+    struct mf_piece p;
+    struct mf_expert_entry *entry = &a->experts[e];
+    if (mf_piece_open(&p, path, "expert", err) < 0) return -1;
+    const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
+    *entry = (struct mf_expert_entry){.path = path,
+                                      .partition = integer(meta, "partition", -1),
+                                      .documents = integer(training, "documents", 0),
+                                      .tokens = integer(training, "tokens", 0)};
+    memcpy(entry->hash, p.hash, sizeof entry->hash);
+    int status = mf_piece_match(shared, &p, err);
+    for (size_t i = 0; i < e && status == 0; i++)
+        if (strcmp(a->experts[i].hash, p.hash) == 0)
+            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", path,
+                                a->experts[i].path, p.hash);
+    if (status == 0) status = check_piece(&p, true, err);
+    if (status == 0) status = mf_assembly_expect_stats(a, p.bundle, err);
+    if (status == 0) status = add_expert(a, &p, e, err);
+    mf_piece_close(&p);
+    return status;
+}
+
+int mf_assembly_plan(struct mf_assembly *a, const struct mf_config *config, const char *shared_path,
+                     const char *const *experts, size_t n_experts, struct mf_err *err) {
+    struct mf_piece shared;
+    *a = (struct mf_assembly){
+        .config = config, .shared_path = shared_path, .n_experts = n_experts, .scratch = -1};
+    if (config->model.top_k > (int64_t)n_experts)
+        return mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
+                          (long long)config->model.top_k, n_experts == 1 ? "is" : "are", n_experts,
+                          n_experts == 1 ? "" : "s");
+    if (mf_piece_open(&shared, shared_path, "shared", err) < 0) return -1;
+    a->shape = shared.shape;
+    memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
+    memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
+    a->experts = calloc(n_experts, sizeof *a->experts);
+    a->buffer = malloc(BUFFER);
+    if (!a->experts || !a->buffer) abort();
+    int status = check_piece(&shared, false, err);
+    if (status == 0) status = add_shared(a, &shared, err);
+    for (size_t e = 0; e < n_experts && status == 0; e++)
+        status = plan_expert(a, &shared, e, experts[e], err);
+    if (status == 0) status = mf_assembly_add_router(a, err);
+    mf_piece_close(&shared);
+    return status;
+}
+
+void mf_assembly_free(struct mf_assembly *a) {
+    free(a->experts);
+    free(a->tensors);
+    if (a->buffer && a->scratch >= 0) close(a->scratch);
+    free(a->buffer);
+    *a = (struct mf_assembly){.scratch = -1};
+}
+
+/* --- the copy --- */
+
+static json_t *experts_json(const struct mf_assembly *a) {
+    json_t *list = json_array();
+    for (size_t e = 0; e < a->n_experts; e++) {
+        const struct mf_expert_entry *x = &a->experts[e];
+        const char *slash = strrchr(x->path, '/');
+        json_t *entry = json_object(), *file = json_string(slash ? slash + 1 : x->path);
+        if (x->partition >= 0)
+            json_object_set_new(entry, "partition", json_integer((json_int_t)x->partition));
+        json_object_set_new(entry, "file", file ? file : json_string("?"));
+        json_object_set_new(entry, "sha256", json_string(x->hash));
+        json_object_set_new(entry, "documents", json_integer((json_int_t)x->documents));
+        json_object_set_new(entry, "tokens", json_integer((json_int_t)x->tokens));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static void set_text(json_t *metadata, const char *key, json_t *value) {
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_object_set_new(metadata, key, json_string(text ? text : ""));
+    free(text);
+    json_decref(value);
+}
+
+static json_t *metadata_of(const struct mf_assembly *a) {
+    json_t *metadata = json_object(), *config = mf_shape_json(&a->shape);
+    json_object_set_new(config, "n_experts", json_integer((json_int_t)a->n_experts));
+    json_object_set_new(config, "top_k", json_integer((json_int_t)a->config->model.top_k));
+    set_text(metadata, "config", config);
+    json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
+    json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
+    set_text(metadata, "experts", experts_json(a));
+    bool prefix = a->config->router.kind == MF_ROUTER_PREFIX;
+    set_text(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
+    return metadata;
+}
+
+/* Copies the bundle's current tensor. */
+static int copy(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, struct mf_out *out,
+                struct mf_err *err) {
+    for (size_t left = mf_tensor_bytes(t); left > 0;) {
+        size_t n = left < BUFFER ? left : BUFFER;
+        if (mf_bundle_read(b, a->buffer, n, err) < 0 || mf_out_write(out, a->buffer, n, err) < 0) return -1;
+        left -= n;
+    }
+    return 0;
+}
+
+/* Opens a piece again; it must still be what was planned with. */
+static int reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+                  struct mf_err *err) {
+    if (mf_piece_open(p, path, kind, err) < 0) return -1;
+    if (strcmp(p->hash, hash) == 0) return 0;
+    mf_piece_close(p);
+    return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
+}
+
+/* Copies the tensors under `prefix`, or only the one called `prefix`, and keeps what the router needs. */
+static int copy_piece(struct mf_assembly *a, struct mf_piece *p, const char *prefix, size_t expert,
+                      struct mf_out *out, struct mf_err *err) {
+    size_t index;
+    int more;
+    while ((more = mf_bundle_next(p->bundle, &index, err)) > 0) {
+        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, index);
+        if (begins(t->name, prefix) && copy(a, p->bundle, t, out, err) < 0) return -1;
+        if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, p->bundle, t, expert, err) < 0) return -1;
+    }
+    return more;
+}
+
+/* The head is the embedding once more: the bundle is read again up to it. */
+static int copy_head(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    struct mf_piece p;
+    size_t index;
+    int more, status = -1;
+    if (reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
+    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
+        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
+        if (strcmp(t->name, "shared.token_embedding.weight") != 0) continue;
+        status = copy(a, p.bundle, t, out, err);
+        break;
+    }
+    mf_piece_close(&p);
+    return status;
+}
+
+static int write_positions(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    size_t n = a->shape.S * a->shape.D;
+    float *pe = malloc(n * sizeof *pe);
+    if (!pe) return mf_err_set(err, EX_OSERR, "out of memory");
+    positions_fill(pe, a->shape.S, a->shape.D);
+    int status = mf_out_write(out, pe, n * sizeof *pe, err);
+    free(pe);
+    return status;
+}
+
+int mf_assembly_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    struct mf_piece p;
+    json_t *metadata = metadata_of(a);
+    int status = mf_safetensors_header(out, metadata, a->tensors, a->count, err);
+    json_decref(metadata);
+    if (status == 0) status = (a->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
+    if (status == 0) status = reopen(&p, a->shared_path, "shared", a->shared_hash, err);
+    if (status < 0) return -1;
+    status = copy_piece(a, &p, "shared.", a->n_experts, out, err);
+    mf_piece_close(&p);
+    if (status == 0) status = copy_head(a, out, err);
+    if (status == 0) status = write_positions(a, out, err);
+    for (size_t e = 0; e < a->n_experts && status == 0; e++) {
+        if (reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+        status = copy_piece(a, &p, "layers.", e, out, err);
+        mf_piece_close(&p);
+    }
+    return status == 0 ? mf_assembly_write_router(a, out, err) : status;
+}

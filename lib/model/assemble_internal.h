@@ -1,0 +1,26 @@
+/* What assembling pieces (assemble.c) and making their router (assemble_router.c) share. */
+#ifndef MF_MODEL_ASSEMBLE_INTERNAL_H
+#define MF_MODEL_ASSEMBLE_INTERNAL_H
+
+#include "model/assemble.h"
+
+/* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
+int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
+
+/* Lists the router's tensors and those norms that no piece brings. */
+int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err);
+
+/* EX_DATAERR unless the expert's bundle has the statistics that the gates are made from. */
+int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle *b, struct mf_err *err);
+
+/* Does the router need this tensor of an expert's bundle, or of the shared one's (expert = n_experts)? */
+bool mf_assembly_keeps(const struct mf_assembly *a, const char *name);
+
+/* Takes the bundle's current tensor into the scratch file. */
+int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
+                     struct mf_err *err);
+
+/* Writes the tensors that mf_assembly_add_router listed. */
+int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+
+#endif
