@@ -8,7 +8,7 @@ int main(int argc, char **argv) {
         {"perplexity", "how well a model predicts documents", mf_eval_perplexity},
         {"generate", "continue prompts", mf_eval_generate},
         {"routing", "which experts the tokens go to", mf_eval_routing},
-        {"report", "measure everything and write report.json and report.html", mf_eval_report},
+        {"report", "measure everything and write report.json", mf_eval_report},
         {"logits", "the raw logits of every row, for comparing with other programs", mf_eval_logits},
         {NULL, NULL, NULL},
     };

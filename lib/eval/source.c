@@ -15,6 +15,7 @@
 struct held {
     uint64_t hash, order; /* of its id; place in the stream */
     size_t domain, n, id_size;
+    int64_t partition;
     uint32_t *tokens; /* owned; the id's bytes are in the same block, behind them */
     const char *id;
 };
@@ -30,6 +31,7 @@ struct mf_source {
     bool sampled;
     struct held *held;
     size_t n_held, held_capacity, next;
+    enum mf_source_part part;
 };
 
 static int check_header(struct mf_source *s, size_t V, const char *sha, const char *model,
@@ -115,7 +117,8 @@ static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct 
     size_t size, domain_size;
     int got = mf_stream_next(s->reader, &rec, err);
     if (got <= 0) return got;
-    *doc = (struct mf_token_doc){.id = ""};
+    *doc = (struct mf_token_doc){.id = "", .partition = -1};
+    if (mf_record_int(rec, "partition", &doc->partition, err) < 0) return -1;
     if (mf_record_string(rec, "id", &doc->id, &doc->id_size, err) < 0) return -1;
     got = mf_record_bin(rec, "tokens", &bytes, &size, err);
     if (got < 0) return -1;
@@ -169,6 +172,7 @@ static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max
     struct held *h = &s->held[s->n_held++];
     *h =
         (struct held){.hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = doc->domain, .n = n};
+    h->partition = doc->partition;
     h->tokens = malloc(n * sizeof *h->tokens + doc->id_size);
     if (!h->tokens) abort();
     memcpy(h->tokens, doc->tokens, n * sizeof *h->tokens);
@@ -207,12 +211,21 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
     return mf_stream_open(&s->reader, s->path, "tokens", err);
 }
 
+void mf_source_select(struct mf_source *s, enum mf_source_part part) {
+    if (!s->sampled) abort();
+    s->part = part;
+    s->next = 0;
+}
+
 int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
     if (!s->sampled) return next_of_stream(s, doc, err);
-    if (s->next == s->n_held) return 0;
-    const struct held *h = &s->held[s->next++];
-    *doc = (struct mf_token_doc){h->id, h->id_size, h->domain, h->tokens, h->n};
-    return 1;
+    while (s->next < s->n_held) {
+        const struct held *h = &s->held[s->next++];
+        if (s->part != MF_SOURCE_ALL && (h->hash & 1) != (s->part == MF_SOURCE_OTHER_HALF)) continue;
+        *doc = (struct mf_token_doc){h->id, h->id_size, h->domain, h->tokens, h->n, h->partition};
+        return 1;
+    }
+    return 0;
 }
 
 size_t mf_source_domains(const struct mf_source *s) {

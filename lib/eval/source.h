@@ -18,6 +18,7 @@ struct mf_token_doc {
     size_t domain;          /* index for mf_source_domain */
     const uint32_t *tokens; /* [n], each below the stream's vocab_size */
     size_t n;
+    int64_t partition; /* the field of that name; -1 without one */
 };
 
 struct mf_source;
@@ -37,6 +38,11 @@ int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err 
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
  * again), else EX_USAGE. */
 int mf_source_rewind(struct mf_source *source, struct mf_err *err);
+
+/* From now on a sample's documents come in part: all, or one of two halves that the hash of their ids tells
+ * apart. Rewinds. */
+enum mf_source_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
+void mf_source_select(struct mf_source *source, enum mf_source_part part);
 
 /* The next document, borrowed until the next call: 1, or 0 at the end, or -1 (EX_DATAERR: malformed, a token
  * outside the vocabulary). */

@@ -1,0 +1,81 @@
+/* mf-eval report: everything that is measured of a model, in one file. */
+#include "eval/commands.h"
+
+#include <string.h>
+#include "eval/report.h"
+
+/* Tokens kept in memory of a test stream that cannot be read again. */
+#define PIPE_TOKENS ((int64_t)1 << 24)
+
+static const char notes[] = "Reads a tokens stream of test documents and writes report.json "
+                            "(formats/report.md): perplexity of the assembled\n"
+                            "model (perplexity.test), of the shared model with its temporary FFN "
+                            "(perplexity.dense), of each expert alone\n"
+                            "(perplexity.experts) and of token frequencies alone (perplexity.unigram); "
+                            "routing; memory; samples; the training\n"
+                            "curves. The perplexities are also printed on standard error.\n"
+                            "\n"
+                            "example:\n"
+                            "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e "
+                            "expert.0.tar -e expert.1.tar \\\n"
+                            "      --metrics shared.metrics -o report.json test.mf\n"
+                            "\n"
+                            "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not "
+                            "belong together, 66 input cannot be\n"
+                            "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
+
+static int make(struct mf_session *s, const struct mf_common *common, const struct mf_report_files *files,
+                const char *tokens, int64_t max_tokens, const char *output, struct mf_err *err) {
+    struct mf_source *source;
+    json_t *report;
+    bool pipe = !tokens || strcmp(tokens, "-") == 0;
+    if (mf_session_begin(s, common, 0, err) < 0) return -1;
+    if (max_tokens < 0) max_tokens = s->config.eval.max_tokens;
+    if (max_tokens == 0 && pipe) max_tokens = PIPE_TOKENS;
+    if (mf_session_model(s, files->model, NULL, MF_SESSION_CACHE, 0, err) < 0) return -1;
+    if (mf_session_source(s, &source, tokens, max_tokens, err) < 0) return -1;
+    int status = mf_report_make(s, source, files, common, &report, err);
+    mf_source_close(source);
+    return status == 0 ? mf_session_write(output, report, err) : -1;
+}
+
+int mf_eval_report(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0}, experts = {0}, metrics = {0};
+    struct mf_report_files files = {.experts = &experts, .metrics = &metrics};
+    const char *output = NULL;
+    int64_t max_tokens = -1;
+    const struct mf_option options[] = {
+        {"model", 'm', MF_OPT_STRING, &files.model, "FILE", "the assembled model", 0, 0},
+        {"tokenizer", 't', MF_OPT_STRING, &files.tokenizer, "FILE", "tokenizer.json", 0, 0},
+        {"shared", 's', MF_OPT_STRING, &files.shared, "FILE", "the shared bundle, to compare with", 0, 0},
+        {"expert", 'e', MF_OPT_LIST, &experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
+         0},
+        {"metrics", 0, MF_OPT_LIST, &metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0, 0},
+        {"calibration", 0, MF_OPT_STRING, &files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+         "measure a sample of N tokens (default: eval.max_tokens)", 0, 1e15},
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-eval report", "measure everything and write report.json",
+                                   "mf-eval report -m MODEL -t TOKENIZER [OPTION]... [TOKENS]", options,
+                                   notes};
+    struct mf_session s = {0};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !files.model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
+    if (status == 0 && !files.tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (status == 0 && experts.count && !files.shared)
+        status = mf_err_set(&err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0)
+        status =
+            make(&s, &common, &files, operands.count ? operands.items[0] : NULL, max_tokens, output, &err);
+    mf_session_end(&s);
+    mf_strs_free(&operands);
+    mf_strs_free(&experts);
+    mf_strs_free(&metrics);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-eval report", &err) : 0;
+}

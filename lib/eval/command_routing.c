@@ -1,0 +1,109 @@
+/* mf-eval routing: which experts the tokens go to. */
+#include "eval/commands.h"
+
+#include <stdlib.h>
+#include "eval/routing.h"
+#include "eval/session.h"
+
+static const char notes[] =
+    "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares sum "
+    "to 1), their\n"
+    "entropy in nats (at most log of the number of experts), how well first choices agree with the "
+    "documents' domains\n"
+    "(0 to 1), and the experts that got nothing. --json has all of it and shares by domain.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval routing -m model.safetensors < test.mf\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or a model without experts, 66 input cannot be "
+    "opened, 73 or 74\n"
+    "cannot write, 78 bad config.\n";
+
+static int print_table(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                       struct mf_err *err) {
+    if (mf_out_printf(out, err, "%-8s", "layer") < 0) return -1;
+    for (size_t e = 0; e < r->E; e++)
+        if (mf_out_printf(out, err, " %12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
+    if (mf_out_printf(out, err, " %9s %9s  %s\n", "entropy", "agreement", "without tokens") < 0) return -1;
+    for (size_t i = 0; i < r->L; i++) {
+        if (mf_out_printf(out, err, "%-8zu", i) < 0) return -1;
+        for (size_t e = 0; e < r->E; e++)
+            if (mf_out_printf(out, err, " %12.4f",
+                              (double)r->slots[i * r->E + e] / ((double)r->rows * (double)r->top_k)) < 0)
+                return -1;
+        if (mf_out_printf(out, err, " %9.4f %9.4f ", mf_routing_entropy(r, i), mf_routing_agreement(r, i)) <
+            0)
+            return -1;
+        for (size_t e = 0; e < r->E; e++)
+            if (r->slots[i * r->E + e] == 0 &&
+                mf_out_printf(out, err, " %s", json_string_value(json_array_get(names, e))) < 0)
+                return -1;
+        if (mf_out_printf(out, err, "\n") < 0) return -1;
+    }
+    return 0;
+}
+
+static int write_result(const char *output, bool as_json, const struct mf_routing *r,
+                        const struct mf_source *source, const json_t *names, struct mf_err *err) {
+    struct mf_out *out;
+    if (r->rows == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no document has two tokens",
+                          mf_source_name(source));
+    if (as_json) {
+        const char **list = calloc(r->E, sizeof *list);
+        if (!list) abort();
+        for (size_t e = 0; e < r->E; e++) list[e] = json_string_value(json_array_get(names, e));
+        json_t *json = mf_routing_json(r, source, list);
+        free(list);
+        return mf_session_write(output, json, err);
+    }
+    if (mf_out_open(&out, output, err) < 0) return -1;
+    if (print_table(out, r, names, err) == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
+
+int mf_eval_routing(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    const char *model = NULL, *output = NULL;
+    bool as_json = false;
+    int64_t max_tokens = -1, batch = 0;
+    uint64_t memory = MF_SESSION_CACHE;
+    const struct mf_option options[] = {
+        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model", 0, 0},
+        {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+         "route a sample of documents with N tokens in all (0: all)", 0, 1e15},
+        {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
+        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
+         "memory for weights read from the file (default: 64M)", 0, 0},
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
+                                   "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
+    struct mf_session s = {0};
+    struct mf_source *source = NULL;
+    struct mf_routing routing = {0};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_session_begin(&s, &common, batch, &err);
+    if (status == 0) status = mf_session_model(&s, model, NULL, memory, 0, &err);
+    if (status == 0)
+        status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
+    if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
+    if (status == 0) {
+        json_t *names = mf_session_experts(s.moe);
+        status = write_result(output, as_json, &routing, source, names, &err);
+        json_decref(names);
+        mf_routing_clear(&routing);
+    }
+    mf_source_close(source);
+    mf_session_end(&s);
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-eval routing", &err) : 0;
+}

@@ -1,0 +1,264 @@
+/* The parts of the report, one function each. */
+#include "eval/report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/rng.h"
+#include "eval/generate.h"
+#include "eval/lengths.h"
+#include "eval/perplexity.h"
+#include "eval/routing.h"
+#include "eval/utf8.h"
+#include "io/stream.h"
+#include "model/piece.h"
+
+/* What is measured on the same documents, and where it goes. */
+struct maker {
+    struct mf_session *s;
+    struct mf_source *source;
+    const struct mf_report_files *files;
+    const struct mf_common *common;
+    uint32_t *lengths;
+    json_t *perplexity, *measures; /* single numbers; the same in full */
+};
+
+static const char *file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Measures the session's model. *json is new. */
+static int measure(struct maker *m, const char *what, json_t **json, struct mf_err *err) {
+    struct mf_perplexity_options o = {.batch = m->s->batch, .lengths = m->lengths};
+    struct mf_perplexity p;
+    if (mf_source_rewind(m->source, err) < 0) return -1;
+    if (mf_perplexity(m->s->moe, m->s->work, m->source, &o, &p, err) < 0) return -1;
+    int status = p.all.tokens
+                     ? 0
+                     : mf_err_set(err, EX_DATAERR, "%s: nothing to score: no document has two tokens",
+                                  mf_source_name(m->source));
+    *json = status == 0 ? mf_perplexity_json(&p, m->source) : NULL;
+    if (status == 0 && !m->common->quiet)
+        fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f\n", what, mf_measure_perplexity(&p.all));
+    mf_perplexity_clear(&p);
+    return status;
+}
+
+static json_t *number_of(const json_t *measure) {
+    return json_incref(json_object_get(measure, "perplexity"));
+}
+
+static int open_model(struct maker *m, const char *path, const char *expert, struct mf_err *err) {
+    char tokenizer[65] = "";
+    if (m->s->moe) snprintf(tokenizer, sizeof tokenizer, "%s", m->s->moe->tokenizer_sha256);
+    if (mf_session_model(m->s, path, expert, MF_SESSION_CACHE, 0, err) < 0) return -1;
+    if (*tokenizer && strcmp(tokenizer, m->s->moe->tokenizer_sha256) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", path,
+                          m->s->moe->tokenizer_sha256, tokenizer, m->files->model);
+    return 0;
+}
+
+static int add_measure(struct maker *m, const char *key, struct mf_err *err) {
+    json_t *json;
+    if (measure(m, key, &json, err) < 0) return -1;
+    json_object_set_new(m->perplexity, key, number_of(json));
+    json_object_set_new(m->measures, key, json);
+    return 0;
+}
+
+/* Each expert alone with the shared foundation. */
+static int add_experts(struct maker *m, struct mf_err *err) {
+    json_t *numbers = json_array(), *list = json_array();
+    json_object_set_new(m->perplexity, "experts", numbers);
+    json_object_set_new(m->measures, "experts", list);
+    for (size_t e = 0; e < m->files->experts->count; e++) {
+        json_t *json;
+        const char *path = m->files->experts->items[e];
+        if (open_model(m, m->files->shared, path, err) < 0) return -1;
+        if (measure(m, file_name(path), &json, err) < 0) return -1;
+        json_object_set_new(json, "file", mf_utf8_json(file_name(path), strlen(file_name(path))));
+        json_array_append_new(numbers, number_of(json));
+        json_array_append_new(list, json);
+    }
+    return 0;
+}
+
+/* What predicting each token by its share of the training tokens alone would give: (count + 1) / (all + V).
+ */
+static int add_unigram(struct maker *m, struct mf_err *err) {
+    struct mf_piece p;
+    struct mf_token_doc doc;
+    struct mf_measure unigram = {0};
+    if (mf_piece_open(&p, m->files->shared, "shared", err) < 0) return -1;
+    size_t V = p.shape.V;
+    int64_t *counts = calloc(V, sizeof *counts);
+    if (!counts) abort();
+    struct mf_tensor t = {.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {V}, .data = counts};
+    int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
+    double total = (double)V;
+    for (size_t v = 0; v < V; v++) total += counts[v] > 0 ? (double)counts[v] : 0;
+    if (status == 0) status = mf_source_rewind(m->source, err);
+    while (status == 0 && (got = mf_source_next(m->source, &doc, err)) > 0) {
+        double nats = 0;
+        uint64_t tokens = 0;
+        for (size_t i = 1; i < doc.n; i++) {
+            if (doc.tokens[i] == MF_PAD || doc.tokens[i] == MF_BOS || doc.tokens[i] >= V) continue;
+            nats -= log(((double)counts[doc.tokens[i]] + 1) / total);
+            tokens++;
+        }
+        mf_measure_add(&unigram, nats, tokens, 0);
+    }
+    free(counts);
+    mf_piece_close(&p);
+    if (status < 0 || got < 0) return -1;
+    json_object_set_new(m->perplexity, "unigram", mf_real_json(mf_measure_perplexity(&unigram)));
+    if (!m->common->quiet)
+        fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f\n", "unigram",
+                mf_measure_perplexity(&unigram));
+    return 0;
+}
+
+static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
+    struct mf_routing r;
+    if (mf_source_rewind(m->source, err) < 0) return -1;
+    if (mf_routing(m->s->moe, m->s->work, m->source, m->s->batch, &r, err) < 0) return -1;
+    json_t *names = mf_session_experts(m->s->moe);
+    const char **list = calloc(r.E, sizeof *list);
+    if (!list) abort();
+    for (size_t e = 0; e < r.E; e++) list[e] = json_string_value(json_array_get(names, e));
+    *json = mf_routing_json(&r, m->source, list);
+    free(list);
+    json_decref(names);
+    mf_routing_clear(&r);
+    return 0;
+}
+
+/* --- samples --- */
+
+static int one_sample(struct maker *m, struct mf_generator *g, const char *prompt, size_t size, size_t number,
+                      json_t *samples, struct mf_err *err) {
+    const struct mf_config *c = &m->s->config;
+    struct mf_generate_options o = {.sampling = mf_sampling_default(),
+                                    .max_tokens = (size_t)c->eval.sample_tokens};
+    struct mf_generated result;
+    o.sampling.temperature = c->eval.temperature;
+    uint64_t key = mf_rng_key((uint64_t)c->seed, "sample", number);
+    if (mf_generate(g, prompt, size, key, &o, &result, err) < 0) return -1;
+    json_t *one = json_object();
+    json_object_set_new(one, "prompt", mf_utf8_json(prompt, size));
+    json_object_set_new(one, "text", mf_utf8_json(result.text ? result.text : "", result.size));
+    json_object_set_new(one, "tokens", json_integer((json_int_t)(result.ids.count - result.n_prompt)));
+    json_array_append_new(samples, one);
+    mf_generated_clear(&result);
+    return 0;
+}
+
+/* The config's prompts in turn, eval.samples in all. */
+static int make_samples(struct maker *m, const struct mf_tokenizer *tokenizer, json_t *samples,
+                        struct mf_err *err) {
+    struct mf_generator *g;
+    const char *all = m->s->config.eval.prompts, *at = all;
+    if (mf_generator_new(&g, m->s->moe, m->s->work, tokenizer, err) < 0) return -1;
+    int status = 0;
+    for (size_t i = 0; i < (size_t)m->s->config.eval.samples && status == 0; i++) {
+        size_t size = strcspn(at, "|");
+        status = one_sample(m, g, at, size, i, samples, err);
+        at = at[size] ? at + size + 1 : all;
+    }
+    mf_generator_free(g);
+    return status;
+}
+
+/* --- how it was made --- */
+
+/* The curve of one metrics stream: {"file", "steps", "loss": [[step, loss]], "validation": [...], ...}. */
+static int add_training(const char *path, json_t *trainings, int64_t *peak, struct mf_err *err) {
+    struct mf_stream_reader *r;
+    const struct mf_record *rec;
+    json_t *loss = json_array(), *validation = json_array(), *one = json_object();
+    int64_t step = 0, memory = 0, most = 0;
+    double value, speed = 0;
+    int got = 0;
+    json_object_set_new(one, "file", mf_utf8_json(file_name(path), strlen(file_name(path))));
+    json_object_set_new(one, "loss", loss);
+    json_object_set_new(one, "validation", validation);
+    json_array_append_new(trainings, one);
+    if (mf_stream_open(&r, path, "metrics", err) < 0) return -1;
+    while ((got = mf_stream_next(r, &rec, err)) > 0) {
+        if (mf_record_int(rec, "step", &step, err) < 0 ||
+            mf_record_real(rec, "tokens_per_s", &speed, err) < 0 ||
+            mf_record_int(rec, "peak_memory", &memory, err) < 0)
+            got = -1;
+        if (got > 0 && (got = mf_record_real(rec, "loss", &value, err)) > 0)
+            json_array_append_new(loss, json_pack("[I,o]", (json_int_t)step, mf_real_json(value)));
+        int there = got < 0 ? -1 : mf_record_real(rec, "val_loss", &value, err);
+        if (there > 0)
+            json_array_append_new(validation, json_pack("[I,o]", (json_int_t)step, mf_real_json(value)));
+        if (there < 0) got = -1;
+        if (got < 0) break;
+        if (memory > most) most = memory;
+    }
+    mf_stream_close(r);
+    json_object_set_new(one, "steps", json_integer((json_int_t)step));
+    json_object_set_new(one, "tokens_per_s", mf_real_json(speed));
+    json_object_set_new(one, "peak_memory", json_integer((json_int_t)most));
+    if (most > *peak) *peak = most;
+    return got < 0 ? -1 : 0;
+}
+
+static json_t *file_json(const char *path) {
+    return path ? json_load_file(path, 0, NULL) : NULL;
+}
+
+static json_t *memory_json(int64_t training) {
+    json_t *memory = json_object();
+    json_object_set_new(memory, "eval_peak", json_integer((json_int_t)mf_peak_memory()));
+    if (training) json_object_set_new(memory, "training_peak", json_integer((json_int_t)training));
+    return memory;
+}
+
+static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_t *report,
+                    struct mf_err *err) {
+    json_t *routing, *samples = json_array(), *trainings = json_array();
+    int64_t peak = 0;
+    json_object_set_new(report, "samples", samples);
+    json_object_set_new(report, "training", trainings);
+    if (add_measure(m, "test", err) < 0) return -1;
+    if (make_routing(m, &routing, err) < 0) return -1;
+    json_object_set_new(report, "routing", routing);
+    if (make_samples(m, tokenizer, samples, err) < 0) return -1;
+    if (m->files->shared) {
+        if (open_model(m, m->files->shared, NULL, err) < 0 || add_measure(m, "dense", err) < 0) return -1;
+        if (add_experts(m, err) < 0 || add_unigram(m, err) < 0) return -1;
+    }
+    for (size_t i = 0; i < m->files->metrics->count; i++)
+        if (add_training(m->files->metrics->items[i], trainings, &peak, err) < 0) return -1;
+    json_t *calibration = file_json(m->files->calibration);
+    if (calibration) json_object_set_new(report, "calibration", calibration);
+    json_object_set_new(report, "memory", memory_json(peak));
+    return 0;
+}
+
+int mf_report_make(struct mf_session *s, struct mf_source *source, const struct mf_report_files *files,
+                   const struct mf_common *common, json_t **report, struct mf_err *err) {
+    struct maker m = {s, source, files, common, NULL, json_object(), json_object()};
+    struct mf_tokenizer *tokenizer = NULL;
+    *report = json_object();
+    json_object_set_new(*report, "version", json_integer(1));
+    json_object_set_new(*report, "model",
+                        mf_utf8_json(file_name(files->model), strlen(file_name(files->model))));
+    json_object_set_new(*report, "perplexity", m.perplexity);
+    json_object_set_new(*report, "measures", m.measures);
+    int status = mf_model_tokenizer(&tokenizer, files->tokenizer, s->moe, err);
+    if (status == 0) {
+        m.lengths = mf_token_lengths_of(tokenizer);
+        status = make_all(&m, tokenizer, *report, err);
+    }
+    free(m.lengths);
+    mf_tokenizer_free(tokenizer);
+    if (status < 0) json_decref(*report);
+    return status;
+}

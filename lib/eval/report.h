@@ -1,0 +1,19 @@
+/* Everything that is measured of a model, in one JSON document (formats/report.md). */
+#ifndef MF_EVAL_REPORT_H
+#define MF_EVAL_REPORT_H
+
+#include "base/strings.h"
+#include "eval/session.h"
+
+struct mf_report_files {
+    const char *model, *shared, *tokenizer; /* shared may be NULL */
+    const struct mf_strs *experts;          /* expert bundles, in the order of the model */
+    const struct mf_strs *metrics;          /* metrics streams */
+    const char *calibration;                /* mf-calibrate's report, or NULL */
+};
+
+/* Measures; `source` can be read again (mf_source_rewind). *report is new. */
+int mf_report_make(struct mf_session *s, struct mf_source *source, const struct mf_report_files *files,
+                   const struct mf_common *common, json_t **report, struct mf_err *err);
+
+#endif
