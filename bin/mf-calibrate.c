@@ -1,0 +1,131 @@
+/* mf-calibrate: fits an assembled model's router and norms to a sample of documents; the experts stay as they
+ * are. mf-calibrate -m model.safetensors -o calibrated.safetensors [OPTION]... < TOKENS */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/options.h"
+#include "calibrate/calibrate.h"
+#include "eval/session.h"
+#include "io/safetensors.h"
+#include "model/moe_save.h"
+
+static const char notes[] =
+    "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other "
+    "half are\n"
+    "held out: a change is kept only when it lowers the loss there. Tried are: how much the evidence of the "
+    "tokens read\n"
+    "counts (router kind prefix), gates in closed form (calibrate.router: ridge, discriminant, best or "
+    "keep), and norms\n"
+    "moved to what the experts saw in training (calibrate.norms). Documents with a field `partition` "
+    "(mf-partition\n"
+    "--label) teach the gates by it; without one, each document's best expert is found by trying all.\n"
+    "\n"
+    "example:\n"
+    "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
+    "\n"
+    "exit status: 0 (also when nothing helps: the model is then copied), or 64 wrong use, 65 malformed input "
+    "or one that\n"
+    "does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78 bad config.\n";
+
+struct show {
+    bool quiet;
+};
+
+static void show_trial(void *context, const char *what, double loss, bool kept) {
+    const struct show *s = context;
+    if (!s->quiet) fprintf(stderr, "mf-calibrate: %-36s loss %.5f%s\n", what, loss, kept ? "  kept" : "");
+}
+
+/* The partition of each expert, from the metadata; new. */
+static int64_t *partitions(const struct mf_moe *moe) {
+    struct mf_safetensors *st;
+    struct mf_err ignored;
+    json_t *entries = NULL;
+    int64_t *partition_of = calloc(moe->router.n_experts, sizeof *partition_of);
+    if (!partition_of) abort();
+    if (mf_safetensors_open(&st, moe->name, &ignored) == 0) {
+        const json_t *text = json_object_get(mf_safetensors_metadata(st), "experts");
+        if (json_is_string(text)) entries = json_loads(json_string_value(text), 0, NULL);
+        mf_safetensors_close(st);
+    }
+    for (size_t e = 0; e < moe->router.n_experts; e++) {
+        const json_t *p = json_object_get(json_array_get(entries, e), "partition");
+        partition_of[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
+    }
+    json_decref(entries);
+    return partition_of;
+}
+
+static int save(const struct mf_moe *moe, const char *output, const json_t *report, struct mf_err *err) {
+    struct mf_out *out;
+    if (mf_out_open(&out, output, err) < 0) return -1;
+    if (mf_moe_save(moe, out, report, err) == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
+
+static void say(const json_t *report) {
+    size_t i;
+    json_t *note;
+    json_array_foreach(json_object_get(report, "notes"), i, note)
+        fprintf(stderr, "mf-calibrate: %s\n", json_string_value(note));
+    fprintf(stderr, "mf-calibrate: held-out loss %.5f, was %.5f; peak memory %.0f MB\n",
+            json_number_value(json_object_get(report, "loss_after")),
+            json_number_value(json_object_get(report, "loss_before")), (double)mf_peak_memory() / 1e6);
+}
+
+static int calibrate(struct mf_session *s, const struct mf_common *common, const char *model,
+                     const char *tokens, const char *output, const char *report_path, uint64_t memory,
+                     struct mf_err *err) {
+    struct mf_source *source;
+    struct show show = {common->quiet};
+    json_t *report;
+    if (mf_session_begin(s, common, 0, err) < 0) return -1;
+    if (mf_session_model(s, model, NULL, memory, 0, err) < 0) return -1;
+    if (strcmp(s->moe->router.kind, "single") == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
+                          model);
+    if (mf_session_source(s, &source, tokens, s->config.calibrate.max_tokens, err) < 0) return -1;
+    int64_t *partition_of = partitions(s->moe);
+    struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
+    int status = mf_calibrate(s->moe, s->work, source, s->pool, &options, &report, err);
+    free(partition_of);
+    mf_source_close(source);
+    if (status < 0) return -1;
+    status = save(s->moe, output, report, err);
+    if (status == 0 && !common->quiet) say(report);
+    if (status == 0 && report_path) return mf_session_write(report_path, report, err);
+    json_decref(report);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    const char *model = NULL, *output = NULL, *report = NULL;
+    uint64_t memory = MF_SESSION_CACHE;
+    const struct mf_option options[] = {
+        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the model to FILE instead of standard output",
+         0, 0},
+        {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
+        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
+         "memory for weights read from the file (default: 64M)", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
+                                   "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};
+    struct mf_session s = {0};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0)
+        status = calibrate(&s, &common, model, operands.count ? operands.items[0] : NULL, output, report,
+                           memory, &err);
+    mf_session_end(&s);
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-calibrate", &err) : 0;
+}

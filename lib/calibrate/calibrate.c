@@ -1,0 +1,184 @@
+/* The order of things: label, then the evidence's scale, the gates, the norms; and measuring each change. */
+#include "calibrate/calibrate.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "calibrate/internal.h"
+#include "eval/perplexity.h"
+#include "eval/routing.h"
+
+int calibration_measure(struct calibration *c, double *loss, struct mf_err *err) {
+    struct mf_perplexity_options o = {.batch = c->options->batch};
+    struct mf_perplexity p;
+    mf_source_select(c->source, MF_SOURCE_OTHER_HALF);
+    if (mf_perplexity(c->moe, c->work, c->source, &o, &p, err) < 0) return -1;
+    *loss = mf_measure_loss(&p.all);
+    uint64_t tokens = p.all.tokens;
+    mf_perplexity_clear(&p);
+    if (tokens == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: too few documents to hold half of them out",
+                          mf_source_name(c->source));
+    return 0;
+}
+
+int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err) {
+    double loss;
+    if (calibration_measure(c, &loss, err) < 0) return -1;
+    *kept = loss < c->loss * (1 - CALIBRATE_GAIN);
+    json_array_append_new(c->changes, json_pack("{ss,sf,sb}", "what", what, "loss", loss, "kept", *kept));
+    if (c->options->tried) c->options->tried(c->options->context, what, loss, *kept);
+    if (*kept) c->loss = loss;
+    return 0;
+}
+
+void calibration_note(struct calibration *c, const char *format, ...) {
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(c->notes, json_string(text));
+}
+
+int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uint32_t *rows,
+                    struct mf_err *err) {
+    struct mf_windows *windows;
+    const struct mf_batch *batch;
+    const float *hidden;
+    size_t document = 0;
+    int got;
+    mf_source_select(c->source, MF_SOURCE_HALF);
+    if (mf_windows_new(&windows, c->moe, c->source, c->options->batch, 0, NULL, err) < 0) return -1;
+    while ((got = mf_windows_next(windows, &batch, err)) > 0) {
+        for (size_t i = 0; i < batch->seqs.count; i++) {
+            for (size_t n = batch->seqs.start[i]; rows && n < batch->seqs.start[i + 1]; n++)
+                rows[n] = c->labels[document];
+            document += batch->windows[i].last;
+        }
+        got = mf_moe_forward(c->moe, c->work, batch->tokens, &batch->seqs, batch->evidence, watch, &hidden,
+                             err);
+        if (got < 0) break;
+    }
+    mf_windows_free(windows);
+    return got;
+}
+
+/* --- labels --- */
+
+/* Overrides routing: every row goes to one expert with weight 1; the other places are filled with weight 0.
+ */
+struct forced {
+    size_t expert, top_k, E;
+    double *losses; /* [documents] the lowest so far */
+    uint32_t *labels;
+    size_t document;
+};
+
+static void force(void *context, size_t layer, uint32_t *experts, float *weights, size_t N) {
+    const struct forced *f = context;
+    (void)layer;
+    for (size_t n = 0; n < N; n++)
+        for (size_t k = 0; k < f->top_k; k++) {
+            experts[n * f->top_k + k] = (uint32_t)((f->expert + k) % f->E);
+            weights[n * f->top_k + k] = k == 0;
+        }
+}
+
+static void note_loss(void *context, const char *id, size_t id_size, size_t domain,
+                      const struct mf_measure *m) {
+    struct forced *f = context;
+    (void)id, (void)id_size, (void)domain;
+    if (m->nats < f->losses[f->document]) {
+        f->losses[f->document] = m->nats;
+        f->labels[f->document] = (uint32_t)f->expert;
+    }
+    f->document++;
+}
+
+/* The expert that predicts each document best. */
+static int label_by_loss(struct calibration *c, struct mf_err *err) {
+    struct forced f = {.top_k = c->moe->router.top_k, .E = c->moe->router.n_experts, .labels = c->labels};
+    struct mf_moe_watch watch = {.context = &f, .route = force};
+    struct mf_perplexity_options o = {
+        .batch = c->options->batch, .watch = &watch, .context = &f, .document = note_loss};
+    struct mf_perplexity p;
+    int status = 0;
+    f.losses = malloc((c->n_labels + 1) * sizeof *f.losses);
+    if (!f.losses) abort();
+    for (size_t i = 0; i < c->n_labels; i++) f.losses[i] = INFINITY;
+    for (f.expert = 0; f.expert < f.E && status == 0; f.expert++) {
+        f.document = 0;
+        mf_source_select(c->source, MF_SOURCE_HALF);
+        status = mf_perplexity(c->moe, c->work, c->source, &o, &p, err);
+        if (status == 0) mf_perplexity_clear(&p);
+    }
+    free(f.losses);
+    return status;
+}
+
+/* Labels from the documents' partitions; false when one of them is no expert's. */
+static bool label_by_partition(struct calibration *c, struct mf_err *err) {
+    struct mf_token_doc doc;
+    size_t n = 0, E = c->moe->router.n_experts;
+    mf_source_select(c->source, MF_SOURCE_HALF);
+    while (mf_source_next(c->source, &doc, err) > 0) {
+        if (doc.n < 2) continue;
+        size_t e = 0;
+        while (e < E && (!c->options->partition_of || c->options->partition_of[e] != doc.partition)) e++;
+        if (e == E) return false;
+        c->labels[n++] = (uint32_t)e;
+    }
+    return true;
+}
+
+int calibration_label(struct calibration *c, struct mf_err *err) {
+    struct mf_token_doc doc;
+    mf_source_select(c->source, MF_SOURCE_HALF);
+    while (mf_source_next(c->source, &doc, err) > 0) c->n_labels += doc.n >= 2;
+    if (c->n_labels == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: too few documents to fit to half of them",
+                          mf_source_name(c->source));
+    c->labels = calloc(c->n_labels, sizeof *c->labels);
+    if (!c->labels) abort();
+    if (label_by_partition(c, err)) return 0;
+    calibration_note(c, "documents are labelled by the expert that predicts them best");
+    return label_by_loss(c, err);
+}
+
+/* --- the whole --- */
+
+/* Experts that got no token of the held-out half. */
+static int report_idle(struct calibration *c, struct mf_err *err) {
+    struct mf_routing r;
+    mf_source_select(c->source, MF_SOURCE_OTHER_HALF);
+    if (mf_routing(c->moe, c->work, c->source, c->options->batch, &r, err) < 0) return -1;
+    for (size_t i = 0; i < r.L; i++)
+        for (size_t e = 0; e < r.E; e++)
+            if (r.slots[i * r.E + e] == 0)
+                calibration_note(c, "layer %zu: expert %zu still gets no token", i, e);
+    mf_routing_clear(&r);
+    return 0;
+}
+
+int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
+                 const struct mf_calibrate_options *options, json_t **report, struct mf_err *err) {
+    struct calibration c = {moe, work, source, pool, options, NULL, 0, 0, json_array(), json_array()};
+    double before = 0;
+    int status = calibration_measure(&c, &c.loss, err);
+    before = c.loss;
+    if (status == 0) status = calibration_label(&c, err);
+    if (status == 0) status = calibration_evidence(&c, err);
+    if (status == 0 && options->config->calibrate.router != MF_CALIBRATE_KEEP)
+        status = calibration_gates(&c, err);
+    if (status == 0 && options->config->calibrate.norms) status = calibration_norms(&c, err);
+    if (status == 0) status = report_idle(&c, err);
+    if (status == 0)
+        *report = json_pack("{sf,sf,sO,sO}", "loss_before", before, "loss_after", c.loss, "changes",
+                            c.changes, "notes", c.notes);
+    json_decref(c.changes);
+    json_decref(c.notes);
+    free(c.labels);
+    return status;
+}

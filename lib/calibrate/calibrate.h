@@ -1,0 +1,32 @@
+/* Calibration: an assembled model's router and norms are fitted to a sample of documents, in closed form or
+ * by trying a few values; the experts stay as they are.
+ *
+ * The sample is cut in two. One half is fitted to; on the other each change is measured, and only one that
+ * lowers the loss there is kept. So the calibrated model is never worse on documents it was not fitted to. */
+#ifndef MF_CALIBRATE_CALIBRATE_H
+#define MF_CALIBRATE_CALIBRATE_H
+
+#include <jansson.h>
+#include "eval/source.h"
+#include "model/config.h"
+#include "model/moe.h"
+
+struct mf_calibrate_options {
+    const struct mf_config *config; /* calibrate.* */
+    size_t batch;                   /* windows in one forward pass */
+    /* The experts' partitions: partition_of[e] is the number in the documents' field `partition` that belongs
+     * to expert e, [E]; NULL: documents are labelled by the expert that predicts them best. */
+    const int64_t *partition_of;
+    void *context;
+    void (*tried)(void *context, const char *what, double loss,
+                  bool kept); /* after each trial; may be NULL */
+};
+
+/* Changes `moe` in memory (mf_moe_save writes it). `source` must be a sample (mf_source_sample); `work` has
+ * room for batch * S rows. *report: {"loss_before", "loss_after", "changes": [{"what", "loss", "kept"}],
+ * "notes": [...]}; new. EX_DATAERR: a half of the sample holds nothing to predict; others as for reading and
+ * running the model. */
+int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
+                 const struct mf_calibrate_options *options, json_t **report, struct mf_err *err);
+
+#endif

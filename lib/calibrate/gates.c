@@ -1,0 +1,200 @@
+/* Gates in closed form: from the router's inputs of labelled rows, the linear functions that tell the
+ * experts' documents apart. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "calibrate/internal.h"
+#include "nn/matmul.h"
+
+/* Sums over rows, for each layer. */
+struct moments {
+    struct calibration *c;
+    size_t D, E, L;
+    double *scatter;  /* [L,D,D] sum of h h^T */
+    double *sums;     /* [L,E,D] sum of h of each label */
+    uint64_t *counts; /* [E] rows of each label */
+    float *block;     /* [D,D] of one batch */
+    uint32_t *rows;   /* [N] labels of the batch */
+};
+
+static void add_rows(void *context, size_t layer, const uint32_t *experts, const float *weights,
+                     const float *h, size_t N) {
+    struct moments *m = context;
+    size_t D = m->D;
+    double *scatter = m->scatter + layer * D * D;
+    (void)experts, (void)weights;
+    memset(m->block, 0, D * D * sizeof *m->block);
+    matmul_backward_weight(m->c->pool, m->block, h, h, N, D, D);
+    for (size_t i = 0; i < D * D; i++) scatter[i] += (double)m->block[i];
+    for (size_t n = 0; n < N; n++) {
+        double *sum = m->sums + (layer * m->E + m->rows[n]) * D;
+        for (size_t d = 0; d < D; d++) sum[d] += (double)h[n * D + d];
+        if (layer == 0) m->counts[m->rows[n]]++;
+    }
+}
+
+/* Solves A x = b for symmetric positive definite A [D,D] (its lower triangle becomes its Cholesky factor); -1
+ * when A is not. */
+static int cholesky(double *a, size_t D) {
+    for (size_t i = 0; i < D; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double sum = a[i * D + j];
+            for (size_t k = 0; k < j; k++) sum -= a[i * D + k] * a[j * D + k];
+            if (i == j && !(sum > 0)) return -1;
+            a[i * D + j] = i == j ? sqrt(sum) : sum / a[j * D + j];
+        }
+    return 0;
+}
+
+static void solve(const double *factor, double *x, size_t D) {
+    for (size_t i = 0; i < D; i++) {
+        for (size_t k = 0; k < i; k++) x[i] -= factor[i * D + k] * x[k];
+        x[i] /= factor[i * D + i];
+    }
+    for (size_t i = D; i-- > 0;) {
+        for (size_t k = i + 1; k < D; k++) x[i] -= factor[k * D + i] * x[k];
+        x[i] /= factor[i * D + i];
+    }
+}
+
+/* gate_e = A^-1 (mean_e - mean of all rows). `within`: A is the covariance inside the labels (the linear
+ * discriminant, Fisher 1936); else that of all rows (least squares on the labels, up to each row's scale).
+ * The diagonal gets `ridge` times its mean. A label without rows has gate 0. gates [E,D]; -1 when A is
+ * singular. */
+static int layer_gates(const struct moments *m, size_t layer, bool within, double ridge, double *a, double *x,
+                       float *gates) {
+    size_t D = m->D, E = m->E;
+    double rows = 0, trace = 0, *mean = x + D;
+    memset(mean, 0, D * sizeof *mean);
+    for (size_t e = 0; e < E; e++) rows += (double)m->counts[e];
+    for (size_t i = 0; i < D * D; i++) a[i] = m->scatter[layer * D * D + i] / rows;
+    for (size_t e = 0; e < E; e++)
+        for (size_t d = 0; d < D; d++) mean[d] += m->sums[(layer * E + e) * D + d] / rows;
+    for (size_t e = 0; e < E; e++) {
+        const double *sum = m->sums + (layer * E + e) * D;
+        if (!within || m->counts[e] == 0) continue;
+        for (size_t i = 0; i < D; i++)
+            for (size_t j = 0; j <= i; j++) a[i * D + j] -= sum[i] * sum[j] / ((double)m->counts[e] * rows);
+    }
+    for (size_t i = 0; !within && i < D; i++)
+        for (size_t j = 0; j <= i; j++) a[i * D + j] -= mean[i] * mean[j];
+    for (size_t i = 0; i < D; i++) trace += a[i * D + i];
+    for (size_t i = 0; i < D; i++) a[i * D + i] += ridge * trace / (double)D + 1e-12;
+    if (cholesky(a, D) < 0) return -1;
+    for (size_t e = 0; e < E; e++) {
+        const double *sum = m->sums + (layer * E + e) * D;
+        for (size_t d = 0; d < D; d++) x[d] = m->counts[e] ? sum[d] / (double)m->counts[e] - mean[d] : 0;
+        solve(a, x, D);
+        for (size_t d = 0; d < D; d++) gates[e * D + d] = (float)x[d];
+    }
+    return 0;
+}
+
+/* All layers' gates, and what the model had before. */
+struct gates {
+    struct calibration *c;
+    size_t n;                   /* E * D */
+    float *old, *fitted, *best; /* [L,E,D] */
+};
+
+static void put(struct gates *g, size_t layer, const float *from, float scale) {
+    for (size_t i = 0; i < g->n; i++) g->c->moe->layers[layer].gate[i] = scale * from[layer * g->n + i];
+}
+
+/* Tries the fitted gates in all layers at once, at several scales. */
+static int try_scales(struct gates *g, const char *method, bool *any, struct mf_err *err) {
+    const float scales[] = {1, 0.3f, 2};
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+        char what[64];
+        bool kept;
+        for (size_t i = 0; i < g->c->moe->shape.L; i++) put(g, i, g->fitted, scales[s]);
+        snprintf(what, sizeof what, "%s gates, scale %g", method, (double)scales[s]);
+        if (calibration_try(g->c, what, &kept, err) < 0) return -1;
+        for (size_t i = 0; kept && i < g->c->moe->shape.L; i++)
+            memcpy(g->best + i * g->n, g->c->moe->layers[i].gate, g->n * sizeof *g->best);
+        *any |= kept;
+    }
+    return 0;
+}
+
+/* A layer whose new gate does not lower the loss gets its old one back. */
+static int drop_layers(struct gates *g, struct mf_err *err) {
+    for (size_t i = 0; i < g->c->moe->shape.L; i++) {
+        char what[64];
+        bool kept;
+        put(g, i, g->old, 1);
+        snprintf(what, sizeof what, "layer %zu: old gate again", i);
+        if (calibration_try(g->c, what, &kept, err) < 0) return -1;
+        if (!kept) put(g, i, g->best, 1);
+    }
+    return 0;
+}
+
+static int fit_and_try(struct gates *g, const struct moments *m, bool within, bool *any, struct mf_err *err) {
+    const struct mf_config *config = g->c->options->config;
+    double *a = malloc(m->D * m->D * sizeof *a), *x = malloc(2 * m->D * sizeof *x);
+    if (!a || !x) abort();
+    int status = 0;
+    for (size_t i = 0; i < m->L && status == 0; i++)
+        status = layer_gates(m, i, within, config->calibrate.ridge, a, x, g->fitted + i * g->n);
+    free(a);
+    free(x);
+    const char *method = within ? "discriminant" : "ridge";
+    if (status == 0) return try_scales(g, method, any, err);
+    calibration_note(g->c, "%s gates: the inputs' covariance is singular; raise calibrate.ridge", method);
+    return 0;
+}
+
+static int search(struct calibration *c, const struct moments *m, struct mf_err *err) {
+    struct gates g = {.c = c, .n = m->E * m->D};
+    struct mf_router *r = &c->moe->router;
+    double gate_scale = r->gate_scale;
+    bool any = false;
+    int method = c->options->config->calibrate.router, status = 0;
+    g.old = calloc(3 * m->L * g.n, sizeof *g.old);
+    if (!g.old) abort();
+    g.fitted = g.old + m->L * g.n;
+    g.best = g.fitted + m->L * g.n;
+    for (size_t i = 0; i < m->L; i++) /* gates that do not count yet are as good as zero */
+        if (gate_scale != 0)
+            for (size_t j = 0; j < g.n; j++)
+                g.old[i * g.n + j] = (float)gate_scale * c->moe->layers[i].gate[j];
+    float *given = malloc(m->L * g.n * sizeof *given);
+    if (!given) abort();
+    for (size_t i = 0; i < m->L; i++) memcpy(given + i * g.n, c->moe->layers[i].gate, g.n * sizeof *given);
+    r->gate_scale = 1;
+    if (method != MF_CALIBRATE_RIDGE) status = fit_and_try(&g, m, true, &any, err);
+    if (status == 0 && method != MF_CALIBRATE_DISCRIMINANT) status = fit_and_try(&g, m, false, &any, err);
+    if (any) {
+        for (size_t i = 0; i < m->L; i++) put(&g, i, g.best, 1);
+        if (status == 0) status = drop_layers(&g, err);
+    } else {
+        r->gate_scale = gate_scale;
+        for (size_t i = 0; i < m->L; i++) put(&g, i, given, 1);
+        calibration_note(c, "no other gate lowers the loss: the gates stay as they were");
+    }
+    free(given);
+    free(g.old);
+    return status;
+}
+
+int calibration_gates(struct calibration *c, struct mf_err *err) {
+    const struct mf_shape *s = &c->moe->shape;
+    struct moments m = {.c = c, .D = s->D, .E = c->moe->router.n_experts, .L = s->L};
+    m.scatter = calloc(m.L * m.D * m.D, sizeof *m.scatter);
+    m.sums = calloc(m.L * m.E * m.D, sizeof *m.sums);
+    m.counts = calloc(m.E, sizeof *m.counts);
+    m.block = calloc(m.D * m.D, sizeof *m.block);
+    m.rows = calloc(c->options->batch * s->S, sizeof *m.rows);
+    if (!m.scatter || !m.sums || !m.counts || !m.block || !m.rows) abort();
+    struct mf_moe_watch watch = {.context = &m, .routed = add_rows};
+    int status = calibration_run(c, &watch, m.rows, err);
+    if (status == 0) status = search(c, &m, err);
+    free(m.scatter);
+    free(m.sums);
+    free(m.counts);
+    free(m.block);
+    free(m.rows);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* What the steps of a calibration share. */
+#ifndef MF_CALIBRATE_INTERNAL_H
+#define MF_CALIBRATE_INTERNAL_H
+
+#include "calibrate/calibrate.h"
+#include "eval/windows.h"
+
+/* A change must lower the held-out loss by this share of it: less could be rounding. */
+#define CALIBRATE_GAIN 1e-5
+
+struct calibration {
+    struct mf_moe *moe;
+    struct mf_moe_work *work;
+    struct mf_source *source;
+    struct mf_pool *pool;
+    const struct mf_calibrate_options *options;
+    uint32_t *labels; /* of the first half's documents with two tokens or more, in order: the expert that
+                         should have it */
+    size_t n_labels;
+    double loss; /* on the held-out half, of the model as it is */
+    json_t *changes, *notes;
+};
+
+/* Loss per token on the held-out half. */
+int calibration_measure(struct calibration *c, double *loss, struct mf_err *err);
+
+/* The model was changed: keeps the change's loss when it is lower, and says so. The caller undoes it when
+ * *kept is false. */
+int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err);
+void calibration_note(struct calibration *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Runs the first half through the model with `watch`; before each batch `rows` [N] (may be NULL) gets the
+ * labels of its rows, for the watch's callbacks. */
+int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uint32_t *rows,
+                    struct mf_err *err);
+
+/* Labels the first half's documents. */
+int calibration_label(struct calibration *c, struct mf_err *err);
+
+/* The steps. */
+int calibration_evidence(struct calibration *c, struct mf_err *err);
+int calibration_gates(struct calibration *c, struct mf_err *err);
+int calibration_norms(struct calibration *c, struct mf_err *err);
+
+#endif

@@ -1,0 +1,86 @@
+/* The copy: tensors in the file's order through one buffer, the small ones from memory. */
+#include "model/moe_save.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "io/safetensors.h"
+
+#define BUFFER ((size_t)256 << 10)
+
+/* The numbers that take the place of a tensor's, or NULL. */
+static const float *replaced(const struct mf_moe *m, const char *name) {
+    if (strcmp(name, "shared.output_norm.weight") == 0) return m->out_gain;
+    if (strcmp(name, "shared.output_norm.bias") == 0) return m->out_bias;
+    for (size_t i = 0; i < m->shape.L; i++) {
+        char own[MF_TENSOR_NAME];
+        const struct mf_moe_layer *l = &m->layers[i];
+        const struct {
+            const char *format;
+            const float *data;
+        } small[] = {{"shared.transformer_blocks.%zu.attn_norm.weight", l->attn_gain},
+                     {"shared.transformer_blocks.%zu.attn_norm.bias", l->attn_bias},
+                     {"moe_layers.%zu.ffn_norm.weight", l->moe_gain},
+                     {"moe_layers.%zu.ffn_norm.bias", l->moe_bias},
+                     {"moe_layers.%zu.router.gate.weight", l->gate}};
+        for (size_t j = 0; j < sizeof small / sizeof *small; j++) {
+            snprintf(own, sizeof own, small[j].format, i);
+            if (strcmp(name, own) == 0) return small[j].data;
+        }
+    }
+    return NULL;
+}
+
+static void set_text(json_t *metadata, const char *key, const json_t *value) {
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_object_set_new(metadata, key, json_string(text ? text : ""));
+    free(text);
+}
+
+static json_t *metadata_of(const struct mf_moe *m, const struct mf_safetensors *st,
+                           const json_t *calibration) {
+    json_t *metadata = json_deep_copy(mf_safetensors_metadata(st));
+    const struct mf_router *r = &m->router;
+    json_t *router =
+        json_pack("{ss,sf,sf,sf,ss}", "kind", r->kind, "evidence_scale", r->evidence_scale, "gate_scale",
+                  r->gate_scale, "decay", r->decay, "weights", r->over_all ? "all" : "chosen");
+    set_text(metadata, "router", router);
+    json_decref(router);
+    if (calibration) set_text(metadata, "calibration", calibration);
+    return metadata;
+}
+
+static int copy_tensors(const struct mf_moe *m, const struct mf_safetensors *st, struct mf_out *out,
+                        unsigned char *buffer, struct mf_err *err) {
+    for (size_t i = 0; i < mf_safetensors_count(st); i++) {
+        const struct mf_tensor *t = mf_safetensors_tensor(st, i);
+        const float *data = replaced(m, t->name);
+        size_t bytes = mf_tensor_bytes(t);
+        if (data && mf_out_write(out, data, bytes, err) < 0) return -1;
+        for (size_t at = 0, n; !data && at < bytes; at += n) {
+            n = bytes - at < BUFFER ? bytes - at : BUFFER;
+            if (mf_safetensors_read(st, i, at, buffer, n, err) < 0 || mf_out_write(out, buffer, n, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+int mf_moe_save(const struct mf_moe *m, struct mf_out *out, const json_t *calibration, struct mf_err *err) {
+    struct mf_safetensors *st;
+    if (strcmp(m->router.kind, "single") == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: not an assembled model", m->name);
+    if (mf_safetensors_open(&st, m->name, err) < 0) return -1;
+    json_t *metadata = metadata_of(m, st, calibration);
+    struct mf_tensor *tensors = calloc(mf_safetensors_count(st), sizeof *tensors);
+    unsigned char *buffer = malloc(BUFFER);
+    if (!tensors || !buffer) abort();
+    for (size_t i = 0; i < mf_safetensors_count(st); i++) tensors[i] = *mf_safetensors_tensor(st, i);
+    int status = mf_safetensors_header(out, metadata, tensors, mf_safetensors_count(st), err);
+    if (status == 0) status = copy_tensors(m, st, out, buffer, err);
+    json_decref(metadata);
+    free(tensors);
+    free(buffer);
+    mf_safetensors_close(st);
+    return status;
+}
