@@ -22,7 +22,8 @@ static int unfit(const struct mf_key *key, const char *text, const char *where, 
 static bool is_utf8(const char *text, size_t size) {
     for (size_t i = 0; i < size;) {
         utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &c);
+        utf8proc_ssize_t n =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &c);
         if (n <= 0) return false;
         i += (size_t)n;
     }
@@ -71,8 +72,8 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
         return 0;
     case MF_KEY_TEXT:
         if ((double)size > key->high)
-            return mf_err_set(err, EX_CONFIG, "%s: %s has %zu bytes, must be at most %.10g", where, key->name, size,
-                              key->high);
+            return mf_err_set(err, EX_CONFIG, "%s: %s has %zu bytes, must be at most %.10g", where, key->name,
+                              size, key->high);
         if (!is_utf8(text, size)) return unfit(key, text, where, "UTF-8", err);
         memset(target, 0, (size_t)key->high + 1);
         memcpy(target, text, size);

@@ -22,29 +22,29 @@ enum {
 #define MANY    1e15 /* more than any count of documents, tokens or steps */
 #define AT(...) offsetof(struct mf_config, __VA_ARGS__)
 
-#define INT(field, fallback, low, high, readers, meaning)                                                      \
+#define INT(field, fallback, low, high, readers, meaning)                                                    \
     { #field, MF_KEY_INT, AT(field), fallback, low, high, NULL, readers, meaning }
-#define REAL(field, fallback, low, high, readers, meaning)                                                     \
+#define REAL(field, fallback, low, high, readers, meaning)                                                   \
     { #field, MF_KEY_REAL, AT(field), fallback, low, high, NULL, readers, meaning }
-#define CHOICE(field, fallback, choices, readers, meaning)                                                     \
+#define CHOICE(field, fallback, choices, readers, meaning)                                                   \
     { #field, MF_KEY_CHOICE, AT(field), fallback, 0, 0, choices, readers, meaning }
 
 /* Both trainings have the same keys; the learning rate and the lengths differ. */
-#define TRAINING(section, reader, steps_, warmup_, lr_, min_lr_, every_)                                       \
-    INT(section.steps, steps_, 1, MANY, reader, "optimizer steps"),                                            \
-        INT(section.batch, "16", 1, 65536, reader, "sequences of a micro-batch"),                              \
-        INT(section.accumulation, "1", 1, 65536, reader, "micro-batches of a step"),                           \
-        INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup before the cosine"),             \
-        REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                        \
-        REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                   \
-        REAL(section.weight_decay, "0.01", 0, 100, reader, "AdamW's decay of matrices"),                       \
-        REAL(section.clip, "1", 0, 1e9, reader, "largest norm of the gradient; 0: no clipping"),               \
-        REAL(section.beta1, "0.9", 0, 0.999999, reader, "AdamW's decay of the first moment"),                  \
-        REAL(section.beta2, "0.999", 0, 0.9999999, reader, "AdamW's decay of the second moment"),              \
-        REAL(section.eps, "1e-08", 1e-20, 1, reader, "AdamW's addition to the denominator"),                   \
-        INT(section.validate_every, every_, 1, MANY, reader, "steps between validations"),                     \
-        INT(section.validate_batches, "8", 1, 1e9, reader, "micro-batches of a validation"),                   \
-        INT(section.checkpoint_every, every_, 1, MANY, reader, "steps between checkpoints"),                   \
+#define TRAINING(section, reader, steps_, warmup_, lr_, min_lr_, every_)                                     \
+    INT(section.steps, steps_, 1, MANY, reader, "optimizer steps"),                                          \
+        INT(section.batch, "16", 1, 65536, reader, "sequences of a micro-batch"),                            \
+        INT(section.accumulation, "1", 1, 65536, reader, "micro-batches of a step"),                         \
+        INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup before the cosine"),           \
+        REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
+        REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
+        REAL(section.weight_decay, "0.01", 0, 100, reader, "AdamW's decay of matrices"),                     \
+        REAL(section.clip, "1", 0, 1e9, reader, "largest norm of the gradient; 0: no clipping"),             \
+        REAL(section.beta1, "0.9", 0, 0.999999, reader, "AdamW's decay of the first moment"),                \
+        REAL(section.beta2, "0.999", 0, 0.9999999, reader, "AdamW's decay of the second moment"),            \
+        REAL(section.eps, "1e-08", 1e-20, 1, reader, "AdamW's addition to the denominator"),                 \
+        INT(section.validate_every, every_, 1, MANY, reader, "steps between validations"),                   \
+        INT(section.validate_batches, "8", 1, 1e9, reader, "micro-batches of a validation"),                 \
+        INT(section.checkpoint_every, every_, 1, MANY, reader, "steps between checkpoints"),                 \
         INT(section.log_every, "10", 1, MANY, reader, "steps between records of the metrics")
 
 static const struct mf_key keys[] = {
@@ -77,13 +77,16 @@ static const struct mf_key keys[] = {
     INT(model.context, "512", 1, 1048576, SHARED, "longest sequence in tokens"),
     REAL(model.dropout, "0.1", 0, 0.95, SHARED | EXPERT, "share of activations dropped in training"),
 
-    CHOICE(expert.init, "shared", "shared|kaiming", EXPERT, "experts start from the shared FFN or from scratch"),
+    CHOICE(expert.init, "shared", "shared|kaiming", EXPERT,
+           "experts start from the shared FFN or from scratch"),
 
     TRAINING(train_shared, SHARED, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, "4000", "200", "0.0003", "3e-05", "250"),
 
-    CHOICE(router.kind, "prefix", "hidden|prefix", ASSEMBLE, "routing by hidden state or by the prefix's tokens"),
-    CHOICE(router.init, "data_stats", "uniform|kaiming|data_stats", ASSEMBLE, "first gate of a hidden router"),
+    CHOICE(router.kind, "prefix", "hidden|prefix", ASSEMBLE,
+           "routing by hidden state or by the prefix's tokens"),
+    CHOICE(router.init, "data_stats", "uniform|kaiming|data_stats", ASSEMBLE,
+           "first gate of a hidden router"),
     REAL(router.smoothing, "1", 1e-9, 1e9, ASSEMBLE, "count added to every token's count in a partition"),
 
     CHOICE(calibrate.router, "best", "keep|ridge|discriminant|best", CALIBRATE, "how the gate is fitted"),
@@ -92,13 +95,14 @@ static const struct mf_key keys[] = {
     INT(calibrate.max_tokens, "200000", 1, MANY, CALIBRATE, "calibration tokens read at most"),
     REAL(calibrate.ridge, "0.01", 0, 1e9, CALIBRATE, "strength of the ridge"),
 
-    INT(eval.batch, "16", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
+    INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
     INT(eval.max_tokens, "0", 0, MANY, EVAL, "tokens measured at most; 0: all"),
     INT(eval.sample_tokens, "80", 0, 1e9, EVAL, "tokens of a sample of the report"),
     INT(eval.samples, "3", 0, 1000, EVAL, "samples of the report"),
     REAL(eval.temperature, "0.8", 0, 1000, EVAL, "of the samples; 0: the likeliest token"),
-    {"eval.prompts", MF_KEY_TEXT, AT(eval.prompts), "In the beginning|The function returns|The most important",
-     0, 1023, NULL, EVAL, "prompts of the samples, separated by |"},
+    {"eval.prompts", MF_KEY_TEXT, AT(eval.prompts),
+     "In the beginning|The function returns|The most important", 0, 1023, NULL, EVAL,
+     "prompts of the samples, separated by |"},
 };
 
 #define N_KEYS (sizeof keys / sizeof keys[0])
@@ -147,6 +151,8 @@ static const char *nearest(const char *name) {
 int mf_key_unknown(const char *name, const char *where, struct mf_err *err) {
     const char *near = nearest(name), *colon = *where ? ": " : "";
     if (near)
-        return mf_err_set(err, EX_CONFIG, "%s%sunknown key '%.100s', did you mean '%s'?", where, colon, name, near);
-    return mf_err_set(err, EX_CONFIG, "%s%sunknown key '%.100s' (mf-config keys lists them)", where, colon, name);
+        return mf_err_set(err, EX_CONFIG, "%s%sunknown key '%.100s', did you mean '%s'?", where, colon, name,
+                          near);
+    return mf_err_set(err, EX_CONFIG, "%s%sunknown key '%.100s' (mf-config keys lists them)", where, colon,
+                      name);
 }

@@ -1,5 +1,5 @@
-/* The list of all settings: what config.c reads values by, and what config_print.c writes them by. Programs use
- * model/config.h. */
+/* The list of all settings: what config.c reads values by, and what config_print.c writes them by. Programs
+ * use model/config.h. */
 #ifndef MF_MODEL_SCHEMA_H
 #define MF_MODEL_SCHEMA_H
 

@@ -1,0 +1,268 @@
+/* Loads the configuration: defaults, then a YAML file, then --set, then --seed; and checks that values fit
+ * together. */
+#include "model/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+#include "io/file.h"
+#include "model/schema.h"
+
+#define FILE_LIMIT ((size_t)1 << 20)
+#define WHERE      320 /* "FILE:LINE" or "--set" */
+
+/* Where each key got its value, for messages about values that do not fit together: 0 a default, -1 --set or
+ * --seed, else the line of the file. */
+struct origins {
+    const char *file;
+    long lines[128];
+};
+
+static size_t index_of(const struct mf_key *key) {
+    size_t count;
+    return (size_t)(key - mf_keys(&count));
+}
+
+static void place_name(char where[WHERE], const char *file, long line) {
+    snprintf(where, WHERE, "%.280s:%ld", file, line);
+}
+
+/* --- YAML --- */
+
+struct yaml_file {
+    const char *path;
+    yaml_parser_t parser;
+    yaml_event_t event;
+    bool has_event;
+    struct mf_config *config;
+    struct origins *origins;
+};
+
+static long line_of(const struct yaml_file *y) {
+    return (long)y->event.start_mark.line + 1;
+}
+
+static int malformed(const struct yaml_file *y, long line, const char *what, struct mf_err *err) {
+    return mf_err_set(err, EX_CONFIG, "%s:%ld: %s", y->path, line, what);
+}
+
+static int next_event(struct yaml_file *y, struct mf_err *err) {
+    if (y->has_event) yaml_event_delete(&y->event);
+    y->has_event = yaml_parser_parse(&y->parser, &y->event) != 0;
+    if (!y->has_event)
+        return malformed(y, (long)y->parser.problem_mark.line + 1,
+                         y->parser.problem ? y->parser.problem : "not YAML", err);
+    if (y->event.type == YAML_ALIAS_EVENT) return malformed(y, line_of(y), "aliases are not used here", err);
+    return 0;
+}
+
+/* The scalar of the current event as a string without zero bytes; -1 for anything else. */
+static int scalar(const struct yaml_file *y, char *text, size_t size, const char *what, struct mf_err *err) {
+    const yaml_event_t *e = &y->event;
+    if (e->type != YAML_SCALAR_EVENT) return malformed(y, line_of(y), what, err);
+    size_t n = e->data.scalar.length;
+    if (n >= size || memchr(e->data.scalar.value, 0, n))
+        return malformed(y, line_of(y), "a value too long or with a zero byte", err);
+    memcpy(text, e->data.scalar.value, n);
+    text[n] = 0;
+    return 0;
+}
+
+/* The current event is the value of `name`. */
+static int set_value(struct yaml_file *y, const char *name, long line, struct mf_err *err) {
+    char where[WHERE], text[2048];
+    const struct mf_key *key = mf_key_find(name);
+    place_name(where, y->path, line);
+    if (!key) return mf_key_unknown(name, where, err);
+    if (y->origins->lines[index_of(key)] != 0)
+        return mf_err_set(err, EX_CONFIG, "%s: %s is given twice, first in line %ld", where, name,
+                          y->origins->lines[index_of(key)]);
+    if (scalar(y, text, sizeof text, "one value is expected here", err) < 0) return -1;
+    y->origins->lines[index_of(key)] = line;
+    return mf_key_parse(key, y->config, text, where, err);
+}
+
+/* Is there a key of this section? */
+static bool is_section(const char *name) {
+    size_t count, n = strlen(name);
+    const struct mf_key *keys = mf_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (mf_key_section(&keys[i]) == n && memcmp(keys[i].name, name, n) == 0) return true;
+    return false;
+}
+
+static int unknown_section(const char *name, const char *where, struct mf_err *err) {
+    const char *names[128];
+    char sections[128][32];
+    size_t count, n = 0;
+    const struct mf_key *keys = mf_keys(&count);
+    for (size_t i = 0; i < count && i < 128; i++) {
+        snprintf(sections[n], sizeof sections[n], "%.*s", (int)mf_key_section(&keys[i]), keys[i].name);
+        names[n] = sections[n];
+        n++;
+    }
+    const char *near = mf_nearest(name, names, n);
+    if (near && *near)
+        return mf_err_set(err, EX_CONFIG, "%s: unknown section '%.100s', did you mean '%s'?", where, name,
+                          near);
+    return mf_err_set(err, EX_CONFIG, "%s: unknown section '%.100s' (mf-config keys lists them)", where,
+                      name);
+}
+
+static int read_section(struct yaml_file *y, const char *section, struct mf_err *err) {
+    char key[128], name[300];
+    for (;;) {
+        if (next_event(y, err) < 0) return -1;
+        if (y->event.type == YAML_MAPPING_END_EVENT) return 0;
+        long line = line_of(y);
+        if (scalar(y, key, sizeof key, "a key is expected here", err) < 0 || next_event(y, err) < 0)
+            return -1;
+        snprintf(name, sizeof name, "%s.%s", section, key);
+        if (set_value(y, name, line, err) < 0) return -1;
+    }
+}
+
+static int read_top(struct yaml_file *y, struct mf_err *err) {
+    char name[128], where[WHERE];
+    for (;;) {
+        if (next_event(y, err) < 0) return -1;
+        if (y->event.type == YAML_MAPPING_END_EVENT) return 0;
+        long line = line_of(y);
+        if (scalar(y, name, sizeof name, "a key is expected here", err) < 0 || next_event(y, err) < 0)
+            return -1;
+        place_name(where, y->path, line);
+        if (y->event.type == YAML_MAPPING_START_EVENT) {
+            if (!is_section(name)) return unknown_section(name, where, err);
+            if (read_section(y, name, err) < 0) return -1;
+        } else if (is_section(name)) { /* "section:" with nothing below */
+            char text[8];
+            if (scalar(y, text, sizeof text, "keys are expected below a section", err) < 0) return -1;
+            if (*text) return malformed(y, line, "keys are expected below a section", err);
+        } else if (set_value(y, name, line, err) < 0) {
+            return -1;
+        }
+    }
+}
+
+static int read_document(struct yaml_file *y, struct mf_err *err) {
+    do
+        if (next_event(y, err) < 0) return -1;
+    while (y->event.type == YAML_STREAM_START_EVENT);
+    if (y->event.type == YAML_STREAM_END_EVENT) return 0; /* nothing but comments: all defaults */
+    if (next_event(y, err) < 0) return -1;
+    if (y->event.type == YAML_SCALAR_EVENT && y->event.data.scalar.length == 0) return 0;
+    if (y->event.type != YAML_MAPPING_START_EVENT)
+        return malformed(y, line_of(y), "sections with keys are expected here", err);
+    if (read_top(y, err) < 0 || next_event(y, err) < 0 || next_event(y, err) < 0) return -1;
+    if (y->event.type != YAML_STREAM_END_EVENT) return malformed(y, line_of(y), "a second document", err);
+    return 0;
+}
+
+static int read_yaml(struct mf_config *config, struct origins *origins, const char *path,
+                     struct mf_err *err) {
+    struct yaml_file y = {.path = path, .config = config, .origins = origins};
+    unsigned char *bytes;
+    size_t size;
+    if (mf_read_all(path, FILE_LIMIT, &bytes, &size, err) < 0) {
+        if (err->status == EX_DATAERR) err->status = EX_CONFIG;
+        return -1;
+    }
+    if (!yaml_parser_initialize(&y.parser)) abort();
+    yaml_parser_set_input_string(&y.parser, bytes, size);
+    int status = read_document(&y, err);
+    if (y.has_event) yaml_event_delete(&y.event);
+    yaml_parser_delete(&y.parser);
+    free(bytes);
+    return status;
+}
+
+/* --- --set --- */
+
+static int apply_set(struct mf_config *config, struct origins *origins, const char *text,
+                     struct mf_err *err) {
+    char name[300];
+    const char *equals = strchr(text, '=');
+    if (!equals || (size_t)(equals - text) >= sizeof name)
+        return mf_err_set(err, EX_USAGE, "--set %.100s: section.key=value is expected", text);
+    snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    const struct mf_key *key = mf_key_find(name);
+    if (!key) return mf_key_unknown(name, "--set", err);
+    origins->lines[index_of(key)] = -1;
+    return mf_key_parse(key, config, equals + 1, "--set", err);
+}
+
+/* --- what must fit together --- */
+
+/* Opens the message about a key with where its value comes from. */
+static int unfit(const struct origins *o, const char *name, const char *what, struct mf_err *err) {
+    char where[WHERE];
+    long line = o->lines[index_of(mf_key_find(name))];
+    if (line > 0)
+        place_name(where, o->file, line);
+    else
+        snprintf(where, sizeof where, "config");
+    return mf_err_set(err, EX_CONFIG, "%s: %s", where, what);
+}
+
+static int check_training(const struct mf_train_config *t, const char *section, const struct origins *o,
+                          struct mf_err *err) {
+    char name[64], what[200];
+    if (t->min_lr > t->lr) {
+        snprintf(name, sizeof name, "%s.min_lr", section);
+        snprintf(what, sizeof what, "%s is %g, above lr, which is %g", name, t->min_lr, t->lr);
+        return unfit(o, name, what, err);
+    }
+    if (t->warmup > t->steps) {
+        snprintf(name, sizeof name, "%s.warmup", section);
+        snprintf(what, sizeof what, "%s is %lld, above steps, which is %lld", name, (long long)t->warmup,
+                 (long long)t->steps);
+        return unfit(o, name, what, err);
+    }
+    return 0;
+}
+
+static int check(const struct mf_config *c, const struct origins *o, struct mf_err *err) {
+    char what[200];
+    if (c->model.d_model % c->model.n_heads) {
+        snprintf(what, sizeof what, "model.d_model %lld is not a multiple of model.n_heads %lld",
+                 (long long)c->model.d_model, (long long)c->model.n_heads);
+        return unfit(o, "model.d_model", what, err);
+    }
+    if (c->model.d_model % 2) {
+        snprintf(what, sizeof what, "model.d_model is %lld, must be even", (long long)c->model.d_model);
+        return unfit(o, "model.d_model", what, err);
+    }
+    if (c->model.top_k > c->model.n_experts) {
+        snprintf(what, sizeof what, "model.top_k is %lld, above model.n_experts, which is %lld",
+                 (long long)c->model.top_k, (long long)c->model.n_experts);
+        return unfit(o, "model.top_k", what, err);
+    }
+    if (c->docs.val_fraction + c->docs.test_fraction >= 1) {
+        snprintf(what, sizeof what,
+                 "docs.val_fraction %g and docs.test_fraction %g leave nothing to train on",
+                 c->docs.val_fraction, c->docs.test_fraction);
+        return unfit(o, "docs.val_fraction", what, err);
+    }
+    if (c->docs.max_chars && c->docs.max_chars < c->docs.min_chars) {
+        snprintf(what, sizeof what, "docs.max_chars is %lld, below docs.min_chars, which is %lld",
+                 (long long)c->docs.max_chars, (long long)c->docs.min_chars);
+        return unfit(o, "docs.max_chars", what, err);
+    }
+    if (check_training(&c->train_shared, "train_shared", o, err) < 0) return -1;
+    return check_training(&c->train_expert, "train_expert", o, err);
+}
+
+int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err) {
+    struct origins origins = {.file = common->config};
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    if (count > sizeof origins.lines / sizeof *origins.lines) abort();
+    memset(config, 0, sizeof *config);
+    for (size_t i = 0; i < count; i++)
+        if (mf_key_parse(&keys[i], config, keys[i].fallback, "default", err) < 0) abort();
+    if (common->config && read_yaml(config, &origins, common->config, err) < 0) return -1;
+    for (size_t i = 0; i < common->sets.count; i++)
+        if (apply_set(config, &origins, common->sets.items[i], err) < 0) return -1;
+    if (common->seed >= 0) config->seed = common->seed;
+    return check(config, &origins, err);
+}

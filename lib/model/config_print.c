@@ -1,0 +1,107 @@
+/* The configuration as YAML, as JSON, and the list of keys for people. */
+#include <string.h>
+#include "model/config.h"
+#include "model/schema.h"
+
+/* A text is quoted, so that YAML takes nothing in it for its own. */
+static int print_value(const struct mf_key *key, const char *text, FILE *file) {
+    if (key->kind != MF_KEY_TEXT) return fputs(text, file);
+    fputc('"', file);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\') fputc('\\', file);
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            fprintf(file, "\\x%02x", (unsigned char)*c);
+        else
+            fputc(*c, file);
+    }
+    return fputc('"', file);
+}
+
+int mf_config_print(const struct mf_config *config, const char *stage, FILE *file) {
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    unsigned bit = mf_stage_bit(stage);
+    const char *section = "";
+    for (size_t i = 0; i < count; i++) {
+        char text[1100];
+        size_t n = mf_key_section(&keys[i]);
+        if (!(keys[i].stages & bit)) continue;
+        mf_key_format(&keys[i], config, text, sizeof text);
+        if (n && (strlen(section) < n || memcmp(section, keys[i].name, n + 1) != 0))
+            fprintf(file, "%.*s:\n", (int)n, keys[i].name);
+        if (n) section = keys[i].name;
+        fprintf(file, "%s%s: ", n ? "  " : "", keys[i].name + (n ? n + 1 : 0));
+        print_value(&keys[i], text, file);
+        fputc('\n', file);
+    }
+    return ferror(file) ? -1 : 0;
+}
+
+int mf_config_get(const struct mf_config *config, const char *name, char *text, size_t size,
+                  struct mf_err *err) {
+    const struct mf_key *key = mf_key_find(name);
+    if (!key) return mf_key_unknown(name, "", err);
+    mf_key_format(key, config, text, size);
+    return 0;
+}
+
+void mf_config_describe(FILE *file) {
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    const char *const *stages = mf_config_stages();
+    for (size_t i = 0; i < count; i++) {
+        char range[96] = "";
+        if (keys[i].kind == MF_KEY_CHOICE) snprintf(range, sizeof range, "%s", keys[i].choices);
+        if (keys[i].kind == MF_KEY_BOOL) snprintf(range, sizeof range, "true|false");
+        if (keys[i].kind == MF_KEY_TEXT) snprintf(range, sizeof range, "text");
+        if (keys[i].kind == MF_KEY_INT || keys[i].kind == MF_KEY_REAL)
+            snprintf(range, sizeof range, keys[i].high >= 1e15 ? "%g .." : "%g .. %g", keys[i].low,
+                     keys[i].high);
+        fprintf(file, "%s\n    %s\n    default %s; %s; read by", keys[i].name, keys[i].meaning,
+                keys[i].fallback, range);
+        for (unsigned s = 0; stages[s]; s++)
+            if (keys[i].stages & 1u << s) fprintf(file, " %s", stages[s]);
+        fputc('\n', file);
+    }
+}
+
+static json_t *value_json(const struct mf_key *key, const struct mf_config *config) {
+    const char *source = (const char *)config + key->offset;
+    char text[1100];
+    int64_t whole;
+    double real;
+    switch (key->kind) {
+    case MF_KEY_INT:
+        memcpy(&whole, source, sizeof whole);
+        return json_integer((json_int_t)whole);
+    case MF_KEY_REAL:
+        memcpy(&real, source, sizeof real);
+        return json_real(real);
+    case MF_KEY_BOOL:
+        return json_boolean(*(const bool *)source);
+    default:
+        mf_key_format(key, config, text, sizeof text);
+        return json_string(text);
+    }
+}
+
+json_t *mf_config_json(const struct mf_config *config, const char *stage) {
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    unsigned bit = mf_stage_bit(stage);
+    json_t *all = json_object();
+    for (size_t i = 0; i < count; i++) {
+        size_t n = mf_key_section(&keys[i]);
+        char section[64];
+        if (!(keys[i].stages & bit)) continue;
+        if (n == 0) {
+            json_object_set_new(all, keys[i].name, value_json(&keys[i], config));
+            continue;
+        }
+        snprintf(section, sizeof section, "%.*s", (int)n, keys[i].name);
+        if (!json_object_get(all, section)) json_object_set_new(all, section, json_object());
+        json_object_set_new(json_object_get(all, section), keys[i].name + n + 1,
+                            value_json(&keys[i], config));
+    }
+    return all;
+}

@@ -1,0 +1,50 @@
+/* The text of a document of tokens, for how hard it is to read. */
+#include <stdlib.h>
+#include <string.h>
+#include "part/corpus.h"
+#include "part/words.h"
+
+struct mf_reading {
+    const struct mf_tokenizer *tokenizer; /* borrowed */
+    struct mf_distinct words;
+    char *text;
+    size_t room;
+};
+
+int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    struct mf_reading *r = calloc(1, sizeof *r);
+    if (!r) return mf_err_set(err, EX_OSERR, "out of memory");
+    r->tokenizer = tokenizer;
+    *reading = r;
+    return 0;
+}
+
+int mf_reading_difficulty(struct mf_reading *r, const struct mf_document *doc, double *difficulty,
+                          struct mf_err *err) {
+    const char *piece;
+    size_t total = 0, size;
+    for (size_t i = 0; i < doc->count; i++) {
+        mf_tokenizer_piece(r->tokenizer, doc->ids[i], &piece, &size);
+        total += size;
+    }
+    if (total > r->room) {
+        char *text = realloc(r->text, total);
+        if (!text) return mf_err_set(err, EX_OSERR, "out of memory for a document of %zu bytes", total);
+        r->text = text;
+        r->room = total;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < doc->count; i++) {
+        mf_tokenizer_piece(r->tokenizer, doc->ids[i], &piece, &size);
+        if (size) memcpy(r->text + at, piece, size);
+        at += size;
+    }
+    return mf_difficulty(&r->words, r->text ? r->text : "", total, difficulty, err);
+}
+
+void mf_reading_free(struct mf_reading *r) {
+    if (!r) return;
+    mf_distinct_free(&r->words);
+    free(r->text);
+    free(r);
+}
