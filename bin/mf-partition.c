@@ -1,0 +1,170 @@
+/* mf-partition: deals documents to experts.
+ *     mf-partition -o DIR [OPTION]... [TOKENS] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/options.h"
+#include "model/config.h"
+#include "part/divide.h"
+
+static const char notes[] =
+    "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
+    "DIR/partition.mp, by which later documents are dealt in the same way (formats/partition.md). A part "
+    "whose bytes\n"
+    "did not change keeps its file and its time.\n"
+    "\n"
+    "Methods: clustered (tf-idf and balanced k-means), random, curriculum (easy to hard, needs -t), domain.\n"
+    "With --saved DIR/partition.mp documents that were dealt before stay where they are. With --label "
+    "nothing is\n"
+    "divided: the stream is copied with the number of its partition in each record, for validation and "
+    "calibration.\n"
+    "\n"
+    "examples:\n"
+    "  mf-partition -n 5 -o parts train.mf\n"
+    "  mf-partition --saved parts/partition.mp --label -o val.labelled.mf val.mf\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot "
+    "be opened,\n"
+    "73 or 74 cannot write, 78 bad config.\n";
+
+/* A pipe is copied to a scratch file, since the stream is read several times. `path` becomes a name for it.
+ */
+static int spool(char path[64], int *fd, struct mf_err *err) {
+    struct mf_in *in;
+    static const size_t block = 65536;
+    *fd = mf_scratch_open(err);
+    if (*fd < 0 || mf_in_open(&in, NULL, err) < 0) return -1;
+    unsigned char *bytes = malloc(block);
+    if (!bytes) abort();
+    int64_t n;
+    while ((n = mf_in_read(in, bytes, block, err)) > 0)
+        if (mf_write_all(*fd, bytes, (size_t)n, "scratch file", err) < 0) n = -1;
+    free(bytes);
+    mf_in_close(in);
+    snprintf(path, 64, "/proc/self/fd/%d", *fd);
+    return n < 0 ? -1 : 0;
+}
+
+/* Documents and tokens of each partition, and its most frequent domain. */
+static void print_table(const struct mf_division *d) {
+    const struct mf_corpus *c = &d->corpus;
+    size_t E = d->saved.E, n = c->n_names;
+    uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
+    if (!counts) abort();
+    for (size_t i = 0; i < c->count; i++)
+        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.part[i] * n + c->labels[i]]++;
+    fprintf(stderr, "%-10s %10s %12s %8s%s\n", "partition", "documents", "tokens", "share",
+            n ? "  domain" : "");
+    for (size_t e = 0; e < E; e++) {
+        size_t label = 0;
+        double purity = n ? mf_agree_purity(counts + e * n, n, &label) : 0;
+        fprintf(stderr, "%-10zu %10llu %12llu %7.1f%%", e, (unsigned long long)d->saved.sizes[e],
+                (unsigned long long)d->saved.n_tokens[e],
+                c->total ? 100 * (double)d->saved.n_tokens[e] / (double)c->total : 0);
+        if (n) fprintf(stderr, "  %.0f%% %s", 100 * purity, purity > 0 ? c->names[label] : "");
+        fputc('\n', stderr);
+    }
+    if (n > 1)
+        fprintf(stderr, "mf-partition: %s, agreement with %zu domains %.3f\n",
+                mf_method_name(d->saved.method), n, mf_agree_nmi(counts, E, n));
+    free(counts);
+}
+
+static int label(const struct mf_division *division, const struct mf_divide *d, const char *output,
+                 struct mf_err *err) {
+    struct mf_out *out;
+    if (mf_out_open(&out, output, err) < 0) return -1;
+    if (mf_division_label(division, d, out, err) == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
+
+static int divide(struct mf_divide *d, bool labels, const char *output, bool quiet, struct mf_err *err) {
+    struct mf_division division;
+    size_t changed = 0;
+    int status = mf_divide(&division, d, err);
+    if (status == 0)
+        status = labels ? label(&division, d, output, err)
+                        : mf_division_write(&division, d, output, &changed, err);
+    if (status == 0 && !quiet && !labels) {
+        print_table(&division);
+        fprintf(stderr, "mf-partition: %zu of %zu parts changed\n", changed, division.saved.E);
+    }
+    mf_division_free(&division);
+    return status;
+}
+
+/* What was not asked for on the command line comes from the config. */
+struct asked {
+    int64_t partitions;
+    int method; /* -1: not given */
+    double overlap, balance;
+};
+
+static int run(const struct mf_common *common, const struct asked *asked, struct mf_divide *d,
+               const char *tokens, bool labels, const char *output, struct mf_err *err) {
+    struct mf_config config;
+    char scratch[64];
+    int fd = -1, status = mf_config_load(&config, common, err);
+    if (status < 0) return -1;
+    d->params = (struct mf_plan_params){
+        .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
+        .partitions = (size_t)(asked->partitions ? asked->partitions : config.model.n_experts),
+        .overlap = asked->overlap >= 0 ? asked->overlap : config.partition.overlap,
+        .balance = asked->balance > 0 ? asked->balance : config.partition.balance,
+        .restarts = config.partition.restarts,
+        .iterations = config.partition.iterations,
+        .seed = (uint64_t)config.seed};
+    d->features = (size_t)config.partition.features;
+    bool pipe = !tokens || strcmp(tokens, "-") == 0;
+    d->path = pipe ? scratch : tokens;
+    d->name = pipe ? "standard input" : tokens;
+    if (pipe) status = spool(scratch, &fd, err);
+    if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
+    if (status == 0) status = divide(d, labels, output, common->quiet, err);
+    mf_pool_free(d->pool);
+    if (fd >= 0) close(fd);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    struct mf_divide d = {0};
+    struct asked asked = {0, -1, -1, 0};
+    const char *output = NULL;
+    bool labels = false;
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &output, "DIR", "the folder of the parts; with --label the file", 0,
+         0},
+        {"tokenizer", 't', MF_OPT_STRING, &d.tokenizer, "FILE", "tokenizer.json; needed for the curriculum",
+         0, 0},
+        {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N", "how many (default: model.n_experts)", 1,
+         MF_PARTITIONS_MAX},
+        {"method", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "how to divide (default: partition.method)",
+         0, 0},
+        {"overlap", 0, MF_OPT_REAL, &asked.overlap, "X",
+         "add each part's nearest other documents, up to X of its tokens (default: partition.overlap)", 0, 1},
+        {"balance", 0, MF_OPT_REAL, &asked.balance, "X",
+         "largest part over the mean (default: partition.balance)", 1, 1000},
+        {"saved", 0, MF_OPT_STRING, &d.saved, "FILE", "go on with a saved partitioning", 0, 0},
+        {"centroids", 0, MF_OPT_STRING, &d.saved, "FILE", "another name for --saved", 0, 0},
+        {"label", 0, MF_OPT_FLAG, &labels, NULL, "write the stream with a field `partition` in each record",
+         0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-partition", "deal documents to experts",
+                                   "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !output && !labels) status = mf_err_set(&err, EX_USAGE, "which folder? (-o DIR)");
+    if (status == 0 && labels && !d.saved)
+        status = mf_err_set(&err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0)
+        status = run(&common, &asked, &d, operands.count ? operands.items[0] : NULL, labels, output, &err);
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-partition", &err) : 0;
+}

@@ -1,0 +1,179 @@
+/* The passes: counts, then sketches, then the plan; and writing what was decided. */
+#include "part/divide.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "part/files.h"
+
+/* A tokenizer, if there is one, that is the stream's. */
+static int load_tokenizer(struct mf_tokenizer **tokenizer, const struct mf_divide *d, bool needed,
+                          struct mf_err *err) {
+    struct mf_documents docs;
+    *tokenizer = NULL;
+    if (!d->tokenizer && !needed) return 0;
+    if (!d->tokenizer)
+        return mf_err_set(err, EX_USAGE, "the curriculum reads the text: which tokenizer? (-t FILE)");
+    if (mf_tokenizer_load(tokenizer, d->tokenizer, err) < 0) return -1;
+    if (mf_documents_open(&docs, d->path, err) < 0) return -1;
+    int status = 0;
+    if (strcmp(docs.header.tokenizer, mf_tokenizer_sha256(*tokenizer)) != 0)
+        status = mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s", d->name,
+                            docs.header.tokenizer, mf_tokenizer_sha256(*tokenizer));
+    mf_documents_close(&docs);
+    return status;
+}
+
+static int sketch_all(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    struct mf_sketch_term terms[MF_SKETCH_TERMS];
+    struct mf_sketcher sketcher;
+    struct mf_documents docs;
+    struct mf_document doc;
+    if (mf_sketches_new(&division->sketches, err) < 0) return -1;
+    if (mf_sketcher_init(&sketcher, &division->saved.terms, err) < 0) return -1;
+    int more = mf_documents_open(&docs, d->path, err);
+    if (more == 0) {
+        while ((more = mf_documents_next(&docs, &doc, err)) > 0)
+            if (mf_sketches_add(division->sketches, terms, mf_sketch(&sketcher, doc.ids, doc.count, terms),
+                                err) < 0) {
+                more = -1;
+                break;
+            }
+        mf_documents_close(&docs);
+    }
+    mf_sketcher_free(&sketcher);
+    return more;
+}
+
+static int divide_anew(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    const struct mf_corpus *c = &division->corpus;
+    if (mf_terms_choose(&division->saved.terms, c->df, c->header.vocab, c->count, d->features, err) < 0)
+        return -1;
+    if (sketch_all(division, d, err) < 0) return -1;
+    return mf_plan_make(&division->plan, &division->saved, c, division->sketches, &d->params, d->name,
+                        d->pool, err);
+}
+
+/* --- with a saved partitioning --- */
+
+static int place_all(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    struct mf_partition *p = &division->saved;
+    struct mf_documents docs;
+    struct mf_document doc;
+    size_t n;
+    int more = mf_documents_open(&docs, d->path, err);
+    if (more < 0) return -1;
+    for (size_t i = 0; (more = mf_documents_next(&docs, &doc, err)) > 0 && i < division->corpus.count; i++) {
+        const struct mf_sketch_term *sketch = mf_sketches_get(division->sketches, i, &n);
+        double difficulty = division->corpus.difficulty ? (double)division->corpus.difficulty[i] : 0;
+        division->plan.part[i] =
+            (uint16_t)mf_partition_place(p, &doc, sketch, n, difficulty, division->plan.scores + i * p->E);
+    }
+    mf_documents_close(&docs);
+    return more < 0 ? -1 : 0;
+}
+
+/* Makes the saved partitioning one of all the documents seen now. */
+static int remember_all(struct mf_division *division, struct mf_err *err) {
+    struct mf_partition *p = &division->saved;
+    size_t n = division->corpus.count;
+    uint64_t *prints = calloc(n + 1, sizeof *prints);
+    uint16_t *parts = calloc(n + 1, sizeof *parts);
+    uint32_t *used = calloc(n + 1, sizeof *used);
+    if (!prints || !parts || !used) abort();
+    free(p->prints);
+    free(p->parts);
+    free(p->used);
+    p->prints = prints;
+    p->parts = parts;
+    p->used = used;
+    p->documents = n;
+    memset(p->sizes, 0, p->E * sizeof *p->sizes);
+    memset(p->n_tokens, 0, p->E * sizeof *p->n_tokens);
+    for (size_t i = 0; i < n; i++) {
+        p->sizes[division->plan.part[i]]++;
+        p->n_tokens[division->plan.part[i]] += division->corpus.tokens[i];
+    }
+    return mf_partition_remember(p, division->corpus.prints, division->plan.part, err);
+}
+
+static int divide_as_before(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    struct mf_partition *p = &division->saved;
+    if (strcmp(p->tokenizer, division->corpus.header.tokenizer) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as in %s", d->saved,
+                          p->tokenizer, division->corpus.header.tokenizer, d->name);
+    if (mf_plan_alloc(&division->plan, division->corpus.count, p->E, err) < 0) return -1;
+    if (sketch_all(division, d, err) < 0 || place_all(division, d, err) < 0) return -1;
+    if (mf_plan_overlap(&division->plan, division->corpus.tokens, p->overlap, err) < 0) return -1;
+    return remember_all(division, err);
+}
+
+int mf_divide(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    struct mf_tokenizer *tokenizer = NULL;
+    *division = (struct mf_division){0};
+    if (d->saved && mf_partition_read(&division->saved, d->saved, err) < 0) return -1;
+    enum mf_method method = d->saved ? division->saved.method : d->params.method;
+    int status = load_tokenizer(&tokenizer, d, method == MF_CURRICULUM, err);
+    if (status == 0)
+        status = mf_corpus_scan(&division->corpus, d->path, method == MF_CURRICULUM ? tokenizer : NULL, err);
+    mf_tokenizer_free(tokenizer);
+    if (status < 0) return -1;
+    return d->saved ? divide_as_before(division, d, err) : divide_anew(division, d, err);
+}
+
+void mf_division_free(struct mf_division *division) {
+    mf_plan_free(&division->plan);
+    mf_sketches_free(division->sketches);
+    mf_partition_free(&division->saved);
+    mf_corpus_free(&division->corpus);
+}
+
+/* --- writing --- */
+
+int mf_division_write(const struct mf_division *division, const struct mf_divide *d, const char *folder,
+                      size_t *changed, struct mf_err *err) {
+    struct mf_part_files *files;
+    struct mf_documents docs;
+    struct mf_document doc;
+    size_t E = division->saved.E;
+    if (mf_part_files_open(&files, folder, &division->corpus.header, E, err) < 0) return -1;
+    int more = mf_documents_open(&docs, d->path, err);
+    if (more == 0) {
+        for (size_t i = 0; (more = mf_documents_next(&docs, &doc, err)) > 0; i++)
+            for (size_t e = 0; e < E && more > 0; e++)
+                if (mf_plan_has(&division->plan, i, e) && mf_part_files_add(files, e, doc.record, err) < 0)
+                    more = -1;
+        mf_documents_close(&docs);
+    }
+    if (more == 0) return mf_part_files_commit(files, &division->saved, changed, err);
+    mf_part_files_abandon(files);
+    return -1;
+}
+
+static int put_labelled(struct mf_stream_writer *w, const struct mf_document *doc, uint16_t part,
+                        struct mf_err *err) {
+    if (mf_stream_begin(w, doc->domain ? 4 : 3, err) < 0) return -1;
+    if (mf_put_string(w, "id", doc->id ? doc->id : "", doc->id_size, err) < 0) return -1;
+    if (doc->domain && mf_put_string(w, "domain", doc->domain, doc->domain_size, err) < 0) return -1;
+    if (mf_put_int(w, "partition", part, err) < 0) return -1;
+    return mf_put_bin(w, "tokens", doc->bytes, doc->size, err);
+}
+
+int mf_division_label(const struct mf_division *division, const struct mf_divide *d, struct mf_out *out,
+                      struct mf_err *err) {
+    struct mf_stream_writer *w;
+    struct mf_documents docs;
+    struct mf_document doc;
+    if (mf_documents_open(&docs, d->path, err) < 0) return -1;
+    int more = mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, err);
+    if (more == 0) {
+        more = mf_tokens_header_put(&docs.header, w, err);
+        for (size_t i = 0; more == 0 && (more = mf_documents_next(&docs, &doc, err)) > 0; i++)
+            more = put_labelled(w, &doc, division->plan.part[i], err);
+        if (more == 0)
+            more = mf_stream_finish(w, err);
+        else
+            mf_stream_drop(w);
+    }
+    mf_documents_close(&docs);
+    return more;
+}

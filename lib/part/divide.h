@@ -1,0 +1,39 @@
+/* Dividing a tokens stream into partitions: the passes over it. */
+#ifndef MF_PART_DIVIDE_H
+#define MF_PART_DIVIDE_H
+
+#include "base/pool.h"
+#include "part/plan.h"
+
+struct mf_divide {
+    const char *path;      /* the tokens stream: a file, for it is read several times */
+    const char *name;      /* for messages */
+    const char *tokenizer; /* tokenizer.json, or NULL; needed for the curriculum */
+    const char *saved;     /* a saved partitioning to go on with, or NULL: a new one */
+    struct mf_plan_params params;
+    size_t features; /* terms of a new partitioning */
+    struct mf_pool *pool;
+};
+
+struct mf_division {
+    struct mf_corpus corpus;
+    struct mf_partition saved;
+    struct mf_sketches *sketches;
+    struct mf_plan plan;
+};
+
+/* Decides where each document goes. With `saved`, documents known to it stay where they are, others are
+ * placed by its method, and division->saved then knows all of them. EX_DATAERR: too few documents, another
+ * tokenizer than the saved one's; others as for reading. Freed by mf_division_free, also after a failure. */
+int mf_divide(struct mf_division *division, const struct mf_divide *divide, struct mf_err *err);
+void mf_division_free(struct mf_division *division);
+
+/* Writes the parts into `folder` (part/files.h). */
+int mf_division_write(const struct mf_division *division, const struct mf_divide *divide, const char *folder,
+                      size_t *changed, struct mf_err *err);
+
+/* Copies the stream to `out` with the field `partition` in each record. */
+int mf_division_label(const struct mf_division *division, const struct mf_divide *divide, struct mf_out *out,
+                      struct mf_err *err);
+
+#endif
