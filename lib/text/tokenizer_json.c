@@ -177,7 +177,7 @@ static int split_merge(struct reading *r, const json_t *merge, size_t i, char *l
 static int read_merge(struct reading *r, const json_t *merge, size_t i, char *names) {
     char *left = names, *right = names + TOKEN_ROOM, both[2 * TOKEN_ROOM];
     if (split_merge(r, merge, i, left, right, TOKEN_ROOM) < 0) return -1;
-snprintf(both, sizeof both, "%s%s", left, right);
+    snprintf(both, sizeof both, "%s%s", left, right);
     const char *parts[3] = {left, right, both};
     uint32_t ids[3];
     for (size_t k = 0; k < 3; k++) {
