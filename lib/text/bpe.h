@@ -43,12 +43,14 @@ struct mf_bpe_word {
     uint64_t count;
 };
 
-/* Called before a pair becomes token `id`; returning 0 refuses the pair for good. */
+/* Called before a pair becomes token `id`: 1 takes it, 0 refuses the pair for good, -1 is out of memory. */
 typedef int mf_bpe_accept(void *context, uint32_t left, uint32_t right, uint32_t id);
 
 /* Learns up to `n_merges` merges, most frequent pair first, of equal ones the pair with the lower ids; only
- * pairs of at least `min_count`. pairs [n_merges] out: the pairs in order; new ids are first_id, first_id +
- * 1, ...;  *learnt out Memory in proportion to the words' total length. */
+ * pairs of at least `min_count`.
+ *   pairs [n_merges]  out  the pairs in order; their ids are first_id, first_id + 1, ...
+ *   learnt            out  how many there are
+ * Memory is in proportion to the words' total length. EX_OSERR. */
 int mf_bpe_learn(struct mf_bpe_word *words, size_t n_words, uint32_t first_id, size_t n_merges,
                  uint64_t min_count, mf_bpe_accept *accept, void *context, uint64_t *pairs, size_t *learnt,
                  struct mf_err *err);

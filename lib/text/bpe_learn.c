@@ -149,7 +149,9 @@ static int learn(struct learner *l, size_t n_words, uint32_t first_id, size_t n_
         if (p->count < min_count) break;
         uint32_t left = (uint32_t)(top.key >> 32), right = (uint32_t)top.key,
                  id = first_id + (uint32_t)*learnt;
-        if (!accept(context, left, right, id)) {
+        int taken = accept(context, left, right, id);
+        if (taken < 0) return out_of_memory(l);
+        if (!taken) {
             p->refused = true;
             continue;
         }

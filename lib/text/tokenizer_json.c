@@ -60,6 +60,13 @@ static int check_parts(struct reading *r, const json_t *root) {
         const json_t *affix = json_object_get(model, empty[i]);
         if (json_string_length(affix) > 0) return bad(r, "not supported:", empty[i]);
     }
+    if (json_number_value(json_object_get(model, "dropout")) != 0)
+        return bad(r, "dropout is not supported", NULL);
+    static const char *const cuts[] = {"truncation", "padding"};
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *cut = json_object_get(root, cuts[i]);
+        if (cut && !json_is_null(cut)) return bad(r, "not supported:", cuts[i]);
+    }
     if (json_is_true(json_object_get(model, "ignore_merges")))
         return bad(r, "ignore_merges is not supported", NULL);
     if (json_is_true(json_object_get(model, "byte_fallback")))

@@ -131,7 +131,7 @@ static int add_piece(struct vocabulary *v, const char *a, size_t a_size, const c
 static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
     struct vocabulary *v = context;
     (void)id;
-    if (add_piece(v, v->pieces[left], v->sizes[left], v->pieces[right], v->sizes[right]) < 0) return 0;
+    if (add_piece(v, v->pieces[left], v->sizes[left], v->pieces[right], v->sizes[right]) < 0) return -1;
     for (size_t k = 0; k < MF_SPECIALS; k++)
         if (v->sizes[v->n - 1] == strlen(specials[k]) &&
             memcmp(v->pieces[v->n - 1], specials[k], v->sizes[v->n - 1]) == 0) {
@@ -218,9 +218,14 @@ static json_t *tokenizer_json(const struct vocabulary *v, const uint64_t *pairs,
                      "post_processor", post_processor(), "decoder", byte_level(), "model", model);
 }
 
+struct dump {
+    struct mf_out *out;
+    struct mf_err *err;
+};
+
 static int dump(const char *bytes, size_t size, void *context) {
-    struct mf_err ignored;
-    return mf_out_write(context, bytes, size, &ignored);
+    struct dump *d = context;
+    return mf_out_write(d->out, bytes, size, d->err);
 }
 
 int mf_words_train(struct mf_words *w, size_t vocab_size, uint64_t min_frequency, struct mf_out *out,
@@ -245,11 +250,13 @@ int mf_words_train(struct mf_words *w, size_t vocab_size, uint64_t min_frequency
     if (status == 0) {
         *reached = v.n;
         json_t *root = tokenizer_json(&v, pairs, learnt);
+        struct dump d = {out, err};
+        err->status = 0;
         if (!root)
             status = mf_err_set(err, EX_OSERR, "out of memory");
-        else if (json_dump_callback(root, dump, out, JSON_INDENT(1)) < 0 ||
+        else if (json_dump_callback(root, dump, &d, JSON_INDENT(1)) < 0 ||
                  mf_out_write(out, "\n", 1, err) < 0)
-            status = mf_err_set(err, EX_IOERR, "%s: cannot write", mf_out_name(out));
+            status = err->status ? -1 : mf_err_set(err, EX_OSERR, "out of memory for tokenizer.json");
         json_decref(root);
     }
     finish(&v);
