@@ -1,5 +1,6 @@
 /* mf-tokenize: learns a byte-level BPE, and turns documents into tokens and back.
  *     mf-tokenize train|encode|decode [OPTION]... */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,23 @@ static int finish(const char *program, int status, struct mf_common *common, str
     return status < 0 ? mf_fail(program, err) : 0;
 }
 
+/* One line for people that is no failure. */
+static void say(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const char *program, const char *format, ...) {
+    struct mf_err line;
+    char text[sizeof line.text];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    mf_err_set(&line, 0, "%s", text); /* cleans names that came from the input */
+    mf_fail(program, &line);
+}
+
+static void begin_progress(struct mf_progress *p, const char *program, const struct mf_common *common) {
+    mf_progress_begin(p, program, "documents", 0, (enum mf_progress_mode)common->progress, common->quiet);
+}
+
 /* --- train --- */
 
 struct training {
@@ -43,13 +61,16 @@ struct training {
 };
 
 /* Counts the words of all documents. Says once when words were cut. */
-static int count_words(struct training *t, const char *path, struct mf_err *err) {
+static int count_words(struct training *t, const struct mf_common *common, const char *path,
+                       struct mf_err *err) {
     struct mf_stream_reader *docs;
     const struct mf_record *rec;
     uint64_t texts = 0, cut = 0;
     char first[80] = "";
     int more;
+    struct mf_progress progress;
     if (mf_stream_open(&docs, path, "docs", err) < 0) return -1;
+    begin_progress(&progress, "mf-tokenize train", common);
     while ((more = mf_stream_next(docs, &rec, err)) > 0) {
         const char *text, *id = "";
         size_t size, id_size = 0;
@@ -65,16 +86,18 @@ static int count_words(struct training *t, const char *path, struct mf_err *err)
         if (long_words > 0 && cut == 0)
             snprintf(first, sizeof first, "%.*s", (int)(id_size < 60 ? id_size : 60), id);
         cut += (uint64_t)long_words;
-        texts++;
+        mf_progress_show(&progress, ++texts, NULL);
     }
+    mf_progress_end(&progress, texts);
     if (more == 0 && mf_words_bytes(t->words) == 0)
         more = mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents",
                           mf_stream_name(docs), (unsigned long long)texts);
-    if (more == 0 && cut > 0)
-        fprintf(stderr,
-                "mf-tokenize train: %llu words of more than %zu bytes were counted in pieces, first in "
-                "document %s\n",
-                (unsigned long long)cut, MF_WORD_LIMIT, first);
+    if (more == 0 && cut > 0 && !common->quiet)
+        say("mf-tokenize train",
+            "%llu words of more than %zu bytes were cut in pieces, and not counted beyond %zu bytes; the "
+            "first "
+            "in document %s",
+            (unsigned long long)cut, MF_WORD_LIMIT, MF_WORD_MOST, first);
     mf_stream_close(docs);
     return more < 0 ? -1 : 0;
 }
@@ -96,14 +119,13 @@ static int train(const struct mf_common *common, int64_t vocab_size, int64_t min
                           "--vocab-size is %zu, the smallest possible is %d: 256 bytes and 4 special tokens",
                           t.vocab_size, MF_VOCAB_MIN);
     if (mf_words_new(&t.words, err) < 0) return -1;
-    int status = count_words(&t, path, err);
+    int status = count_words(&t, common, path, err);
     if (status == 0) status = write_to(output, write_tokenizer, &t, err);
-    if (status == 0 && t.reached < t.vocab_size)
-        fprintf(stderr, "mf-tokenize train: asked for %zu tokens, the text supports %zu\n", t.vocab_size,
-                t.reached);
+    if (status == 0 && !common->quiet && t.reached < t.vocab_size)
+        say("mf-tokenize train", "asked for %zu tokens, the text supports %zu", t.vocab_size, t.reached);
     else if (status == 0 && !common->quiet)
-        fprintf(stderr, "mf-tokenize train: %zu tokens from %.1f MB of text\n", t.reached,
-                (double)mf_words_bytes(t.words) / 1e6);
+        say("mf-tokenize train", "%zu tokens from %.1f MB of text", t.reached,
+            (double)mf_words_bytes(t.words) / 1e6);
     mf_words_free(t.words);
     return status;
 }
@@ -134,6 +156,7 @@ static int run_train(int argc, char **argv) {
 /* --- encode --- */
 
 struct encoding {
+    const struct mf_common *common;
     const struct mf_tokenizer *tokenizer;
     struct mf_encoder *encoder;
     struct mf_stream_writer *writer;
@@ -198,8 +221,10 @@ static int encode_one(struct encoding *e, const char *id, size_t id_size, const 
 static int encode_docs(struct encoding *e, struct mf_err *err) {
     struct mf_stream_reader *docs;
     const struct mf_record *rec;
+    struct mf_progress progress;
     int more;
     if (mf_stream_open(&docs, e->path, "docs", err) < 0) return -1;
+    begin_progress(&progress, "mf-tokenize encode", e->common);
     while ((more = mf_stream_next(docs, &rec, err)) > 0) {
         const char *text = NULL, *id = "", *domain = NULL;
         size_t size = 0, id_size = 0, domain_size = 0;
@@ -213,7 +238,9 @@ static int encode_docs(struct encoding *e, struct mf_err *err) {
             more = -1;
             break;
         }
+        mf_progress_show(&progress, mf_stream_count(docs), NULL);
     }
+    mf_progress_end(&progress, mf_stream_count(docs));
     mf_stream_close(docs);
     return more;
 }
@@ -240,6 +267,8 @@ static int write_tokens(void *context, struct mf_out *out, struct mf_err *err) {
 
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {
     struct mf_tokenizer *tokenizer;
+    struct mf_config config; /* nothing of it is used here, but a wrong key is an error everywhere */
+    if (mf_config_load(&config, e->common, err) < 0) return -1;
     if (mf_tokenizer_load(&tokenizer, tokenizer_path, err) < 0) return -1;
     e->tokenizer = tokenizer;
     e->width = mf_tokenizer_size(tokenizer) <= 65536 ? 2 : 4;
@@ -260,7 +289,8 @@ static int run_encode(int argc, char **argv) {
                                 "wrapped in <bos> and <eos>.\n"
                                 "\n"
                                 "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be "
-                                "opened, 73 or 74 cannot write.\n";
+                                "opened, 73 or 74 cannot write,\n"
+                                "78 bad config.\n";
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
@@ -279,6 +309,7 @@ static int run_encode(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one docs stream at a time");
+    e.common = &common;
     e.special = (enum mf_special)special;
     e.path = operands.count ? operands.items[0] : NULL;
     if (status == 0) status = encode(tokenizer, &e, output, &err);
@@ -360,12 +391,13 @@ static int run_decode(int argc, char **argv) {
                                 "\n"
                                 "exit status: 0, or 64 wrong use, 65 malformed input or another tokenizer's "
                                 "tokens, 66 input cannot be opened, 73\n"
-                                "or 74 cannot write.\n";
+                                "or 74 cannot write, 78 bad config.\n";
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
     struct decoding d = {.separator = "\n"};
     struct mf_tokenizer *tokenizer = NULL;
+    struct mf_config config;
     const char *output = NULL, *path = NULL;
     const struct mf_option options[] = {
         {"tokenizer", 't', MF_OPT_STRING, &path, "FILE", "tokenizer.json", 0, 0},
@@ -380,6 +412,7 @@ static int run_decode(int argc, char **argv) {
     if (status == 0 && !path) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time");
     d.path = operands.count ? operands.items[0] : NULL;
+    if (status == 0) status = mf_config_load(&config, &common, &err);
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
     if (status == 0) status = write_to(output, write_text, &d, &err);

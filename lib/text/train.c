@@ -95,8 +95,9 @@ int64_t mf_words_add(struct mf_words *w, const char *text, size_t size, struct m
     while (size) {
         size_t length = mf_word_length(text, size);
         cut += length > MF_WORD_LIMIT;
-        for (size_t at = 0; at < length; at += MF_WORD_LIMIT) {
-            size_t piece = length - at < MF_WORD_LIMIT ? length - at : MF_WORD_LIMIT;
+        size_t counted = length < MF_WORD_MOST ? length : MF_WORD_MOST;
+        for (size_t at = 0; at < counted; at += MF_WORD_LIMIT) {
+            size_t piece = counted - at < MF_WORD_LIMIT ? counted - at : MF_WORD_LIMIT;
             if (count(w, text + at, piece, err) < 0) return -1;
         }
         text += length;

@@ -8,8 +8,9 @@
 #include "io/file.h"
 
 /* Words longer than this many bytes are counted in pieces, so that one enormous word costs no more than its
- * length. */
+ * length; and no further than to MF_WORD_MOST, so that it does not take the vocabulary from the others. */
 #define MF_WORD_LIMIT ((size_t)256)
+#define MF_WORD_MOST  ((size_t)16384)
 
 /* The smallest vocabulary: the special tokens and the bytes. */
 #define MF_VOCAB_MIN 260
