@@ -24,10 +24,11 @@ PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
 include pipelines/corpus.mk
+include pipelines/modular.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)
 .PHONY: all
-all: deps build
+all: deps build $(RUN)/report.json
 
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \

@@ -252,6 +252,23 @@ static int check(const struct mf_config *c, const struct origins *o, struct mf_e
     return check_training(&c->train_expert, "train_expert", o, err);
 }
 
+/* Defaults of values that nobody gave follow the values they must fit to: a config of one expert need not say top_k 1,
+ * nor a short training its warmup. */
+static void follow(struct mf_config *c, const struct origins *o) {
+    struct {
+        struct mf_train_config *t;
+        const char *min_lr, *warmup;
+    } both[] = {{&c->train_shared, "train_shared.min_lr", "train_shared.warmup"},
+                {&c->train_expert, "train_expert.min_lr", "train_expert.warmup"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct mf_train_config *t = both[i].t;
+        if (o->lines[index_of(mf_key_find(both[i].min_lr))] == 0 && t->min_lr > t->lr) t->min_lr = t->lr / 10;
+        if (o->lines[index_of(mf_key_find(both[i].warmup))] == 0 && t->warmup > t->steps) t->warmup = t->steps / 10;
+    }
+    if (o->lines[index_of(mf_key_find("model.top_k"))] == 0 && c->model.top_k > c->model.n_experts)
+        c->model.top_k = c->model.n_experts;
+}
+
 int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err) {
     struct origins origins = {.file = common->config};
     size_t count;
@@ -264,5 +281,6 @@ int mf_config_load(struct mf_config *config, const struct mf_common *common, str
     for (size_t i = 0; i < common->sets.count; i++)
         if (apply_set(config, &origins, common->sets.items[i], err) < 0) return -1;
     if (common->seed >= 0) config->seed = common->seed;
+    follow(config, &origins);
     return check(config, &origins, err);
 }

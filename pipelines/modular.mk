@@ -1,0 +1,131 @@
+# The pipeline: documents -> tokens -> partitions -> shared foundation -> experts -> model -> calibration -> report.
+#
+#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2]
+#
+# Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
+# whose time changes only when a value in it does. The tokenizer and the shared foundation are made once: when documents
+# change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
+# the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
+
+NAME    ?= $(basename $(notdir $(CONFIG)))
+RUN     := runs/$(NAME)
+THREADS ?= $(shell nproc)
+SET     ?=
+# What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive.
+DATA    ?= $(CORPUS)
+DOCS_FLAGS ?= --domain-from folder
+
+BIN   := $B/bin
+SLICE := $(RUN)/config
+COMMON = --threads $(THREADS)
+
+# The numbers of the experts, from the configuration; made before the pipeline's rules are read.
+PIPELINE_GOALS := all run model report experts
+ifneq ($(filter $(PIPELINE_GOALS) runs/%,$(or $(MAKECMDGOALS),all)),)
+include $(SLICE)/experts.mk
+endif
+EXPERTS ?=
+EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
+
+## run        run the pipeline without installing packages: runs/NAME/report.json
+.PHONY: run model report experts
+run report: $(RUN)/report.json
+## model      only up to the calibrated model: runs/NAME/model.safetensors
+model: $(RUN)/model.safetensors
+## experts    only up to the trained experts
+experts: $(EXPERT_FILES)
+
+## fresh      forget tokenizer and shared foundation, so that the next make trains everything again
+.PHONY: fresh
+fresh:
+	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp
+
+# --- configuration ---
+
+# The values given by SET are remembered, so that other ones make new slices.
+ifneq ($(strip $(SET)),$(strip $(shell cat $(SLICE)/set 2>/dev/null)))
+SET_CHANGED := set-changed
+endif
+.PHONY: set-changed
+set-changed:
+
+$(SLICE)/stamp: $(CONFIG) $(SET_CHANGED) | $(BIN)/mf-config
+	@mkdir -p $(SLICE)
+	$(BIN)/mf-config slices $(SLICE) --config $(CONFIG) $(addprefix --set ,$(SET))
+	@echo '$(strip $(SET))' > $(SLICE)/set
+	@touch $@
+
+$(SLICE)/%.yaml: $(SLICE)/stamp ;
+
+$(SLICE)/experts.mk: $(SLICE)/stamp | $(BIN)/mf-config
+	@echo "EXPERTS := $$(seq -s ' ' 0 $$(($$($(BIN)/mf-config get model.n_experts --config $(SLICE)/partition.yaml) - 1)))" > $@
+
+# --- documents and tokens ---
+
+# The list of the documents' files, with their times; its own time changes only when it does.
+INPUTS := $(RUN)/inputs.list
+$(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) inputs-look
+	@mkdir -p $(@D)
+	@find -L $(DATA) -type f -printf '%p %s %T@\n' | LC_ALL=C sort > $@.tmp
+	@[ -s $@.tmp ] || { echo "no documents in $(DATA)" >&2; rm -f $@.tmp; exit 66; }
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+.PHONY: inputs-look
+inputs-look:
+
+$(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(BIN)/mf-docs
+	@mkdir -p $(@D)
+	$(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
+
+$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(BIN)/mf-tokenize
+	$(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+
+$(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(BIN)/mf-tokenize
+	@mkdir -p $(@D)
+	$(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
+
+# --- partitions ---
+
+# New documents join the partitioning there is, unless its settings or the tokenizer changed.
+$(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(BIN)/mf-partition
+	@mkdir -p $(@D)
+	@saved=$(@D)/partition.mp; for p in $(SLICE)/partition.yaml $(RUN)/tokenizer.json; do [ $$p -ot $$saved ] || rm -f $$saved; done
+	$(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
+	    $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
+	@touch $@
+
+$(RUN)/parts/part.%.mp: $(RUN)/parts/stamp ;
+
+$(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(BIN)/mf-partition
+	$(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+
+# --- training ---
+
+# A checkpoint older than what it was made from is of another training.
+define drop_stale_checkpoint
+@for p in $^; do [ "$$p" -ot $@.ckpt ] || rm -f $@.ckpt $@.ckpt.best; done
+endef
+
+$(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf $(BIN)/mf-train-shared
+	$(drop_stale_checkpoint)
+	$(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
+	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
+
+$(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(BIN)/mf-train-expert
+	$(drop_stale_checkpoint)
+	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
+	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
+
+# --- the model ---
+
+$(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(BIN)/mf-assemble
+	$(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
+
+$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml | $(BIN)/mf-calibrate
+	$(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
+	    $(RUN)/tokens/val.labelled.mf
+
+$(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
+	$(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
+	    $(addprefix -e ,$(EXPERT_FILES)) --metrics $(RUN)/shared.metrics.mf \
+	    $(patsubst %,--metrics $(RUN)/expert.%.metrics.mf,$(EXPERTS)) --calibration $(RUN)/calibration.json \
+	    -o $@ $(RUN)/tokens/test.mf

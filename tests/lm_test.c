@@ -1,0 +1,306 @@
+/* The whole trainable model against a naive twin in double: its loss, and the gradient of every parameter
+ * against central differences of the twin. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "model/lm.h"
+#include "nn/dropout.h"
+#include "nn/matmul.h"
+
+static const struct mf_shape shape = {.V = 19, .D = 8, .H = 2, .L = 3, .F = 12, .S = 7};
+
+/* --- the twin --- */
+
+/* x * mask of dropout at a site, for element i of [N,D]. */
+static double drop(double x, struct mf_lm_dropout dropout, uint64_t site, size_t i) {
+    float mask;
+    if (dropout.p == 0) return x;
+    dropout_mask(&mask, dropout.p, mf_rng_at(dropout.key, site), i, 1);
+    return x * (double)mask;
+}
+
+static void norm(double *y, const double *x, const double *gain, const double *bias, size_t D) {
+    double mean = 0, variance = 0;
+    for (size_t d = 0; d < D; d++) mean += x[d] / (double)D;
+    for (size_t d = 0; d < D; d++) variance += (x[d] - mean) * (x[d] - mean) / (double)D;
+    for (size_t d = 0; d < D; d++) y[d] = (x[d] - mean) / sqrt(variance + 1e-5) * gain[d] + bias[d];
+}
+
+static void product(double *y, const double *x, const double *w, size_t O, size_t in) {
+    for (size_t o = 0; o < O; o++) {
+        y[o] = 0;
+        for (size_t i = 0; i < in; i++) y[o] += x[i] * w[o * in + i];
+    }
+}
+
+/* Parameters in double, in the order of the flat arrays of model/shape.h. */
+struct twin {
+    const double *trunk, *ffn;
+    const struct mf_lm_batch *batch;
+    struct mf_lm_dropout dropout;
+};
+
+static void twin_attention(const struct twin *t, double *x, const double *w, size_t layer, size_t N) {
+    size_t D = shape.D, H = shape.H, d = D / H;
+    const double *gain = w, *bias = w + D, *qkv_w = w + 2 * D, *out_w = qkv_w + 3 * D * D;
+    double *qkv = calloc(N * 3 * D, sizeof *qkv), *mixed = calloc(N * D, sizeof *mixed);
+    double h[64], y[64], p[64];
+    for (size_t n = 0; n < N; n++) {
+        norm(h, x + n * D, gain, bias, D);
+        product(qkv + n * 3 * D, h, qkv_w, 3 * D, D);
+    }
+    for (size_t q = 0; q < t->batch->seqs.count; q++)
+        for (size_t i = t->batch->seqs.start[q]; i < t->batch->seqs.start[q + 1]; i++)
+            for (size_t head = 0; head < H; head++) {
+                size_t first = t->batch->seqs.start[q];
+                double sum = 0;
+                for (size_t j = first; j <= i; j++) {
+                    double dot = 0;
+                    for (size_t k = 0; k < d; k++)
+                        dot += qkv[i * 3 * D + head * d + k] * qkv[j * 3 * D + D + head * d + k];
+                    sum += p[j - first] = exp(dot / sqrt((double)d));
+                }
+                for (size_t j = first; j <= i; j++)
+                    for (size_t k = 0; k < d; k++)
+                        mixed[i * D + head * d + k] +=
+                            p[j - first] / sum * qkv[j * 3 * D + 2 * D + head * d + k];
+            }
+    for (size_t n = 0; n < N; n++) {
+        product(y, mixed + n * D, out_w, D, D);
+        for (size_t k = 0; k < D; k++) x[n * D + k] += drop(y[k], t->dropout, 1 + 2 * layer, n * D + k);
+    }
+    free(qkv);
+    free(mixed);
+}
+
+static void twin_ffn(const struct twin *t, double *x, const double *w, size_t layer, size_t N) {
+    size_t D = shape.D, F = shape.F;
+    const double *gain = w, *bias = w + D, *fc1 = w + 2 * D, *b1 = fc1 + F * D, *fc2 = b1 + F,
+                 *b2 = fc2 + D * F;
+    double h[64], u[64], y[64];
+    for (size_t n = 0; n < N; n++) {
+        norm(h, x + n * D, gain, bias, D);
+        product(u, h, fc1, F, D);
+        for (size_t f = 0; f < F; f++) u[f] = (u[f] + b1[f]) / 2 * (1 + erf((u[f] + b1[f]) / sqrt(2)));
+        product(y, u, fc2, D, F);
+        for (size_t k = 0; k < D; k++)
+            x[n * D + k] += drop(y[k] + b2[k], t->dropout, 2 + 2 * layer, n * D + k);
+    }
+}
+
+static double position(size_t s, size_t k) {
+    double angle = (double)s * exp(-(double)(k - k % 2) * log(10000.0) / (double)shape.D);
+    return k % 2 ? cos(angle) : sin(angle);
+}
+
+static double twin_loss(const struct twin *t) {
+    size_t D = shape.D, V = shape.V, N = t->batch->seqs.start[t->batch->seqs.count];
+    size_t layer_size = 2 * D + 4 * D * D, ffn_size = 2 * D + 2 * shape.F * D + shape.F + D;
+    const double *tail = t->trunk + V * D + shape.L * layer_size;
+    double *x = calloc(N * D, sizeof *x), h[64], loss = 0;
+    for (size_t q = 0; q < t->batch->seqs.count; q++)
+        for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++)
+            for (size_t k = 0; k < D; k++)
+                x[n * D + k] =
+                    drop(t->trunk[t->batch->tokens[n] * D + k] + position(n - t->batch->seqs.start[q], k),
+                         t->dropout, 0, n * D + k);
+    for (size_t i = 0; i < shape.L; i++) {
+        twin_attention(t, x, t->trunk + V * D + i * layer_size, i, N);
+        twin_ffn(t, x, t->ffn + i * ffn_size, i, N);
+    }
+    for (size_t n = 0; n < N; n++) {
+        if (t->batch->targets[n] == 0) continue;
+        double sum = 0, wanted = 0;
+        norm(h, x + n * D, tail, tail + D, D);
+        for (size_t v = 0; v < V; v++) {
+            double logit = 0;
+            for (size_t k = 0; k < D; k++) logit += h[k] * t->trunk[v * D + k];
+            sum += exp(logit);
+            if (v == t->batch->targets[n]) wanted = logit;
+        }
+        loss += log(sum) - wanted;
+    }
+    free(x);
+    return loss;
+}
+
+/* --- the test --- */
+
+#define ROWS 15
+static const uint32_t tokens[ROWS] = {2, 5, 7, 7, 18, 3, 2, 4, 2, 9, 10, 11, 12, 0, 6};
+static const uint32_t targets[ROWS] = {5, 7, 7, 18, 3, 0, 4, 0, 9, 10, 11, 12, 13, 6, 1};
+static const size_t start[] = {0, 6, 8, 15};
+static const struct mf_lm_batch batch = {tokens, targets, {3, start}};
+
+struct fixture {
+    struct mf_pool *pool;
+    float *trunk, *ffn, *trunk_grad, *ffn_grad;
+    double *trunk_twin, *ffn_twin;
+    size_t n_trunk, n_ffn;
+};
+
+static void begin(struct fixture *f, int threads) {
+    struct mf_err err;
+    struct mf_rng rng;
+    matmul_setup();
+    f->n_trunk = mf_trunk_size(&shape);
+    f->n_ffn = mf_ffn_size(&shape);
+    assert_int_equal(mf_pool_new(&f->pool, threads, &err), 0);
+    f->trunk = calloc(f->n_trunk, sizeof *f->trunk);
+    f->ffn = calloc(f->n_ffn, sizeof *f->ffn);
+    f->trunk_grad = calloc(f->n_trunk, sizeof *f->trunk_grad);
+    f->ffn_grad = calloc(f->n_ffn, sizeof *f->ffn_grad);
+    f->trunk_twin = calloc(f->n_trunk, sizeof *f->trunk_twin);
+    f->ffn_twin = calloc(f->n_ffn, sizeof *f->ffn_twin);
+    mf_rng_seed(&rng, 7);
+    for (size_t i = 0; i < f->n_trunk; i++) f->trunk[i] = (float)(0.5 * mf_rng_normal(&rng));
+    for (size_t i = 0; i < f->n_ffn; i++) f->ffn[i] = (float)(0.5 * mf_rng_normal(&rng));
+    for (size_t i = 0; i < f->n_trunk; i++) f->trunk_twin[i] = (double)f->trunk[i];
+    for (size_t i = 0; i < f->n_ffn; i++) f->ffn_twin[i] = (double)f->ffn[i];
+}
+
+static void end(struct fixture *f) {
+    mf_pool_free(f->pool);
+    free(f->trunk);
+    free(f->ffn);
+    free(f->trunk_grad);
+    free(f->ffn_grad);
+    free(f->trunk_twin);
+    free(f->ffn_twin);
+}
+
+/* Each tensor's gradient: the norm of the difference to central differences over their norm. */
+static void compare(const struct fixture *f, const struct mf_tensor *tensors, size_t count, double *twin,
+                    const struct twin *t, const float *grad, double scale) {
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t n = mf_tensor_count(&tensors[i]);
+        double difference = 0, size = 0;
+        for (size_t j = at; j < at + n; j++) {
+            double old = twin[j], step = 1e-5;
+            if (twin == f->trunk_twin && j < shape.D) continue; /* PAD's row never learns */
+            twin[j] = old + step;
+            double up = twin_loss(t);
+            twin[j] = old - step;
+            double down = twin_loss(t);
+            twin[j] = old;
+            double expected = scale * (up - down) / (2 * step);
+            difference += ((double)grad[j] - expected) * ((double)grad[j] - expected);
+            size += expected * expected;
+        }
+        if (sqrt(difference) > 1e-3 * sqrt(size) + 1e-7)
+            fail_msg("%s: gradient differs by %g of %g", tensors[i].name, sqrt(difference), sqrt(size));
+        at += n;
+    }
+}
+
+static void check_gradients(float p, bool frozen, int threads) {
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct mf_lm_dropout dropout = {p, 12345};
+    begin(&f, threads);
+    struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
+    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad};
+    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, frozen, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
+    assert_true(fabs(loss - expected) < 1e-4 * expected);
+    struct mf_tensor *tensors = calloc(200, sizeof *tensors);
+    size_t count = mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
+    compare(&f, tensors, count, f.ffn_twin, &t, f.ffn_grad, 0.25);
+    count = mf_trunk_tensors(&shape, f.trunk, tensors);
+    if (!frozen) compare(&f, tensors, count, f.trunk_twin, &t, f.trunk_grad, 0.25);
+    for (size_t k = 0; k < shape.D; k++) assert_true(f.trunk_grad[k] == 0);
+    for (size_t i = 0; frozen && i < f.n_trunk; i++) assert_true(f.trunk_grad[i] == 0);
+    free(tensors);
+    mf_lm_free(lm);
+    end(&f);
+}
+
+static void test_gradients(void **state) {
+    (void)state;
+    check_gradients(0, false, 1);
+    check_gradients(0, false, 2);
+}
+
+static void test_gradients_dropout(void **state) {
+    (void)state;
+    check_gradients(0.25f, false, 2);
+}
+
+static void test_gradients_frozen(void **state) {
+    (void)state;
+    check_gradients(0.25f, true, 2);
+}
+
+/* Without dropout the loss alone is the same number; gradients add up over calls. */
+static void test_loss_and_accumulation(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    begin(&f, 2);
+    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {f.trunk_grad, f.ffn_grad};
+    struct mf_lm_dropout none = {0, 0};
+    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, false, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
+    assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
+    float *once = malloc(f.n_ffn * sizeof *once);
+    memcpy(once, f.ffn_grad, f.n_ffn * sizeof *once);
+    mf_lm_backward(lm, &w, &g, &batch, none, 1);
+    for (size_t i = 0; i < f.n_ffn; i++)
+        assert_true(fabsf(f.ffn_grad[i] - 2 * once[i]) <= 1e-5f + 1e-4f * fabsf(once[i]));
+    free(once);
+    mf_lm_free(lm);
+    end(&f);
+}
+
+struct seen {
+    size_t calls[16];
+    double first[16]; /* sum of squares of the first row */
+};
+
+static void watch(void *context, size_t site, const float *rows, size_t N) {
+    struct seen *s = context;
+    assert_int_equal(N, ROWS);
+    assert_true(site < 2 * shape.L + 1);
+    s->calls[site]++;
+    for (size_t k = 0; k < shape.D; k++) s->first[site] += (double)rows[k] * (double)rows[k];
+}
+
+/* The watcher sees every norm once, rows of mean square one. */
+static void test_watch(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct seen seen = {0};
+    begin(&f, 1);
+    struct mf_lm_weights w = {f.trunk, f.ffn};
+    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, true, f.pool, &err), 0);
+    mf_lm_loss(lm, &w, &batch, watch, &seen);
+    for (size_t i = 0; i < 2 * shape.L + 1; i++) {
+        assert_int_equal(seen.calls[i], 1);
+        assert_true(fabs(seen.first[i] / (double)shape.D - 1) < 1e-3);
+    }
+    mf_lm_free(lm);
+    end(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_gradients_dropout),
+        cmocka_unit_test(test_gradients_frozen),
+        cmocka_unit_test(test_loss_and_accumulation),
+        cmocka_unit_test(test_watch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
