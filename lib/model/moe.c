@@ -92,7 +92,7 @@ void mf_moe_evidence(const struct mf_moe *m, double *state, const uint32_t *toke
     for (size_t i = 0; i < n; i++) {
         double max = -INFINITY;
         for (size_t e = 0; e < E; e++) {
-            bool counts = m->log_likelihood && tokens[i] != MF_BOS && tokens[i] < V;
+            bool counts = m->log_likelihood && tokens[i] != MF_BOS && tokens[i] != MF_PAD && tokens[i] < V;
             if (counts) state[e] = m->router.decay * state[e] + (double)m->log_likelihood[e * V + tokens[i]];
             if (tokens[i] == MF_BOS) state[e] = 0;
             if (state[e] > max) max = state[e];

@@ -1,0 +1,192 @@
+# mf-eval on small random models: against the reference in PyTorch, and on inputs that break programs like it.
+load helper
+
+make_random() {
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" "$@"
+}
+
+needs_torch() {
+    /usr/bin/python3 -c 'import torch, msgpack' 2> /dev/null || skip "python3-torch is not installed"
+}
+
+# The largest difference of two files of float32.
+difference() {
+    /usr/bin/python3 -c 'import sys, array
+a, b = array.array("f"), array.array("f")
+for x, path in ((a, sys.argv[1]), (b, sys.argv[2])):
+    x.frombytes(open(path, "rb").read())
+assert len(a) == len(b) > 0, (len(a), len(b))
+print(max(abs(x - y) for x, y in zip(a, b)))' "$1" "$2"
+}
+
+compare_with_oracle() {
+    make_random model -o m.safetensors "$@"
+    make_random tokens -o t.mf a=17 b=20 c=2 d=40 e=16
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/reference.py" m.safetensors t.mf theirs.f32 > theirs
+    mf-eval logits -m m.safetensors -o ours.f32 t.mf
+    mf-eval perplexity -m m.safetensors --json --quiet t.mf > ours.json
+    run difference ours.f32 theirs.f32
+    assert_success
+    awk "BEGIN { exit !($output < 1e-4) }"
+    read -r perplexity tokens < theirs
+    assert_equal "$(jq .tokens ours.json)" "$tokens"
+    ours=$(jq .perplexity ours.json)
+    awk "BEGIN { d = ($ours - $perplexity) / $perplexity; exit !(d < 1e-5 && d > -1e-5) }"
+}
+
+@test "logits and perplexity agree with the reference: hidden router" {
+    needs_torch
+    compare_with_oracle --kind hidden
+}
+
+@test "logits and perplexity agree with the reference: prefix router, gates on top" {
+    needs_torch
+    compare_with_oracle --kind prefix
+}
+
+@test "logits and perplexity agree with the reference: weights over all experts, one chosen" {
+    needs_torch
+    compare_with_oracle --kind prefix --weights all --top-k 1
+}
+
+@test "perplexity does not depend on batch and cache size" {
+    make_random model -o m.safetensors
+    make_random tokens -o t.mf a=17 b=20 c=2 d=40 e=16
+    whole=$(mf-eval perplexity -m m.safetensors --json t.mf | jq .perplexity)
+    for options in "--batch 1" "--batch 9" "--max-memory 1" "--threads 1"; do
+        # shellcheck disable=SC2086
+        other=$(mf-eval perplexity -m m.safetensors $options --json t.mf | jq .perplexity)
+        awk "BEGIN { d = ($whole - $other) / $whole; exit !(d < 1e-6 && d > -1e-6) }"
+    done
+}
+
+@test "every token but a document's first is scored once, however documents fall into windows" {
+    make_random model -o m.safetensors
+    total=0
+    for spec in a=17 b=20 c=2; do
+        make_random tokens -o "$spec.mf" "$spec"
+        mf-eval perplexity -m m.safetensors --json "$spec.mf" > one.json
+        assert_equal "$(jq .tokens one.json)" "$((${spec#*=} - 1))"
+        jq .nats one.json >> nats
+    done
+    make_random tokens -o all.mf a=17 b=20 c=2
+    mf-eval perplexity -m m.safetensors --json all.mf > all.json
+    assert_equal "$(jq .tokens all.json)" "$((16 + 19 + 1))"
+    sum=$(awk '{ s += $1 } END { printf "%.9f", s }' nats)
+    all=$(jq .nats all.json)
+    awk "BEGIN { d = ($sum - $all) / $all; exit !(d < 1e-6 && d > -1e-6) }"
+    awk "BEGIN { d = $(jq .perplexity all.json) - exp($all / 36); exit !(d < 1e-3 && d > -1e-3) }"
+}
+
+@test "a model of zeros has a perplexity of V" {
+    make_random model --zero-embedding -o m.safetensors
+    make_random tokens -o t.mf a=17 b=20
+    p=$(mf-eval perplexity -m m.safetensors --json t.mf | jq .perplexity)
+    awk "BEGIN { exit !($p > 299.99 && $p < 300.01) }"
+}
+
+@test "a shared bundle is measured with its own FFN, or with an expert's" {
+    make_random shared -o s.tar
+    make_random expert -o e.tar --expert 1
+    make_random tokens -o t.mf a=17 b=20
+    run mf-eval perplexity -m s.tar t.mf
+    assert_success
+    assert_output --partial perplexity
+    run mf-eval perplexity -m s.tar -e e.tar t.mf
+    assert_success
+    make_random expert -o other.tar --seed 2
+    run mf-eval perplexity -m s.tar -e other.tar t.mf
+    assert_failure 65
+    assert_output --partial "other.tar: trained against"
+}
+
+@test "routing shows shares that sum to 1 and names the experts without tokens" {
+    make_random model --gate zero --top-k 1 -o m.safetensors
+    make_random tokens -o t.mf a=17@x b=20@y
+    mf-eval routing -m m.safetensors --json t.mf > r.json
+    jq -e '.layers | length == 2' r.json
+    jq -e 'all(.layers[]; (.shares | add) > 0.9999 and (.shares | add) < 1.0001)' r.json
+    jq -e 'all(.layers[]; .shares[0] == 1 and .entropy == 0 and (.dead | length) == 2)' r.json
+    run mf-eval routing -m m.safetensors t.mf
+    assert_success
+    assert_output --partial "without tokens"
+    make_random shared -o s.tar
+    run mf-eval routing -m s.tar t.mf
+    assert_failure 65
+}
+
+# A copy of good.safetensors with its header's text changed by a Python expression on `h` (a dict) or its bytes on `d`.
+edit_model() {
+    /usr/bin/python3 - "$1" "$2" <<'PY'
+import json, struct, sys
+d = bytearray(open("good.safetensors", "rb").read())
+n = struct.unpack("<Q", d[:8])[0]
+h, body = json.loads(d[8 : 8 + n]), d[8 + n :]
+names = sorted((k for k in h if k != "__metadata__"), key=lambda k: h[k]["data_offsets"])
+a, b = h[names[3]], h[names[4]]
+raw = None
+exec(sys.argv[2])
+text = json.dumps(h).encode() if raw is None else raw
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + body if raw != b"" else bytes(d))
+PY
+}
+
+@test "a header that lies is refused with one line" {
+    make_random model -o good.safetensors
+    make_random tokens -o t.mf a=17
+    declare -A lies=(
+        [long]='d[:8] = struct.pack("<Q", len(d) + 1); raw = b""'
+        [huge]='d[:8] = struct.pack("<Q", 1 << 63); raw = b""'
+        [short]='d[:8] = struct.pack("<Q", n - 9); raw = b""'
+        [list]='raw = b"[1, 2]"'
+        [twice]='raw = json.dumps(h).encode()[:-1] + b", " + json.dumps({names[0]: h[names[0]]}).encode()[1:]'
+        [same]='b["data_offsets"] = a["data_offsets"]; b["shape"] = a["shape"]'
+        [overlap]='b["data_offsets"][0] -= 4; b["shape"] = [(b["data_offsets"][1] - b["data_offsets"][0]) // 4]'
+        [hole]='a["data_offsets"][1] -= 4; a["shape"] = [(a["data_offsets"][1] - a["data_offsets"][0]) // 4]'
+        [behind]='body += b"xxxx"'
+        [backwards]='a["data_offsets"].reverse()'
+        [beyond]='b["data_offsets"][1] += 1 << 40'
+        [shape]='a["shape"] = [1 + a["shape"][0]] + a["shape"][1:]'
+        [cut]='del body[-5:]'
+        [config]='h["__metadata__"]["config"] = "{"'
+    )
+    for lie in "${!lies[@]}"; do
+        edit_model "$lie.safetensors" "${lies[$lie]}"
+        run mf-eval perplexity -m "$lie.safetensors" t.mf
+        [ "$status" -eq 65 ] || fail "$lie: status $status: $output"
+        [ "${#lines[@]}" -eq 1 ] || fail "$lie: $output"
+        [[ $output == *"$lie.safetensors: "* ]] || fail "$lie: $output"
+    done
+    edit_model same-as-good.safetensors 'h = dict(reversed(list(h.items())))'
+    run mf-eval perplexity -m same-as-good.safetensors t.mf
+    assert_success
+    : > empty.safetensors
+    run mf-eval perplexity -m empty.safetensors t.mf
+    assert_failure 65
+}
+
+@test "each way to fail has its status" {
+    make_random model -o m.safetensors
+    make_random tokens -o t.mf a=17
+    run mf-eval perplexity t.mf
+    assert_failure 64
+    run mf-eval perplexity -m m.safetensors --bathc 3 t.mf
+    assert_failure 64
+    assert_output --partial "--batch"
+    run mf-eval perplexity -m nothing.safetensors t.mf
+    assert_failure 66
+    run mf-eval perplexity -m m.safetensors -o no/such/folder t.mf
+    assert_failure 73
+    run mf-eval perplexity -m m.safetensors --set eval.batch=0 t.mf
+    assert_failure 78
+    make_random tokens -o other.mf --V 301 a=17
+    run mf-eval perplexity -m m.safetensors other.mf
+    assert_failure 65
+    assert_output --partial "vocab_size is 301, not 300"
+    make_random tokens -o short.mf a=1
+    run mf-eval perplexity -m m.safetensors short.mf
+    assert_failure 65
+    head -c 40 t.mf > cut.mf
+    run mf-eval perplexity -m m.safetensors cut.mf
+    assert_failure 65
+}
