@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/options.h"
 #include "model/config.h"
@@ -28,22 +29,56 @@ static const char notes[] =
     "be opened,\n"
     "73 or 74 cannot write, 78 bad config.\n";
 
-/* A pipe is copied to a scratch file, since the stream is read several times. `path` becomes a name for it.
+/* The stream is read several times, so that a pipe is copied to a scratch file first. `path` becomes where it
+ * can be opened again and again: the operand itself, or standard input or the scratch file by its descriptor.
  */
-static int spool(char path[64], int *fd, struct mf_err *err) {
+struct source {
+    const char *path, *name;
+    char place[64];
+    int fd; /* of the scratch file, or -1 */
+};
+
+static int spool(struct source *s, const char *operand, struct mf_err *err) {
     struct mf_in *in;
     static const size_t block = 65536;
-    *fd = mf_scratch_open(err);
-    if (*fd < 0 || mf_in_open(&in, NULL, err) < 0) return -1;
     unsigned char *bytes = malloc(block);
-    if (!bytes) abort();
-    int64_t n;
-    while ((n = mf_in_read(in, bytes, block, err)) > 0)
-        if (mf_write_all(*fd, bytes, (size_t)n, "scratch file", err) < 0) n = -1;
+    int64_t n = -1;
+    if (!bytes) return mf_err_set(err, EX_OSERR, "out of memory");
+    s->fd = mf_scratch_open(err);
+    if (s->fd >= 0 && mf_in_open(&in, operand, err) == 0) {
+        while ((n = mf_in_read(in, bytes, block, err)) > 0)
+            if (mf_write_all(s->fd, bytes, (size_t)n, "scratch file", err) < 0) {
+                n = -1;
+                break;
+            }
+        mf_in_close(in);
+    }
     free(bytes);
-    mf_in_close(in);
-    snprintf(path, 64, "/proc/self/fd/%d", *fd);
+    snprintf(s->place, sizeof s->place, "/proc/self/fd/%d", s->fd);
     return n < 0 ? -1 : 0;
+}
+
+static int source_open(struct source *s, const char *operand, struct mf_err *err) {
+    bool standard = !operand || strcmp(operand, "-") == 0;
+    struct stat st;
+    bool there = standard ? fstat(STDIN_FILENO, &st) == 0 : stat(operand, &st) == 0;
+    *s = (struct source){.path = operand, .name = standard ? "standard input" : operand, .fd = -1};
+    if (there && S_ISREG(st.st_mode) && (!standard || lseek(STDIN_FILENO, 0, SEEK_CUR) == 0)) {
+        if (standard) s->path = strcpy(s->place, "/proc/self/fd/0");
+        return 0;
+    }
+    if (!standard && (!there || S_ISDIR(st.st_mode)))
+        return 0; /* opening it will say why it cannot be read */
+    s->path = s->place;
+    return spool(s, operand, err);
+}
+
+/* A message that begins with the place says the name instead. */
+static void name_source(const struct source *s, struct mf_err *err) {
+    size_t size = strlen(s->place);
+    struct mf_err why = *err;
+    if (size > 0 && strncmp(why.text, s->place, size) == 0 && why.text[size] == ':')
+        mf_err_set(err, why.status, "%s%s", s->name, why.text + size);
 }
 
 /* Documents and tokens of each partition, and its most frequent domain. */
@@ -62,7 +97,9 @@ static void print_table(const struct mf_division *d) {
         fprintf(stderr, "%-10zu %10llu %12llu %7.1f%%", e, (unsigned long long)d->saved.sizes[e],
                 (unsigned long long)d->saved.n_tokens[e],
                 c->total ? 100 * (double)d->saved.n_tokens[e] / (double)c->total : 0);
-        if (n) fprintf(stderr, "  %.0f%% %s", 100 * purity, purity > 0 ? c->names[label] : "");
+        struct mf_err name; /* cleans what came from the input */
+        mf_err_set(&name, 0, "%s", purity > 0 ? c->names[label] : "");
+        if (n) fprintf(stderr, "  %3.0f%% %.60s", 100 * purity, name.text);
         fputc('\n', stderr);
     }
     if (n > 1)
@@ -105,9 +142,8 @@ struct asked {
 static int run(const struct mf_common *common, const struct asked *asked, struct mf_divide *d,
                const char *tokens, bool labels, const char *output, struct mf_err *err) {
     struct mf_config config;
-    char scratch[64];
-    int fd = -1, status = mf_config_load(&config, common, err);
-    if (status < 0) return -1;
+    struct source source;
+    if (mf_config_load(&config, common, err) < 0) return -1;
     d->params = (struct mf_plan_params){
         .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
         .partitions = (size_t)(asked->partitions ? asked->partitions : config.model.n_experts),
@@ -117,14 +153,14 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
         .iterations = config.partition.iterations,
         .seed = (uint64_t)config.seed};
     d->features = (size_t)config.partition.features;
-    bool pipe = !tokens || strcmp(tokens, "-") == 0;
-    d->path = pipe ? scratch : tokens;
-    d->name = pipe ? "standard input" : tokens;
-    if (pipe) status = spool(scratch, &fd, err);
+    int status = source_open(&source, tokens, err);
+    d->path = source.path;
+    d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
     if (status == 0) status = divide(d, labels, output, common->quiet, err);
+    if (status < 0) name_source(&source, err);
     mf_pool_free(d->pool);
-    if (fd >= 0) close(fd);
+    if (source.fd >= 0) close(source.fd);
     return status;
 }
 
@@ -160,6 +196,11 @@ int main(int argc, char **argv) {
     if (status == 0 && !output && !labels) status = mf_err_set(&err, EX_USAGE, "which folder? (-o DIR)");
     if (status == 0 && labels && !d.saved)
         status = mf_err_set(&err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
+    if (status == 0 && d.saved &&
+        (asked.partitions || asked.method >= 0 || asked.overlap >= 0 || asked.balance > 0))
+        status = mf_err_set(&err, EX_USAGE,
+                            "--partitions, --method, --overlap and --balance belong to a new "
+                            "partitioning, a saved one has its own");
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0)

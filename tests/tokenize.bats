@@ -3,7 +3,7 @@ load helper
 
 # JSON lines to a docs stream.
 docs() {
-    /usr/bin/python3 "$MF_ROOT/tests/docs.py"
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py"
 }
 
 # Some text with words that come again, as three documents.

@@ -22,6 +22,14 @@ static int header_int(const struct mf_documents *docs, const char *name, int64_t
     return 0;
 }
 
+/* A special token's id; -1 when there is none. */
+static int header_special(const struct mf_documents *docs, const char *name, int64_t vocab, int64_t *value,
+                          struct mf_err *err) {
+    *value = -1;
+    int there = mf_record_int(mf_stream_header(docs->stream), name, value, err);
+    return there > 0 ? header_int(docs, name, -1, vocab - 1, value, err) : there;
+}
+
 static int read_header(struct mf_documents *docs, struct mf_err *err) {
     struct mf_tokens_header *h = &docs->header;
     const char *hash;
@@ -29,9 +37,9 @@ static int read_header(struct mf_documents *docs, struct mf_err *err) {
     int64_t vocab;
     if (header_int(docs, "vocab_size", 1, INT32_MAX, &vocab, err) < 0) return -1;
     if (header_int(docs, "width", 2, 4, &h->width, err) < 0) return -1;
-    if (header_int(docs, "bos", -1, vocab - 1, &h->bos, err) < 0) return -1;
-    if (header_int(docs, "eos", -1, vocab - 1, &h->eos, err) < 0) return -1;
-    if (header_int(docs, "pad", -1, vocab - 1, &h->pad, err) < 0) return -1;
+    if (header_special(docs, "bos", vocab, &h->bos, err) < 0) return -1;
+    if (header_special(docs, "eos", vocab, &h->eos, err) < 0) return -1;
+    if (header_special(docs, "pad", vocab, &h->pad, err) < 0) return -1;
     int there = mf_record_string(mf_stream_header(docs->stream), "tokenizer_sha256", &hash, &size, err);
     if (there < 0) return -1;
     if (there == 0 || size != 64 || h->width == 3)

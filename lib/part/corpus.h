@@ -14,7 +14,7 @@ struct mf_tokens_header {
     size_t vocab;
     char tokenizer[65]; /* SHA-256 of the tokenizer, hex */
     int64_t width;      /* bytes of an id: 2 or 4 */
-    int64_t bos, eos, pad;
+    int64_t bos, eos, pad; /* -1: none */
 };
 
 /* The number of fields mf_tokens_header_put writes. */

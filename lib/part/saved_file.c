@@ -124,7 +124,7 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
     if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0) return -1;
     if (missing(r, mf_record_int(h, "seed", &seed, err), "seed", err) < 0) return -1;
     if (missing(r, mf_record_string(h, "tokenizer_sha256", &text, &size, err), "tokenizer_sha256", err) < 0) return -1;
-    if (size != 64 || partitions < 1 || documents < partitions || count > vocab)
+    if (size != 64 || partitions < 1 || count > vocab)
         return mf_err_set(err, EX_DATAERR, "%s: the header's numbers do not fit together", mf_stream_name(r));
     memcpy(p->tokenizer, text, 64);
     p->method = (enum mf_method)method;

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Makes a docs stream for tests, by the format's page alone: JSON lines in, a stream out.
+"""Makes a stream for tests, by the format's page alone: JSON lines in, a stream out.
 
-    docs.py < LINES > STREAM        lines {"id": ..., "text": ..., "domain": ...}
-A byte outside UTF-8 is written as a lone surrogate: "\\udcff" is the byte 0xff.
+    stream.py [HEADER] < LINES > STREAM
+
+HEADER is JSON, {"mf": "docs", "version": 1} by default; each line is a record. A byte outside UTF-8 is written as a lone
+surrogate: "\\udcff" is the byte 0xff. A list of numbers becomes the bytes of little-endian 16-bit numbers.
 """
 import json
+import struct
 import sys
 
 import msgpack
@@ -49,11 +52,16 @@ def xxh64(data):
     return h ^ h >> 32
 
 
+def plain(record):
+    return {k: struct.pack(f"<{len(v)}H", *v) if isinstance(v, list) else v for k, v in record.items()}
+
+
 def main():
-    body = bytearray(msgpack.packb({"mf": "docs", "version": 1}))
+    header = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {"mf": "docs", "version": 1}
+    body = bytearray(msgpack.packb(header))
     count = 0
     for line in sys.stdin:
-        body += msgpack.packb(json.loads(line), unicode_errors="surrogateescape")
+        body += msgpack.packb(plain(json.loads(line)), unicode_errors="surrogateescape")
         count += 1
     body += msgpack.packb({"end": count, "xxh64": "%016x" % xxh64(bytes(body))})
     sys.stdout.buffer.write(body)
