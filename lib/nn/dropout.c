@@ -1,7 +1,7 @@
 /* Dropout's masks: mf_rng_at for many counters at once. */
 #include "nn/dropout.h"
 
-#include "nn/simd.h"
+#include "base/simd.h"
 
 #define PAIRS (DROPOUT_CHUNK / 2 + 1) /* a range may begin and end in the middle of a pair */
 

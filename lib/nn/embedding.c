@@ -3,7 +3,7 @@
 
 #include <math.h>
 #include "nn/dropout.h"
-#include "nn/simd.h"
+#include "base/simd.h"
 
 #define PAD         0u
 #define COLUMN_UNIT ((size_t)16) /* columns of one cache line: two threads never write the same */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "nn/exp.h"
-#include "nn/simd.h"
+#include "base/simd.h"
 
 /* Phi(u), the normal distribution function, and its density. With z = |u|/sqrt 2, t = 1/(1 + 0.3275911 z):
  * erf(z) = 1 - (a1 t + ... + a5 t^5) exp(-z^2), |error| < 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26). */

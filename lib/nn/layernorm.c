@@ -3,7 +3,7 @@
 
 #include <math.h>
 #include <string.h>
-#include "nn/simd.h"
+#include "base/simd.h"
 
 #define LANES 16
 

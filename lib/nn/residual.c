@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "nn/dropout.h"
-#include "nn/simd.h"
+#include "base/simd.h"
 #include "nn/vector.h"
 
 struct residual {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "nn/exp.h"
-#include "nn/simd.h"
+#include "base/simd.h"
 
 #define LANES 16
 

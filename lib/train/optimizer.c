@@ -2,7 +2,7 @@
 #include "train/optimizer.h"
 
 #include <math.h>
-#include "nn/simd.h"
+#include "base/simd.h"
 #include "nn/vector.h"
 
 double mf_learning_rate(const struct mf_train_config *c, int64_t step) {

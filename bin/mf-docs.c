@@ -1,0 +1,191 @@
+/* mf-docs: makes a stream of documents out of files.
+ *     mf-docs [OPTION]... [PATH]... > docs */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/options.h"
+#include "io/stream.h"
+#include "model/config.h"
+#include "text/select.h"
+
+static const char notes[] =
+    "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents "
+    "begin at lines\n"
+    "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip "
+    "archive. Without PATH,\n"
+    "or for -, standard input is read.\n"
+    "\n"
+    "Copies of an earlier document are removed before documents are split, so none of test or validation has "
+    "a copy in\n"
+    "training: exact ones (up to white space at the ends of lines) and near ones (--near-dup). The split "
+    "follows from a\n"
+    "document's text alone: it never moves when others are added (formats/docs.md).\n"
+    "\n"
+    "examples:\n"
+    "  mf-docs my/texts --domain-from folder --split train > train.docs\n"
+    "  mf-docs dump.jsonl.zst --text-key body --id-key url --removed copies.jsonl -o all.docs\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write, "
+    "78 bad\n"
+    "config.\n";
+
+enum { FROM_NOTHING, FROM_FOLDER };
+enum { SPLIT_ALL, SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
+
+struct work {
+    struct mf_selection selection;
+    struct mf_stream_writer *writer;
+    int split;
+    uint64_t written, bytes, skipped;
+    struct mf_progress progress;
+};
+
+static int write_document(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err) {
+    struct work *w = context;
+    if (w->split != SPLIT_ALL && (int)split != w->split - 1) return 0;
+    if (mf_stream_begin(w->writer, doc->domain ? 3 : 2, err) < 0) return -1;
+    if (mf_put_string(w->writer, "id", doc->id, doc->id_size, err) < 0) return -1;
+    if (mf_put_string(w->writer, "text", doc->text, doc->size, err) < 0) return -1;
+    w->written++;
+    w->bytes += doc->size;
+    return doc->domain ? mf_put_string(w->writer, "domain", doc->domain, doc->domain_size, err) : 0;
+}
+
+static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
+    struct work *w = context;
+    mf_progress_show(&w->progress, w->selection.read.documents, NULL);
+    return mf_selection_add(&w->selection, doc, err);
+}
+
+static void skipped(void *context, const char *path) {
+    struct work *w = context;
+    (void)path;
+    w->skipped++;
+}
+
+static void row(const char *name, struct mf_tally t) {
+    fprintf(stderr, "%-14s %12llu %15llu\n", name, (unsigned long long)t.documents,
+            (unsigned long long)t.bytes);
+}
+
+static void print_table(const struct work *w) {
+    const struct mf_selection *s = &w->selection;
+    fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
+    row("read", s->read);
+    if (s->cut.documents) row("pieces", s->cut);
+    if (s->brief.documents) row("too short", s->brief);
+    row("exact copies", s->exact);
+    row("near copies", s->near);
+    row("train", s->kept[MF_TRAIN]);
+    row("val", s->kept[MF_VAL]);
+    row("test", s->kept[MF_TEST]);
+    row("written", (struct mf_tally){w->written, w->bytes});
+    if (w->skipped)
+        fprintf(stderr, "mf-docs: %llu files left out that are no text by their names\n",
+                (unsigned long long)w->skipped);
+}
+
+static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
+                    struct mf_out *out, struct mf_err *err) {
+    int status = mf_stream_create(&w->writer, out, "docs", 0, err);
+    if (status < 0) return -1;
+    if (paths->count == 0) status = mf_docs_read(NULL, o, err);
+    for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
+    struct mf_stream_writer *writer = w->writer;
+    if (status >= 0) return mf_stream_finish(writer, err);
+    mf_stream_drop(writer);
+    return -1;
+}
+
+/* Both outputs become real, or neither. */
+static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o, const char *output,
+                const char *removed, struct mf_err *err) {
+    struct mf_out *out = NULL;
+    int status = removed ? mf_out_open(&w->selection.removed, removed, err) : 0;
+    if (status == 0) status = mf_out_open(&out, output, err);
+    if (status == 0) status = read_all(w, paths, o, out, err);
+    if (status == 0 && removed) {
+        status = mf_out_commit(w->selection.removed, err);
+        w->selection.removed = NULL;
+    }
+    if (status == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    mf_out_abandon(w->selection.removed);
+    return -1;
+}
+
+/* Command line values where they are given, else the config's. */
+struct asked {
+    int64_t min_chars, max_chars, max_docs;
+    double near_dup;
+};
+
+static int run(const struct mf_common *common, const struct asked *asked, struct work *w,
+               const struct mf_strs *paths, struct mf_docs_options *o, const char *output,
+               const char *removed, struct mf_err *err) {
+    struct mf_config config;
+    struct mf_selection *s = &w->selection;
+    if (mf_config_load(&config, common, err) < 0) return -1;
+    *s = (struct mf_selection){
+        .val_fraction = config.docs.val_fraction,
+        .test_fraction = config.docs.test_fraction,
+        .min_chars = (uint64_t)(asked->min_chars >= 0 ? asked->min_chars : config.docs.min_chars),
+        .max_chars = (uint64_t)(asked->max_chars >= 0 ? asked->max_chars : config.docs.max_chars),
+        .max_docs = (uint64_t)(asked->max_docs >= 0 ? asked->max_docs : config.docs.max_docs),
+        .context = w,
+        .take = write_document};
+    if (mf_copies_new(&s->copies, asked->near_dup >= 0 ? asked->near_dup : config.docs.near_dup, err) < 0)
+        return -1;
+    o->context = w;
+    o->take = take;
+    o->skipped = skipped;
+    mf_progress_begin(&w->progress, "mf-docs", "documents", 0, (enum mf_progress_mode)common->progress,
+                      common->quiet);
+    int status = make(w, paths, o, output, removed, err);
+    mf_progress_end(&w->progress, s->read.documents);
+    mf_copies_free(s->copies);
+    if (status == 0 && !common->quiet) print_table(w);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs paths = {0};
+    struct work w = {0};
+    struct asked asked = {-1, -1, -1, -1};
+    int format = MF_DOCS_AUTO, from = FROM_NOTHING;
+    struct mf_docs_options o = {.text_key = "text", .id_key = "id", .domain_key = "domain"};
+    const char *output = NULL, *removed = NULL;
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {"split", 0, MF_OPT_CHOICE, &w.split, "all|train|val|test", "only this split (default: all)", 0, 0},
+        {"format", 0, MF_OPT_CHOICE, &format, "auto|text|jsonl|wikitext",
+         "what the files are (default: auto)", 0, 0},
+        {"text-key", 0, MF_OPT_STRING, &o.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
+        {"id-key", 0, MF_OPT_STRING, &o.id_key, "KEY", "of JSON lines (default: id)", 0, 0},
+        {"domain-key", 0, MF_OPT_STRING, &o.domain_key, "KEY", "of JSON lines (default: domain)", 0, 0},
+        {"domain", 0, MF_OPT_STRING, &o.domain, "NAME", "the domain of all documents", 0, 0},
+        {"domain-from", 0, MF_OPT_CHOICE, &from, "nothing|folder",
+         "folder: the first folder below PATH names the domain (default: nothing)", 0, 0},
+        {"min-chars", 0, MF_OPT_INT, &asked.min_chars, "N",
+         "leave out shorter documents (default: docs.min_chars)", 0, 1e15},
+        {"max-chars", 0, MF_OPT_INT, &asked.max_chars, "N",
+         "cut longer ones, 0: none (default: docs.max_chars)", 0, 1e15},
+        {"max-docs", 0, MF_OPT_INT, &asked.max_docs, "N", "read at most N, 0: all (default: docs.max_docs)",
+         0, 1e15},
+        {"near-dup", 0, MF_OPT_REAL, &asked.near_dup, "X",
+         "likeness of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
+        {"removed", 0, MF_OPT_STRING, &removed, "FILE",
+         "list removed copies and what was kept, as JSON lines", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-docs", "make a stream of documents out of files",
+                                   "mf-docs [OPTION]... [PATH]...", options, notes};
+    int status = mf_options_parse(&usage, &common, &paths, argc, argv, &err);
+    o.format = (enum mf_docs_format)format;
+    o.domain_from_folder = from == FROM_FOLDER;
+    if (status == 0) status = run(&common, &asked, &w, &paths, &o, output, removed, &err);
+    mf_strs_free(&paths);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-docs", &err) : 0;
+}

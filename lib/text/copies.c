@@ -1,0 +1,241 @@
+/* Exact copies by hash, near ones by MinHash with bands. */
+#include "text/copies.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#include "base/rng.h"
+#include "base/simd.h"
+
+#define HASHES 128 /* of a signature */
+#define BANDS  32
+#define ROWS   (HASHES / BANDS)
+#define WORDS  5   /* of a shingle */
+#define MOST   256 /* candidates looked at for one band */
+
+struct known {
+    size_t id, id_size; /* in the ids' bytes */
+    uint16_t signature[HASHES];
+};
+
+/* Hash to document: open addressing, a key may be there several times. */
+struct table {
+    uint64_t *keys;
+    uint32_t *documents; /* UINT32_MAX: empty */
+    size_t room, count;
+};
+
+struct mf_copies {
+    double near;
+    struct table exact, bands;
+    struct known *known;
+    size_t count, room;
+    char *ids;
+    size_t ids_size, ids_room;
+    uint32_t multiply[HASHES], add[HASHES];
+    uint32_t signature[HASHES]; /* of the document being looked at */
+};
+
+int mf_copies_new(struct mf_copies **out, double near, struct mf_err *err) {
+    struct mf_copies *c = calloc(1, sizeof *c);
+    if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
+    c->near = near;
+    for (uint64_t i = 0; i < HASHES; i++) {
+        c->multiply[i] = (uint32_t)mf_rng_at(0x6d696e68617368, i) | 1;
+        c->add[i] = (uint32_t)mf_rng_at(0x68617368, i);
+    }
+    *out = c;
+    return 0;
+}
+
+void mf_copies_free(struct mf_copies *c) {
+    if (!c) return;
+    free(c->exact.keys);
+    free(c->exact.documents);
+    free(c->bands.keys);
+    free(c->bands.documents);
+    free(c->known);
+    free(c->ids);
+    free(c);
+}
+
+/* --- texts --- */
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
+
+/* Hashes the text line by line; empty lines count only when another line follows. */
+uint64_t mf_text_hash(const char *text, size_t size) {
+    XXH64_state_t *state = XXH64_createState();
+    size_t ends = 0;
+    if (!state) abort();
+    XXH64_reset(state, 0);
+    while (size) {
+        const char *end = memchr(text, '\n', size);
+        size_t line = end ? (size_t)(end - text) : size, kept = line;
+        while (kept && is_space(text[kept - 1])) kept--;
+        if (kept) {
+            for (; ends; ends--) XXH64_update(state, "\n", 1);
+            XXH64_update(state, text, kept);
+        }
+        ends++;
+        text += line + (end != NULL);
+        size -= line + (end != NULL);
+    }
+    uint64_t hash = XXH64_digest(state);
+    XXH64_freeState(state);
+    return hash;
+}
+
+/* The next word from *at on; false at the end. */
+static bool next_word(const char *text, size_t size, size_t *at, size_t *length) {
+    while (*at < size && (is_space(text[*at]) || text[*at] == '\n')) ++*at;
+    size_t end = *at;
+    while (end < size && !is_space(text[end]) && text[end] != '\n') end++;
+    *length = end - *at;
+    return *length > 0;
+}
+
+MF_CLONES static void lower(uint32_t *signature, const uint32_t *multiply, const uint32_t *add,
+                            uint32_t hash) {
+    for (size_t i = 0; i < HASHES; i++) {
+        uint32_t x = hash * multiply[i] + add[i];
+        x ^= x >> 15;
+        x *= 0x2c1b3c6du;
+        signature[i] = x < signature[i] ? x : signature[i];
+    }
+}
+
+/* The least value of each hash over all shingles; a text of fewer words is one shingle. */
+static void sign(struct mf_copies *c, const char *text, size_t size) {
+    uint64_t words[WORDS] = {0};
+    size_t at = 0, length, n = 0;
+    memset(c->signature, 0xff, sizeof c->signature);
+    for (; next_word(text, size, &at, &length); at += length) {
+        words[n++ % WORDS] = XXH3_64bits(text + at, length);
+        if (n < WORDS) continue;
+        uint64_t hash = 0;
+        for (size_t k = 0; k < WORDS; k++) hash = mf_rng_at(hash, words[(n + k) % WORDS]);
+        lower(c->signature, c->multiply, c->add, (uint32_t)(hash >> 32));
+    }
+    if (n < WORDS) lower(c->signature, c->multiply, c->add, (uint32_t)(XXH64(words, sizeof words, n) >> 32));
+}
+
+/* --- the table --- */
+
+static void place(const struct table *t, uint64_t key, uint32_t document) {
+    size_t i = (size_t)key & (t->room - 1);
+    while (t->documents[i] != UINT32_MAX) i = (i + 1) & (t->room - 1);
+    t->keys[i] = key;
+    t->documents[i] = document;
+}
+
+static int put(struct table *t, uint64_t key, uint32_t document, struct mf_err *err) {
+    if (2 * t->count >= t->room) {
+        struct table grown = {.room = t->room ? 2 * t->room : 4096, .count = t->count};
+        grown.keys = malloc(grown.room * sizeof *grown.keys);
+        grown.documents = malloc(grown.room * sizeof *grown.documents);
+        if (!grown.keys || !grown.documents) {
+            free(grown.keys);
+            free(grown.documents);
+            return mf_err_set(err, EX_OSERR, "out of memory for the hashes of documents");
+        }
+        memset(grown.documents, 0xff, grown.room * sizeof *grown.documents);
+        for (size_t i = 0; i < t->room; i++)
+            if (t->documents[i] != UINT32_MAX) place(&grown, t->keys[i], t->documents[i]);
+        free(t->keys);
+        free(t->documents);
+        *t = grown;
+    }
+    place(t, key, document);
+    t->count++;
+    return 0;
+}
+
+/* The next document with this key at or after slot *i; UINT32_MAX when there is none. */
+static uint32_t next(const struct table *t, uint64_t key, size_t *i) {
+    for (; t->room && t->documents[*i] != UINT32_MAX; *i = (*i + 1) & (t->room - 1)) {
+        if (t->keys[*i] != key) continue;
+        uint32_t document = t->documents[*i];
+        *i = (*i + 1) & (t->room - 1);
+        return document;
+    }
+    return UINT32_MAX;
+}
+
+/* --- looking --- */
+
+static uint64_t band_key(const struct mf_copies *c, size_t band) {
+    return XXH3_64bits_withSeed(c->signature + band * ROWS, ROWS * sizeof *c->signature, band);
+}
+
+static double likeness(const struct mf_copies *c, const struct known *k) {
+    size_t same = 0;
+    for (size_t i = 0; i < HASHES; i++) same += k->signature[i] == (uint16_t)c->signature[i];
+    return (double)same / HASHES;
+}
+
+/* The known document that is most like this one, when it is like enough. */
+static uint32_t find_near(const struct mf_copies *c) {
+    uint32_t best = UINT32_MAX;
+    double best_likeness = c->near;
+    for (size_t b = 0; b < BANDS; b++) {
+        uint64_t key = band_key(c, b);
+        size_t i = (size_t)key & (c->bands.room - 1), looked = 0;
+        uint32_t document, last = UINT32_MAX;
+        while (looked++ < MOST && (document = next(&c->bands, key, &i)) != UINT32_MAX) {
+            if (document == last || document == best) continue;
+            last = document;
+            double like = likeness(c, &c->known[document]);
+            if (like < best_likeness || (like == best_likeness && best < document)) continue;
+            best = document;
+            best_likeness = like;
+        }
+    }
+    return best;
+}
+
+static int remember(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, struct mf_err *err) {
+    if (c->count == c->room) {
+        size_t room = c->room ? 2 * c->room : 1024;
+        struct known *grown = realloc(c->known, room * sizeof *grown);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for the hashes of documents");
+        c->known = grown;
+        c->room = room;
+    }
+    if (c->ids_room - c->ids_size < id_size) {
+        size_t room = 2 * c->ids_room + id_size + 4096;
+        char *grown = realloc(c->ids, room);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for the ids of documents");
+        c->ids = grown;
+        c->ids_room = room;
+    }
+    uint32_t document = (uint32_t)c->count;
+    struct known *k = &c->known[c->count++];
+    *k = (struct known){.id = c->ids_size, .id_size = id_size};
+    if (id_size) memcpy(c->ids + c->ids_size, id, id_size);
+    c->ids_size += id_size;
+    if (put(&c->exact, hash, document, err) < 0) return -1;
+    for (size_t i = 0; c->near > 0 && i < HASHES; i++) k->signature[i] = (uint16_t)c->signature[i];
+    for (size_t b = 0; c->near > 0 && b < BANDS; b++)
+        if (put(&c->bands, band_key(c, b), document, err) < 0) return -1;
+    return 0;
+}
+
+int mf_copies_check(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, const char *text,
+                    size_t size, const char **kept, size_t *kept_size, struct mf_err *err) {
+    size_t i = (size_t)hash & (c->exact.room - 1);
+    uint32_t document = c->exact.room ? next(&c->exact, hash, &i) : UINT32_MAX;
+    enum mf_copy sort = MF_COPY_EXACT;
+    if (document == UINT32_MAX && c->near > 0) {
+        sort = MF_COPY_NEAR;
+        sign(c, text, size);
+        if (c->bands.room) document = find_near(c);
+    }
+    if (document == UINT32_MAX) return remember(c, hash, id, id_size, err) < 0 ? -1 : MF_COPY_NONE;
+    *kept = c->ids + c->known[document].id;
+    *kept_size = c->known[document].id_size;
+    return sort;
+}

@@ -1,0 +1,196 @@
+/* Plain text, JSON lines and WikiText. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "text/docs_internal.h"
+
+/* The next line without its end; *line is borrowed until the next call. 1, 0 at the end, or -1. */
+static int next_line(struct docs_file *f, const char **line, size_t *size, struct mf_err *err) {
+    size_t looked = 0;
+    for (;;) {
+        size_t there = f->end - f->begin;
+        char *end = there > looked ? memchr(f->bytes + f->begin + looked, '\n', there - looked) : NULL;
+        if (!end && !f->ended) {
+            looked = there;
+            if (docs_fill(f, there + 1, err) < 0) return -1;
+            continue;
+        }
+        if (!end && there == 0) return 0;
+        *line = f->bytes + f->begin;
+        *size = end ? (size_t)(end - *line) : there;
+        f->begin += *size + (end != NULL);
+        return 1;
+    }
+}
+
+static int hand_on(const struct docs_file *f, const struct mf_docs_options *o, const char *id, size_t id_size,
+                   const char *text, size_t size, const char *domain, size_t domain_size,
+                   struct mf_err *err) {
+    struct mf_doc doc = {.id = id, .id_size = id_size, .text = text, .size = size};
+    doc.domain = o->domain ? o->domain : domain ? domain : f->domain;
+    doc.domain_size = o->domain ? strlen(o->domain) : domain ? domain_size : f->domain_size;
+    return o->take(o->context, &doc, err);
+}
+
+/* --- plain text --- */
+
+static int parse_text(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    if (docs_fill(f, MF_DOC_LIMIT + 1, err) < 0) return -1;
+    if (f->end - f->begin > MF_DOC_LIMIT)
+        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name, MF_DOC_LIMIT);
+    return hand_on(f, o, f->name, strlen(f->name), f->bytes ? f->bytes + f->begin : "", f->end - f->begin,
+                   NULL, 0, err);
+}
+
+/* --- JSON lines --- */
+
+/* A field that is a string or a number, as text; NULL when it is not there. `number` has room for one. */
+static const char *field(const json_t *object, const char *key, char number[32], size_t *size) {
+    const json_t *value = key ? json_object_get(object, key) : NULL;
+    if (json_is_string(value)) {
+        *size = json_string_length(value);
+        return json_string_value(value);
+    }
+    if (!json_is_integer(value)) return NULL;
+    *size = (size_t)snprintf(number, 32, "%lld", (long long)json_integer_value(value));
+    return number;
+}
+
+static int parse_line(const struct docs_file *f, const struct mf_docs_options *o, const char *line,
+                      size_t size, uint64_t number, struct mf_err *err) {
+    json_error_t why;
+    char id_number[32], domain_number[32], place[512];
+    size_t id_size = 0, domain_size = 0;
+    json_t *object = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return mf_err_set(err, EX_DATAERR, "%s:%llu: %s", f->name, (unsigned long long)number,
+                          object ? "not a JSON object" : why.text);
+    }
+    const json_t *text = json_object_get(object, o->text_key);
+    const char *id = field(object, o->id_key, id_number, &id_size);
+    const char *domain = field(object, o->domain_key, domain_number, &domain_size);
+    int status;
+    if (!id) {
+        id_size = (size_t)snprintf(place, sizeof place, "%.400s:%llu", f->name, (unsigned long long)number);
+        id = place;
+    }
+    if (!json_is_string(text))
+        status = mf_err_set(err, EX_DATAERR, "%s:%llu: no text under the key '%s' (--text-key)", f->name,
+                            (unsigned long long)number, o->text_key);
+    else
+        status = hand_on(f, o, id, id_size, json_string_value(text), json_string_length(text), domain,
+                         domain_size, err);
+    json_decref(object);
+    return status;
+}
+
+static bool is_blank(const char *line, size_t size) {
+    while (size && (line[size - 1] == ' ' || line[size - 1] == '\t' || line[size - 1] == '\r')) size--;
+    return size == 0;
+}
+
+static int parse_jsonl(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    const char *line;
+    size_t size;
+    int more, status = 0;
+    for (uint64_t number = 1; status == 0 && (more = next_line(f, &line, &size, err)) != 0; number++) {
+        if (more < 0) return -1;
+        if (!is_blank(line, size)) status = parse_line(f, o, line, size, number, err);
+    }
+    return status;
+}
+
+/* --- WikiText --- */
+
+/* " = Title = ": one equals sign on each side, not more. */
+static bool is_heading(const char *line, size_t size) {
+    while (size && (line[size - 1] == ' ' || line[size - 1] == '\r')) size--;
+    while (size && *line == ' ') line++, size--;
+    return size >= 5 && line[0] == '=' && line[1] == ' ' && line[2] != '=' && line[size - 1] == '=' &&
+           line[size - 2] == ' ' && line[size - 3] != '=';
+}
+
+/* A growing document. */
+struct gathered {
+    char *text;
+    size_t size, room;
+    uint64_t number;
+};
+
+static int gather(const struct docs_file *f, struct gathered *g, const char *line, size_t size,
+                  struct mf_err *err) {
+    if (g->size + size + 1 > MF_DOC_LIMIT)
+        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name, MF_DOC_LIMIT);
+    if (g->room - g->size < size + 1) {
+        size_t room = 2 * g->room + size + 4096;
+        char *grown = realloc(g->text, room);
+        if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", f->name);
+        g->text = grown;
+        g->room = room;
+    }
+    memcpy(g->text + g->size, line, size);
+    g->text[g->size + size] = '\n';
+    g->size += size + 1;
+    return 0;
+}
+
+/* Hands on what was gathered, unless it is nothing but blank lines before the first heading. */
+static int end_article(const struct docs_file *f, const struct mf_docs_options *o, struct gathered *g,
+                       struct mf_err *err) {
+    char id[512];
+    size_t i = 0;
+    while (i < g->size && (g->text[i] == ' ' || g->text[i] == '\n' || g->text[i] == '\r')) i++;
+    size_t size = g->size;
+    g->size = 0;
+    if (i == size) return 0;
+    int n = snprintf(id, sizeof id, "%.400s#%llu", f->name, (unsigned long long)++g->number);
+    return hand_on(f, o, id, (size_t)n, g->text, size, NULL, 0, err);
+}
+
+static int parse_wikitext(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    struct gathered g = {0};
+    const char *line;
+    size_t size;
+    int more = 0, status = 0;
+    while (status == 0 && (more = next_line(f, &line, &size, err)) > 0) {
+        if (is_heading(line, size)) status = end_article(f, o, &g, err);
+        if (status == 0) status = gather(f, &g, line, size, err);
+    }
+    if (more < 0) status = -1;
+    if (status == 0) status = end_article(f, o, &g, err);
+    free(g.text);
+    return status;
+}
+
+/* --- which --- */
+
+static bool ends_with(const char *name, const char *suffix) {
+    size_t n = strlen(name), s = strlen(suffix);
+    return n >= s && strcasecmp(name + n - s, suffix) == 0;
+}
+
+/* Is the first line that is not blank a heading? */
+static bool begins_with_heading(const struct docs_file *f) {
+    const char *at = f->bytes + f->begin, *end = f->bytes + f->end;
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        if (!line_end) line_end = end;
+        if (!is_blank(at, (size_t)(line_end - at))) return is_heading(at, (size_t)(line_end - at));
+        at = line_end + 1;
+    }
+    return false;
+}
+
+int docs_parse(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    enum mf_docs_format format = o->format;
+    if (docs_fill(f, 4096, err) < 0) return -1;
+    if (format == MF_DOCS_AUTO)
+        format = ends_with(f->name, ".jsonl") || ends_with(f->name, ".ndjson") ? MF_DOCS_JSONL
+                 : f->end > f->begin && begins_with_heading(f)                 ? MF_DOCS_WIKITEXT
+                                                                               : MF_DOCS_TEXT;
+    if (format == MF_DOCS_JSONL) return parse_jsonl(f, o, err);
+    if (format == MF_DOCS_WIKITEXT) return parse_wikitext(f, o, err);
+    return parse_text(f, o, err);
+}
