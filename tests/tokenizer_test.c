@@ -142,6 +142,12 @@ static void an_enormous_word_is_cut(void **state) {
     assert_int_equal(mf_words_add(words, text, MF_WORD_LIMIT, &err), 0);
     assert_int_equal(mf_words_bytes(words), size + MF_WORD_LIMIT);
     assert_int_equal(mf_words_distinct(words), 1);
+    /* and counted to a limit: other letters behind it are not seen */
+    memset(text + MF_WORD_MOST, 'b', size - MF_WORD_MOST);
+    assert_int_equal(mf_words_add(words, text, size, &err), 1);
+    assert_int_equal(mf_words_distinct(words), 1);
+    assert_int_equal(mf_words_add(words, text, MF_WORD_MOST + 1, &err), 1);
+    assert_int_equal(mf_words_distinct(words), 1);
     mf_words_free(words);
     free(text);
 }
@@ -195,6 +201,26 @@ static void a_special_token_in_a_text_is_what_was_asked_for(void **state) {
     assert_int_equal(mf_encode(e, text, strlen(text), MF_SPECIAL_ERROR, &ids, &err), -1);
     assert_int_equal(err.status, EX_DATAERR);
     assert_string_equal(err.text, "the text spells the special token <pad> at byte 1");
+    free(ids.ids);
+    mf_encoder_free(e);
+    mf_tokenizer_free(t);
+}
+
+static void the_longest_special_token_is_taken(void **state) {
+    (void)state;
+    struct mf_encoder *e;
+    struct mf_ids ids = {0};
+    train(sample, SAMPLES, 280, 1, "good.json");
+    json_t *root = json_load_file("good.json", 0, NULL), *added = json_object_get(root, "added_tokens");
+    json_array_append_new(added, json_pack("{s:i, s:s}", "id", 280, "content", "<pad><pad>"));
+    assert_int_equal(json_dump_file(root, "t.json", 0), 0);
+    json_decref(root);
+    struct mf_tokenizer *t = load("t.json");
+    assert_int_equal(mf_encoder_new(&e, t, &err), 0);
+    assert_int_equal(mf_encode(e, "<pad><pad><pad>", 15, MF_SPECIAL_PARSE, &ids, &err), 0);
+    assert_int_equal(ids.count, 2);
+    assert_int_equal(ids.ids[0], 280);
+    assert_int_equal(ids.ids[1], MF_PAD);
     free(ids.ids);
     mf_encoder_free(e);
     mf_tokenizer_free(t);
@@ -350,6 +376,7 @@ int main(void) {
         cmocka_unit_test(an_enormous_word_is_cut),
         cmocka_unit_test(every_byte_string_comes_back),
         cmocka_unit_test(a_special_token_in_a_text_is_what_was_asked_for),
+        cmocka_unit_test(the_longest_special_token_is_taken),
         cmocka_unit_test(what_is_not_honoured_is_named),
         cmocka_unit_test(a_broken_vocabulary_is_named),
         cmocka_unit_test(a_merge_that_is_not_understood_is_named),
