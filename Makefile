@@ -32,7 +32,7 @@ all: deps build $(RUN)/report.json
 
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
-    libjansson-dev libxxhash-dev libssl-dev libcmocka-dev gnuplot-nox bats bats-support bats-assert xxd python3-torch \
+    libjansson-dev libxxhash-dev libssl-dev libcmocka-dev gnuplot-nox bats bats-support bats-assert jq xxd python3-torch \
     python3-msgpack $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:

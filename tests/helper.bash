@@ -10,3 +10,25 @@ export PATH="${MF_BIN:-$MF_ROOT/build/bin}:$PATH"
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
+
+# Streams of made-up documents in the current folder, ready to train on: {train,val,test}.mf, tokenizer.json, the parts
+# in parts/, and val.labelled.mf; all by configs/tiny.yaml.
+TINY=$MF_ROOT/configs/tiny.yaml
+make_tokens() {
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 40
+    for split in train val test; do
+        mf-docs --quiet --config "$TINY" --domain-from folder --split $split -o $split.docs words
+    done
+    mf-tokenize train --quiet --config "$TINY" -o tokenizer.json train.docs 2> /dev/null
+    for split in train val test; do mf-tokenize encode -t tokenizer.json -o $split.mf $split.docs; done
+    mf-partition --quiet --config "$TINY" -o parts train.mf
+    mf-partition --label --saved parts/partition.mp -o val.labelled.mf val.mf
+}
+
+# A shared bundle and experts of it, trained for a few steps.
+make_pieces() {
+    mf-train-shared --quiet --config "$TINY" -v val.mf -o shared.tar train.mf
+    for e in 0 1 2; do
+        mf-train-expert --quiet --config "$TINY" -s shared.tar -v val.labelled.mf -p $e -o expert.$e.tar parts/part.$e.mp
+    done
+}

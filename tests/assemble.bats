@@ -1,0 +1,163 @@
+# Joining pieces: what the model holds, and pieces that do not belong together.
+load helper
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    load helper
+    make_tokens
+    make_pieces
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    ln -s "$BATS_FILE_TMPDIR"/* .
+}
+
+assemble() {
+    mf-assemble --quiet --config "$TINY" "$@"
+}
+
+# Refused with one line that holds all of the words, and no model left.
+refuses() {
+    local words=$1
+    shift
+    run assemble -o bad.safetensors "$@"
+    assert_failure 65
+    [ "${#lines[@]}" -eq 1 ]
+    for word in $words; do assert_output --partial "$word"; done
+    [ ! -e bad.safetensors ]
+    [ -z "$(ls -A | grep tmp)" ]
+}
+
+# A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).
+edit_bundle() {
+    /usr/bin/python3 - "$@" <<'PY'
+import hashlib, io, json, sys, tarfile
+source, target, edit = sys.argv[1:4]
+tar = tarfile.open(source)
+m = json.load(tar.extractfile("manifest.json"))
+data = {member.name: bytearray(tar.extractfile(member).read()) for member in tar if member.name != "manifest.json"}
+exec(edit)
+with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as out:
+    for name, content in [("manifest.json", json.dumps(m).encode())] + list(data.items()):
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        out.addfile(info, io.BytesIO(bytes(content)))
+PY
+}
+
+@test "the model holds every tensor of the reference, and says which expert is which" {
+    assemble -o m.safetensors shared.tar expert.2.tar expert.0.tar
+    mf-cat m.safetensors > m.json
+    for name in shared.token_embedding.weight shared.pos_encoding.pe shared.lm_head.weight shared.output_norm.bias \
+        shared.transformer_blocks.1.attention.qkv_proj.weight moe_layers.1.router.gate.weight \
+        moe_layers.0.router.noise_weight.weight moe_layers.1.experts.1.fc2.bias moe_layers.0.ffn_norm.weight; do
+        grep -q "\"$name\"" m.json || fail "no $name"
+    done
+    metadata=$(head -n 1 m.json | jq -c '.metadata // .__metadata__ // .')
+    experts=$(jq -r '.experts' <<< "$metadata")
+    assert_equal "$(jq -c '[.[].partition]' <<< "$experts")" "[2,0]"
+    assert_equal "$(jq -r '.[0].file' <<< "$experts")" expert.2.tar
+    assert_equal "$(jq -r '.config' <<< "$metadata" | jq -c '[.n_experts,.top_k,.d_model]')" "[2,2,32]"
+    run mf-eval perplexity -m m.safetensors test.mf
+    assert_success
+}
+
+@test "assembly is the same bytes again, also through a pipe" {
+    assemble -o a.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    assemble shared.tar expert.0.tar expert.1.tar expert.2.tar > b.safetensors
+    cmp a.safetensors b.safetensors
+}
+
+@test "every router kind and init makes a model that can be measured" {
+    for kind in hidden prefix; do
+        for init in uniform kaiming data_stats; do
+            assemble --set router.kind=$kind --set router.init=$init -o $kind.$init shared.tar expert.0.tar expert.1.tar
+            run mf-eval perplexity -m $kind.$init test.mf
+            assert_success
+        done
+    done
+    run cmp -s hidden.uniform hidden.kaiming
+    assert_failure
+}
+
+@test "one expert alone is a model, and measures as the expert does" {
+    assemble --set model.top_k=1 -o one.safetensors shared.tar expert.1.tar
+    model=$(mf-eval perplexity --json -m one.safetensors test.mf | jq .perplexity)
+    expert=$(mf-eval perplexity --json -m shared.tar -e expert.1.tar test.mf | jq .perplexity)
+    awk "BEGIN { d = ($model - $expert) / $expert; exit !(d < 1e-3 && d > -1e-3) }"
+    run assemble -o bad.safetensors shared.tar expert.1.tar
+    assert_failure 78
+    assert_output --partial "top_k is 2"
+}
+
+@test "an expert of another width is refused" {
+    edit_bundle expert.1.tar wide.tar 'm["config"]["d_ff"] = 128'
+    refuses "wide.tar: d_ff 128 64 shared.tar" shared.tar expert.0.tar wide.tar
+}
+
+@test "an expert with one layer fewer is refused" {
+    edit_bundle expert.1.tar flat.tar 'm["config"]["n_layers"] = 1'
+    refuses "flat.tar: n_layers 1 2" shared.tar expert.0.tar flat.tar
+    edit_bundle expert.1.tar less.tar 'gone = m["tensors"].pop(); del data[gone["name"] + ".i64"]'
+    refuses "less.tar: missing token_counts" shared.tar expert.0.tar less.tar
+}
+
+@test "an expert trained against another shared bundle is refused" {
+    mf-train-shared --quiet --config "$TINY" --seed 5 --set train_shared.steps=3 --set train_shared.warmup=1 -o other.tar train.mf
+    refuses "expert.0.tar: other.tar" other.tar expert.0.tar expert.1.tar
+}
+
+@test "an expert with another tokenizer of the same size is refused" {
+    edit_bundle expert.1.tar talk.tar 'm["tokenizer_sha256"] = "0" * 64'
+    refuses "talk.tar: tokenizer 000000000000" shared.tar expert.0.tar talk.tar
+}
+
+@test "an expert of another dtype is refused" {
+    edit_bundle expert.1.tar half.tar '
+t = next(t for t in m["tensors"] if t["name"] == "layers.0.fc1.weight")
+t["dtype"] = "BF16"
+b = data["layers.0.fc1.weight.f32"][: len(data["layers.0.fc1.weight.f32"]) // 2]
+t["sha256"] = hashlib.sha256(b).hexdigest()
+data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if k == "layers.0.fc1.weight.f32" else v) for k, v in data.items()}'
+    refuses "half.tar: layers.0.fc1.weight BF16 F32" shared.tar expert.0.tar half.tar
+}
+
+@test "bytes that do not match their hash are refused, and the model does not get its name" {
+    edit_bundle expert.1.tar rot.tar 'data["layers.1.fc2.weight.f32"][17] ^= 1'
+    refuses "rot.tar: layers.1.fc2.weight" shared.tar expert.0.tar rot.tar
+}
+
+@test "a shared bundle where an expert belongs, and the other way round, is refused" {
+    refuses "shared.tar: shared expert" shared.tar expert.0.tar shared.tar
+    refuses "expert.0.tar: expert shared" expert.0.tar expert.1.tar expert.2.tar
+}
+
+@test "the same expert twice is refused, under another name too" {
+    cp expert.0.tar copy.tar
+    refuses "copy.tar: same expert.0.tar" shared.tar expert.0.tar expert.1.tar copy.tar
+}
+
+@test "each way to fail has its status" {
+    run mf-assemble shared.tar
+    assert_failure 64
+    run assemble -o x.safetensors shared.tar nothing.tar expert.0.tar
+    assert_failure 66
+    run assemble -o no/x.safetensors shared.tar expert.0.tar expert.1.tar
+    assert_failure 73
+    run assemble --set router.init=best -o x.safetensors shared.tar expert.0.tar expert.1.tar
+    assert_failure 78
+    head -c 5000 expert.0.tar > cut.tar
+    refuses "cut.tar" shared.tar expert.1.tar cut.tar
+}
+
+@test "memory does not grow with the number of experts" {
+    args=()
+    for e in $(seq 0 23); do
+        edit_bundle expert.1.tar many.$e.tar "m['partition'] = $e"
+        args+=(many.$e.tar)
+    done
+    few=$(mf-assemble --config "$TINY" -o few.safetensors shared.tar many.0.tar many.1.tar 2>&1 | grep -o 'memory [0-9.]*' | cut -d' ' -f2)
+    many=$(mf-assemble --config "$TINY" -o many.safetensors shared.tar "${args[@]}" 2>&1 | grep -o 'memory [0-9.]*' | cut -d' ' -f2)
+    awk "BEGIN { exit !($many < $few + 4) }"
+}

@@ -1,0 +1,193 @@
+# Training: what comes out, stopping and going on, what stays frozen, and what is refused.
+load helper
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    load helper
+    make_tokens
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    ln -s "$BATS_FILE_TMPDIR"/* .
+}
+
+shared() {
+    mf-train-shared --quiet --config "$TINY" -v val.mf "$@" train.mf
+}
+
+# The same in the background, as process $pid. A shell's background jobs ignore SIGINT; this one does not.
+shared_in_background() {
+    env --default-signal=INT mf-train-shared --quiet --config "$TINY" -v val.mf "$@" train.mf 3>&- &
+    pid=$!
+}
+
+# A step's numbers that must not differ from run to run.
+curve() {
+    mf-cat "$1" | jq -c 'select(.step) | [.step, .loss, .lr, .grad_norm, .val_loss]'
+}
+
+@test "shared training learns and says so in its metrics" {
+    run --separate-stderr mf-train-shared --config "$TINY" -v val.mf --metrics m.mf -o s.tar train.mf
+    assert_success
+    [[ $stderr == *"60 of 60 steps"* ]]
+    curve m.mf > curve
+    assert_equal "$(wc -l < curve)" 60
+    first=$(head -n 1 curve | jq '.[1]')
+    last=$(tail -n 1 curve | jq '.[1]')
+    awk "BEGIN { exit !($last < 0.8 * $first) }"
+    # warmup is linear, then the rate falls
+    assert_equal "$(sed -n 5p curve | jq '.[2]')" 0.01
+    assert_equal "$(sed -n 60p curve | jq '.[2]')" 0.001
+    [ ! -e s.tar.ckpt ]
+    run bash -c 'tar tf s.tar | head -n 2'
+    assert_line -n 0 manifest.json
+    assert_line -n 1 shared.token_embedding.weight.f32
+}
+
+@test "the same inputs give the same bytes, another seed others" {
+    shared -o a.tar
+    shared -o b.tar
+    cmp a.tar b.tar
+    shared --seed 2 -o c.tar
+    run cmp -s a.tar c.tar
+    assert_failure
+}
+
+@test "stopped by SIGINT and by SIGKILL and resumed, a training ends with the same bytes" {
+    long=(--set train_shared.steps=1500 --set train_shared.checkpoint_every=90)
+    shared "${long[@]}" --metrics whole.mf -o whole.tar
+    shared_in_background "${long[@]}" --metrics m.mf -o s.tar
+    until [ -e m.mf ] && [ "$(mf-cat m.mf 2> /dev/null | grep -c step)" -ge 300 ]; do sleep 0.02; done
+    kill -INT $pid
+    status=0; wait $pid || status=$?
+    assert_equal "$status" 130
+    [ ! -e s.tar ]
+    [ -e s.tar.ckpt ]
+    shared_in_background "${long[@]}" --metrics m.mf --resume -o s.tar
+    until [ "$(mf-cat m.mf 2> /dev/null | grep -c step)" -ge 800 ]; do sleep 0.02; done
+    kill -KILL $pid
+    wait $pid || true
+    [ ! -e s.tar ]
+    shared "${long[@]}" --metrics m.mf --resume -o s.tar
+    cmp whole.tar s.tar
+    curve whole.mf > whole.curve
+    curve m.mf > m.curve
+    cmp whole.curve m.curve
+    [ ! -e s.tar.ckpt ]
+    [ ! -e s.tar.ckpt.best ]
+    [ -z "$(ls -A | grep tmp)" ]
+}
+
+@test "a checkpoint of another training is refused, and what differs is named" {
+    shared_in_background --set train_shared.steps=5000 -o s.tar
+    until [ -e s.tar.ckpt ]; do sleep 0.02; done
+    kill -TERM $pid
+    status=0; wait $pid || status=$?
+    assert_equal "$status" 143
+    run shared --set train_shared.steps=5000 --resume --seed 9 -o s.tar
+    assert_failure 65
+    assert_output --partial "seed is 1 there, 9 here"
+    run shared --set train_shared.steps=5000 --resume --set model.d_ff=48 -o s.tar
+    assert_failure 65
+    assert_output --partial "d_ff is 64 there, 48 here"
+    run mf-train-shared --quiet --config "$TINY" --set train_shared.steps=5000 --resume -v val.mf -o s.tar test.mf
+    assert_failure 65
+    assert_output --partial "tokens is"
+    [ ! -e s.tar ]
+}
+
+@test "frozen means frozen: the shared part of an assembled model is the bundle's, bit for bit" {
+    shared -o s.tar
+    before=$(sha256sum < s.tar)
+    harsh=(--set train_expert.weight_decay=1 --set train_expert.lr=0.1 --set train_expert.steps=50)
+    mf-train-expert --quiet --config "$TINY" "${harsh[@]}" -s s.tar -o e0.tar parts/part.0.mp
+    mf-train-expert --quiet --config "$TINY" "${harsh[@]}" -s s.tar -o e1.tar parts/part.1.mp
+    assert_equal "$(sha256sum < s.tar)" "$before"
+    mf-assemble --quiet --config "$TINY" -o m.safetensors s.tar e0.tar e1.tar
+    /usr/bin/python3 - <<'PY'
+import json, struct, tarfile
+data = open("m.safetensors", "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+header, body = json.loads(data[8 : 8 + n]), data[8 + n :]
+tar, seen = tarfile.open("s.tar"), 0
+for member in tar:
+    name = member.name[: -len(".f32")]
+    if name.startswith("shared."):
+        begin, end = header[name]["data_offsets"]
+        assert body[begin:end] == tar.extractfile(member).read(), name
+        seen += 1
+assert seen == 1 + 2 * (4 + 2) + 2, seen
+PY
+}
+
+@test "with a learning rate of 0 an expert is what it began as" {
+    shared -o s.tar
+    mf-train-expert --quiet --config "$TINY" --set train_expert.lr=0 --set train_expert.min_lr=0 -s s.tar -o e.tar parts/part.0.mp
+    mkdir s e
+    tar xf s.tar -C s
+    tar xf e.tar -C e
+    for i in 0 1; do
+        cmp s/dense_ffn.$i.fc1.weight.f32 e/layers.$i.fc1.weight.f32
+        cmp s/dense_ffn.$i.fc2.weight.f32 e/layers.$i.fc2.weight.f32
+        cmp s/shared.transformer_blocks.$i.ffn_norm.bias.f32 e/layers.$i.norm.bias.f32
+    done
+}
+
+@test "experts trained at the same time equal experts trained one after the other" {
+    shared -o s.tar
+    expert() { mf-train-expert --quiet --config "$TINY" -s s.tar -v val.labelled.mf -p "$1" -o "$2" "parts/part.$1.mp"; }
+    expert 0 a0.tar
+    expert 1 a1.tar
+    expert 0 b0.tar & expert 1 b1.tar & wait
+    cmp a0.tar b0.tar
+    cmp a1.tar b1.tar
+}
+
+@test "an expert writes its statistics" {
+    shared -o s.tar
+    mf-train-expert --quiet --config "$TINY" -s s.tar --stats st.mf --metrics m.mf -o e.tar parts/part.0.mp
+    assert_equal "$(mf-cat st.mf | jq -c 'select(has("layer")) | .layer' | tr '\n' ' ')" "0 1 "
+    run mf-cat --table e.tar
+    assert_output --partial stats.ffn_in.1.square
+    assert_output --partial token_counts
+}
+
+@test "pieces and tokens that do not belong together are refused" {
+    shared -o s.tar
+    mf-tokenize train --quiet --vocab-size 390 -o other.json train.docs 2> /dev/null
+    mf-tokenize encode -t other.json -o other.mf train.docs
+    run mf-train-expert --config "$TINY" -s s.tar -o e.tar other.mf
+    assert_failure 65
+    assert_output --partial "other.mf: tokenizer is"
+    run mf-train-expert --config "$TINY" -s train.mf -o e.tar parts/part.0.mp
+    assert_failure 65
+    run mf-train-expert --config "$TINY" -s s.tar -v val.mf -p 0 -o e.tar parts/part.0.mp
+    assert_failure 65
+    assert_output --partial "no partition"
+    [ ! -e e.tar ]
+}
+
+@test "each way to fail has its status, and leaves no output" {
+    run mf-train-expert --config "$TINY" -o x.tar train.mf
+    assert_failure 64
+    run mf-train-shared --config "$TINY" -o x.tar nothing.mf
+    assert_failure 66
+    run mf-train-shared --config "$TINY" -o no/folder/x.tar train.mf
+    assert_failure 73
+    run mf-train-shared --config "$TINY" --set train_shared.steps=0 -o x.tar train.mf
+    assert_failure 78
+    run mf-train-shared --config "$TINY" --set train_shared.lr=100 --set train_shared.clip=0 --set model.init_std=100 -o x.tar train.mf
+    [ "$status" -eq 70 ] || [ "$status" -eq 0 ]
+    head -c 3000 train.mf > cut.mf
+    run mf-train-shared --config "$TINY" -o y.tar cut.mf
+    assert_failure 65
+    [ ! -e y.tar ]
+    [ ! -e no ]
+}
+
+@test "a bundle can be written to a pipe" {
+    shared > piped.tar
+    shared -o file.tar
+    cmp piped.tar file.tar
+}
