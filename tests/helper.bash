@@ -14,8 +14,8 @@ setup() {
 # Streams of made-up documents in the current folder, ready to train on: {train,val,test}.mf, tokenizer.json, the parts
 # in parts/, and val.labelled.mf; all by configs/tiny.yaml.
 TINY=$MF_ROOT/configs/tiny.yaml
-make_tokens() {
-    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 40
+make_tokens() { # [DOCUMENTS of each of three kinds]
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words "${1:-40}"
     for split in train val test; do
         mf-docs --quiet --config "$TINY" --domain-from folder --split $split -o $split.docs words
     done
@@ -26,9 +26,9 @@ make_tokens() {
 }
 
 # A shared bundle and experts of it, trained for a few steps.
-make_pieces() {
+make_pieces() { # [OPTION for the experts]...
     mf-train-shared --quiet --config "$TINY" -v val.mf -o shared.tar train.mf
     for e in 0 1 2; do
-        mf-train-expert --quiet --config "$TINY" -s shared.tar -v val.labelled.mf -p $e -o expert.$e.tar parts/part.$e.mp
+        mf-train-expert --quiet --config "$TINY" "$@" -s shared.tar -v val.labelled.mf -p $e -o expert.$e.tar parts/part.$e.mp
     done
 }

@@ -58,10 +58,11 @@ static void solve(const double *factor, double *x, size_t D) {
     }
 }
 
-/* gate_e = A^-1 (mean_e - mean of all rows). `within`: A is the covariance inside the labels (the linear
- * discriminant, Fisher 1936); else that of all rows (least squares on the labels, up to each row's scale).
- * The diagonal gets `ridge` times its mean. A label without rows has gate 0. gates [E,D]; -1 when A is
- * singular. */
+/* gate_e h + b_e with gate_e = A^-1 (mean_e - mean), b_e = log P(e) - (mean_e + mean) gate_e / 2: the linear
+ * discriminant (Fisher 1936; Hastie, Tibshirani, Friedman, eq. 4.10) where A is the covariance inside the
+ * labels (`within`); with the covariance of all rows, least squares on the labels up to each row's scale. The
+ * diagonal gets `ridge` times its mean. The rows of gates [E,D] include the intercept as above. -1 when A is
+ * singular. a [D,D], x [2D] are scratch. */
 static int layer_gates(const struct moments *m, size_t layer, bool within, double ridge, double *a, double *x,
                        float *gates) {
     size_t D = m->D, E = m->E;
@@ -84,54 +85,89 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
     if (cholesky(a, D) < 0) return -1;
     for (size_t e = 0; e < E; e++) {
         const double *sum = m->sums + (layer * E + e) * D;
-        for (size_t d = 0; d < D; d++) x[d] = m->counts[e] ? sum[d] / (double)m->counts[e] - mean[d] : 0;
+        double n = (double)m->counts[e], intercept = log((n + 0.5) / rows), total = 0;
+        for (size_t d = 0; d < D; d++) x[d] = n > 0 ? sum[d] / n - mean[d] : 0;
         solve(a, x, D);
-        for (size_t d = 0; d < D; d++) gates[e * D + d] = (float)x[d];
+        for (size_t d = 0; d < D; d++) {
+            if (n > 0) intercept -= x[d] * (sum[d] / n + mean[d]) / 2;
+            total += x[d];
+        }
+        for (size_t d = 0; d < D; d++) gates[e * D + d] = (float)(x[d] + (intercept - total) / (double)D);
     }
     return 0;
 }
 
-/* All layers' gates, and what the model had before. */
+/* What the layers had, what was fitted, and what is best so far. */
 struct gates {
     struct calibration *c;
-    size_t n;                   /* E * D */
-    float *old, *fitted, *best; /* [L,E,D] */
+    size_t n, D;           /* E * D */
+    float *old, *old_bias; /* [L,E,D], [L,D] */
+    float *fitted, *best;  /* [L,E,D] */
+    bool *taken;           /* [L] the best of this layer is a fitted one */
 };
 
-static void put(struct gates *g, size_t layer, const float *from, float scale) {
-    for (size_t i = 0; i < g->n; i++) g->c->moe->layers[layer].gate[i] = scale * from[layer * g->n + i];
+static void put_old(struct gates *g, size_t layer) {
+    struct mf_moe_layer *l = &g->c->moe->layers[layer];
+    memcpy(l->gate, g->old + layer * g->n, g->n * sizeof *l->gate);
+    memcpy(l->moe_bias, g->old_bias + layer * g->D, g->D * sizeof *l->moe_bias);
+}
+
+static void put_fitted(struct gates *g, size_t layer, const float *from, float scale) {
+    struct mf_moe_layer *l = &g->c->moe->layers[layer];
+    for (size_t i = 0; i < g->n; i++) l->gate[i] = scale * from[layer * g->n + i];
+    for (size_t d = 0; d < g->D; d++) l->moe_bias[d] = g->old_bias[layer * g->D + d] + 1;
+}
+
+static void put_best(struct gates *g, size_t layer) {
+    if (g->taken[layer])
+        put_fitted(g, layer, g->best, 1);
+    else
+        put_old(g, layer);
+}
+
+static void take(struct gates *g, size_t layer) {
+    memcpy(g->best + layer * g->n, g->c->moe->layers[layer].gate, g->n * sizeof *g->best);
+    g->taken[layer] = true;
 }
 
 /* Tries the fitted gates in all layers at once, at several scales. */
-static int try_scales(struct gates *g, const char *method, bool *any, struct mf_err *err) {
+static int try_scales(struct gates *g, const char *method, struct mf_err *err) {
     const float scales[] = {1, 0.3f, 2};
+    size_t L = g->c->moe->shape.L;
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
         char what[64];
         bool kept;
-        for (size_t i = 0; i < g->c->moe->shape.L; i++) put(g, i, g->fitted, scales[s]);
+        for (size_t i = 0; i < L; i++) put_fitted(g, i, g->fitted, scales[s]);
         snprintf(what, sizeof what, "%s gates, scale %g", method, (double)scales[s]);
         if (calibration_try(g->c, what, &kept, err) < 0) return -1;
-        for (size_t i = 0; kept && i < g->c->moe->shape.L; i++)
-            memcpy(g->best + i * g->n, g->c->moe->layers[i].gate, g->n * sizeof *g->best);
-        *any |= kept;
+        for (size_t i = 0; kept && i < L; i++) take(g, i);
     }
+    for (size_t i = 0; i < L; i++) put_best(g, i);
     return 0;
 }
 
-/* A layer whose new gate does not lower the loss gets its old one back. */
-static int drop_layers(struct gates *g, struct mf_err *err) {
+/* Layer by layer: a new gate that does not lower the loss goes, one that does although others did not stays.
+ */
+static int try_layers(struct gates *g, struct mf_err *err) {
     for (size_t i = 0; i < g->c->moe->shape.L; i++) {
         char what[64];
         bool kept;
-        put(g, i, g->old, 1);
-        snprintf(what, sizeof what, "layer %zu: old gate again", i);
+        if (g->taken[i])
+            put_old(g, i);
+        else
+            put_fitted(g, i, g->fitted, 1);
+        snprintf(what, sizeof what, "layer %zu: %s gate", i, g->taken[i] ? "old" : "fitted");
         if (calibration_try(g->c, what, &kept, err) < 0) return -1;
-        if (!kept) put(g, i, g->best, 1);
+        if (kept && !g->taken[i])
+            take(g, i);
+        else if (kept)
+            g->taken[i] = false;
+        put_best(g, i);
     }
     return 0;
 }
 
-static int fit_and_try(struct gates *g, const struct moments *m, bool within, bool *any, struct mf_err *err) {
+static int fit_and_try(struct gates *g, const struct moments *m, bool within, struct mf_err *err) {
     const struct mf_config *config = g->c->options->config;
     double *a = malloc(m->D * m->D * sizeof *a), *x = malloc(2 * m->D * sizeof *x);
     if (!a || !x) abort();
@@ -141,41 +177,48 @@ static int fit_and_try(struct gates *g, const struct moments *m, bool within, bo
     free(a);
     free(x);
     const char *method = within ? "discriminant" : "ridge";
-    if (status == 0) return try_scales(g, method, any, err);
+    if (status == 0) return try_scales(g, method, err);
+    memset(g->fitted, 0, m->L * g->n * sizeof *g->fitted);
     calibration_note(g->c, "%s gates: the inputs' covariance is singular; raise calibrate.ridge", method);
     return 0;
 }
 
-static int search(struct calibration *c, const struct moments *m, struct mf_err *err) {
-    struct gates g = {.c = c, .n = m->E * m->D};
-    struct mf_router *r = &c->moe->router;
-    double gate_scale = r->gate_scale;
-    bool any = false;
-    int method = c->options->config->calibrate.router, status = 0;
-    g.old = calloc(3 * m->L * g.n, sizeof *g.old);
-    if (!g.old) abort();
-    g.fitted = g.old + m->L * g.n;
-    g.best = g.fitted + m->L * g.n;
-    for (size_t i = 0; i < m->L; i++) /* gates that do not count yet are as good as zero */
-        if (gate_scale != 0)
-            for (size_t j = 0; j < g.n; j++)
-                g.old[i * g.n + j] = (float)gate_scale * c->moe->layers[i].gate[j];
-    float *given = malloc(m->L * g.n * sizeof *given);
-    if (!given) abort();
-    for (size_t i = 0; i < m->L; i++) memcpy(given + i * g.n, c->moe->layers[i].gate, g.n * sizeof *given);
+/* With the gates counting fully; those that did not count before are as good as zero. */
+static int try_all(struct gates *g, const struct moments *m, struct mf_err *err) {
+    struct mf_router *r = &g->c->moe->router;
+    int method = g->c->options->config->calibrate.router, status = 0;
+    for (size_t i = 0; i < m->L * g->n; i++) g->old[i] *= (float)r->gate_scale;
     r->gate_scale = 1;
-    if (method != MF_CALIBRATE_RIDGE) status = fit_and_try(&g, m, true, &any, err);
-    if (status == 0 && method != MF_CALIBRATE_DISCRIMINANT) status = fit_and_try(&g, m, false, &any, err);
-    if (any) {
-        for (size_t i = 0; i < m->L; i++) put(&g, i, g.best, 1);
-        if (status == 0) status = drop_layers(&g, err);
-    } else {
-        r->gate_scale = gate_scale;
-        for (size_t i = 0; i < m->L; i++) put(&g, i, given, 1);
+    if (method != MF_CALIBRATE_RIDGE) status = fit_and_try(g, m, true, err);
+    if (status == 0 && method != MF_CALIBRATE_DISCRIMINANT) status = fit_and_try(g, m, false, err);
+    return status == 0 ? try_layers(g, err) : -1;
+}
+
+static int search(struct calibration *c, const struct moments *m, struct mf_err *err) {
+    size_t n = m->E * m->D, any = 0;
+    struct gates g = {.c = c, .n = n, .D = m->D};
+    double gate_scale = c->moe->router.gate_scale;
+    float *memory = calloc(m->L * (4 * n + m->D), sizeof *memory), *given = memory;
+    g.taken = calloc(m->L, sizeof *g.taken);
+    if (!memory || !g.taken) abort();
+    g.old = given + m->L * n;
+    g.fitted = g.old + m->L * n;
+    g.best = g.fitted + m->L * n;
+    g.old_bias = g.best + m->L * n;
+    for (size_t i = 0; i < m->L; i++) {
+        memcpy(given + i * n, c->moe->layers[i].gate, n * sizeof *given);
+        memcpy(g.old + i * n, c->moe->layers[i].gate, n * sizeof *given);
+        memcpy(g.old_bias + i * m->D, c->moe->layers[i].moe_bias, m->D * sizeof *given);
+    }
+    int status = try_all(&g, m, err);
+    for (size_t i = 0; i < m->L; i++) any += g.taken[i];
+    if (any == 0) { /* also the gates that do not count come back */
+        for (size_t i = 0; i < m->L; i++) memcpy(c->moe->layers[i].gate, given + i * n, n * sizeof *given);
+        c->moe->router.gate_scale = gate_scale;
         calibration_note(c, "no other gate lowers the loss: the gates stay as they were");
     }
-    free(given);
-    free(g.old);
+    free(memory);
+    free(g.taken);
     return status;
 }
 

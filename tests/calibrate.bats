@@ -1,0 +1,134 @@
+# Calibration: it helps where it can, says so where it cannot, and leaves the experts alone.
+load helper
+
+make_random() {
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" "$@"
+}
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    load helper
+    make_tokens 150
+    make_pieces --set train_expert.steps=150 --set train_expert.lr=0.01
+    for kind in prefix hidden; do
+        mf-assemble --quiet --config "$TINY" --set router.kind=$kind -o $kind.safetensors shared.tar expert.?.tar
+    done
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    ln -s "$BATS_FILE_TMPDIR"/* .
+}
+
+calibrate() {
+    mf-calibrate --quiet --config "$TINY" "$@"
+}
+
+loss() {
+    mf-eval perplexity --json -m "$1" "$2" | jq .loss
+}
+
+# The bytes of all tensors of the experts, of a model.
+experts_of() {
+    /usr/bin/python3 - "$1" <<'PY'
+import hashlib, json, struct, sys
+data = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+header, body = json.loads(data[8 : 8 + n]), data[8 + n :]
+digest = hashlib.sha256()
+for name in sorted(k for k in header if ".experts." in k or "attention" in k or "embedding" in k):
+    begin, end = header[name]["data_offsets"]
+    digest.update(name.encode() + body[begin:end])
+print(digest.hexdigest())
+PY
+}
+
+# Sets every gate of a model to an expression of e (expert) and d (column).
+edit_gates() {
+    /usr/bin/python3 - "$@" <<'PY'
+import json, struct, sys
+source, target, value = sys.argv[1:4]
+data = bytearray(open(source, "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8 : 8 + n])
+for name, entry in header.items():
+    if name.endswith("router.gate.weight"):
+        E, D = entry["shape"]
+        at = 8 + n + entry["data_offsets"][0]
+        data[at : at + 4 * E * D] = struct.pack("<%df" % (E * D), *[eval(value) for e in range(E) for d in range(D)])
+open(target, "wb").write(data)
+PY
+}
+
+@test "the held-out loss never rises, the experts stay bit for bit, and the report says what was tried" {
+    for kind in prefix hidden; do
+        calibrate -m $kind.safetensors --report r.json -o c.safetensors val.labelled.mf
+        jq -e '.loss_after <= .loss_before' r.json
+        jq -e '.changes | length > 5' r.json
+        assert_equal "$(experts_of c.safetensors)" "$(experts_of $kind.safetensors)"
+        run mf-eval perplexity -m c.safetensors test.mf
+        assert_success
+        mf-cat c.safetensors | head -n 1 | grep -q calibration
+    done
+}
+
+@test "the same inputs give the same bytes" {
+    calibrate -m prefix.safetensors -o a.safetensors val.labelled.mf
+    calibrate -m prefix.safetensors -o b.safetensors < val.labelled.mf
+    cmp a.safetensors b.safetensors
+}
+
+@test "one expert that takes everything gives the others work again: all gates zero" {
+    for k in 1 2; do
+        mf-assemble --quiet --config "$TINY" --set router.kind=hidden --set model.top_k=$k -o h.safetensors shared.tar expert.?.tar
+        edit_gates h.safetensors bad.safetensors 0.0
+        calibrate --set calibrate.norms=false -m bad.safetensors --report r.json -o good.safetensors val.labelled.mf
+        jq -e '.loss_after < .loss_before' r.json
+        before=$(mf-eval routing --json -m bad.safetensors test.mf | jq '[.layers[].dead | length] | add')
+        after=$(mf-eval routing --json -m good.safetensors test.mf | jq '[.layers[].dead | length] | add')
+        [ "$after" -lt "$before" ]
+        assert_equal "$(experts_of good.safetensors)" "$(experts_of bad.safetensors)"
+    done
+}
+
+@test "one expert that takes everything: its gate far above the others" {
+    edit_gates hidden.safetensors bad.safetensors '1e3 if e == 0 else -1e3'
+    calibrate -m bad.safetensors --report r.json -o good.safetensors val.mf
+    jq -e '.loss_after <= .loss_before' r.json
+    # documents without a partition are labelled by the expert that predicts them best
+    jq -e '.notes | any(contains("predicts them best"))' r.json
+}
+
+@test "among copies of one expert there is nothing to choose: the gate stays, and that is said" {
+    make_random model --same-experts -o same.safetensors
+    make_random tokens -o t.mf $(for i in $(seq 60); do echo "d$i=30"; done)
+    run mf-calibrate --config "$TINY" --set calibrate.norms=false -m same.safetensors -o c.safetensors t.mf
+    assert_success
+    assert_output --partial "gates stay as they were"
+    before=$(loss same.safetensors t.mf)
+    after=$(loss c.safetensors t.mf)
+    awk "BEGIN { d = ($before - $after) / $before; exit !(d < 1e-6 && d > -1e-6) }"
+}
+
+@test "each way to fail has its status, and leaves no output" {
+    run calibrate -o x.safetensors val.mf
+    assert_failure 64
+    run calibrate -m nothing.safetensors -o x.safetensors val.mf
+    assert_failure 66
+    run calibrate -m shared.tar -o x.safetensors val.mf
+    assert_failure 65
+    assert_output --partial "not an assembled model"
+    run calibrate -m prefix.safetensors --set calibrate.ridge=-1 -o x.safetensors val.mf
+    assert_failure 78
+    run calibrate -m prefix.safetensors -o no/x.safetensors val.mf
+    assert_failure 73
+    make_random tokens -o other.mf a=17
+    run calibrate -m prefix.safetensors -o x.safetensors other.mf
+    assert_failure 65
+    make_random model -o small.safetensors
+    make_random tokens -o one.mf a=17
+    run calibrate -m small.safetensors -o x.safetensors one.mf
+    assert_failure 65
+    assert_output --partial "too few documents"
+    [ ! -e x.safetensors ]
+}
