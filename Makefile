@@ -44,19 +44,22 @@ build: $(PROGRAMS)
 
 $B/libmf.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $B/obj/%.o: %.c Makefile | deps
 	@mkdir -p $(@D)
-	$(CC) $(MF_FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $<"
+	@$(CC) $(MF_FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $B/bin/%: $B/obj/bin/%.o $B/libmf.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "link $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/tests/%: $B/obj/tests/%.o $B/libmf.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	@echo "link $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
 

@@ -8,7 +8,8 @@
 # the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
 
 NAME    ?= $(basename $(notdir $(CONFIG)))
-RUN     := runs/$(NAME)
+RUNS    ?= runs
+RUN     := $(RUNS)/$(NAME)
 THREADS ?= $(shell nproc)
 SET     ?=
 # What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive.
@@ -21,7 +22,7 @@ COMMON = --threads $(THREADS)
 
 # The numbers of the experts, from the configuration; made before the pipeline's rules are read.
 PIPELINE_GOALS := all run model report experts
-ifneq ($(filter $(PIPELINE_GOALS) runs/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter $(PIPELINE_GOALS) $(RUNS)/%,$(or $(MAKECMDGOALS),all)),)
 include $(SLICE)/experts.mk
 endif
 EXPERTS ?=
@@ -126,6 +127,5 @@ $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.m
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
 	$(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
-	    $(addprefix -e ,$(EXPERT_FILES)) --metrics $(RUN)/shared.metrics.mf \
-	    $(patsubst %,--metrics $(RUN)/expert.%.metrics.mf,$(EXPERTS)) --calibration $(RUN)/calibration.json \
-	    -o $@ $(RUN)/tokens/test.mf
+	    $(addprefix -e ,$(EXPERT_FILES)) $(addprefix --metrics ,$(sort $(wildcard $(RUN)/*.metrics.mf))) \
+	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf

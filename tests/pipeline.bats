@@ -1,0 +1,122 @@
+# The pipeline by make: what runs when, parallel and interrupted.
+load helper
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 60
+}
+
+# Runs make on the words with the tiny configuration, in runs/ here.
+mf_make() {
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="$PWD/words" THREADS=1 "$@" run
+}
+
+# The stages that a make's output shows to have run, in short: "docs tokenize ..."; experts with their numbers.
+stages() {
+    sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$1" | grep -o 'bin/mf-[a-z-]* .*' | sed -E 's/^bin\/mf-([a-z-]+) .*-p ([0-9]+) .*/\1.\2/; s/^bin\/mf-([a-z-]+) .*/\1/' | sort -u | tr '\n' ' '
+}
+
+@test "make makes everything, and then there is nothing to do" {
+    mf_make > log 2>&1
+    [ -s runs/t/tokenizer.json ]
+    [ -s runs/t/model.safetensors ]
+    jq -e '.perplexity | .test > 1 and .dense > 1 and (.experts | length == 3) and .test < .unigram' runs/t/report.json
+    jq -e 'has("routing") and has("memory") and (.samples | length == 3)' runs/t/report.json
+    mf_make > again 2>&1
+    assert_equal "$(stages again)" ""
+    [ -z "$(find runs -name '*.tmp' -o -name '*.ckpt*')" ]
+}
+
+@test "make -j2 gives the same model as make -j1, byte for byte" {
+    mf_make -j1 > log 2>&1
+    mv runs one
+    mf_make -j2 > log 2>&1
+    cmp one/t/model.safetensors runs/t/model.safetensors
+    cmp one/t/shared.tar runs/t/shared.tar
+}
+
+@test "new documents of one kind retrain one expert" {
+    mf_make > log 2>&1
+    sha256sum runs/t/expert.*.tar runs/t/shared.tar runs/t/tokenizer.json > before
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" more 25 9
+    mkdir words/delta
+    cp more/beta/*.txt words/delta/
+    mf_make > log 2>&1
+    ran=$(stages log)
+    assert_equal "$(grep -o 'train-expert' <<< "$ran" | wc -l)" 1
+    [[ $ran != *train-shared* ]]
+    [[ $ran == *assemble* ]]
+    [[ $ran == *calibrate* ]]
+    run sha256sum --check --quiet before
+    assert_equal "$(grep -c FAILED <<< "$output")" 1
+    assert_output --partial expert
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" ""
+}
+
+@test "touching one partition retrains that expert alone" {
+    mf_make > log 2>&1
+    sleep 0.01
+    touch runs/t/parts/part.1.mp
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
+}
+
+@test "a changed value re-runs the stages that read it" {
+    mf_make > log 2>&1
+    mf_make SET=eval.samples=2 > log 2>&1
+    assert_equal "$(stages log)" "config eval "
+    jq -e '.samples | length == 2' runs/t/report.json
+    mf_make SET='eval.samples=2 model.top_k=1' > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval "
+    mf_make SET='eval.samples=2 model.top_k=1' > log 2>&1
+    assert_equal "$(stages log)" ""
+    mf_make SET='eval.samples=2 model.top_k=1 train_expert.steps=21' > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval train-expert.0 train-expert.1 train-expert.2 "
+}
+
+@test "broken off by SIGINT, SIGKILL and a full disk, make goes on to the same model" {
+    long="train_expert.steps=600 train_expert.checkpoint_every=40"
+    mf_make SET="$long" > log 2>&1
+    mv runs whole
+    # SIGINT to the whole group, as from a terminal, while experts are trained
+    env --default-signal=INT setsid make -C "$MF_ROOT" B="$(dirname "$(dirname "$(command -v mf-docs)")")" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" \
+        DATA="$PWD/words" THREADS=1 SET="$long" -j4 run > log 2>&1 3>&- &
+    until [ -s runs/t/expert.0.tar.ckpt ]; do sleep 0.02; done
+    kill -INT -- -"$(pgrep -f "RUNS=$PWD/runs" | head -n 1)"
+    wait || true
+    [ ! -e runs/t/model.safetensors ]
+    [ ! -e runs/t/expert.0.tar ]
+    # one program killed
+    mf_make SET="$long" -j4 > log 2>&1 3>&- &
+    until pgrep -f "mf-train-expert.*$PWD" > /dev/null; do sleep 0.01; done
+    pkill -KILL -f "mf-train-expert.*$PWD/runs/t/expert.1.tar" || true
+    wait || true
+    [ ! -e runs/t/model.safetensors ]
+    # a cap on the size of files
+    run bash -c "ulimit -f 20; $(declare -f mf_make); mf_make SET='$long'"
+    assert_failure
+    [ ! -e runs/t/model.safetensors ]
+    mf_make SET="$long" > log 2>&1 || fail "$(cat log)"
+    [[ $(stages log) != *train-shared* ]]
+    cmp whole/t/model.safetensors runs/t/model.safetensors
+    [ -z "$(find runs -name '*.tmp' -o -name '*.ckpt*')" ]
+}
+
+@test "JSON lines and WikiText are data too" {
+    for f in words/*/*.txt; do jq -Rs --arg f "$f" '{id: $f, body: .}' "$f"; done | jq -c . > words.jsonl
+    mf_make DATA="$PWD/words.jsonl" DOCS_FLAGS='--text-key body' > log 2>&1
+    jq -e '.perplexity.test > 1' runs/t/report.json
+    rm -r runs
+    for f in words/*/*.txt; do printf ' = %s = \n' "$f"; cat "$f"; done > wiki.txt
+    mf_make DATA="$PWD/wiki.txt" DOCS_FLAGS= > log 2>&1
+    jq -e '.perplexity.test > 1' runs/t/report.json
+}
+
+@test "no documents is an error that says so" {
+    mkdir empty
+    run mf_make DATA="$PWD/empty"
+    assert_failure
+    assert_output --partial "no documents in"
+}
