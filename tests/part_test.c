@@ -1,4 +1,5 @@
-/* The partitioner's mathematics: terms and sketches, balanced assignment, k-means, the curriculum, agreement. */
+/* The partitioner's mathematics: terms and sketches, balanced assignment, k-means, the curriculum, agreement.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,8 +143,8 @@ static void assignment_balances_whatever_the_scores(void **state) {
             tokens[i] = (uint32_t)(1 + mf_rng_below(&rng, 100));
             total += tokens[i];
             for (int e = 0; e < E; e++)
-                scores[i * E + e] = kind == 0   ? 0                                      /* all points coincide */
-                                    : kind == 1 ? (e == 2)                               /* all want one */
+                scores[i * E + e] = kind == 0   ? 0        /* all points coincide */
+                                    : kind == 1 ? (e == 2) /* all want one */
                                     : kind == 2 ? (float)mf_rng_uniform(&rng) + (e == 1) /* most want one */
                                                 : (i < 270 ? (float)(e == 0) : (float)mf_rng_uniform(&rng));
         }
@@ -168,8 +169,9 @@ static void assignment_is_optimal_where_it_can_be_tried_out(void **state) {
     struct mf_rng rng;
     mf_rng_seed(&rng, 2);
     for (int round = 0; round < 50; round++) {
-        for (int i = 0; i < N; i++) tokens[i] = 1, scores[2 * i] = (float)mf_rng_uniform(&rng),
-                                    scores[2 * i + 1] = (float)mf_rng_uniform(&rng) * 0.3f;
+        for (int i = 0; i < N; i++)
+            tokens[i] = 1, scores[2 * i] = (float)mf_rng_uniform(&rng),
+            scores[2 * i + 1] = (float)mf_rng_uniform(&rng) * 0.3f;
         assert_int_equal(mf_assign_balanced(scores, tokens, N, 2, N / 2, part, prices, &err), 0);
         double best = -1, own = 0;
         for (unsigned mask = 0; mask < 1u << N; mask++) {
@@ -217,8 +219,9 @@ static void make_topics(struct mf_terms *terms, struct mf_sketches **sketches, u
     for (int i = 0; i < GROUPS * EACH; i++) {
         bool seen[VOCAB] = {false};
         for (int t = 0; t < 50; t++) {
-            uint32_t id = (uint32_t)(t % 2 ? mf_rng_below(&rng, COMMON)
-                                           : COMMON + (uint64_t)(i % GROUPS) * WORDS + mf_rng_below(&rng, WORDS));
+            uint32_t id =
+                (uint32_t)(t % 2 ? mf_rng_below(&rng, COMMON)
+                                 : COMMON + (uint64_t)(i % GROUPS) * WORDS + mf_rng_below(&rng, WORDS));
             tokens[i][t] = id;
             df[id] += !seen[id];
             seen[id] = true;
@@ -249,7 +252,8 @@ static void kmeans_finds_topics_whatever_the_threads(void **state) {
         struct mf_kmeans_params params = {GROUPS, 1.0, 3, 20, 42};
         centroids[k] = calloc(terms.count * GROUPS, sizeof(float));
         assert_int_equal(mf_pool_new(&pool, k ? 3 : 1, &err), 0);
-        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, part[k], scores, centroids[k], prices, &err),
+        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, part[k], scores, centroids[k],
+                                   prices, &err),
                          0);
         mf_pool_free(pool);
     }
@@ -289,7 +293,8 @@ static void kmeans_survives_points_that_coincide(void **state) {
             sizes[i] = 10;
         }
         struct mf_kmeans_params params = {E, 1.0, 4, 10, 1};
-        assert_int_equal(mf_kmeans(sketches, sizes, F, &params, pool, part, scores, centroids, prices, &err), 0);
+        assert_int_equal(mf_kmeans(sketches, sizes, F, &params, pool, part, scores, centroids, prices, &err),
+                         0);
         check_balance(part, sizes, N, E, N * 10.0 / E);
         for (int i = 0; i < F * E; i++) assert_true(isfinite(centroids[i]));
         for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]));

@@ -48,7 +48,7 @@ double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n) {
 struct adamw_job {
     float *x, *m, *v;
     const float *g;
-    float keep, beta1, beta2, rate, root, eps, scale;
+    float keep, beta1, fresh1, beta2, fresh2, rate, root, eps, scale;
 };
 
 MF_CLONES static void adamw_range(const struct adamw_job *j, size_t begin, size_t end) {
@@ -56,8 +56,8 @@ MF_CLONES static void adamw_range(const struct adamw_job *j, size_t begin, size_
     const float *restrict g = j->g;
     for (size_t i = begin; i < end; i++) {
         float grad = g[i] * j->scale;
-        m[i] = j->beta1 * m[i] + (1 - j->beta1) * grad;
-        v[i] = j->beta2 * v[i] + (1 - j->beta2) * grad * grad;
+        m[i] = j->beta1 * m[i] + j->fresh1 * grad;
+        v[i] = j->beta2 * v[i] + j->fresh2 * grad * grad;
         x[i] = j->keep * x[i] - j->rate * m[i] / (sqrtf(v[i]) * j->root + j->eps);
     }
 }
@@ -80,7 +80,9 @@ void mf_adamw(struct mf_pool *pool, const struct mf_tensor *tensors, size_t coun
                                 .g = gradient + at,
                                 .keep = (float)(1 - lr * decay),
                                 .beta1 = (float)c->beta1,
+                                .fresh1 = (float)(1 - c->beta1),
                                 .beta2 = (float)c->beta2,
+                                .fresh2 = (float)(1 - c->beta2),
                                 .rate = (float)(lr / corrected1),
                                 .root = (float)(1 / sqrt(corrected2)),
                                 .eps = (float)c->eps,

@@ -1,0 +1,88 @@
+/* What the tests of kernels share: random arrays, twins in double, and central differences. */
+#ifndef TESTS_NN_H
+#define TESTS_NN_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/pool.h"
+#include "base/rng.h"
+
+static inline struct mf_pool *make_pool(int threads) {
+    struct mf_pool *pool;
+    struct mf_err err;
+    assert_int_equal(mf_pool_new(&pool, threads, &err), 0);
+    return pool;
+}
+
+/* n normal numbers; the same seed gives the same ones. */
+static inline float *make_random(size_t n, uint64_t seed) {
+    struct mf_rng rng;
+    float *x = malloc((n + 1) * sizeof *x);
+    assert_non_null(x);
+    mf_rng_seed(&rng, seed);
+    for (size_t i = 0; i < n; i++) x[i] = (float)mf_rng_normal(&rng);
+    return x;
+}
+
+static inline float *make_zeros(size_t n) {
+    float *x = calloc(n + 1, sizeof *x);
+    assert_non_null(x);
+    return x;
+}
+
+static inline double *to_double(const float *x, size_t n) {
+    double *y = malloc((n + 1) * sizeof *y);
+    assert_non_null(y);
+    for (size_t i = 0; i < n; i++) y[i] = (double)x[i];
+    return y;
+}
+
+/* Each value within `tolerance` of the expected, relative to the largest expected one. */
+static inline void assert_close(const char *what, const float *got, const double *expected, size_t n,
+                                double tolerance) {
+    double largest = 1e-6;
+    for (size_t i = 0; i < n; i++)
+        if (fabs(expected[i]) > largest) largest = fabs(expected[i]);
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)got[i] - expected[i]) <= tolerance * largest))
+            fail_msg("%s[%zu] is %g, expected %g", what, i, (double)got[i], expected[i]);
+}
+
+/* A scalar function of an array, for central differences. */
+typedef double scalar_fn(const void *context);
+
+/* `gradient` [n] against central differences of `f` in x [n]: the norm of the difference under 1e-3 of the
+ * norm. */
+static inline void assert_gradient(const char *what, const float *gradient, double *x, size_t n, scalar_fn *f,
+                                   const void *context) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        double old = x[i], step = 1e-5;
+        x[i] = old + step;
+        double up = f(context);
+        x[i] = old - step;
+        double down = f(context);
+        x[i] = old;
+        double expected = (up - down) / (2 * step);
+        difference += ((double)gradient[i] - expected) * ((double)gradient[i] - expected);
+        size += expected * expected;
+    }
+    if (!(sqrt(difference) <= 1e-3 * sqrt(size) + 1e-7))
+        fail_msg("%s: gradient differs by %g of %g", what, sqrt(difference), sqrt(size));
+}
+
+static inline double weighted_sum(const double *y, const double *weights, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += y[i] * weights[i];
+    return sum;
+}
+
+#endif
