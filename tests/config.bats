@@ -1,0 +1,112 @@
+# mf-config: values from files and the command line, messages that name line and nearest key, and slices.
+load helper
+
+@test "the defaults are what configs/default.yaml spells out" {
+    mf-config > builtin
+    mf-config --config "$MF_ROOT/configs/default.yaml" > spelled
+    cmp builtin spelled
+    # and it has every key
+    assert_equal "$(grep -c '^ *[a-z0-9_]*: ' "$MF_ROOT/configs/default.yaml")" "$(mf-config keys | grep -c '^[a-z]')"
+}
+
+@test "every shipped config is valid, and what is printed reads back the same" {
+    for config in "$MF_ROOT"/configs/*.yaml; do
+        mf-config --config "$config" > once.yaml
+        mf-config --config once.yaml > twice.yaml
+        cmp once.yaml twice.yaml
+    done
+    mf-config --set eval.prompts='a "b" \c: #|x' --set router.smoothing=0.1 --set train_shared.lr=1.23456789e-5 > once.yaml
+    mf-config --config once.yaml > twice.yaml
+    cmp once.yaml twice.yaml
+}
+
+@test "one value, with --set and --seed on top of the file" {
+    printf 'model:\n  n_experts: 7\n  top_k: 3\nseed: 5\n' > c.yaml
+    assert_equal "$(mf-config get model.n_experts --config c.yaml)" 7
+    assert_equal "$(mf-config get model.n_experts --config c.yaml --set model.n_experts=9)" 9
+    assert_equal "$(mf-config get seed --config c.yaml)" 5
+    assert_equal "$(mf-config get seed --config c.yaml --seed 8)" 8
+    assert_equal "$(mf-config get calibrate.norms)" true
+    assert_equal "$(mf-config get router.kind)" prefix
+}
+
+@test "defaults follow what they must fit to" {
+    assert_equal "$(mf-config get model.top_k --set model.n_experts=1)" 1
+    assert_equal "$(mf-config get train_shared.warmup --set train_shared.steps=50)" 5
+    run mf-config check --set model.n_experts=1 --set model.top_k=2
+    assert_failure 78
+}
+
+# A config of the lines given is refused with status 78, and the message holds the first argument.
+refuses() {
+    local words=$1
+    shift
+    printf '%s\n' "$@" > bad.yaml
+    run mf-config check --config bad.yaml
+    assert_failure 78
+    [ "${#lines[@]}" -eq 1 ]
+    assert_output --partial "$words"
+}
+
+@test "what is wrong is named with its line" {
+    refuses "bad.yaml:3: unknown key 'model.n_expert', did you mean 'model.n_experts'?" 'model:' '  d_ff: 64' '  n_expert: 4'
+    refuses "bad.yaml:2: unknown section 'modle', did you mean 'model'?" 'seed: 1' 'modle:' '  d_ff: 64'
+    refuses "bad.yaml:1: unknown key 'd_model', did you mean 'model.d_model'?" 'd_model: 3'
+    refuses "bad.yaml:2: model.d_ff is 'lots', must be a whole number" 'model:' '  d_ff: lots'
+    refuses "bad.yaml:2: model.dropout is 1.5, must be 0 to 0.95" 'model:' '  dropout: 1.5'
+    refuses "bad.yaml:2: model.dropout is 'nan', must be a number" 'model:' '  dropout: nan'
+    refuses "bad.yaml:2: router.kind is 'best', must be hidden|prefix" 'router:' '  kind: best'
+    refuses "bad.yaml:3: model.d_ff is given twice, first in line 2" 'model:' '  d_ff: 64' '  d_ff: 65'
+    refuses "bad.yaml:2: one value is expected here" 'model:' '  d_ff: [1, 2]'
+    refuses "bad.yaml:2:" 'model:' '  d_ff: *x'
+    refuses "bad.yaml:1:" '- a' '- b'
+    refuses "bad.yaml:2:" 'model:' '	d_ff: 64'
+    refuses "bad.yaml:2: model.d_model 510 is not a multiple of model.n_heads 8" 'model:' '  d_model: 510'
+    refuses "bad.yaml:3: train_shared.min_lr is 0.1, above lr" 'train_shared:' '  lr: 0.01' '  min_lr: 0.1'
+    refuses "leave nothing to train on" 'docs:' '  val_fraction: 0.5' '  test_fraction: 0.5'
+}
+
+@test "an empty file and one of comments are all defaults" {
+    : > empty.yaml
+    printf '# nothing\n' > comment.yaml
+    mf-config > builtin
+    for config in empty comment; do
+        mf-config --config $config.yaml > other
+        cmp builtin other
+    done
+}
+
+@test "slices change their time only with their values" {
+    mf-config slices s --set model.top_k=3
+    assert_equal "$(ls s | tr '\n' ' ')" "assemble.yaml calibrate.yaml docs.yaml encode.yaml eval.yaml partition.yaml tokenizer.yaml train-expert.yaml train-shared.yaml "
+    touch -d '2001-01-01' s/*
+    mf-config slices s --set model.top_k=2 --set eval.samples=9
+    assert_equal "$(find s -newermt 2002-01-01 -printf '%f\n' | grep yaml | sort | tr '\n' ' ')" "assemble.yaml eval.yaml "
+    grep -q 'top_k: 2' s/assemble.yaml
+    assert_equal "$(mf-config stage assemble --set model.top_k=2)" "$(cat s/assemble.yaml)"
+    # a slice is a config of its own
+    for slice in s/*.yaml; do mf-config check --config "$slice"; done
+}
+
+@test "each way to fail has its status" {
+    run mf-config get model.n_expert
+    assert_failure 78
+    assert_output --partial "did you mean 'model.n_experts'?"
+    run mf-config get
+    assert_failure 64
+    run mf-config prnt
+    assert_failure 64
+    run mf-config stage assembly
+    assert_failure 64
+    assert_output --partial "did you mean 'assemble'?"
+    run mf-config --config nothing.yaml
+    assert_failure 66
+    run mf-config --set model.d_ff
+    assert_failure 64
+    run mf-config --set model.dff=3
+    assert_failure 78
+    run mf-config slices /proc/nothing
+    assert_failure 73
+    run mf-config --help
+    assert_success
+}
