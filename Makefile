@@ -19,7 +19,6 @@ MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=o
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 
-LIB_OBJ  := $(patsubst %.c,$B/obj/%.o,$(wildcard lib/*/*.c))
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
@@ -42,30 +41,37 @@ deps:
 .PHONY: build
 build: $(PROGRAMS)
 
-$B/libmf.a: $(LIB_OBJ)
-	@rm -f $@
-	@$(AR) rcs $@ $^
+# Rules of one build: folder, further flags.
+define RULES
+$(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard lib/*/*.c))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
 
-$B/obj/%.o: %.c Makefile | deps
-	@mkdir -p $(@D)
-	@echo "cc $<"
-	@$(CC) $(MF_FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(1)/obj/%.o: %.c Makefile | deps
+	@mkdir -p $$(@D)
+	@echo "cc $$@"
+	@$$(CC) $$(MF_FLAGS) $$(CFLAGS) $(2) -MMD -MP -c -o $$@ $$<
 
-$B/bin/%: $B/obj/bin/%.o $B/libmf.a
-	@mkdir -p $(@D)
-	@echo "link $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(1)/bin/%: $(1)/obj/bin/%.o $(1)/libmf.a
+	@mkdir -p $$(@D)
+	@echo "link $$@"
+	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 
-$B/tests/%: $B/obj/tests/%.o $B/libmf.a
-	@mkdir -p $(@D)
-	@echo "link $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(1)/tests/%: $(1)/obj/tests/%.o $(1)/libmf.a
+	@mkdir -p $$(@D)
+	@echo "link $$@"
+	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+endef
+SANITIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+$(eval $(call RULES,$B,))
+$(eval $(call RULES,$B/sanitized,$(SANITIZE)))
+SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
 
--include $(shell find $B/obj -name '*.d' 2>/dev/null)
+-include $(shell find $B -name '*.d' 2>/dev/null)
 
-## check      set up, build, and run every test
+## check      set up, build, and run every test, the end-to-end ones again with sanitizers
 .PHONY: check
-check: deps build $(UNITS)
+check: deps build $(UNITS) $(SANITIZED)
 	@scripts/check.sh $B
 
 ## clean      remove what was built;  distclean: remove runs too

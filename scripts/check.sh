@@ -1,29 +1,52 @@
 #!/bin/bash
-# Runs the C unit tests and the bats files against the build in folder $1, and closes with the sums of both.
+# Runs the C unit tests and the bats files against the build in folder $1, the bats files also against the programs built
+# with sanitizers, and closes with the sums of all.
 set -uo pipefail
 build=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
 
+# Adds what a log in the form of cmocka or of bats --tap shows, and its exit status.
+count() {
+    local ok bad skips
+    ok=$(grep -cE '^(\[ +OK \] |ok )' "$1")
+    skips=$(grep -c '^ok .*# skip' "$1")
+    bad=$(grep -cE '^(\[  FAILED  \] [a-z]|not ok )' "$1")
+    if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    passed=$((passed + ok - skips)) failed=$((failed + bad)) skipped=$((skipped + skips))
+}
+
+# The bats files of one build, one after the other; the logs and statuses stay in a folder.
+run_bats() {
+    local programs=$1 folder=$2 file
+    mkdir -p "$folder"
+    for file in tests/*.bats; do
+        # the corpus is made by no program of ours
+        if [ "$programs" != "$build/bin" ] && [ "$file" = tests/corpus.bats ]; then continue; fi
+        MF_BIN="$programs" bats --tap "$file" > "$folder/${file##*/}" 2>&1
+        echo $? > "$folder/${file##*/}.status"
+    done
+}
+
+run_bats "$build/sanitized/bin" "$log/sanitized" &
+sanitized=$!
 for unit in "$build"/tests/*_test; do
     echo "== ${unit##*/}"
-    "$unit" 2>&1 | tee "$log" || true
-    status=${PIPESTATUS[0]}
-    ok=$(grep -c '^\[       OK \]' "$log")
-    bad=$(grep -c '^\[  FAILED  \] [a-z]' "$log")
-    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
-    passed=$((passed + ok)) failed=$((failed + bad))
+    "$unit" 2>&1 | tee "$log/unit" || true
+    count "$log/unit" "${PIPESTATUS[0]}"
 done
-for file in tests/*.bats; do
-    echo "== $file"
-    MF_BIN="$build/bin" bats --tap "$file" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
-    skips=$(grep -c '^ok .*# skip' "$log")
-    bad=$(grep -c '^not ok ' "$log")
-    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
-    passed=$((passed + $(grep -c '^ok ' "$log") - skips)) failed=$((failed + bad)) skipped=$((skipped + skips))
+run_bats "$build/bin" "$log/plain"
+wait $sanitized
+for kind in plain sanitized; do
+    for file in tests/*.bats; do
+        out=$log/$kind/${file##*/}
+        [ -e "$out" ] || continue
+        echo "== $file, $kind"
+        cat "$out"
+        count "$out" "$(cat "$out.status")"
+    done
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -2,6 +2,7 @@
  * together. */
 #include "model/config.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -16,6 +17,7 @@
 struct origins {
     const char *file;
     long lines[128];
+    long sections[128]; /* the line of a section, kept at its first key */
 };
 
 static size_t index_of(const struct mf_key *key) {
@@ -31,6 +33,8 @@ static void place_name(char where[WHERE], const char *file, long line) {
 
 struct yaml_file {
     const char *path;
+    unsigned char *bytes;
+    size_t size;
     yaml_parser_t parser;
     yaml_event_t event;
     bool has_event;
@@ -46,12 +50,19 @@ static int malformed(const struct yaml_file *y, long line, const char *what, str
     return mf_err_set(err, EX_CONFIG, "%s:%ld: %s", y->path, line, what);
 }
 
+/* The line of what the parser could not read. Bytes that are no text have only their place in the file. */
+static long problem_line(const struct yaml_file *y) {
+    if (y->parser.error != YAML_READER_ERROR) return (long)y->parser.problem_mark.line + 1;
+    long line = 1;
+    for (size_t i = 0; i < y->size && i < y->parser.problem_offset; i++) line += y->bytes[i] == '\n';
+    return line;
+}
+
 static int next_event(struct yaml_file *y, struct mf_err *err) {
     if (y->has_event) yaml_event_delete(&y->event);
     y->has_event = yaml_parser_parse(&y->parser, &y->event) != 0;
     if (!y->has_event)
-        return malformed(y, (long)y->parser.problem_mark.line + 1,
-                         y->parser.problem ? y->parser.problem : "not YAML", err);
+        return malformed(y, problem_line(y), y->parser.problem ? y->parser.problem : "not YAML", err);
     if (y->event.type == YAML_ALIAS_EVENT) return malformed(y, line_of(y), "aliases are not used here", err);
     return 0;
 }
@@ -82,13 +93,23 @@ static int set_value(struct yaml_file *y, const char *name, long line, struct mf
     return mf_key_parse(key, y->config, text, where, err);
 }
 
-/* Is there a key of this section? */
-static bool is_section(const char *name) {
+/* The first key of this section, or -1 when there is no such section. */
+static long section_start(const char *name) {
     size_t count, n = strlen(name);
     const struct mf_key *keys = mf_keys(&count);
-    for (size_t i = 0; i < count; i++)
-        if (mf_key_section(&keys[i]) == n && memcmp(keys[i].name, name, n) == 0) return true;
-    return false;
+    for (size_t i = 0; n > 0 && i < count; i++)
+        if (mf_key_section(&keys[i]) == n && memcmp(keys[i].name, name, n) == 0) return (long)i;
+    return -1;
+}
+
+/* Sections are keys of the file too: none comes twice. */
+static int open_section(struct yaml_file *y, const char *name, long line, struct mf_err *err) {
+    long *first = &y->origins->sections[section_start(name)];
+    if (*first)
+        return mf_err_set(err, EX_CONFIG, "%s:%ld: section %s is given twice, first in line %ld", y->path,
+                          line, name, *first);
+    *first = line;
+    return 0;
 }
 
 static int unknown_section(const char *name, const char *where, struct mf_err *err) {
@@ -132,10 +153,11 @@ static int read_top(struct yaml_file *y, struct mf_err *err) {
             return -1;
         place_name(where, y->path, line);
         if (y->event.type == YAML_MAPPING_START_EVENT) {
-            if (!is_section(name)) return unknown_section(name, where, err);
-            if (read_section(y, name, err) < 0) return -1;
-        } else if (is_section(name)) { /* "section:" with nothing below */
+            if (section_start(name) < 0) return unknown_section(name, where, err);
+            if (open_section(y, name, line, err) < 0 || read_section(y, name, err) < 0) return -1;
+        } else if (section_start(name) >= 0) { /* "section:" with nothing below */
             char text[8];
+            if (open_section(y, name, line, err) < 0) return -1;
             if (scalar(y, text, sizeof text, "keys are expected below a section", err) < 0) return -1;
             if (*text) return malformed(y, line, "keys are expected below a section", err);
         } else if (set_value(y, name, line, err) < 0) {
@@ -161,18 +183,16 @@ static int read_document(struct yaml_file *y, struct mf_err *err) {
 static int read_yaml(struct mf_config *config, struct origins *origins, const char *path,
                      struct mf_err *err) {
     struct yaml_file y = {.path = path, .config = config, .origins = origins};
-    unsigned char *bytes;
-    size_t size;
-    if (mf_read_all(path, FILE_LIMIT, &bytes, &size, err) < 0) {
+    if (mf_read_all(path, FILE_LIMIT, &y.bytes, &y.size, err) < 0) {
         if (err->status == EX_DATAERR) err->status = EX_CONFIG;
         return -1;
     }
     if (!yaml_parser_initialize(&y.parser)) abort();
-    yaml_parser_set_input_string(&y.parser, bytes, size);
+    yaml_parser_set_input_string(&y.parser, y.bytes, y.size);
     int status = read_document(&y, err);
     if (y.has_event) yaml_event_delete(&y.event);
     yaml_parser_delete(&y.parser);
-    free(bytes);
+    free(y.bytes);
     return status;
 }
 
@@ -193,30 +213,31 @@ static int apply_set(struct mf_config *config, struct origins *origins, const ch
 
 /* --- what must fit together --- */
 
-/* Opens the message about a key with where its value comes from. */
-static int unfit(const struct origins *o, const char *name, const char *what, struct mf_err *err) {
-    char where[WHERE];
+/* Opens the message about two values with the place where `name`, or else `other`, was given. */
+static int unfit(const struct origins *o, const char *name, const char *other, const char *what,
+                 struct mf_err *err) {
+    char where[WHERE] = "--set";
     long line = o->lines[index_of(mf_key_find(name))];
-    if (line > 0)
-        place_name(where, o->file, line);
-    else
-        snprintf(where, sizeof where, "config");
+    if (line <= 0) line = o->lines[index_of(mf_key_find(other))];
+    if (line > 0) place_name(where, o->file, line);
     return mf_err_set(err, EX_CONFIG, "%s: %s", where, what);
 }
 
 static int check_training(const struct mf_train_config *t, const char *section, const struct origins *o,
                           struct mf_err *err) {
-    char name[64], what[200];
+    char name[64], other[64], what[200];
     if (t->min_lr > t->lr) {
         snprintf(name, sizeof name, "%s.min_lr", section);
+        snprintf(other, sizeof other, "%s.lr", section);
         snprintf(what, sizeof what, "%s is %g, above lr, which is %g", name, t->min_lr, t->lr);
-        return unfit(o, name, what, err);
+        return unfit(o, name, other, what, err);
     }
     if (t->warmup > t->steps) {
         snprintf(name, sizeof name, "%s.warmup", section);
-        snprintf(what, sizeof what, "%s is %lld, above steps, which is %lld", name, (long long)t->warmup,
-                 (long long)t->steps);
-        return unfit(o, name, what, err);
+        snprintf(other, sizeof other, "%s.steps", section);
+        snprintf(what, sizeof what, "%s is %" PRId64 ", above steps, which is %" PRId64, name, t->warmup,
+                 t->steps);
+        return unfit(o, name, other, what, err);
     }
     return 0;
 }
@@ -224,36 +245,36 @@ static int check_training(const struct mf_train_config *t, const char *section, 
 static int check(const struct mf_config *c, const struct origins *o, struct mf_err *err) {
     char what[200];
     if (c->model.d_model % c->model.n_heads) {
-        snprintf(what, sizeof what, "model.d_model %lld is not a multiple of model.n_heads %lld",
-                 (long long)c->model.d_model, (long long)c->model.n_heads);
-        return unfit(o, "model.d_model", what, err);
+        snprintf(what, sizeof what, "model.d_model %" PRId64 " is not a multiple of model.n_heads %" PRId64,
+                 c->model.d_model, c->model.n_heads);
+        return unfit(o, "model.d_model", "model.n_heads", what, err);
     }
     if (c->model.d_model % 2) {
-        snprintf(what, sizeof what, "model.d_model is %lld, must be even", (long long)c->model.d_model);
-        return unfit(o, "model.d_model", what, err);
+        snprintf(what, sizeof what, "model.d_model is %" PRId64 ", must be even", c->model.d_model);
+        return unfit(o, "model.d_model", "model.d_model", what, err);
     }
     if (c->model.top_k > c->model.n_experts) {
-        snprintf(what, sizeof what, "model.top_k is %lld, above model.n_experts, which is %lld",
-                 (long long)c->model.top_k, (long long)c->model.n_experts);
-        return unfit(o, "model.top_k", what, err);
+        snprintf(what, sizeof what, "model.top_k is %" PRId64 ", above model.n_experts, which is %" PRId64,
+                 c->model.top_k, c->model.n_experts);
+        return unfit(o, "model.top_k", "model.n_experts", what, err);
     }
     if (c->docs.val_fraction + c->docs.test_fraction >= 1) {
         snprintf(what, sizeof what,
                  "docs.val_fraction %g and docs.test_fraction %g leave nothing to train on",
                  c->docs.val_fraction, c->docs.test_fraction);
-        return unfit(o, "docs.val_fraction", what, err);
+        return unfit(o, "docs.val_fraction", "docs.test_fraction", what, err);
     }
     if (c->docs.max_chars && c->docs.max_chars < c->docs.min_chars) {
-        snprintf(what, sizeof what, "docs.max_chars is %lld, below docs.min_chars, which is %lld",
-                 (long long)c->docs.max_chars, (long long)c->docs.min_chars);
-        return unfit(o, "docs.max_chars", what, err);
+        snprintf(what, sizeof what, "docs.max_chars is %" PRId64 ", below docs.min_chars, which is %" PRId64,
+                 c->docs.max_chars, c->docs.min_chars);
+        return unfit(o, "docs.max_chars", "docs.min_chars", what, err);
     }
     if (check_training(&c->train_shared, "train_shared", o, err) < 0) return -1;
     return check_training(&c->train_expert, "train_expert", o, err);
 }
 
-/* Defaults of values that nobody gave follow the values they must fit to: a config of one expert need not say top_k 1,
- * nor a short training its warmup. */
+/* Defaults of values that nobody gave follow the values they must fit to: a config of one expert need not say
+ * top_k 1, nor a short training its warmup. */
 static void follow(struct mf_config *c, const struct origins *o) {
     struct {
         struct mf_train_config *t;
@@ -263,7 +284,8 @@ static void follow(struct mf_config *c, const struct origins *o) {
     for (size_t i = 0; i < 2; i++) {
         struct mf_train_config *t = both[i].t;
         if (o->lines[index_of(mf_key_find(both[i].min_lr))] == 0 && t->min_lr > t->lr) t->min_lr = t->lr / 10;
-        if (o->lines[index_of(mf_key_find(both[i].warmup))] == 0 && t->warmup > t->steps) t->warmup = t->steps / 10;
+        if (o->lines[index_of(mf_key_find(both[i].warmup))] == 0 && t->warmup > t->steps)
+            t->warmup = t->steps / 10;
     }
     if (o->lines[index_of(mf_key_find("model.top_k"))] == 0 && c->model.top_k > c->model.n_experts)
         c->model.top_k = c->model.n_experts;

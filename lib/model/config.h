@@ -1,6 +1,6 @@
 /* The configuration: one struct, one schema, YAML files and `--set` on top.
  *
- * The schema (config.c) is the only list of keys: name, type, default, range, meaning, and the stages that
+ * The schema (schema.c) is the only list of keys: name, type, default, range, meaning, and the stages that
  * read it. It drives parsing, `mf-config`, the "did you mean" of an unknown key, and the slices by which a
  * changed value re-runs only the stages that read it. */
 #ifndef MF_MODEL_CONFIG_H
@@ -76,11 +76,11 @@ struct mf_config {
     } eval;
 };
 
-/* Fills `config` with the defaults, then `path` (YAML; NULL for none), then each "section.key=value" of
- * `sets`, then
- * `--seed`. EX_NOINPUT; EX_CONFIG for malformed YAML, an unknown key (names the nearest and the line), a
- * value of another type or out of range, values that do not fit together (d_model not a multiple of n_heads,
- * top_k above n_experts, ...). */
+/* Fills `config` with the defaults, then the YAML file of --config, then each --set, then --seed. A default
+ * that nobody changed follows a value that it must fit to (top_k goes down with n_experts, warmup with steps,
+ * min_lr with lr). EX_NOINPUT; EX_USAGE for a --set without '='; EX_CONFIG for malformed YAML, an unknown key
+ * (names the nearest and the line), a key or section given twice, a value of another type or out of range,
+ * values that do not fit together (d_model not a multiple of n_heads, top_k above n_experts, ...). */
 int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err);
 
 /* Writes the resolved values as YAML; with `stage`, only those that stage reads (NULL: all). */

@@ -1,20 +1,30 @@
 /* The configuration as YAML, as JSON, and the list of keys for people. */
 #include <string.h>
+#include <utf8proc.h>
 #include "model/config.h"
 #include "model/schema.h"
 
-/* A text is quoted, so that YAML takes nothing in it for its own. */
-static int print_value(const struct mf_key *key, const char *text, FILE *file) {
-    if (key->kind != MF_KEY_TEXT) return fputs(text, file);
+/* May the character stand in a quoted text of YAML as it is? Controls may not, line separators would be
+ * folded, and U+FEFF taken for a mark. */
+static bool is_plain(utf8proc_int32_t c) {
+    if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029) return false;
+    return c != '"' && c != '\\' && c != 0xfeff && c != 0xfffe && c != 0xffff;
+}
+
+/* A text is quoted, so that YAML takes nothing in it for its own. It is valid UTF-8. */
+static void print_quoted(const char *text, FILE *file) {
     fputc('"', file);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\') fputc('\\', file);
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            fprintf(file, "\\x%02x", (unsigned char)*c);
+    while (*text) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &c);
+        if (n <= 0) break;
+        if (is_plain(c))
+            fwrite(text, 1, (size_t)n, file);
         else
-            fputc(*c, file);
+            fprintf(file, c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
+        text += n;
     }
-    return fputc('"', file);
+    fputc('"', file);
 }
 
 int mf_config_print(const struct mf_config *config, const char *stage, FILE *file) {
@@ -31,7 +41,10 @@ int mf_config_print(const struct mf_config *config, const char *stage, FILE *fil
             fprintf(file, "%.*s:\n", (int)n, keys[i].name);
         if (n) section = keys[i].name;
         fprintf(file, "%s%s: ", n ? "  " : "", keys[i].name + (n ? n + 1 : 0));
-        print_value(&keys[i], text, file);
+        if (keys[i].kind == MF_KEY_TEXT)
+            print_quoted(text, file);
+        else
+            fputs(text, file);
         fputc('\n', file);
     }
     return ferror(file) ? -1 : 0;
@@ -55,7 +68,7 @@ void mf_config_describe(FILE *file) {
         if (keys[i].kind == MF_KEY_BOOL) snprintf(range, sizeof range, "true|false");
         if (keys[i].kind == MF_KEY_TEXT) snprintf(range, sizeof range, "text");
         if (keys[i].kind == MF_KEY_INT || keys[i].kind == MF_KEY_REAL)
-            snprintf(range, sizeof range, keys[i].high >= 1e15 ? "%g .." : "%g .. %g", keys[i].low,
+            snprintf(range, sizeof range, keys[i].high >= 1e15 ? "%.10g .." : "%.10g .. %.10g", keys[i].low,
                      keys[i].high);
         fprintf(file, "%s\n    %s\n    default %s; %s; read by", keys[i].name, keys[i].meaning,
                 keys[i].fallback, range);

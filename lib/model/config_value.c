@@ -6,12 +6,14 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static int outside(const struct mf_key *key, const char *text, const char *where, struct mf_err *err) {
-    if (key->high >= 1e15)
-        return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be at least %.10g", where, key->name, text,
-                          key->low);
-    return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g", where, key->name, text,
-                      key->low, key->high);
+static int outside(const struct mf_key *key, double value, const char *text, const char *where,
+                   struct mf_err *err) {
+    if (key->high < 1e15)
+        return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g", where, key->name, text,
+                          key->low, key->high);
+    bool below = value < key->low; /* a limit that no one meets is named only to who does */
+    return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be at %s %.10g", where, key->name, text,
+                      below ? "least" : "most", below ? key->low : key->high);
 }
 
 static int unfit(const struct mf_key *key, const char *text, const char *where, const char *wanted,
@@ -51,12 +53,13 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
     switch (key->kind) {
     case MF_KEY_INT:
         if (mf_parse_int(text, &whole) < 0) return unfit(key, text, where, "a whole number", err);
-        if ((double)whole < key->low || (double)whole > key->high) return outside(key, text, where, err);
+        if ((double)whole < key->low || (double)whole > key->high)
+            return outside(key, (double)whole, text, where, err);
         memcpy(target, &whole, sizeof whole);
         return 0;
     case MF_KEY_REAL:
         if (mf_parse_real(text, &real) < 0) return unfit(key, text, where, "a number", err);
-        if (!(real >= key->low && real <= key->high)) return outside(key, text, where, err);
+        if (!(real >= key->low && real <= key->high)) return outside(key, real, text, where, err);
         real += 0.0; /* no negative zero */
         memcpy(target, &real, sizeof real);
         return 0;
