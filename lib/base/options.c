@@ -33,17 +33,6 @@ static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_com
     memcpy(table, bound, sizeof bound);
 }
 
-/* Where `text` stands among "a|b|c", or -1. */
-static int choose(const char *choices, const char *text) {
-    size_t n = strlen(text);
-    for (int i = 0;; i++) {
-        size_t m = strcspn(choices, "|");
-        if (m == n && memcmp(choices, text, n) == 0) return i;
-        if (choices[m] == 0) return -1;
-        choices += m + 1;
-    }
-}
-
 static int check_range(const struct mf_option *o, double value, const char *text, struct mf_err *err) {
     if (o->low == 0 && o->high == 0) return 0;
     if (value >= o->low && value <= o->high) return 0;
@@ -84,7 +73,7 @@ static int store(const struct mf_option *o, const char *text, struct mf_err *err
         return mf_err_set(err, EX_USAGE, "option '--%s' needs a size such as 64K, 200M or 2G, not '%s'",
                           o->name, text);
     case MF_OPT_CHOICE:
-        index = choose(o->argument, text);
+        index = mf_choice(o->argument, text);
         if (index < 0)
             return mf_err_set(err, EX_USAGE, "option '--%s' is one of %s, not '%s'", o->name, o->argument,
                               text);

@@ -100,3 +100,13 @@ const char *mf_nearest(const char *name, const char *const *names, size_t count)
     }
     return nearest;
 }
+
+int mf_choice(const char *choices, const char *text) {
+    size_t n = strlen(text);
+    for (int i = 0;; i++) {
+        size_t m = strcspn(choices, "|");
+        if (m == n && memcmp(choices, text, n) == 0) return i;
+        if (choices[m] == 0) return -1;
+        choices += m + 1;
+    }
+}

@@ -19,6 +19,9 @@ int mf_parse_int(const char *text, int64_t *value);
 int mf_parse_real(const char *text, double *value);
 int mf_parse_size(const char *text, uint64_t *value);
 
+/* Where `text` stands among the choices "a|b|c", from 0, or -1. */
+int mf_choice(const char *choices, const char *text);
+
 /* The item of `names` nearest to `name` by edit distance, or NULL when none is near (more than a third of its
  * letters differ). Borrowed from `names`. */
 const char *mf_nearest(const char *name, const char *const *names, size_t count);

@@ -32,17 +32,6 @@ static bool is_utf8(const char *text, size_t size) {
     return true;
 }
 
-/* Where `text` stands among "a|b|c", or -1. */
-static int choose(const char *choices, const char *text) {
-    size_t n = strlen(text);
-    for (int i = 0;; i++) {
-        size_t m = strcspn(choices, "|");
-        if (m == n && memcmp(choices, text, n) == 0) return i;
-        if (choices[m] == 0) return -1;
-        choices += m + 1;
-    }
-}
-
 int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char *text, const char *where,
                  struct mf_err *err) {
     char *target = (char *)config + key->offset;
@@ -64,12 +53,12 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
         memcpy(target, &real, sizeof real);
         return 0;
     case MF_KEY_CHOICE:
-        choice = choose(key->choices, text);
+        choice = mf_choice(key->choices, text);
         if (choice < 0) return unfit(key, text, where, key->choices, err);
         memcpy(target, &choice, sizeof choice);
         return 0;
     case MF_KEY_BOOL:
-        choice = choose("false|true", text);
+        choice = mf_choice("false|true", text);
         if (choice < 0) return unfit(key, text, where, "true or false", err);
         *(bool *)target = choice;
         return 0;
