@@ -24,88 +24,126 @@ static const char notes[] =
     "(the line is\n"
     "named, and the nearest key of an unknown one).\n";
 
-/* Parses a command's arguments; the operands are its own. 0, 1 for --help, or -1. */
-static int begin(const char *program, const char *purpose, const char *synopsis, size_t n_operands, int argc,
-                 char **argv, struct mf_config *config, struct mf_strs *operands, struct mf_err *err) {
+/* What a command does with the loaded configuration. `operand` is NULL for commands without one. */
+typedef int action(const struct mf_config *config, const char *operand, const char *output,
+                   struct mf_err *err);
+
+/* A command from its arguments to its exit status. */
+static int run(struct mf_usage usage, bool has_operand, bool has_output, action *act, int argc, char **argv) {
+    struct mf_err err = {0};
     struct mf_common common;
-    const struct mf_option options[] = {{NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
-    const struct mf_usage usage = {program, purpose, synopsis, options, notes};
-    int status = mf_options_parse(&usage, &common, operands, argc, argv, err);
-    if (status == 0 && operands->count != n_operands)
-        status = mf_err_set(err, EX_USAGE, "%zu operand%s expected, not %zu", n_operands,
-                            n_operands == 1 ? "" : "s", operands->count);
-    if (status == 0) status = mf_config_load(config, &common, err);
+    struct mf_config config;
+    struct mf_strs operands = {0};
+    const char *output = NULL;
+    const struct mf_option options[] = {
+        {has_output ? "output" : NULL, 'o', MF_OPT_STRING, &output, "FILE",
+         "write to FILE instead of standard output", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+    };
+    usage.options = options;
+    usage.notes = notes;
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && operands.count > has_operand)
+        status = mf_err_set(&err, EX_USAGE, "unexpected operand '%.100s' (a command comes first)",
+                            operands.items[has_operand]);
+    if (status == 0 && operands.count < has_operand)
+        status = mf_err_set(&err, EX_USAGE, "an operand is missing: %s", usage.synopsis);
+    if (status == 0) status = mf_config_load(&config, &common, &err);
+    if (status == 0) status = act(&config, has_operand ? operands.items[0] : NULL, output, &err);
+    mf_strs_free(&operands);
     mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-config", &err) : 0;
+}
+
+static int write_text(const char *path, const char *text, size_t size, struct mf_err *err) {
+    struct mf_out *out;
+    if (mf_out_open(&out, path, err) < 0) return -1;
+    if (mf_out_write(out, text, size, err) == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
+
+/* The YAML of one stage (NULL: of all) in memory; freed by free(). */
+static char *print_text(const struct mf_config *config, const char *stage, size_t *size) {
+    char *text;
+    FILE *memory = open_memstream(&text, size);
+    if (!memory || mf_config_print(config, stage, memory) < 0 || fclose(memory) != 0) abort();
+    return text;
+}
+
+static int print(const struct mf_config *config, const char *stage, const char *output, struct mf_err *err) {
+    size_t size;
+    char *text = print_text(config, stage, &size);
+    int status = write_text(output, text, size, err);
+    free(text);
     return status;
 }
 
-static int finish(int status, struct mf_strs *operands, struct mf_err *err) {
-    mf_strs_free(operands);
-    if (status == 0 && fflush(stdout) != 0) status = mf_err_sys(err, EX_IOERR, "standard output");
-    return status < 0 ? mf_fail("mf-config", err) : 0;
+static int run_print(int argc, char **argv) {
+    struct mf_usage usage = {"mf-config print", "print all values as YAML", "mf-config [print] [OPTION]...",
+                             NULL, NULL};
+    return run(usage, false, true, print, argc, argv);
 }
 
-static int run_print(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
-    int status = begin("mf-config print", "print all values as YAML", "mf-config print [OPTION]...", 0, argc,
-                       argv, &config, &operands, &err);
-    if (status == 0) mf_config_print(&config, NULL, stdout);
-    return finish(status, &operands, &err);
+static int get(const struct mf_config *config, const char *name, const char *output, struct mf_err *err) {
+    char text[1100];
+    if (mf_config_get(config, name, text, sizeof text - 1, err) < 0) return -1;
+    strcat(text, "\n");
+    return write_text(output, text, strlen(text), err);
 }
 
 static int run_get(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
-    char text[1100];
-    int status = begin("mf-config get", "print one value", "mf-config get SECTION.KEY [OPTION]...", 1, argc,
-                       argv, &config, &operands, &err);
-    if (status == 0) status = mf_config_get(&config, operands.items[0], text, sizeof text, &err);
-    if (status == 0) puts(text);
-    return finish(status, &operands, &err);
+    struct mf_usage usage = {"mf-config get", "print one value", "mf-config get SECTION.KEY [OPTION]...",
+                             NULL, NULL};
+    return run(usage, true, true, get, argc, argv);
+}
+
+static int check(const struct mf_config *config, const char *operand, const char *output,
+                 struct mf_err *err) {
+    (void)config, (void)operand, (void)output, (void)err; /* it has been loaded: it is good */
+    return 0;
 }
 
 static int run_check(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
-    int status = begin("mf-config check", "check the values and print nothing", "mf-config check [OPTION]...",
-                       0, argc, argv, &config, &operands, &err);
-    return finish(status, &operands, &err);
+    struct mf_usage usage = {"mf-config check", "check the values and print nothing",
+                             "mf-config check [OPTION]...", NULL, NULL};
+    return run(usage, false, false, check, argc, argv);
+}
+
+static int describe(const struct mf_config *config, const char *operand, const char *output,
+                    struct mf_err *err) {
+    (void)config, (void)operand;
+    char *text;
+    size_t size;
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory) abort();
+    mf_config_describe(memory);
+    if (fclose(memory) != 0) abort();
+    int status = write_text(output, text, size, err);
+    free(text);
+    return status;
 }
 
 static int run_keys(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
-    int status =
-        begin("mf-config keys", "list all keys", "mf-config keys", 0, argc, argv, &config, &operands, &err);
-    if (status == 0) mf_config_describe(stdout);
-    return finish(status, &operands, &err);
+    struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL, NULL};
+    return run(usage, false, true, describe, argc, argv);
 }
 
-static const char *find_stage(const char *name, struct mf_err *err) {
+static int print_stage(const struct mf_config *config, const char *name, const char *output,
+                       struct mf_err *err) {
     const char *const *stages = mf_config_stages();
     size_t n = 0;
     for (; stages[n]; n++)
-        if (strcmp(stages[n], name) == 0) return stages[n];
+        if (strcmp(stages[n], name) == 0) return print(config, name, output, err);
     const char *near = mf_nearest(name, stages, n);
-    mf_err_set(err, EX_USAGE, "unknown stage '%.60s'%s%s%s", name, near ? ", did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
-    return NULL;
+    return mf_err_set(err, EX_USAGE, "unknown stage '%.60s'%s%s%s", name, near ? ", did you mean '" : "",
+                      near ? near : "", near ? "'?" : "");
 }
 
 static int run_stage(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
-    int status = begin("mf-config stage", "print what one stage reads", "mf-config stage STAGE [OPTION]...",
-                       1, argc, argv, &config, &operands, &err);
-    const char *stage = status == 0 ? find_stage(operands.items[0], &err) : NULL;
-    if (stage) mf_config_print(&config, stage, stdout);
-    return finish(status == 0 && !stage ? -1 : status, &operands, &err);
+    struct mf_usage usage = {"mf-config stage", "print what one stage reads",
+                             "mf-config stage STAGE [OPTION]...", NULL, NULL};
+    return run(usage, true, true, print_stage, argc, argv);
 }
 
 /* Is the file there with exactly these bytes? */
@@ -121,41 +159,31 @@ static bool holds(const char *path, const char *text, size_t size) {
 
 static int write_slice(const struct mf_config *config, const char *folder, const char *stage,
                        struct mf_err *err) {
-    char path[4096], *text = NULL;
-    size_t size = 0;
-    struct mf_out *out;
-    FILE *memory = open_memstream(&text, &size);
-    if (!memory) abort();
-    mf_config_print(config, stage, memory);
-    fclose(memory);
-    snprintf(path, sizeof path, "%s/%s.yaml", folder, stage);
-    int status = 0;
-    if (!holds(path, text, size)) {
-        status = mf_out_open(&out, path, err);
-        if (status == 0 && mf_out_write(out, text, size, err) < 0) {
-            mf_out_abandon(out);
-            status = -1;
-        } else if (status == 0) {
-            status = mf_out_commit(out, err);
-        }
-    }
+    char path[4096];
+    size_t size;
+    if ((size_t)snprintf(path, sizeof path, "%s/%s.yaml", folder, stage) >= sizeof path)
+        return mf_err_set(err, EX_CANTCREAT, "%.100s...: name too long", folder);
+    char *text = print_text(config, stage, &size);
+    int status = holds(path, text, size) ? 0 : write_text(path, text, size, err);
     free(text);
     return status;
 }
 
-static int run_slices(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_config config;
-    struct mf_strs operands = {0};
+static int write_slices(const struct mf_config *config, const char *folder, const char *output,
+                        struct mf_err *err) {
+    (void)output;
     struct stat st;
-    const char *const *stages = mf_config_stages();
-    int status = begin("mf-config slices", "write what each stage reads to DIR/STAGE.yaml",
-                       "mf-config slices DIR [OPTION]...", 1, argc, argv, &config, &operands, &err);
-    const char *folder = status == 0 ? operands.items[0] : "";
-    if (status == 0 && mkdir(folder, 0777) < 0 && (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode)))
-        status = mf_err_sys(&err, EX_CANTCREAT, "%s", folder);
-    for (size_t i = 0; stages[i] && status == 0; i++) status = write_slice(&config, folder, stages[i], &err);
-    return finish(status, &operands, &err);
+    if (mkdir(folder, 0777) < 0 && (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode)))
+        return mf_err_sys(err, EX_CANTCREAT, "%s", folder);
+    for (const char *const *stage = mf_config_stages(); *stage; stage++)
+        if (write_slice(config, folder, *stage, err) < 0) return -1;
+    return 0;
+}
+
+static int run_slices(int argc, char **argv) {
+    struct mf_usage usage = {"mf-config slices", "write what each stage reads to DIR/STAGE.yaml",
+                             "mf-config slices DIR [OPTION]...", NULL, NULL};
+    return run(usage, true, false, write_slices, argc, argv);
 }
 
 int main(int argc, char **argv) {
@@ -168,8 +196,8 @@ int main(int argc, char **argv) {
         {"slices", "write what each stage reads to a folder", run_slices},
         {NULL, NULL, NULL},
     };
-    bool bare = argc == 1 ||
-                (argv[1][0] == '-' && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "--version") != 0);
-    if (bare) return run_print(argc, argv);
+    bool asks = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                             strcmp(argv[1], "--version") == 0);
+    if (argc == 1 || (argv[1][0] == '-' && !asks)) return run_print(argc, argv);
     return mf_command_run("mf-config", "show, check and slice the configuration", commands, argc, argv);
 }

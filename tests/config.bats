@@ -15,6 +15,11 @@ load helper
         mf-config --config once.yaml > twice.yaml
         cmp once.yaml twice.yaml
     done
+    # characters that YAML folds or refuses when they are not escaped
+    mf-config --set eval.prompts=$'a\tb\nc\u0085\u009f\u2028\ufeff\x7f \U1f600 ' > once.yaml
+    mf-config --config once.yaml > twice.yaml
+    cmp once.yaml twice.yaml
+    assert_equal "$(mf-config get eval.prompts --config once.yaml)" $'a\tb\nc\u0085\u009f\u2028\ufeff\x7f \U1f600 '
     mf-config --set eval.prompts='a "b" \c: #|x' --set router.smoothing=0.1 --set train_shared.lr=1.23456789e-5 > once.yaml
     mf-config --config once.yaml > twice.yaml
     cmp once.yaml twice.yaml
@@ -63,6 +68,8 @@ refuses() {
     refuses "bad.yaml:2:" 'model:' '	d_ff: 64'
     refuses "bad.yaml:2: model.d_model 510 is not a multiple of model.n_heads 8" 'model:' '  d_model: 510'
     refuses "bad.yaml:3: train_shared.min_lr is 0.1, above lr" 'train_shared:' '  lr: 0.01' '  min_lr: 0.1'
+    refuses "bad.yaml:4: section model is given twice, first in line 1" 'model:' '  d_ff: 64' 'seed: 1' 'model:' '  context: 3'
+    refuses "bad.yaml:3: model.d_model 512 is not a multiple of model.n_heads 7" 'model:' '  d_ff: 64' '  n_heads: 7'
     refuses "leave nothing to train on" 'docs:' '  val_fraction: 0.5' '  test_fraction: 0.5'
 }
 
@@ -107,6 +114,50 @@ refuses() {
     assert_failure 78
     run mf-config slices /proc/nothing
     assert_failure 73
+    : > file
+    run mf-config slices file
+    assert_failure 73
+    run mf-config print -o no/folder
+    assert_failure 73
+    run mf-config --config . check
+    assert_failure 64
+    run -66 --separate-stderr mf-config check --config .
+    assert_equal "$stderr" "mf-config: .: is a folder"
+    for command in print keys "get seed" "stage eval"; do
+        run -74 --separate-stderr bash -c "mf-config $command > /dev/full"
+        assert_equal "$stderr" "mf-config: standard output: No space left on device"
+    done
     run mf-config --help
     assert_success
+}
+
+@test "operands are counted, and a command behind options is named" {
+    run -64 --separate-stderr mf-config --seed 2 get seed
+    assert_equal "$stderr" "mf-config: unexpected operand 'get' (a command comes first)"
+    run -64 --separate-stderr mf-config get seed model.d_ff
+    assert_equal "$stderr" "mf-config: unexpected operand 'model.d_ff' (a command comes first)"
+    run -64 --separate-stderr mf-config slices
+    [[ "$stderr" == "mf-config: an operand is missing: "* ]]
+    run -64 --separate-stderr mf-config --sed 2
+    assert_equal "$stderr" "mf-config: unknown option '--sed', did you mean '--seed'?"
+}
+
+@test "-o writes what standard output shows, or nothing" {
+    mf-config > shown
+    mf-config -o written
+    cmp shown written
+    mf-config keys -o written
+    mf-config keys | cmp - written
+    run -78 mf-config -o absent --set model.d_ff=0
+    [ ! -e absent ]
+    run -78 mf-config slices s --set model.d_ff=0
+    [ ! -e s ]
+    run mf-config slices s
+    assert_success
+    assert_equal "$(find s -name '.*.tmp')" ""
+}
+
+@test "a closed pipe ends it quietly" {
+    run -0 --separate-stderr bash -c 'mf-config keys | true'
+    assert_equal "$stderr" ""
 }
