@@ -79,7 +79,9 @@ static int train(struct mf_train_session *s, struct mf_piece *shared, const stru
     if (load_shared(s, shared, err) < 0) return -1;
     uint64_t own = (uint64_t)s->config.seed + (partition > 0 ? (uint64_t)partition : 0);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
-    mf_train_session_plan(s, "mf-train-expert", common, o, &s->config.train_expert, shared->hash);
+    if (mf_train_session_plan(s, "mf-train-expert", common, o, &s->config.train_expert, shared->hash, err) <
+        0)
+        return -1;
     if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;

@@ -40,7 +40,8 @@ static int train(struct mf_train_session *s, const struct mf_common *common, con
     if (mf_train_session_model(s, &shape, MF_FFN_DENSE, false, err) < 0) return -1;
     mf_trunk_init(&shape, s->trunk, s->config.model.init_std, (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->ffn, (uint64_t)s->config.seed);
-    mf_train_session_plan(s, "mf-train-shared", common, o, &s->config.train_shared, NULL);
+    if (mf_train_session_plan(s, "mf-train-shared", common, o, &s->config.train_shared, NULL, err) < 0)
+        return -1;
     if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;

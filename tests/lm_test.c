@@ -201,15 +201,16 @@ static void compare(const struct fixture *f, const struct mf_tensor *tensors, si
     }
 }
 
-static void check_gradients(float p, bool frozen, int threads) {
+static void check_gradients(float p, bool frozen, bool recompute, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct mf_lm_dropout dropout = {p, 12345};
+    struct mf_lm_plan plan = {ROWS, frozen, recompute};
     begin(&f, threads);
     struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
     struct mf_lm_weights w = {f.trunk, f.ffn}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad};
-    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, frozen, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     struct mf_tensor *tensors = calloc(200, sizeof *tensors);
@@ -226,18 +227,21 @@ static void check_gradients(float p, bool frozen, int threads) {
 
 static void test_gradients(void **state) {
     (void)state;
-    check_gradients(0, false, 1);
-    check_gradients(0, false, 2);
+    check_gradients(0, false, false, 1);
+    check_gradients(0, false, false, 2);
+    check_gradients(0, false, true, 2);
 }
 
 static void test_gradients_dropout(void **state) {
     (void)state;
-    check_gradients(0.25f, false, 2);
+    check_gradients(0.25f, false, false, 2);
+    check_gradients(0.25f, false, true, 1);
 }
 
 static void test_gradients_frozen(void **state) {
     (void)state;
-    check_gradients(0.25f, true, 2);
+    check_gradients(0.25f, true, false, 2);
+    check_gradients(0.25f, true, true, 2);
 }
 
 /* Without dropout the loss alone is the same number; gradients add up over calls. */
@@ -249,7 +253,7 @@ static void test_loss_and_accumulation(void **state) {
     begin(&f, 2);
     struct mf_lm_weights w = {f.trunk, f.ffn}, g = {f.trunk_grad, f.ffn_grad};
     struct mf_lm_dropout none = {0, 0};
-    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, false, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false}, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
     assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
     float *once = malloc(f.n_ffn * sizeof *once);
@@ -259,6 +263,31 @@ static void test_loss_and_accumulation(void **state) {
         assert_true(fabsf(f.ffn_grad[i] - 2 * once[i]) <= 1e-5f + 1e-4f * fabsf(once[i]));
     free(once);
     mf_lm_free(lm);
+    end(&f);
+}
+
+/* Recomputing what was not kept changes no bit of the gradients, and takes less memory. */
+static void test_recompute(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    struct mf_lm_dropout dropout = {0.25f, 5};
+    begin(&f, 2);
+    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {f.trunk_grad, f.ffn_grad};
+    float *kept = malloc(f.n_trunk * sizeof *kept);
+    for (int recompute = 0; recompute < 2; recompute++) {
+        struct mf_lm *lm;
+        struct mf_lm_plan plan = {ROWS, false, recompute};
+        memset(f.trunk_grad, 0, f.n_trunk * sizeof *f.trunk_grad);
+        assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+        mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
+        mf_lm_free(lm);
+        if (!recompute) memcpy(kept, f.trunk_grad, f.n_trunk * sizeof *kept);
+    }
+    assert_memory_equal(kept, f.trunk_grad, f.n_trunk * sizeof *kept);
+    struct mf_lm_plan whole = {ROWS, false, false}, again = {ROWS, false, true};
+    assert_true(mf_lm_memory(&shape, &again, 2) < mf_lm_memory(&shape, &whole, 2));
+    free(kept);
     end(&f);
 }
 
@@ -284,7 +313,7 @@ static void test_watch(void **state) {
     struct seen seen = {0};
     begin(&f, 1);
     struct mf_lm_weights w = {f.trunk, f.ffn};
-    assert_int_equal(mf_lm_new(&lm, &shape, ROWS, true, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false}, f.pool, &err), 0);
     mf_lm_loss(lm, &w, &batch, watch, &seen);
     for (size_t i = 0; i < 2 * shape.L + 1; i++) {
         assert_int_equal(seen.calls[i], 1);
@@ -301,6 +330,7 @@ int main(void) {
         cmocka_unit_test(test_gradients_frozen),
         cmocka_unit_test(test_loss_and_accumulation),
         cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_recompute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 #include "eval/utf8.h"
-#include "io/stream.h"
+#include "part/corpus.h"
 
 #define DOMAIN_NAME 64
 
@@ -21,11 +21,8 @@ struct held {
 };
 
 struct mf_source {
-    struct mf_stream_reader *reader;
+    struct mf_documents docs;
     char *path; /* NULL for standard input */
-    size_t V, width;
-    uint32_t *tokens; /* the current document of the stream */
-    size_t capacity;
     char (*domains)[DOMAIN_NAME];
     size_t n_domains;
     bool sampled;
@@ -34,28 +31,16 @@ struct mf_source {
     enum mf_source_part part;
 };
 
-static int check_header(struct mf_source *s, size_t V, const char *sha, const char *model,
+static int check_header(const struct mf_source *s, size_t V, const char *sha, const char *model,
                         struct mf_err *err) {
-    const struct mf_record *header = mf_stream_header(s->reader);
-    const char *name = mf_stream_name(s->reader), *found = "";
-    int64_t width = 2, vocab = 0;
-    size_t size = 0;
-    if (mf_record_int(header, "width", &width, err) < 0) return -1;
-    int got = mf_record_int(header, "vocab_size", &vocab, err);
-    if (got < 0) return -1;
-    if (got == 0 || vocab < 1 || vocab > UINT32_MAX)
-        return mf_err_set(err, EX_DATAERR, "%s: header: no valid vocab_size", name);
-    if (V != 0 && (uint64_t)vocab != V)
-        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %lld, not %zu as in %s", name, (long long)vocab,
-                          V, model);
-    got = mf_record_string(header, "tokenizer_sha256", &found, &size, err);
-    if (got < 0) return -1;
-    bool compare = sha && *sha;
-    if (compare && (got == 0 || size != strlen(sha) || memcmp(found, sha, size) != 0))
+    const struct mf_tokens_header *h = &s->docs.header;
+    const char *name = mf_stream_name(s->docs.stream);
+    if (V != 0 && h->vocab != V)
+        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, not %zu as in %s", name, h->vocab, V,
+                          model);
+    if (sha && *sha && strcmp(h->tokenizer, sha) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as %s", name,
-                          got && size >= 12 ? found : "(unknown)", sha, model);
-    s->V = (size_t)vocab;
-    s->width = (size_t)width;
+                          h->tokenizer, sha, model);
     return 0;
 }
 
@@ -65,7 +50,7 @@ int mf_source_open(struct mf_source **source, const char *path, size_t V, const 
     if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
     if (!s || !s->domains) abort();
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) abort();
-    if (mf_stream_open(&s->reader, path, "tokens", err) < 0 || check_header(s, V, sha, model, err) < 0) {
+    if (mf_documents_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_source_close(s);
         return -1;
     }
@@ -85,52 +70,14 @@ static size_t find_domain(struct mf_source *s, const char *bytes, size_t size) {
     return s->n_domains++;
 }
 
-static int unpack(struct mf_source *s, const unsigned char *bytes, size_t size, struct mf_err *err) {
-    const char *name = mf_stream_name(s->reader);
-    uint64_t number = mf_stream_count(s->reader);
-    if (size % s->width)
-        return mf_err_set(err, EX_DATAERR, "%s: record %llu: %zu bytes of tokens are no multiple of %zu",
-                          name, (unsigned long long)number, size, s->width);
-    size_t n = size / s->width;
-    if (n > s->capacity) {
-        free(s->tokens);
-        s->tokens = malloc(n * sizeof *s->tokens); /* the reader has the record's bytes already */
-        if (!s->tokens) abort();
-        s->capacity = n;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char *b = bytes + i * s->width;
-        uint32_t token = (uint32_t)b[0] | (uint32_t)b[1] << 8;
-        if (s->width == 4) token |= (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-        if (token >= s->V)
-            return mf_err_set(err, EX_DATAERR, "%s: record %llu: token %u is outside the vocabulary of %zu",
-                              name, (unsigned long long)number, token, s->V);
-        s->tokens[i] = token;
-    }
-    return 0;
-}
-
 static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
-    const struct mf_record *rec;
-    const void *bytes;
-    const char *domain;
-    size_t size, domain_size;
-    int got = mf_stream_next(s->reader, &rec, err);
+    struct mf_document d;
+    int got = mf_documents_next(&s->docs, &d, err);
     if (got <= 0) return got;
-    *doc = (struct mf_token_doc){.id = "", .partition = -1};
-    if (mf_record_int(rec, "partition", &doc->partition, err) < 0) return -1;
-    if (mf_record_string(rec, "id", &doc->id, &doc->id_size, err) < 0) return -1;
-    got = mf_record_bin(rec, "tokens", &bytes, &size, err);
-    if (got < 0) return -1;
-    if (got == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: record %llu: no tokens", mf_stream_name(s->reader),
-                          (unsigned long long)mf_stream_count(s->reader));
-    if (unpack(s, bytes, size, err) < 0) return -1;
-    got = mf_record_string(rec, "domain", &domain, &domain_size, err);
-    if (got < 0) return -1;
-    doc->domain = got ? find_domain(s, domain, domain_size) : find_domain(s, "(none)", 6);
-    doc->tokens = s->tokens;
-    doc->n = size / s->width;
+    *doc = (struct mf_token_doc){
+        .id = d.id ? d.id : "", .id_size = d.id_size, .tokens = d.ids, .n = d.count, .partition = -1};
+    if (mf_record_int(d.record, "partition", &doc->partition, err) < 0) return -1;
+    doc->domain = d.domain ? find_domain(s, d.domain, d.domain_size) : find_domain(s, "(none)", 6);
     return 1;
 }
 
@@ -206,9 +153,8 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
         return 0;
     }
     if (!s->path) return mf_err_set(err, EX_USAGE, "standard input cannot be read twice; name a file");
-    mf_stream_close(s->reader);
-    s->reader = NULL;
-    return mf_stream_open(&s->reader, s->path, "tokens", err);
+    mf_documents_close(&s->docs);
+    return mf_documents_open(&s->docs, s->path, err);
 }
 
 void mf_source_select(struct mf_source *s, enum mf_source_part part) {
@@ -237,16 +183,15 @@ const char *mf_source_domain(const struct mf_source *s, size_t i) {
 }
 
 const char *mf_source_name(const struct mf_source *s) {
-    return s->reader ? mf_stream_name(s->reader) : s->path;
+    return s->docs.stream ? mf_stream_name(s->docs.stream) : s->path;
 }
 
 void mf_source_close(struct mf_source *s) {
     if (!s) return;
-    mf_stream_close(s->reader);
+    mf_documents_close(&s->docs);
     for (size_t i = 0; i < s->n_held; i++) free(s->held[i].tokens);
     free(s->held);
     free(s->domains);
-    free(s->tokens);
     free(s->path);
     free(s);
 }

@@ -14,9 +14,9 @@
 #include "nn/matmul.h"
 #include "nn/residual.h"
 
-#define LOGITS_FLOATS ((size_t)2 << 20) /* of one block of rows: 8 MB */
+#define LOGITS_FLOATS ((size_t)1 << 20) /* of one block of rows: 4 MB */
 
-/* What one layer keeps for its backward. The attention's are NULL where no gradient passes. */
+/* What one layer keeps for its backward; layers may share what is made again. */
 struct kept {
     float *x, *mean, *rstd;       /* [N,D], [N], [N] input of the attention's norm */
     float *qkv, *mixed, *lse;     /* [N,3D], [N,D], [N,H] */
@@ -26,8 +26,7 @@ struct kept {
 
 struct mf_lm {
     struct mf_shape shape;
-    size_t max_rows;
-    bool frozen;
+    struct mf_lm_plan plan;
     struct mf_pool *pool;
     struct mf_arena arena;
     struct kept *layers;    /* [L] */
@@ -42,7 +41,7 @@ struct mf_lm {
 
 /* A layer whose attention needs no backward: everything below it is frozen. */
 static bool lowest(const struct mf_lm *lm, size_t layer) {
-    return lm->frozen && layer == 0;
+    return lm->plan.frozen && layer == 0;
 }
 
 static size_t logits_rows(const struct mf_shape *s, size_t max_rows) {
@@ -54,7 +53,8 @@ static size_t logits_rows(const struct mf_shape *s, size_t max_rows) {
 static void layout(struct mf_lm *lm, int n_threads) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
-    size_t N = lm->max_rows, D = s->D, F = s->F, threads = (size_t)n_threads, widest = F > 2 * D ? F : 2 * D;
+    size_t N = lm->plan.max_rows, D = s->D, F = s->F, threads = (size_t)n_threads,
+           widest = F > 2 * D ? F : 2 * D;
     struct kept *layers = mf_arena_take(a, s->L, sizeof *layers);
     lm->layers = layers;
     lm->x = mf_arena_floats(a, N * D);
@@ -69,39 +69,38 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
     lm->sums = mf_arena_floats(a, threads * widest);
-    struct kept first = {0};
-    for (size_t i = 0; i < s->L; i++) {
-        struct kept k = {
-            .x = mf_arena_floats(a, N * D), .mean = mf_arena_floats(a, N), .rstd = mf_arena_floats(a, N)};
-        k.x_ffn = mf_arena_floats(a, N * D);
-        k.m_ffn = mf_arena_floats(a, N);
-        k.r_ffn = mf_arena_floats(a, N);
-        k.pre = mf_arena_floats(a, N * F);
-        if (lowest(lm, i) &&
-            s->L > 1) { /* layer 1 may use the same memory: layer 0's are not needed any more */
-            if (a->base) layers[i] = k;
-            continue;
+    /* what layers may share: with recomputation all, else layer 0 with layer 1 where layer 0 has no backward
+     */
+    float *pre = NULL, *qkv = NULL, *mixed = NULL, *lse = NULL;
+    for (size_t i = s->L; i-- > 0;) {
+        struct kept k = {.x = mf_arena_floats(a, N * D),
+                         .mean = mf_arena_floats(a, N),
+                         .rstd = mf_arena_floats(a, N),
+                         .x_ffn = mf_arena_floats(a, N * D),
+                         .m_ffn = mf_arena_floats(a, N),
+                         .r_ffn = mf_arena_floats(a, N)};
+        bool last = i + 1 == s->L;
+        if (last || !lm->plan.recompute) pre = mf_arena_floats(a, N * (F > 3 * D ? F : 3 * D));
+        if (last || !(lm->plan.recompute || lowest(lm, i)))
+            qkv = lm->plan.recompute ? pre : mf_arena_floats(a, 3 * N * D);
+        if (last || !lowest(lm, i)) {
+            mixed = mf_arena_floats(a, N * D);
+            lse = mf_arena_floats(a, N * s->H);
         }
-        k.qkv = mf_arena_floats(a, 3 * N * D);
-        k.mixed = mf_arena_floats(a, N * D);
-        k.lse = mf_arena_floats(a, N * s->H);
-        if (i <= 1) first = k;
+        k.pre = pre;
+        k.qkv = qkv;
+        k.mixed = mixed;
+        k.lse = lse;
         if (a->base) layers[i] = k;
-    }
-    if (a->base && lowest(lm, 0) && s->L > 1) {
-        layers[0].qkv = first.qkv;
-        layers[0].mixed = first.mixed;
-        layers[0].lse = first.lse;
     }
 }
 
-int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, size_t max_rows, bool frozen,
+int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_lm_plan *plan,
               struct mf_pool *pool, struct mf_err *err) {
     struct mf_lm *lm = calloc(1, sizeof *lm);
     if (!lm) return mf_err_set(err, EX_OSERR, "out of memory");
     lm->shape = *shape;
-    lm->max_rows = max_rows;
-    lm->frozen = frozen;
+    lm->plan = *plan;
     lm->pool = pool;
     layout(lm, mf_pool_threads(pool));
     if (mf_arena_init(&lm->arena, lm->arena.used, err) < 0) {
@@ -120,8 +119,8 @@ void mf_lm_free(struct mf_lm *lm) {
     free(lm);
 }
 
-size_t mf_lm_memory(const struct mf_shape *shape, size_t max_rows, bool frozen, int n_threads) {
-    struct mf_lm lm = {.shape = *shape, .max_rows = max_rows, .frozen = frozen};
+size_t mf_lm_memory(const struct mf_shape *shape, const struct mf_lm_plan *plan, int n_threads) {
+    struct mf_lm lm = {.shape = *shape, .plan = *plan};
     layout(&lm, n_threads);
     return lm.arena.used;
 }
@@ -176,6 +175,10 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
     struct mf_trunk_layer g = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
     size_t N = p->N, D = lm->shape.D;
     float *dqkv = lm->wide;
+    if (lm->plan.recompute) {
+        layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
+        matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
+    }
     residual_backward(lm->pool, lm->y, NULL, lm->dx, p->dropout.p, mask_key(p, 1 + 2 * i), lm->sums, N, D);
     if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
     matmul_backward_input(lm->pool, lm->h, lm->y, w.out, N, D, D, 0);
@@ -210,13 +213,14 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
     struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
     struct mf_ffn_layer g = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
+    layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
+    if (lm->plan.recompute) matmul_forward(lm->pool, k->pre, lm->h, w.fc1, N, F, D, 0);
     residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, p->dropout.p, mask_key(p, 2 + 2 * i), lm->sums, N,
                       D);
     bias_gelu_forward(lm->pool, lm->wide, k->pre, w.fc1_bias, N, F);
     matmul_backward_weight(lm->pool, g.fc2, lm->y, lm->wide, N, D, F);
     matmul_backward_input(lm->pool, lm->wide, lm->y, w.fc2, N, D, F, 0);
     bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias, lm->wide, k->pre, w.fc1_bias, lm->sums, N, F);
-    layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
     matmul_backward_weight(lm->pool, g.fc1, lm->wide, lm->h, N, F, D);
     matmul_backward_input(lm->pool, lm->y, lm->wide, w.fc1, N, F, D, 0);
     layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x_ffn, w.norm_gain, k->m_ffn,
@@ -228,7 +232,7 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
 static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
     struct mf_trunk_ends w = mf_trunk_ends(&lm->shape, p->w->trunk);
-    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = logits_rows(&lm->shape, lm->max_rows);
+    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = logits_rows(&lm->shape, lm->plan.max_rows);
     struct mf_trunk_ends g = {0};
     if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
     normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
@@ -259,7 +263,7 @@ static double head(const struct pass *p, float scale) {
 static void forward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     struct mf_trunk_ends ends = mf_trunk_ends(&lm->shape, p->w->trunk);
-    if (p->N > lm->max_rows) abort();
+    if (p->N > lm->plan.max_rows) abort();
     embedding_forward(lm->pool, lm->layers[0].x, p->batch->tokens, &p->batch->seqs, ends.embedding, lm->pe,
                       p->dropout.p, mask_key(p, 0), lm->shape.D);
     for (size_t i = 0; i < lm->shape.L; i++) {

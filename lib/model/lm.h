@@ -35,14 +35,23 @@ struct mf_lm_dropout {
  * of layer i-L; 2L: output_norm. rows [N,D]. */
 typedef void mf_lm_watch(void *context, size_t site, const float *rows, size_t N);
 
+/* What is kept between forward and backward. */
+struct mf_lm_plan {
+    size_t max_rows; /* of a batch; sequences have at most shape->S of them */
+    bool frozen;     /* the trunk is never trained: nothing is kept for its gradients */
+    bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
+                        and less  than half of the memory */
+};
+
 struct mf_lm;
 
-/* Activations for at most max_rows rows in sequences of at most shape->S. `frozen`: the trunk is never
- * trained. EX_OSERR. */
-int mf_lm_new(struct mf_lm **lm, const struct mf_shape *shape, size_t max_rows, bool frozen,
+/* Allocates all activations. EX_OSERR. */
+int mf_lm_new(struct mf_lm **lm, const struct mf_shape *shape, const struct mf_lm_plan *plan,
               struct mf_pool *pool, struct mf_err *err);
 void mf_lm_free(struct mf_lm *lm); /* accepts NULL */
-size_t mf_lm_memory(const struct mf_shape *shape, size_t max_rows, bool frozen, int n_threads); /* bytes */
+
+/* Bytes that mf_lm_new takes. */
+size_t mf_lm_memory(const struct mf_shape *shape, const struct mf_lm_plan *plan, int n_threads);
 
 /* The sum of the losses of the batch's targets in nats, without dropout. `watch` may be NULL. */
 double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,

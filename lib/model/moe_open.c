@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "model/piece.h"
 #include "nn/embedding.h"
 
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
@@ -222,37 +223,20 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
 
 /* --- a shared bundle, with its own FFN or one expert's --- */
 
-static int add_bundle(struct mf_moe *m, const char *path, const char *kind, char shared_hash[65],
-                      struct mf_err *err) {
-    struct mf_bundle *b;
-    struct mf_shape shape;
-    if (mf_bundle_open(&b, path, kind, err) < 0) return -1;
-    const json_t *meta = mf_bundle_meta(b);
-    const char *tokenizer = json_string_value(json_object_get(meta, "tokenizer_sha256"));
-    const char *against = json_string_value(json_object_get(meta, "shared_sha256"));
-    int status = mf_shape_parse(&shape, json_object_get(meta, "config"), path, err);
-    if (status == 0 && strcmp(kind, "shared") == 0) {
-        m->shape = shape;
-        snprintf(m->tokenizer_sha256, sizeof m->tokenizer_sha256, "%s", tokenizer ? tokenizer : "");
-        snprintf(shared_hash, 65, "%s", mf_bundle_hash(b));
-    } else if (status == 0) {
-        status = mf_shape_match(&m->shape, m->name, &shape, path, err);
-        if (status == 0 && (!against || strcmp(against, shared_hash) != 0))
-            status = mf_err_set(err, EX_DATAERR, "%s: trained against shared %.12s, not %.12s", path,
-                                against ? against : "nothing", shared_hash);
-    }
-    if (status == 0) status = mf_weights_add_bundle(m->file->weights, b, err);
-    mf_bundle_close(b);
-    return status;
-}
-
 static int open_bundles(struct mf_moe *m, const char *path, const char *expert, struct mf_err *err) {
-    char shared_hash[65];
+    struct mf_piece shared, one = {0};
     m->router = (struct mf_router){.kind = "single", .n_experts = 1, .top_k = 1, .decay = 1};
     if (mf_weights_new(&m->file->weights, path, err) < 0) return -1;
-    if (add_bundle(m, path, "shared", shared_hash, err) < 0) return -1;
-    if (expert && add_bundle(m, expert, "expert", shared_hash, err) < 0) return -1;
-    if (build(m, true, false, err) < 0 || load_trunk(m, err) < 0) return -1;
+    if (mf_piece_open(&shared, path, "shared", err) < 0) return -1;
+    m->shape = shared.shape;
+    memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
+    int status = expert ? mf_piece_open(&one, expert, "expert", err) : 0;
+    if (status == 0 && expert) status = mf_piece_match(&shared, &one, err);
+    if (status == 0) status = mf_weights_add_bundle(m->file->weights, shared.bundle, err);
+    if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
+    mf_piece_close(&shared);
+    mf_piece_close(&one);
+    if (status < 0 || build(m, true, false, err) < 0 || load_trunk(m, err) < 0) return -1;
     return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 

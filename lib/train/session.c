@@ -60,9 +60,9 @@ static json_t *hash_json(uint64_t hash) {
     return json_sprintf("%016" PRIx64, hash);
 }
 
-void mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
-                           const struct mf_train_options *o, const struct mf_train_config *config,
-                           const char *shared_hash) {
+int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
+                          const struct mf_train_options *o, const struct mf_train_config *config,
+                          const char *shared_hash, struct mf_err *err) {
     struct mf_training *t = &s->training;
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
@@ -80,6 +80,10 @@ void mf_train_session_plan(struct mf_train_session *s, const char *program, cons
     t->checkpoint = *s->checkpoint ? s->checkpoint : NULL;
     t->metrics = o->metrics;
     t->resume = o->resume;
+    if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
+    /* another cut of the batches rounds differently */
+    json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.plan.max_rows));
+    return 0;
 }
 
 /* What a reader of the manifest wants to know of the training; nothing that differs from run to run. */

@@ -11,33 +11,22 @@
 struct mf_train_options {
     const char *output, *validation, *metrics, *checkpoint;
     bool resume;
+    uint64_t max_memory;
 };
-#define MF_TRAIN_OPTIONS(o)                                                                                    \
-    {                                                                                                          \
-        "output",    'o',    MF_OPT_STRING,                                                                    \
-        &(o).output, "FILE", "write the bundle to FILE instead of standard output",                            \
-        0,           0},                                                                                       \
-        {"validation",                                                                                         \
-         'v',                                                                                                  \
-         MF_OPT_STRING,                                                                                        \
-         &(o).validation,                                                                                      \
-         "FILE",                                                                                               \
-         "tokens to validate on; the best weights are kept (default: none, the last are)",                     \
-         0,                                                                                                    \
-         0},                                                                                                   \
-        {"metrics", 0, MF_OPT_STRING, &(o).metrics, "FILE", "write the metrics stream, which can be followed", \
-         0,         0},                                                                                        \
-        {"checkpoint",                                                                                         \
-         0,                                                                                                    \
-         MF_OPT_STRING,                                                                                        \
-         &(o).checkpoint,                                                                                      \
-         "FILE",                                                                                               \
-         "where checkpoints go (default: OUTPUT.ckpt); removed when the bundle is written",                    \
-         0,                                                                                                    \
-         0},                                                                                                   \
-    {                                                                                                          \
-        "resume", 0, MF_OPT_FLAG, &(o).resume, NULL, "go on from the checkpoint, if there is one", 0, 0        \
-    }
+/* clang-format off */
+#define MF_TRAIN_OPTIONS(o) \
+    {"output", 'o', MF_OPT_STRING, &(o).output, "FILE", \
+     "write the bundle to FILE instead of standard output", 0, 0}, \
+    {"validation", 'v', MF_OPT_STRING, &(o).validation, "FILE", \
+     "tokens to validate on; the best weights are kept (default: none, the last are)", 0, 0}, \
+    {"metrics", 0, MF_OPT_STRING, &(o).metrics, "FILE", \
+     "write the metrics stream, which can be followed", 0, 0}, \
+    {"checkpoint", 0, MF_OPT_STRING, &(o).checkpoint, "FILE", \
+     "where checkpoints go (default: OUTPUT.ckpt); removed when the bundle is written", 0, 0}, \
+    {"resume", 0, MF_OPT_FLAG, &(o).resume, NULL, "go on from the checkpoint, if there is one", 0, 0}, \
+    {"max-memory", 0, MF_OPT_SIZE, &(o).max_memory, "SIZE", \
+     "fit the training into SIZE, or refuse before it begins (default: no limit)", 0, 0}
+/* clang-format on */
 
 struct mf_train_session {
     struct mf_config config;
@@ -62,10 +51,11 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
 int mf_train_session_model(struct mf_train_session *s, const struct mf_shape *shape, enum mf_ffn_role role,
                            bool frozen, struct mf_err *err);
 
-/* Completes `training`. shared_hash: of the bundle an expert is trained against, or NULL. */
-void mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
-                           const struct mf_train_options *options, const struct mf_train_config *config,
-                           const char *shared_hash);
+/* Completes `training`, and decides on its memory (mf_train_plan). shared_hash: of the bundle an expert is
+ * trained against, or NULL. */
+int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
+                          const struct mf_train_options *options, const struct mf_train_config *config,
+                          const char *shared_hash, struct mf_err *err);
 
 /* Writes the bundle: `meta` (taken over) beside the fields every piece has; then removes the checkpoint. */
 int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,

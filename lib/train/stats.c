@@ -40,13 +40,14 @@ int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const stru
                     const struct mf_data *data, struct mf_pool *pool, struct mf_err *err) {
     struct mf_window_batch b = {0};
     struct mf_lm *lm = NULL;
+    struct mf_lm_plan plan = {.max_rows = shape->S, .frozen = true, .recompute = true};
     *s = (struct mf_stats){.shape = *shape, .sites = 2 * shape->L + 1};
     s->mean = calloc(s->sites * shape->D, sizeof *s->mean);
     s->square = calloc(s->sites * shape->D, sizeof *s->square);
     s->sums = calloc(2 * s->sites * shape->D, sizeof *s->sums);
     if (!s->mean || !s->square || !s->sums) return mf_err_set(err, EX_OSERR, "out of memory");
     int status = mf_window_batch_new(&b, 1, shape->S, err);
-    if (status == 0) status = mf_lm_new(&lm, shape, shape->S, true, pool, err);
+    if (status == 0) status = mf_lm_new(&lm, shape, &plan, pool, err);
     if (status == 0) status = run(s, weights, data, &b, lm, err);
     mf_lm_free(lm);
     mf_window_batch_free(&b);

@@ -21,7 +21,7 @@ struct loop {
     struct mf_lm *lm;
     struct mf_arena arena;
     float *gradient, *m, *v; /* [n] */
-    size_t n, max_rows;
+    size_t n;
     struct mf_lm_weights gradients; /* views of `gradient` */
     struct mf_train_arrays arrays;
     struct mf_window_batch batch, validation;
@@ -33,15 +33,60 @@ struct loop {
     uint64_t rows; /* trained on in this run */
 };
 
-static size_t largest(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static size_t parameters(const struct mf_training *t) {
     size_t n = 0;
     for (size_t i = 0; i < t->count; i++) n += mf_tensor_count(&t->tensors[i]);
     return n;
 }
+
+/* --- memory --- */
+
+#define WORKSPACE ((size_t)14 << 20) /* of program and libraries, OpenBLAS's buffers above all */
+
+static void measure(struct mf_training *t, size_t rows, bool recompute, int n_threads) {
+    struct mf_train_memory *m = &t->memory;
+    size_t windows = (size_t)(t->config->batch * t->config->accumulation), n = parameters(t);
+    size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
+    m->plan = (struct mf_lm_plan){rows, t->frozen, recompute};
+    m->parameters = (mf_trunk_size(&t->shape) + mf_ffn_size(&t->shape)) * sizeof(float);
+    m->gradients = n * sizeof(float);
+    m->optimizer = 2 * n * sizeof(float);
+    m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
+    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t));
+    m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
+}
+
+static double megabytes(size_t bytes) {
+    return (double)bytes / 1e6;
+}
+
+int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
+    const struct mf_train_memory *m = &t->memory;
+    size_t S = t->shape.S, most = (size_t)(t->config->batch * t->config->accumulation) * S;
+    if (most > MF_TRAIN_ROWS) most = MF_TRAIN_ROWS;
+    bool fits = false;
+    for (size_t rows = most > S ? most : S; !fits; rows = rows / 2 > S ? rows / 2 : S) {
+        for (int recompute = 0; recompute < 2 && !fits; recompute++) {
+            measure(t, rows, recompute, n_threads);
+            fits = limit ? m->total <= limit : m->activations <= MF_TRAIN_ACTIVATIONS;
+        }
+        if (rows == S) break;
+    }
+    if (limit && !fits)
+        return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
+                          megabytes(m->total), megabytes(limit));
+    if (!t->common->quiet)
+        fprintf(stderr,
+                "%s: memory %.0f MB: parameters %.1f, gradients %.1f, optimizer %.1f, activations %.1f (%zu "
+                "rows at once%s), "
+                "workspace %.1f\n",
+                t->program, megabytes(m->total), megabytes(m->parameters), megabytes(m->gradients),
+                megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
+                m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
+    return 0;
+}
+
+/* --- beginning and ending --- */
 
 static void layout(struct loop *l) {
     l->gradient = mf_arena_floats(&l->arena, l->n);
@@ -61,8 +106,7 @@ static int begin(struct loop *l, struct mf_err *err) {
     l->gradients.trunk = t->frozen ? NULL : l->gradient;
     l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_trunk_size(&t->shape));
     l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->m, l->v};
-    l->max_rows = largest(S, MF_TRAIN_ROWS < windows * S ? MF_TRAIN_ROWS : windows * S);
-    if (mf_lm_new(&l->lm, &t->shape, l->max_rows, t->frozen, l->pool, err) < 0) return -1;
+    if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;
     if (mf_window_batch_new(&l->batch, windows, S, err) < 0) return -1;
     l->state = (struct mf_train_state){.best_step = -1, .best_loss = INFINITY, .first_loss = NAN};
     if (!t->checkpoint) return (l->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
@@ -128,7 +172,7 @@ static int validate(struct loop *l, double *loss, struct mf_err *err) {
     struct mf_lm_batch slice;
     double sum = 0;
     size_t window = 0;
-    while (mf_slice(&l->validation, l->t->validation, l->max_rows, &window, &slice))
+    while (mf_slice(&l->validation, l->t->validation, l->t->memory.plan.max_rows, &window, &slice))
         sum += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
     *loss = l->validation.targets_left ? sum / (double)l->validation.targets_left : 0;
     if (!isfinite(*loss))
@@ -168,7 +212,7 @@ static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *re
     if (read_step(l, step, err) < 0) return -1;
     double targets = l->batch.targets_left ? (double)l->batch.targets_left : 1;
     memset(l->gradient, 0, l->n * sizeof *l->gradient);
-    while (mf_slice(&l->batch, l->t->data, l->max_rows, &window, &slice)) {
+    while (mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice)) {
         uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), number++);
         struct mf_lm_dropout dropout = {(float)l->t->dropout, key};
         sum += mf_lm_backward(l->lm, &l->t->weights, &l->gradients, &slice, dropout, (float)(1 / targets));

@@ -12,6 +12,18 @@
  * A micro-batch larger than this is cut, which changes nothing but the rounding. */
 #define MF_TRAIN_ROWS ((size_t)1024)
 
+/* Without a limit given, activations that need more than this are made smaller if they can be: fewer rows at
+ * once, and products made again instead of kept. */
+#define MF_TRAIN_ACTIVATIONS ((size_t)32 << 20)
+
+/* Bytes that a training takes, by what they are for. */
+struct mf_train_memory {
+    size_t parameters, gradients, optimizer, activations,
+        workspace; /* workspace: program, libraries, batches */
+    size_t total;
+    struct mf_lm_plan plan;
+};
+
 struct mf_training {
     const char *program; /* for progress and messages */
     const struct mf_common *common;
@@ -30,6 +42,7 @@ struct mf_training {
     const char *checkpoint;                  /* a file, or NULL: none */
     const char *metrics;                     /* a file, or NULL: none */
     bool resume;                             /* go on from the checkpoint if it is there */
+    struct mf_train_memory memory;           /* mf_train_plan */
 };
 
 struct mf_training_result {
@@ -38,6 +51,10 @@ struct mf_training_result {
     double tokens_per_s;
     int signal; /* not 0: stopped before the end by this signal, after writing a checkpoint */
 };
+
+/* Decides how much goes through the model at once; `limit` in bytes, 0: none. Says so on standard error,
+ * unless quiet. EX_CONFIG when no way fits into the limit, with the least that does. */
+int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, struct mf_err *err);
 
 /* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
  * mf_train_clean removes it. EX_SOFTWARE when the training diverges; EX_DATAERR for a checkpoint of another
