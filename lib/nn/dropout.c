@@ -1,6 +1,7 @@
 /* Dropout's masks: mf_rng_at for many counters at once. */
 #include "nn/dropout.h"
 
+#include <string.h>
 #include "base/simd.h"
 
 #define PAIRS (DROPOUT_CHUNK / 2 + 1) /* a range may begin and end in the middle of a pair */
@@ -21,14 +22,14 @@ MF_CLONES static void compare(float *mask, const uint32_t *bits, uint32_t limit,
 }
 
 void dropout_mask(float *mask, float p, uint64_t key, uint64_t first, size_t n) {
-    union {
-        uint64_t pairs[PAIRS];
-        uint32_t halves[2 * PAIRS];
-    } hash;
-    size_t skip = first % 2;
-    hash_pairs(hash.pairs, key, first / 2, (skip + n + 1) / 2);
+    uint64_t pairs[PAIRS];
+    uint32_t halves[2 * PAIRS];
+    size_t skip = first % 2, count = (skip + n + 1) / 2;
+    hash_pairs(pairs, key, first / 2, count);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    for (size_t i = 0; i < (skip + n + 1) / 2; i++) hash.pairs[i] = hash.pairs[i] << 32 | hash.pairs[i] >> 32;
+    for (size_t i = 0; i < count; i++) pairs[i] = pairs[i] << 32 | pairs[i] >> 32;
 #endif
-    compare(mask, hash.halves + skip, (uint32_t)((double)p * 0x1p32), 1.0f / (1.0f - p), n);
+    /* copied: reading the pairs through another type in place would break C's aliasing rules */
+    memcpy(halves, pairs, count * sizeof *pairs);
+    compare(mask, halves + skip, (uint32_t)((double)p * 0x1p32), 1.0f / (1.0f - p), n);
 }
