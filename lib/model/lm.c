@@ -14,8 +14,6 @@
 #include "nn/matmul.h"
 #include "nn/residual.h"
 
-#define LOGITS_FLOATS ((size_t)1 << 20) /* of one block of rows: 4 MB */
-
 /* What one layer keeps for its backward; layers may share what is made again. */
 struct kept {
     float *x, *mean, *rstd;       /* [N,D], [N], [N] input of the attention's norm */
@@ -32,11 +30,11 @@ struct mf_lm {
     struct kept *layers;    /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
     float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
-    float *wide;       /* [N,max(F,3D)] */
-    float *logits;     /* [block,V] */
-    double *losses;    /* [N] */
-    float *pe;         /* [S,D] */
-    float *attention, *sums; /* scratch */
+    float *wide;       /* [ffn_rows,F], [N,3D] or the logits, [logits_rows,V]: only one of them at a time */
+    size_t ffn_rows, logits_rows; /* rows that go through an FFN, or the head, at once */
+    double *losses;               /* [N] */
+    float *pe;                    /* [S,D] */
+    float *attention, *sums;      /* scratch */
 };
 
 /* A layer whose attention needs no backward: everything below it is frozen. */
@@ -44,55 +42,60 @@ static bool lowest(const struct mf_lm *lm, size_t layer) {
     return lm->plan.frozen && layer == 0;
 }
 
-static size_t logits_rows(const struct mf_shape *s, size_t max_rows) {
-    size_t rows = LOGITS_FLOATS / s->V;
-    if (rows < 32) rows = 32;
-    return rows < max_rows ? rows : max_rows;
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* What layers share: with recomputation all that is made again; else layer 0 uses layer 1's where it has no
+ * backward. */
+static void layout_layers(struct mf_lm *lm, struct kept *layers) {
+    const struct mf_shape *s = &lm->shape;
+    struct mf_arena *a = &lm->arena;
+    size_t N = lm->plan.max_rows, D = s->D;
+    bool again = lm->plan.recompute;
+    struct kept k = {0};
+    for (size_t i = s->L; i-- > 0;) {
+        bool last = i + 1 == s->L, own = last || !(again || lowest(lm, i));
+        k.x =
+            lowest(lm, i) ? lm->dx : mf_arena_floats(a, N * D); /* without backward it is done with by then */
+        k.mean = mf_arena_floats(a, N);
+        k.rstd = mf_arena_floats(a, N);
+        k.x_ffn = mf_arena_floats(a, N * D);
+        k.m_ffn = mf_arena_floats(a, N);
+        k.r_ffn = mf_arena_floats(a, N);
+        if (last || !again)
+            k.pre = mf_arena_floats(a, again ? larger(lm->ffn_rows * s->F, 3 * N * D) : N * s->F);
+        if (own) {
+            k.qkv = again ? k.pre : mf_arena_floats(a, 3 * N * D);
+            k.mixed = mf_arena_floats(a, N * D);
+            k.lse = mf_arena_floats(a, N * s->H);
+        }
+        if (a->base) layers[i] = k;
+        if (last)
+            lm->x =
+                again ? k.mixed : mf_arena_floats(a, N * D); /* mixed is free between forward and backward */
+    }
 }
 
 static void layout(struct mf_lm *lm, int n_threads) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
-    size_t N = lm->plan.max_rows, D = s->D, F = s->F, threads = (size_t)n_threads,
-           widest = F > 2 * D ? F : 2 * D;
-    struct kept *layers = mf_arena_take(a, s->L, sizeof *layers);
-    lm->layers = layers;
-    lm->x = mf_arena_floats(a, N * D);
+    size_t N = lm->plan.max_rows, D = s->D, F = s->F;
+    lm->ffn_rows = lm->plan.recompute && F > 3 * D ? larger(N * 3 * D / F, 1) : N;
+    size_t wide = larger(lm->ffn_rows * F, 3 * N * D), least = N < 32 ? N : 32;
+    lm->logits_rows = larger(wide / s->V < N ? wide / s->V : N, least);
+    lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
     lm->h = mf_arena_floats(a, N * D);
     lm->y = mf_arena_floats(a, N * D);
     lm->dx = mf_arena_floats(a, N * D);
-    lm->wide = mf_arena_floats(a, N * (F > 3 * D ? F : 3 * D));
-    lm->logits = mf_arena_floats(a, logits_rows(s, N) * s->V);
+    lm->wide = mf_arena_floats(a, larger(wide, lm->logits_rows * s->V));
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
-    lm->sums = mf_arena_floats(a, threads * widest);
-    /* what layers may share: with recomputation all, else layer 0 with layer 1 where layer 0 has no backward
-     */
-    float *pre = NULL, *qkv = NULL, *mixed = NULL, *lse = NULL;
-    for (size_t i = s->L; i-- > 0;) {
-        struct kept k = {.x = mf_arena_floats(a, N * D),
-                         .mean = mf_arena_floats(a, N),
-                         .rstd = mf_arena_floats(a, N),
-                         .x_ffn = mf_arena_floats(a, N * D),
-                         .m_ffn = mf_arena_floats(a, N),
-                         .r_ffn = mf_arena_floats(a, N)};
-        bool last = i + 1 == s->L;
-        if (last || !lm->plan.recompute) pre = mf_arena_floats(a, N * (F > 3 * D ? F : 3 * D));
-        if (last || !(lm->plan.recompute || lowest(lm, i)))
-            qkv = lm->plan.recompute ? pre : mf_arena_floats(a, 3 * N * D);
-        if (last || !lowest(lm, i)) {
-            mixed = mf_arena_floats(a, N * D);
-            lse = mf_arena_floats(a, N * s->H);
-        }
-        k.pre = pre;
-        k.qkv = qkv;
-        k.mixed = mixed;
-        k.lse = lse;
-        if (a->base) layers[i] = k;
-    }
+    lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
+    layout_layers(lm, lm->layers);
 }
 
 int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_lm_plan *plan,
@@ -178,6 +181,7 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
     if (lm->plan.recompute) {
         layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
         matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
+        attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
     }
     residual_backward(lm->pool, lm->y, NULL, lm->dx, p->dropout.p, mask_key(p, 1 + 2 * i), lm->sums, N, D);
     if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
@@ -193,15 +197,25 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
                        lm->sums, N, D);
 }
 
+/* The rows that go through a layer's FFN next, *R of them from row n on; returns where their product with fc1
+ * is. */
+static float *block_of(const struct mf_lm *lm, size_t layer, size_t n, size_t N, size_t *R) {
+    *R = N - n < lm->ffn_rows ? N - n : lm->ffn_rows;
+    return lm->layers[layer].pre + (lm->plan.recompute ? 0 : n * lm->shape.F);
+}
+
 static void ffn_layer(const struct pass *p, size_t i, float *next) {
     struct mf_lm *lm = p->lm;
     struct kept *k = &lm->layers[i];
     struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
     normalise(p, k->x_ffn, k->m_ffn, k->r_ffn, w.norm_gain, w.norm_bias, lm->shape.L + i);
-    matmul_forward(lm->pool, k->pre, lm->h, w.fc1, N, F, D, 0);
-    bias_gelu_forward(lm->pool, lm->wide, k->pre, w.fc1_bias, N, F);
-    matmul_forward(lm->pool, lm->y, lm->wide, w.fc2, N, D, F, 0);
+    for (size_t n = 0, R; n < N; n += R) {
+        float *pre = block_of(lm, i, n, N, &R);
+        matmul_forward(lm->pool, pre, lm->h + n * D, w.fc1, R, F, D, 0);
+        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias, R, F);
+        matmul_forward(lm->pool, lm->y + n * D, lm->wide, w.fc2, R, D, F, 0);
+    }
     memcpy(next, k->x_ffn, N * D * sizeof *next);
     residual_forward(lm->pool, next, lm->y, w.fc2_bias, p->dropout.p, mask_key(p, 2 + 2 * i), N, D);
 }
@@ -214,15 +228,18 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
     struct mf_ffn_layer g = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
     layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
-    if (lm->plan.recompute) matmul_forward(lm->pool, k->pre, lm->h, w.fc1, N, F, D, 0);
     residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, p->dropout.p, mask_key(p, 2 + 2 * i), lm->sums, N,
                       D);
-    bias_gelu_forward(lm->pool, lm->wide, k->pre, w.fc1_bias, N, F);
-    matmul_backward_weight(lm->pool, g.fc2, lm->y, lm->wide, N, D, F);
-    matmul_backward_input(lm->pool, lm->wide, lm->y, w.fc2, N, D, F, 0);
-    bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias, lm->wide, k->pre, w.fc1_bias, lm->sums, N, F);
-    matmul_backward_weight(lm->pool, g.fc1, lm->wide, lm->h, N, F, D);
-    matmul_backward_input(lm->pool, lm->y, lm->wide, w.fc1, N, F, D, 0);
+    for (size_t n = 0, R; n < N; n += R) {
+        float *pre = block_of(lm, i, n, N, &R), *y = lm->y + n * D;
+        if (lm->plan.recompute) matmul_forward(lm->pool, pre, lm->h + n * D, w.fc1, R, F, D, 0);
+        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias, R, F);
+        matmul_backward_weight(lm->pool, g.fc2, y, lm->wide, R, D, F);
+        matmul_backward_input(lm->pool, lm->wide, y, w.fc2, R, D, F, 0);
+        bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias, lm->wide, pre, w.fc1_bias, lm->sums, R, F);
+        matmul_backward_weight(lm->pool, g.fc1, lm->wide, lm->h + n * D, R, F, D);
+        matmul_backward_input(lm->pool, y, lm->wide, w.fc1, R, F, D, 0);
+    }
     layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x_ffn, w.norm_gain, k->m_ffn,
                        k->r_ffn, lm->sums, N, D);
 }
@@ -232,21 +249,21 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
 static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
     struct mf_trunk_ends w = mf_trunk_ends(&lm->shape, p->w->trunk);
-    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = logits_rows(&lm->shape, lm->plan.max_rows);
+    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = lm->logits_rows;
     struct mf_trunk_ends g = {0};
     if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
     normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
     for (size_t n = 0; n < N; n += block) {
         size_t rows = N - n < block ? N - n : block;
         const float *h = lm->h + n * D;
-        matmul_forward(lm->pool, lm->logits, h, w.embedding, rows, V, D, 0);
+        matmul_forward(lm->pool, lm->wide, h, w.embedding, rows, V, D, 0);
         if (!p->grad) {
-            cross_entropy_forward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, rows, V);
+            cross_entropy_forward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, rows, V);
             continue;
         }
-        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
-        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->logits, h, rows, V, D);
-        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, w.embedding, rows, V, D, 0);
+        cross_entropy_backward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, scale, rows, V);
+        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->wide, h, rows, V, D);
+        matmul_backward_input(lm->pool, lm->y + n * D, lm->wide, w.embedding, rows, V, D, 0);
     }
     if (p->grad) {
         if (g.embedding)
