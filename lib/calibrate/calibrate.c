@@ -5,12 +5,27 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "calibrate/internal.h"
 #include "eval/perplexity.h"
 #include "eval/routing.h"
 
+struct measuring {
+    struct calibration *c;
+    size_t document;
+};
+
+static void note_document(void *context, const char *id, size_t id_size, size_t domain,
+                          const struct mf_measure *m) {
+    struct measuring *measuring = context;
+    (void)id, (void)id_size, (void)domain;
+    if (measuring->document < measuring->c->n_held) measuring->c->tried[measuring->document++] = m->nats;
+}
+
 int calibration_measure(struct calibration *c, double *loss, struct mf_err *err) {
-    struct mf_perplexity_options o = {.batch = c->options->batch};
+    struct measuring measuring = {c, 0};
+    struct mf_perplexity_options o = {
+        .batch = c->options->batch, .context = &measuring, .document = note_document};
     struct mf_perplexity p;
     mf_source_select(c->source, MF_SOURCE_OTHER_HALF);
     if (mf_perplexity(c->moe, c->work, c->source, &o, &p, err) < 0) return -1;
@@ -23,13 +38,28 @@ int calibration_measure(struct calibration *c, double *loss, struct mf_err *err)
     return 0;
 }
 
+/* Is the sum of the documents' differences below 0 by more than its standard error? A change that helps one
+ * document and hurts others is chance as likely as not. */
+static bool is_better(const struct calibration *c) {
+    double sum = 0, squares = 0, n = (double)c->n_held;
+    for (size_t i = 0; i < c->n_held; i++) {
+        double d = c->tried[i] - c->held[i];
+        sum += d;
+        squares += d * d;
+    }
+    double error = n > 1 ? sqrt(fmax(squares - sum * sum / n, 0) * n / (n - 1)) : 0;
+    return sum < -error;
+}
+
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err) {
     double loss;
     if (calibration_measure(c, &loss, err) < 0) return -1;
-    *kept = loss < c->loss * (1 - CALIBRATE_GAIN);
+    *kept = loss < c->loss * (1 - CALIBRATE_GAIN) && is_better(c);
     json_array_append_new(c->changes, json_pack("{ss,sf,sb}", "what", what, "loss", loss, "kept", *kept));
     if (c->options->tried) c->options->tried(c->options->context, what, loss, *kept);
-    if (*kept) c->loss = loss;
+    if (!*kept) return 0;
+    c->loss = loss;
+    memcpy(c->held, c->tried, c->n_held * sizeof *c->held);
     return 0;
 }
 
@@ -164,10 +194,18 @@ static int report_idle(struct calibration *c, struct mf_err *err) {
 
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
                  const struct mf_calibrate_options *options, json_t **report, struct mf_err *err) {
-    struct calibration c = {moe, work, source, pool, options, NULL, 0, 0, json_array(), json_array()};
-    double before = 0;
+    struct calibration c = {.moe = moe, .work = work, .source = source, .pool = pool, .options = options};
+    struct mf_token_doc doc;
+    c.changes = json_array();
+    c.notes = json_array();
+    mf_source_select(source, MF_SOURCE_OTHER_HALF);
+    while (mf_source_next(source, &doc, err) > 0) c.n_held += doc.n >= 2;
+    c.held = calloc(2 * c.n_held + 1, sizeof *c.held);
+    if (!c.held) abort();
+    c.tried = c.held + c.n_held;
     int status = calibration_measure(&c, &c.loss, err);
-    before = c.loss;
+    double before = c.loss;
+    memcpy(c.held, c.tried, c.n_held * sizeof *c.held);
     if (status == 0) status = calibration_label(&c, err);
     if (status == 0) status = calibration_evidence(&c, err);
     if (status == 0 && options->config->calibrate.router != MF_CALIBRATE_KEEP)
@@ -180,5 +218,6 @@ int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source 
     json_decref(c.changes);
     json_decref(c.notes);
     free(c.labels);
+    free(c.held);
     return status;
 }

@@ -17,15 +17,17 @@ struct calibration {
     uint32_t *labels; /* of the first half's documents with two tokens or more, in order: the expert that
                          should have it */
     size_t n_labels;
-    double loss; /* on the held-out half, of the model as it is */
+    double loss;          /* per token on the held-out half, of the model as it is */
+    double *held, *tried; /* [n_held] nats of its documents: of the model as it is, and of the last trial */
+    size_t n_held;
     json_t *changes, *notes;
 };
 
-/* Loss per token on the held-out half. */
+/* Loss per token on the held-out half, and its documents' in c->tried. */
 int calibration_measure(struct calibration *c, double *loss, struct mf_err *err);
 
-/* The model was changed: keeps the change's loss when it is lower, and says so. The caller undoes it when
- * *kept is false. */
+/* The model was changed: keeps the change's loss when it is lower, by more than rounding and by more than the
+ * standard error of the difference over documents, and says so. The caller undoes it when *kept is false. */
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err);
 void calibration_note(struct calibration *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
