@@ -1,0 +1,79 @@
+"""The training step once more in PyTorch, as fast as it goes there: what `make bench` measures ours against.
+
+    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS
+
+The same architecture, batch, loss and AdamW; fused attention; no gradients for what is frozen. Prints tokens a second after one
+step to warm up, and the peak of resident memory in bytes.
+"""
+
+import resource
+import struct
+import sys
+import time
+
+import msgpack
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+what, path = sys.argv[1:3]
+steps, batch, D, H, L, FF, S, threads = map(int, sys.argv[3:11])
+torch.set_num_threads(threads)
+torch.manual_seed(1)
+
+
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attn_norm, self.ffn_norm = nn.LayerNorm(D), nn.LayerNorm(D)
+        self.qkv, self.out = nn.Linear(D, 3 * D, bias=False), nn.Linear(D, D, bias=False)
+        self.fc1, self.fc2 = nn.Linear(D, FF), nn.Linear(FF, D)
+
+    def forward(self, x):
+        n, s, _ = x.shape
+        q, k, v = self.qkv(self.attn_norm(x)).view(n, s, 3, H, D // H).permute(2, 0, 3, 1, 4)
+        if hasattr(F, "scaled_dot_product_attention"):
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            scores = (q @ k.transpose(-1, -2)) / (D // H) ** 0.5
+            mask = torch.ones(s, s, dtype=torch.bool).triu(1)
+            mixed = scores.masked_fill(mask, float("-inf")).softmax(-1) @ v
+        x = x + F.dropout(self.out(mixed.transpose(1, 2).reshape(n, s, D)), 0.1)
+        return x + F.dropout(self.fc2(F.gelu(self.fc1(self.ffn_norm(x)))), 0.1)
+
+
+class Model(nn.Module):
+    def __init__(self, V):
+        super().__init__()
+        self.embedding = nn.Embedding(V, D)
+        self.register_buffer("pe", torch.randn(S, D))
+        self.layers = nn.ModuleList(Layer() for _ in range(L))
+        self.norm = nn.LayerNorm(D)
+
+    def forward(self, tokens):
+        x = F.dropout(self.embedding(tokens) + self.pe[: tokens.shape[1]], 0.1)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x) @ self.embedding.weight.T
+
+
+with open(path, "rb") as file:
+    objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
+stream = [t for o in objects[1:-1] for t in struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"])]
+model = Model(objects[0]["vocab_size"])
+if what == "expert":
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("ffn_norm" in name or "fc1" in name or "fc2" in name)
+trained = [p for p in model.parameters() if p.requires_grad]
+optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
+for step in range(steps + 1):
+    if step == 1:
+        began = time.monotonic()
+    at = [(step * batch + i) * S % (len(stream) - S - 1) for i in range(batch)]
+    tokens = torch.tensor([stream[a : a + S + 1] for a in at])
+    loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    optimizer.step()
+print("%.1f %d" % (steps * batch * S / (time.monotonic() - began), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
