@@ -43,11 +43,13 @@ int mf_bundle_next(struct mf_bundle *b, size_t *index, struct mf_err *err);
  * checked. */
 int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err);
 
-/* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this dtype and shape. */
-int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err);
+/* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this dtype and
+ * shape. */
+int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
+                     struct mf_err *err);
 
-/* Reads all that is left of the bundle into `tensors`, found by name; each must be there with this dtype and shape.
- * Other tensors are skipped (and checked all the same). EX_DATAERR, EX_OSERR. */
+/* Reads all that is left of the bundle into `tensors`, found by name; each must be there with this dtype and
+ * shape. Other tensors are skipped (and checked all the same). EX_DATAERR, EX_OSERR. */
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err);
 
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */

@@ -31,8 +31,8 @@ uint64_t mf_out_offset(const struct mf_out *out);
 /* The target's name for messages ("standard output" for a pipe). Borrowed. */
 const char *mf_out_name(const struct mf_out *out);
 
-/* Gives the output its name now, as a log that others may read while it grows: what is written from here on is
- * there at once after a flush, commit adds only an fsync, and abandon leaves what was written. */
+/* Gives the output its name now, as a log that others may read while it grows: what is written from here on
+ * is there at once after a flush, commit adds only an fsync, and abandon leaves what was written. */
 int mf_out_publish(struct mf_out *out, struct mf_err *err);
 
 /* Makes the output real and frees `out`, also when it fails (then nothing is left behind). */

@@ -35,7 +35,8 @@ static int by_regret(const void *a, const void *b) {
     return x->document < y->document ? -1 : x->document > y->document;
 }
 
-/* Lists partition e's documents, the most attached first, and returns how many of them it keeps; *count is all. */
+/* Lists partition e's documents, the most attached first, and returns how many of them it keeps; *count is
+ * all. */
 static size_t list_members(struct assignment *a, size_t e, size_t *count) {
     size_t n = 0;
     for (size_t i = 0; i < a->n; i++) {
@@ -61,15 +62,18 @@ static void move(struct assignment *a, size_t document, size_t to) {
     a->part[document] = (uint16_t)to;
 }
 
-/* The fullest partition of those that may be too full and were not found to be in order; E when there is none. */
+/* The fullest partition of those that may be too full and were not found to be in order; E when there is
+ * none. */
 static size_t fullest(const struct assignment *a, const unsigned char *in_order) {
     size_t best = a->E;
     for (size_t e = 0; e < a->E; e++)
-        if (a->loads[e] > a->capacity && !in_order[e] && (best == a->E || a->loads[e] > a->loads[best])) best = e;
+        if (a->loads[e] > a->capacity && !in_order[e] && (best == a->E || a->loads[e] > a->loads[best]))
+            best = e;
     return best;
 }
 
-/* Raises prices until everything fits or too many rounds have passed; equal documents can be sent around forever. */
+/* Raises prices until everything fits or too many rounds have passed; equal documents can be sent around
+ * forever. */
 static void settle_by_prices(struct assignment *a, unsigned char *in_order) {
     size_t rounds = 32 + 16 * a->E;
     for (size_t round = 0; round < rounds; round++) {
@@ -86,7 +90,8 @@ static void settle_by_prices(struct assignment *a, unsigned char *in_order) {
     }
 }
 
-/* What is still too much goes, the least attached last, to the best partition that has room; one always has. */
+/* What is still too much goes, the least attached last, to the best partition that has room; one always has.
+ */
 static void settle_greedily(struct assignment *a) {
     for (size_t e = 0; e < a->E; e++) {
         if (a->loads[e] <= a->capacity) continue;

@@ -10,15 +10,17 @@
 /* --- one document at a time --- */
 
 /* An integer header field that must be there and in [low, high]. */
-static int header_int(const struct mf_documents *docs, const char *name, int64_t low, int64_t high, int64_t *value,
-                      struct mf_err *err) {
+static int header_int(const struct mf_documents *docs, const char *name, int64_t low, int64_t high,
+                      int64_t *value, struct mf_err *err) {
     int there = mf_record_int(mf_stream_header(docs->stream), name, value, err);
     if (there < 0) return -1;
     if (there == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: the header has no field %s", mf_stream_name(docs->stream), name);
+        return mf_err_set(err, EX_DATAERR, "%s: the header has no field %s", mf_stream_name(docs->stream),
+                          name);
     if (*value < low || *value > high)
         return mf_err_set(err, EX_DATAERR, "%s: the header's %s is %lld, not between %lld and %lld",
-                          mf_stream_name(docs->stream), name, (long long)*value, (long long)low, (long long)high);
+                          mf_stream_name(docs->stream), name, (long long)*value, (long long)low,
+                          (long long)high);
     return 0;
 }
 
@@ -63,7 +65,8 @@ static int decode_ids(struct mf_documents *docs, struct mf_document *doc, struct
     size_t width = (size_t)docs->header.width;
     unsigned long long number = mf_stream_count(docs->stream);
     if (doc->size % width != 0)
-        return mf_err_set(err, EX_DATAERR, "%s: record %llu: %zu bytes of tokens are no whole number of %zu-byte ids",
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: record %llu: %zu bytes of tokens are no whole number of %zu-byte ids",
                           mf_stream_name(docs->stream), number, doc->size, width);
     doc->count = doc->size / width;
     if (doc->count > docs->room) {
@@ -77,7 +80,8 @@ static int decode_ids(struct mf_documents *docs, struct mf_document *doc, struct
         uint32_t id = (uint32_t)(b[0] | b[1] << 8);
         if (width == 4) id |= (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
         if (id >= docs->header.vocab)
-            return mf_err_set(err, EX_DATAERR, "%s: record %llu: token %lu is not below the vocabulary's size %zu",
+            return mf_err_set(err, EX_DATAERR,
+                              "%s: record %llu: token %lu is not below the vocabulary's size %zu",
                               mf_stream_name(docs->stream), number, (unsigned long)id, docs->header.vocab);
         docs->ids[i] = id;
     }
@@ -134,7 +138,8 @@ static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
     return 0;
 }
 
-/* The number of a label, in order of appearance. Corpora have few labels, and neighbours mostly share theirs. */
+/* The number of a label, in order of appearance. Corpora have few labels, and neighbours mostly share theirs.
+ */
 static int label_of(struct mf_corpus *c, const struct mf_document *doc, uint16_t last, uint16_t *label,
                     struct mf_err *err) {
     *label = MF_NO_LABEL;
@@ -201,7 +206,8 @@ static int add_document(struct mf_corpus *c, const struct mf_document *doc, stru
                         uint32_t *last_seen, struct mf_err *err) {
     double difficulty = 0;
     uint16_t last = c->count > 0 ? c->labels[c->count - 1] : 0;
-    if (c->count == UINT32_MAX - 1) return mf_err_set(err, EX_DATAERR, "more than %lu documents", UINT32_MAX - 1UL);
+    if (c->count == UINT32_MAX - 1)
+        return mf_err_set(err, EX_DATAERR, "more than %lu documents", UINT32_MAX - 1UL);
     if (c->count == c->room && grow(c, reading != NULL, err) < 0) return -1;
     if (label_of(c, doc, last, &c->labels[c->count], err) < 0) return -1;
     if (reading && mf_reading_difficulty(reading, doc, &difficulty, err) < 0) return -1;
@@ -219,7 +225,8 @@ static int add_document(struct mf_corpus *c, const struct mf_document *doc, stru
     return 0;
 }
 
-int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokenizer *tokenizer,
+                   struct mf_err *err) {
     struct mf_documents docs;
     struct mf_document doc;
     struct mf_reading *reading = NULL;
@@ -227,7 +234,8 @@ int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokeni
     if (mf_documents_open(&docs, path, err) < 0) return -1;
     c->header = docs.header;
     c->df = calloc(c->header.vocab, sizeof *c->df);
-    uint32_t *last_seen = calloc(c->header.vocab, sizeof *last_seen); /* the document, from 1, that had an id last */
+    uint32_t *last_seen =
+        calloc(c->header.vocab, sizeof *last_seen); /* the document, from 1, that had an id last */
     int more = 1;
     if (!c->df || !last_seen) more = mf_err_set(err, EX_OSERR, "out of memory for %zu ids", c->header.vocab);
     if (more > 0 && tokenizer && mf_reading_new(&reading, tokenizer, err) < 0) more = -1;

@@ -12,14 +12,15 @@
 /* The header fields that every stream made from a tokens stream carries on. */
 struct mf_tokens_header {
     size_t vocab;
-    char tokenizer[65]; /* SHA-256 of the tokenizer, hex */
-    int64_t width;      /* bytes of an id: 2 or 4 */
+    char tokenizer[65];    /* SHA-256 of the tokenizer, hex */
+    int64_t width;         /* bytes of an id: 2 or 4 */
     int64_t bos, eos, pad; /* -1: none */
 };
 
 /* The number of fields mf_tokens_header_put writes. */
 #define MF_TOKENS_HEADER_FIELDS 6
-int mf_tokens_header_put(const struct mf_tokens_header *header, struct mf_stream_writer *w, struct mf_err *err);
+int mf_tokens_header_put(const struct mf_tokens_header *header, struct mf_stream_writer *w,
+                         struct mf_err *err);
 
 struct mf_document {
     const struct mf_record *record;
@@ -42,7 +43,8 @@ struct mf_documents {
 /* Opens a tokens stream (NULL: standard input) and checks its header. EX_NOINPUT, EX_DATAERR. */
 int mf_documents_open(struct mf_documents *docs, const char *path, struct mf_err *err);
 
-/* The next document: 1, 0 at the end, -1. EX_DATAERR also for bytes that are no whole ids or an id not below vocab. */
+/* The next document: 1, 0 at the end, -1. EX_DATAERR also for bytes that are no whole ids or an id not below
+ * vocab. */
 int mf_documents_next(struct mf_documents *docs, struct mf_document *doc, struct mf_err *err);
 void mf_documents_close(struct mf_documents *docs);
 
@@ -61,8 +63,8 @@ struct mf_corpus {
     uint32_t *df; /* [vocab] documents that hold each id; 0 for special tokens */
 };
 
-/* Reads a whole stream. With a tokenizer, also computes each document's difficulty. Freed by mf_corpus_free, also after a
- * failure. */
+/* Reads a whole stream. With a tokenizer, also computes each document's difficulty. Freed by mf_corpus_free,
+ * also after a failure. */
 int mf_corpus_scan(struct mf_corpus *corpus, const char *path, const struct mf_tokenizer *tokenizer,
                    struct mf_err *err);
 void mf_corpus_free(struct mf_corpus *corpus);

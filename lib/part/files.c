@@ -94,7 +94,8 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
     return -1;
 }
 
-int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record, struct mf_err *err) {
+int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record,
+                      struct mf_err *err) {
     return mf_stream_copy(files->parts[e].writer, record, err);
 }
 
@@ -128,13 +129,15 @@ static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
     return 0;
 }
 
-/* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of this. */
+/* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of
+ * this. */
 static void remove_stale(struct mf_part_files *files) {
     DIR *folder = opendir(files->folder);
     struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL) {
         char again[40], *end;
-        if (strncmp(entry->d_name, "part.", 5) != 0 || entry->d_name[5] < '0' || entry->d_name[5] > '9') continue;
+        if (strncmp(entry->d_name, "part.", 5) != 0 || entry->d_name[5] < '0' || entry->d_name[5] > '9')
+            continue;
         unsigned long long number = strtoull(entry->d_name + 5, &end, 10);
         snprintf(again, sizeof again, "part.%llu.mp", number);
         if (strcmp(again, entry->d_name) != 0 || number < files->E) continue;
@@ -150,7 +153,8 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
     int result = 0;
     *changed = 0;
     set_paths(files, files->E);
-    if (mf_out_open(&last->out, files->new_path, err) < 0 || mf_partition_write(saved, last->out, err) < 0) result = -1;
+    if (mf_out_open(&last->out, files->new_path, err) < 0 || mf_partition_write(saved, last->out, err) < 0)
+        result = -1;
     for (size_t e = 0; result == 0 && e <= files->E; e++) result = finish(files, e, err);
     for (size_t e = 0; result == 0 && e <= files->E; e++) {
         set_paths(files, e);

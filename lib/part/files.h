@@ -9,15 +9,16 @@
 struct mf_part_files;
 
 /* Makes `folder` if need be and opens E new part files beside the ones that may be there. EX_CANTCREAT. */
-int mf_part_files_open(struct mf_part_files **files, const char *folder, const struct mf_tokens_header *header,
-                       size_t E, struct mf_err *err);
+int mf_part_files_open(struct mf_part_files **files, const char *folder,
+                       const struct mf_tokens_header *header, size_t E, struct mf_err *err);
 
 /* Adds a record, unchanged, to part e. */
-int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record, struct mf_err *err);
+int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record,
+                      struct mf_err *err);
 
-/* Ends all parts, writes partition.mp, and then puts each file in place whose bytes are not those already there, so that
- * the others keep their times; removes parts of E and more. *changed counts the parts put in place. Frees, also when it
- * fails. */
+/* Ends all parts, writes partition.mp, and then puts each file in place whose bytes are not those already
+ * there, so that the others keep their times; removes parts of E and more. *changed counts the parts put in
+ * place. Frees, also when it fails. */
 int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition *saved, size_t *changed,
                          struct mf_err *err);
 void mf_part_files_abandon(struct mf_part_files *files); /* accepts NULL */

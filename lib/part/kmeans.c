@@ -1,4 +1,5 @@
-/* Spherical k-means: seeding, the iterations on a sample with restarts, the last passes over all documents. */
+/* Spherical k-means: seeding, the iterations on a sample with restarts, the last passes over all documents.
+ */
 #include "part/kmeans.h"
 
 #include <math.h>
@@ -7,7 +8,7 @@
 #include "base/rng.h"
 #include "part/assign.h"
 
-#define UNIT (1.0f / 65535)
+#define UNIT        (1.0f / 65535)
 #define SEED_TRIALS 3 /* candidates for each further seed; the one that leaves the least distance wins */
 #define LAST_PASSES 3
 
@@ -26,7 +27,8 @@ static void score_rows(void *context, size_t begin, size_t end, int thread) {
     const struct scores_job *job = context;
     size_t E = job->E, count;
     for (size_t i = begin; i < end; i++) {
-        const struct mf_sketch_term *terms = mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
+        const struct mf_sketch_term *terms =
+            mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
         float *s = job->scores + i * E;
         memset(s, 0, E * sizeof *s);
         for (size_t t = 0; t < count; t++) {
@@ -37,8 +39,8 @@ static void score_rows(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids, size_t E,
-               float *scores, struct mf_pool *pool) {
+void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids,
+               size_t E, float *scores, struct mf_pool *pool) {
     struct scores_job job = {sketches, index, centroids, E, scores};
     mf_pool_run(pool, n, 64, score_rows, &job);
 }
@@ -63,7 +65,8 @@ static void sum_clusters(void *context, size_t begin, size_t end, int thread) {
     for (size_t i = 0; i < job->n; i++) {
         size_t e = job->part[i];
         if (e < begin || e >= end) continue;
-        const struct mf_sketch_term *terms = mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
+        const struct mf_sketch_term *terms =
+            mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
         double *sum = job->sums + e * job->features;
         for (size_t t = 0; t < count; t++) sum[terms[t].feature] += terms[t].weight;
     }
@@ -111,10 +114,14 @@ static void compare_with(struct run *r, size_t seed) {
     mf_scores(r->sketches, r->index, r->n, r->column, 1, r->similar, r->pool);
 }
 
-/* Distances are 1 - cosine, half the squared Euclidean distance of unit vectors. Rounding must not make one negative. */
-static double distance(float cosine) { return fmax(0, 1 - (double)cosine); }
+/* Distances are 1 - cosine, half the squared Euclidean distance of unit vectors. Rounding must not make one
+ * negative. */
+static double distance(float cosine) {
+    return fmax(0, 1 - (double)cosine);
+}
 
-/* A document drawn with odds proportional to its distance from the nearest seed; any, where all distances are 0. */
+/* A document drawn with odds proportional to its distance from the nearest seed; any, where all distances are
+ * 0. */
 static size_t draw(const struct run *r, double total, struct mf_rng *rng) {
     if (!(total > 1e-9)) return mf_rng_below(rng, r->n);
     double left = mf_rng_uniform(rng) * total;
@@ -157,10 +164,12 @@ static int iterate(struct run *r, double *objective, struct mf_err *err) {
     memset(r->last_part, 0xff, r->n * sizeof *r->last_part);
     for (int64_t step = 0;; step++) {
         mf_scores(r->sketches, r->index, r->n, r->centroids, E, r->scores, r->pool);
-        if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->part, r->prices, err) < 0) return -1;
+        if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->part, r->prices, err) < 0)
+            return -1;
         if (step >= r->params->iterations || !memcmp(r->part, r->last_part, r->n * sizeof *r->part)) break;
         memcpy(r->last_part, r->part, r->n * sizeof *r->part);
-        if (mf_centroids(r->sketches, r->index, r->n, r->part, r->features, E, r->centroids, r->pool, err) < 0)
+        if (mf_centroids(r->sketches, r->index, r->n, r->part, r->features, E, r->centroids, r->pool, err) <
+            0)
             return -1;
     }
     *objective = 0;
@@ -195,8 +204,8 @@ static int init_run(struct run *r, size_t documents, const uint32_t *tokens, str
     r->similar = malloc(n * sizeof *r->similar);
     r->column = malloc((F + 1) * sizeof *r->column);
     r->prices = calloc(E, sizeof *r->prices);
-    if (!r->index || !r->tokens || !r->part || !r->last_part || !r->scores || !r->centroids || !r->best_centroids ||
-        !r->nearest || !r->similar || !r->column || !r->prices)
+    if (!r->index || !r->tokens || !r->part || !r->last_part || !r->scores || !r->centroids ||
+        !r->best_centroids || !r->nearest || !r->similar || !r->column || !r->prices)
         return mf_err_set(err, EX_OSERR, "out of memory to cluster %zu documents", n);
     double total = 0;
     for (size_t i = 0; i < n; i++) {
@@ -230,7 +239,8 @@ int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t
               float *centroids, double *prices, struct mf_err *err) {
     size_t documents = mf_sketches_count(sketches), E = params->clusters;
     struct run r = {.sketches = sketches, .params = params, .pool = pool, .features = features};
-    /* The sample is evenly spaced in the stream, which follows the order of documents but takes no shuffle. */
+    /* The sample is evenly spaced in the stream, which follows the order of documents but takes no shuffle.
+     */
     r.n = documents < MF_KMEANS_SAMPLE || E > MF_KMEANS_SAMPLE / 8 ? documents : MF_KMEANS_SAMPLE;
     int result = init_run(&r, documents, tokens, err);
     if (result == 0) result = best_of_restarts(&r, err);
@@ -240,8 +250,8 @@ int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t
     for (size_t i = 0; i < documents; i++) total += tokens[i];
     for (int pass = 0; result == 0 && pass < LAST_PASSES; pass++) {
         mf_scores(sketches, NULL, documents, centroids, E, scores, pool);
-        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E, part, prices,
-                                    err);
+        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E, part,
+                                    prices, err);
         if (result == 0 && pass + 1 < LAST_PASSES)
             result = mf_centroids(sketches, NULL, documents, part, features, E, centroids, pool, err);
     }

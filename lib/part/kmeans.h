@@ -1,4 +1,5 @@
-/* Balanced spherical k-means over sketches (Dhillon and Modha 2001; seeds after Arthur and Vassilvitskii 2007). */
+/* Balanced spherical k-means over sketches (Dhillon and Modha 2001; seeds after Arthur and Vassilvitskii
+ * 2007). */
 #ifndef MF_PART_KMEANS_H
 #define MF_PART_KMEANS_H
 
@@ -28,11 +29,11 @@ int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t
               float *centroids, double *prices, struct mf_err *err);
 
 /* scores [n,E] = cosine of sketch index[i] (or i when index is NULL) with each column of centroids [F,E]. */
-void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids, size_t E,
-               float *scores, struct mf_pool *pool);
+void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids,
+               size_t E, float *scores, struct mf_pool *pool);
 
-/* The normalised mean of each cluster's sketches, as columns of centroids [F,E]; zero for a cluster without terms. Sums
- * in double, in document order. `index` as above. */
+/* The normalised mean of each cluster's sketches, as columns of centroids [F,E]; zero for a cluster without
+ * terms. Sums in double, in document order. `index` as above. */
 int mf_centroids(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const uint16_t *part,
                  size_t features, size_t E, float *centroids, struct mf_pool *pool, struct mf_err *err);
 

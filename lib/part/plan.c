@@ -54,7 +54,8 @@ int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n
         size_t i = scale[rank].document;
         double middle = total > 0 ? (passed + tokens[i] / 2.0) / total : (double)rank / (double)n;
         size_t want = (size_t)(middle * (double)E);
-        /* Go on by one part at most, so that none is empty, and leave a document for each part still to come. */
+        /* Go on by one part at most, so that none is empty, and leave a document for each part still to come.
+         */
         if (rank > 0 && e + 1 < E && (want > e || n - rank <= E - 1 - e)) begin[++e] = passed;
         part[i] = (uint16_t)e;
         upper[e] = scale[rank].difficulty;
@@ -102,25 +103,30 @@ static int by_domain(struct mf_plan *plan, struct mf_partition *saved, const str
 }
 
 /* How many partitions there will be, or 0 with an error. */
-static size_t count_partitions(const struct mf_corpus *corpus, const struct mf_plan_params *params, const char *name,
-                               struct mf_err *err) {
+static size_t count_partitions(const struct mf_corpus *corpus, const struct mf_plan_params *params,
+                               const char *name, struct mf_err *err) {
     size_t E = params->partitions;
     if (corpus->count == 0) return mf_err_set(err, EX_DATAERR, "%s: no documents to partition", name), 0;
     if (params->method == MF_DOMAIN) {
         for (size_t i = 0; i < corpus->count; i++)
             if (corpus->labels[i] == MF_NO_LABEL)
-                return mf_err_set(err, EX_DATAERR, "%s: record %zu has no domain to partition by", name, i + 1), 0;
+                return mf_err_set(err, EX_DATAERR, "%s: record %zu has no domain to partition by", name,
+                                  i + 1),
+                       0;
         if (E != 0 && E != corpus->n_names)
-            return mf_err_set(err, EX_DATAERR, "%s: documents of %zu domains do not make %zu partitions by domain", name,
+            return mf_err_set(err, EX_DATAERR,
+                              "%s: documents of %zu domains do not make %zu partitions by domain", name,
                               corpus->n_names, E),
                    0;
         E = corpus->n_names;
     }
     if (corpus->count < E)
-        return mf_err_set(err, EX_DATAERR, "%s: %zu documents are too few for %zu partitions", name, corpus->count, E),
+        return mf_err_set(err, EX_DATAERR, "%s: %zu documents are too few for %zu partitions", name,
+                          corpus->count, E),
                0;
     if (E > MF_PARTITIONS_MAX)
-        return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, E, MF_PARTITIONS_MAX), 0;
+        return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, E, MF_PARTITIONS_MAX),
+               0;
     return E;
 }
 
@@ -147,13 +153,14 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
     } else if (params->method == MF_RANDOM) {
         result = by_random(plan, saved, corpus, params, err);
     } else if (params->method == MF_CURRICULUM) {
-        result = mf_plan_curriculum(corpus->difficulty, corpus->tokens, n, E, plan->part, saved->upper, plan->scores,
-                                    err);
+        result = mf_plan_curriculum(corpus->difficulty, corpus->tokens, n, E, plan->part, saved->upper,
+                                    plan->scores, err);
     } else {
         result = by_domain(plan, saved, corpus, err);
     }
     if (result < 0) return -1;
-    /* Clusters keep the centroids that made them; the others get theirs for the table, and domains for new documents. */
+    /* Clusters keep the centroids that made them; the others get theirs for the table, and domains for new
+     * documents. */
     if (params->method != MF_CLUSTERED &&
         mf_centroids(sketches, NULL, n, plan->part, F, E, saved->centroids, pool, err) < 0)
         return -1;

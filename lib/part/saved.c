@@ -23,8 +23,8 @@ int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     p->prints = calloc(n + 1, sizeof *p->prints);
     p->parts = calloc(n + 1, sizeof *p->parts);
     p->used = calloc(n + 1, sizeof *p->used);
-    if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens && p->prints &&
-        p->parts && p->used)
+    if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens &&
+        p->prints && p->parts && p->used)
         return 0;
     return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions of %zu documents", E, n);
 }
@@ -57,7 +57,8 @@ static int by_print(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part, struct mf_err *err) {
+int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part,
+                          struct mf_err *err) {
     size_t n = p->documents;
     struct known *known = malloc((n + 1) * sizeof *known);
     if (!known) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
@@ -71,8 +72,8 @@ int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const 
     return 0;
 }
 
-/* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more than there
- * were goes where the last one is. */
+/* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more
+ * than there were goes where the last one is. */
 static long find_known(struct mf_partition *p, uint64_t print) {
     size_t low = 0, high = p->documents;
     while (low < high) {
@@ -92,7 +93,8 @@ float mf_partition_lot(uint64_t seed, uint64_t print, size_t e) {
     return (float)(mf_rng_at(mf_rng_key(seed, "partition", e), print) >> 40) * 0x1p-24f;
 }
 
-static void score_by_terms(const struct mf_partition *p, const struct mf_sketch_term *sketch, size_t n, float *scores) {
+static void score_by_terms(const struct mf_partition *p, const struct mf_sketch_term *sketch, size_t n,
+                           float *scores) {
     for (size_t e = 0; e < p->E; e++) scores[e] = 0;
     for (size_t t = 0; t < n; t++) {
         const float *c = p->centroids + sketch[t].feature * p->E;
@@ -100,12 +102,14 @@ static void score_by_terms(const struct mf_partition *p, const struct mf_sketch_
     }
 }
 
-/* Minus the distance on the scale of difficulty to each partition's range; the hardest one has no upper end. */
+/* Minus the distance on the scale of difficulty to each partition's range; the hardest one has no upper end.
+ */
 static size_t score_by_difficulty(const struct mf_partition *p, double difficulty, float *scores) {
     size_t own = 0;
     while (own + 1 < p->E && difficulty > p->upper[own]) own++;
     for (size_t e = 0; e < p->E; e++) {
-        double below = e > 0 ? p->upper[e - 1] - difficulty : 0, above = e + 1 < p->E ? difficulty - p->upper[e] : 0;
+        double below = e > 0 ? p->upper[e - 1] - difficulty : 0,
+               above = e + 1 < p->E ? difficulty - p->upper[e] : 0;
         double distance = below > above ? below : above;
         scores[e] = distance > 0 ? (float)-distance : 0;
     }
@@ -113,20 +117,21 @@ static size_t score_by_difficulty(const struct mf_partition *p, double difficult
 }
 
 /* The partition by the method alone. */
-static size_t place_new(const struct mf_partition *p, const struct mf_document *doc, const struct mf_sketch_term *sketch,
-                        size_t n, double difficulty, float *scores) {
+static size_t place_new(const struct mf_partition *p, const struct mf_document *doc,
+                        const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores) {
     if (p->method == MF_CURRICULUM) return score_by_difficulty(p, difficulty, scores);
     if (p->method == MF_RANDOM)
         for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_lot(p->seed, doc->print, e);
     else
         score_by_terms(p, sketch, n, scores);
     for (size_t e = 0; p->method == MF_DOMAIN && doc->domain && e < p->E; e++)
-        if (p->name_sizes[e] == doc->domain_size && memcmp(p->names[e], doc->domain, doc->domain_size) == 0) return e;
+        if (p->name_sizes[e] == doc->domain_size && memcmp(p->names[e], doc->domain, doc->domain_size) == 0)
+            return e;
     return mf_assign_nearest(scores, p->prices, p->E);
 }
 
-size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc, const struct mf_sketch_term *sketch,
-                          size_t n, double difficulty, float *scores) {
+size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
+                          const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores) {
     size_t own = place_new(p, doc, sketch, n, difficulty, scores);
     long known = find_known(p, doc->print);
     return known >= 0 ? (size_t)known : own;

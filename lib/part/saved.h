@@ -34,26 +34,27 @@ struct mf_partition {
     uint32_t *used;             /* [documents] copies met so far while placing */
 };
 
-/* Makes room for everything but the terms; E, documents are set, terms are there. Freed by mf_partition_free, also after
- * a failure. EX_OSERR. */
+/* Makes room for everything but the terms; E, documents are set, terms are there. Freed by mf_partition_free,
+ * also after a failure. EX_OSERR. */
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err);
 void mf_partition_free(struct mf_partition *p); /* does nothing when zeroed */
 
 /* Remembers where each document is: prints and parts from [documents] in stream order. EX_OSERR. */
-int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part, struct mf_err *err);
+int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part,
+                          struct mf_err *err);
 
 int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct mf_err *err);
 
-/* Reads a saved partitioning; EX_NOINPUT, EX_DATAERR. Everything is checked, so that what was read can be used. */
+/* Reads a saved partitioning; EX_NOINPUT, EX_DATAERR. Everything is checked, so that what was read can be
+ * used. */
 int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *err);
 
-/* Where a document belongs: where it is, when the partitioning was made from it (the k-th copy of a text goes where the
- * k-th was); else by the method. Not for several threads at once.
- *   doc, sketch [n]  in   the document and its sketch under p->terms
- *   difficulty       in   looked at for curriculum only
- *   scores [E]       out  how near it is to each, larger is nearer */
-size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc, const struct mf_sketch_term *sketch,
-                          size_t n, double difficulty, float *scores);
+/* Where a document belongs: where it is, when the partitioning was made from it (the k-th copy of a text goes
+ * where the k-th was); else by the method. Not for several threads at once. doc, sketch [n]  in   the
+ * document and its sketch under p->terms difficulty       in   looked at for curriculum only scores [E] out
+ * how near it is to each, larger is nearer */
+size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
+                          const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
 
 /* The score of a document for partition e of the random method: uniform in [0, 1) and always the same. */
 float mf_partition_lot(uint64_t seed, uint64_t print, size_t e);

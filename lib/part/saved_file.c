@@ -7,7 +7,8 @@
 
 #define CHUNK 65536 /* documents in one record of the table */
 
-_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written as they are");
+_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "numbers are written as they are");
 
 /* --- writing --- */
 
@@ -77,23 +78,24 @@ static int missing(const struct mf_stream_reader *r, int there, const char *fiel
                       (unsigned long long)mf_stream_count(r));
 }
 
-static int need_int(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, int64_t high,
-                    int64_t *value, struct mf_err *err) {
+static int need_int(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field,
+                    int64_t high, int64_t *value, struct mf_err *err) {
     if (missing(r, mf_record_int(rec, field, value, err), field, err) < 0) return -1;
     if (*value >= 0 && *value <= high) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: %s is %lld, not between 0 and %lld", mf_stream_name(r), field,
                       (long long)*value, (long long)high);
 }
 
-static int need_real(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, double *value,
-                     struct mf_err *err) {
+static int need_real(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field,
+                     double *value, struct mf_err *err) {
     if (missing(r, mf_record_real(rec, field, value, err), field, err) < 0) return -1;
-    return isfinite(*value) ? 0 : mf_err_set(err, EX_DATAERR, "%s: %s is not finite", mf_stream_name(r), field);
+    return isfinite(*value) ? 0
+                            : mf_err_set(err, EX_DATAERR, "%s: %s is not finite", mf_stream_name(r), field);
 }
 
 /* A bin of exactly `count` items, copied. */
-static int need_bin(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field, void *items,
-                    size_t count, size_t item_size, struct mf_err *err) {
+static int need_bin(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field,
+                    void *items, size_t count, size_t item_size, struct mf_err *err) {
     const void *bytes;
     size_t size;
     if (missing(r, mf_record_bin(rec, field, &bytes, &size, err), field, err) < 0) return -1;
@@ -104,7 +106,8 @@ static int need_bin(const struct mf_stream_reader *r, const struct mf_record *re
     return 0;
 }
 
-static int read_header(struct mf_partition *p, const struct mf_stream_reader *r, size_t *features, struct mf_err *err) {
+static int read_header(struct mf_partition *p, const struct mf_stream_reader *r, size_t *features,
+                       struct mf_err *err) {
     const struct mf_record *h = mf_stream_header(r);
     const char *text;
     size_t size;
@@ -115,15 +118,17 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
                                    memcmp(mf_method_name((enum mf_method)method), text, size) != 0))
         method++;
     if (method > MF_DOMAIN)
-        return mf_err_set(err, EX_DATAERR, "%s: unknown method '%.*s'", mf_stream_name(r), (int)(size < 40 ? size : 40),
-                          text);
+        return mf_err_set(err, EX_DATAERR, "%s: unknown method '%.*s'", mf_stream_name(r),
+                          (int)(size < 40 ? size : 40), text);
     if (need_int(r, h, "partitions", MF_PARTITIONS_MAX, &partitions, err) < 0) return -1;
     if (need_int(r, h, "documents", UINT32_MAX - 1, &documents, err) < 0) return -1;
     if (need_int(r, h, "vocab_size", INT32_MAX, &vocab, err) < 0) return -1;
     if (need_int(r, h, "features", MF_FEATURES_MAX, &count, err) < 0) return -1;
-    if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0) return -1;
+    if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0)
+        return -1;
     if (missing(r, mf_record_int(h, "seed", &seed, err), "seed", err) < 0) return -1;
-    if (missing(r, mf_record_string(h, "tokenizer_sha256", &text, &size, err), "tokenizer_sha256", err) < 0) return -1;
+    if (missing(r, mf_record_string(h, "tokenizer_sha256", &text, &size, err), "tokenizer_sha256", err) < 0)
+        return -1;
     if (size != 64 || partitions < 1 || count > vocab)
         return mf_err_set(err, EX_DATAERR, "%s: the header's numbers do not fit together", mf_stream_name(r));
     memcpy(p->tokenizer, text, 64);
@@ -151,16 +156,18 @@ static int read_partition(struct mf_partition *p, size_t e, float *column, struc
     if (next_record(r, &rec, err) < 0) return -1;
     if (need_int(r, rec, "partition", (int64_t)p->E - 1, &number, err) < 0) return -1;
     if ((size_t)number != e)
-        return mf_err_set(err, EX_DATAERR, "%s: partition %lld where %zu belongs", mf_stream_name(r), (long long)number,
-                          e);
+        return mf_err_set(err, EX_DATAERR, "%s: partition %lld where %zu belongs", mf_stream_name(r),
+                          (long long)number, e);
     if (need_int(r, rec, "documents", INT64_MAX, &documents, err) < 0) return -1;
     if (need_int(r, rec, "tokens", INT64_MAX, &tokens, err) < 0) return -1;
-    if (need_real(r, rec, "price", &p->prices[e], err) < 0 || need_real(r, rec, "hardest", &p->upper[e], err) < 0)
+    if (need_real(r, rec, "price", &p->prices[e], err) < 0 ||
+        need_real(r, rec, "hardest", &p->upper[e], err) < 0)
         return -1;
     if (need_bin(r, rec, "centroid", column, F, sizeof *column, err) < 0) return -1;
     for (size_t f = 0; f < F; f++) {
         if (!isfinite(column[f]))
-            return mf_err_set(err, EX_DATAERR, "%s: the centroid of partition %zu is not finite", mf_stream_name(r), e);
+            return mf_err_set(err, EX_DATAERR, "%s: the centroid of partition %zu is not finite",
+                              mf_stream_name(r), e);
         p->centroids[f * p->E + e] = column[f];
     }
     int there = mf_record_string(rec, "domain", &name, &size, err);
@@ -186,7 +193,8 @@ static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, st
     }
     for (size_t i = 0; i < p->documents; i++)
         if (p->parts[i] >= p->E || (i > 0 && p->prints[i] < p->prints[i - 1]))
-            return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu", mf_stream_name(r), i);
+            return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu",
+                              mf_stream_name(r), i);
     int more = mf_stream_next(r, &rec, err);
     return more <= 0 ? more : mf_err_set(err, EX_DATAERR, "%s: too many records", mf_stream_name(r));
 }
@@ -205,7 +213,8 @@ static int read_terms(struct mf_partition *p, size_t count, struct mf_stream_rea
     if (need_bin(r, rec, "terms", p->terms.ids, count, sizeof *p->terms.ids, err) < 0) return -1;
     if (need_bin(r, rec, "idf", p->terms.idf, count, sizeof *p->terms.idf, err) < 0) return -1;
     if (mf_terms_index(&p->terms) == 0) return 0;
-    return mf_err_set(err, EX_DATAERR, "%s: the terms do not ascend or an idf is not positive", mf_stream_name(r));
+    return mf_err_set(err, EX_DATAERR, "%s: the terms do not ascend or an idf is not positive",
+                      mf_stream_name(r));
 }
 
 int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *err) {

@@ -51,14 +51,14 @@ static int by_id(const void *a, const void *b) {
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Half a document in the divisor keeps the idf of a term that is in every document above zero, so that a corpus of
- * copies still has directions. */
+/* Half a document in the divisor keeps the idf of a term that is in every document above zero, so that a
+ * corpus of copies still has directions. */
 static double inverse_frequency(size_t documents, uint32_t df) {
     return log(((double)documents + 1) / ((double)df + 0.5));
 }
 
-int mf_terms_choose(struct mf_terms *terms, const uint32_t *df, size_t vocab, size_t documents, size_t features,
-                    struct mf_err *err) {
+int mf_terms_choose(struct mf_terms *terms, const uint32_t *df, size_t vocab, size_t documents,
+                    size_t features, struct mf_err *err) {
     size_t count = 0;
     struct ranked *ranked = malloc((vocab + 1) * sizeof *ranked);
     if (!ranked) return mf_err_set(err, EX_OSERR, "out of memory for %zu terms", vocab);
@@ -107,7 +107,8 @@ static bool heavier(const float *weights, uint16_t a, uint16_t b) {
     return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
 }
 
-/* Moves the `keep` heaviest of the touched features to the front (quickselect; equal weights: the lower feature). */
+/* Moves the `keep` heaviest of the touched features to the front (quickselect; equal weights: the lower
+ * feature). */
 static void select_heaviest(uint16_t *touched, const float *weights, size_t count, size_t keep) {
     size_t low = 0, high = count;
     while (high - low > 1) {
@@ -121,7 +122,8 @@ static void select_heaviest(uint16_t *touched, const float *weights, size_t coun
             touched[i++] = touched[j];
             touched[j--] = swap;
         }
-        /* The order is strict, so now touched[low..j] come before or are the pivot, and touched[j+1..] after or are. */
+        /* The order is strict, so now touched[low..j] come before or are the pivot, and touched[j+1..] after
+         * or are. */
         if (keep <= j + 1)
             high = j + 1 < high ? j + 1 : high - 1;
         else
@@ -214,7 +216,9 @@ int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms
     return 0;
 }
 
-size_t mf_sketches_count(const struct mf_sketches *list) { return list->count; }
+size_t mf_sketches_count(const struct mf_sketches *list) {
+    return list->count;
+}
 
 const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i, size_t *count) {
     *count = list->length[i];

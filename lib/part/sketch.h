@@ -20,13 +20,13 @@ struct mf_terms {
     uint16_t *feature_of; /* [vocab] */
 };
 
-/* Chooses at most `features` terms out of `df` [vocab] (the number of documents that hold each id; 0 for ids that are
- * not terms): the ones with the largest df * idf, ties to the lower id. EX_OSERR. */
-int mf_terms_choose(struct mf_terms *terms, const uint32_t *df, size_t vocab, size_t documents, size_t features,
-                    struct mf_err *err);
+/* Chooses at most `features` terms out of `df` [vocab] (the number of documents that hold each id; 0 for ids
+ * that are not terms): the ones with the largest df * idf, ties to the lower id. EX_OSERR. */
+int mf_terms_choose(struct mf_terms *terms, const uint32_t *df, size_t vocab, size_t documents,
+                    size_t features, struct mf_err *err);
 
-/* Makes room for `count` terms of a saved model; the caller fills ids and idf, then calls mf_terms_index, which returns
- * -1 when the ids do not ascend below vocab or an idf is not positive and finite. */
+/* Makes room for `count` terms of a saved model; the caller fills ids and idf, then calls mf_terms_index,
+ * which returns -1 when the ids do not ascend below vocab or an idf is not positive and finite. */
 int mf_terms_alloc(struct mf_terms *terms, size_t vocab, size_t count, struct mf_err *err);
 int mf_terms_index(struct mf_terms *terms);
 void mf_terms_free(struct mf_terms *terms); /* does nothing for zeroed terms */
@@ -45,16 +45,18 @@ struct mf_sketcher {
 int mf_sketcher_init(struct mf_sketcher *s, const struct mf_terms *terms, struct mf_err *err);
 void mf_sketcher_free(struct mf_sketcher *s);
 
-/* Sketches a document: weight (1 + log tf) * idf, the MF_SKETCH_TERMS heaviest, L2-normalised, by ascending feature.
- * Returns the number of terms in `out` [MF_SKETCH_TERMS]; 0 for a document without terms. */
+/* Sketches a document: weight (1 + log tf) * idf, the MF_SKETCH_TERMS heaviest, L2-normalised, by ascending
+ * feature. Returns the number of terms in `out` [MF_SKETCH_TERMS]; 0 for a document without terms. */
 size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, struct mf_sketch_term *out);
 
 /* A growing list of sketches. */
 struct mf_sketches;
 int mf_sketches_new(struct mf_sketches **list, struct mf_err *err);
-int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count, struct mf_err *err);
+int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count,
+                    struct mf_err *err);
 size_t mf_sketches_count(const struct mf_sketches *list);
-const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i, size_t *count); /* borrowed */
-void mf_sketches_free(struct mf_sketches *list); /* accepts NULL */
+const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i,
+                                             size_t *count); /* borrowed */
+void mf_sketches_free(struct mf_sketches *list);             /* accepts NULL */
 
 #endif

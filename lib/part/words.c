@@ -7,7 +7,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 /* Takes `hash` into the set; true when it is new. */
 static bool add_hash(uint64_t *hashes, size_t room, uint64_t hash) {
@@ -31,7 +33,7 @@ static int grow(struct mf_distinct *words, struct mf_err *err) {
 }
 
 int mf_difficulty(struct mf_distinct *words, const char *text, size_t size, double *difficulty,
-                        struct mf_err *err) {
+                  struct mf_err *err) {
     size_t count = 0, distinct = 0, characters = 0;
     if (words->room > 0) memset(words->hashes, 0, words->room * sizeof *words->hashes);
     for (size_t i = 0; i < size;) {
@@ -41,13 +43,15 @@ int mf_difficulty(struct mf_distinct *words, const char *text, size_t size, doub
         }
         size_t begin = i;
         for (; i < size && !is_space(text[i]); i++)
-            characters += ((unsigned char)text[i] & 0xc0) != 0x80; /* UTF-8's later bytes are not characters */
+            characters +=
+                ((unsigned char)text[i] & 0xc0) != 0x80; /* UTF-8's later bytes are not characters */
         count++;
         if (2 * distinct >= words->room && grow(words, err) < 0) return -1;
         uint64_t hash = XXH64(text + begin, i - begin, 0);
         distinct += add_hash(words->hashes, words->room, hash ? hash : 1);
     }
-    *difficulty = count == 0 ? 0 : (double)characters / (double)count * log((double)distinct) * sqrt((double)count);
+    *difficulty =
+        count == 0 ? 0 : (double)characters / (double)count * log((double)distinct) * sqrt((double)count);
     return 0;
 }
 

@@ -12,10 +12,11 @@ struct mf_distinct {
     size_t room;
 };
 
-/* Average word length (in characters) * log(distinct words) * sqrt(words); words are what white space separates. 0 for
- * fewer than two distinct words. Words are told apart by a 64-bit hash of their bytes. EX_OSERR. */
+/* Average word length (in characters) * log(distinct words) * sqrt(words); words are what white space
+ * separates. 0 for fewer than two distinct words. Words are told apart by a 64-bit hash of their bytes.
+ * EX_OSERR. */
 int mf_difficulty(struct mf_distinct *words, const char *text, size_t size, double *difficulty,
-                        struct mf_err *err);
+                  struct mf_err *err);
 void mf_distinct_free(struct mf_distinct *words);
 
 #endif
