@@ -191,3 +191,20 @@ PY
     shared -o file.tar
     cmp piped.tar file.tar
 }
+
+@test "the memory is planned and printed, and a limit is kept or refused before training" {
+    run mf-train-shared --config "$TINY" --set train_shared.steps=2 --set train_shared.warmup=1 -o s.tar train.mf
+    assert_success
+    assert_output --regexp 'memory [0-9]+ MB: parameters [0-9.]+, gradients [0-9.]+, optimizer [0-9.]+, activations'
+    run mf-train-shared --config "$TINY" --max-memory 1M -o t.tar train.mf
+    assert_failure 78
+    assert_output --regexp 'max-memory: the training needs at least [0-9]+ MB'
+    [ ! -e t.tar ]
+    # a tight limit gives the same model up to rounding, a wide one the same bytes
+    shared --set model.d_ff=1024 --set model.context=64 -o wide.tar
+    shared --set model.d_ff=1024 --set model.context=64 --max-memory 1G -o wider.tar
+    cmp wide.tar wider.tar
+    shared --set model.d_ff=1024 --set model.context=64 --max-memory 22M -o tight.tar
+    loss() { mf-eval perplexity --json -m "$1" test.mf | jq .loss; }
+    awk "BEGIN { d = $(loss wide.tar) - $(loss tight.tar); exit !(d < 0.05 && d > -0.05) }"
+}
