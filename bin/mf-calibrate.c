@@ -45,8 +45,7 @@ static int64_t *partitions(const struct mf_moe *moe) {
     int64_t *partition_of = calloc(moe->router.n_experts, sizeof *partition_of);
     if (!partition_of) abort();
     if (mf_safetensors_open(&st, moe->name, &ignored) == 0) {
-        const json_t *text = json_object_get(mf_safetensors_metadata(st), "experts");
-        if (json_is_string(text)) entries = json_loads(json_string_value(text), 0, NULL);
+        entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
         mf_safetensors_close(st);
     }
     for (size_t e = 0; e < moe->router.n_experts; e++) {

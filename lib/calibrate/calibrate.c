@@ -97,8 +97,14 @@ int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uin
 
 /* --- labels --- */
 
-/* Overrides routing: every row goes to one expert with weight 1; the other places are filled with weight 0.
- */
+void calibration_send(uint32_t *experts, float *weights, size_t expert, size_t top_k, size_t E) {
+    for (size_t k = 0; k < top_k; k++) {
+        experts[k] = (uint32_t)((expert + k) % E);
+        weights[k] = k == 0;
+    }
+}
+
+/* Every row goes to the one expert that is being looked at. */
 struct forced {
     size_t expert, top_k, E;
     double *losses; /* [documents] the lowest so far */
@@ -110,10 +116,7 @@ static void force(void *context, size_t layer, uint32_t *experts, float *weights
     const struct forced *f = context;
     (void)layer;
     for (size_t n = 0; n < N; n++)
-        for (size_t k = 0; k < f->top_k; k++) {
-            experts[n * f->top_k + k] = (uint32_t)((f->expert + k) % f->E);
-            weights[n * f->top_k + k] = k == 0;
-        }
+        calibration_send(experts + n * f->top_k, weights + n * f->top_k, f->expert, f->top_k, f->E);
 }
 
 static void note_loss(void *context, const char *id, size_t id_size, size_t domain,

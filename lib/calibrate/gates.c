@@ -1,5 +1,9 @@
 /* Gates in closed form: from the router's inputs of labelled rows, the linear functions that tell the
- * experts' documents apart. */
+ * experts' documents apart.
+ *
+ * A gate has no intercept, but there is a place for one: adding 1 to every element of h changes nothing for
+ * the experts, whose norms take the mean away, and makes the sum of a gate's row its intercept. A fitted
+ * layer has that 1 in the bias of its moe_layers.i.ffn_norm. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -36,6 +36,9 @@ void calibration_note(struct calibration *c, const char *format, ...) __attribut
 int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uint32_t *rows,
                     struct mf_err *err);
 
+/* Fills one row's places [top_k]: all weight on `expert`, the other places with others that weigh nothing. */
+void calibration_send(uint32_t *experts, float *weights, size_t expert, size_t top_k, size_t E);
+
 /* Labels the first half's documents. */
 int calibration_label(struct calibration *c, struct mf_err *err);
 

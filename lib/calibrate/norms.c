@@ -29,10 +29,7 @@ static void route_home(void *context, size_t layer, uint32_t *experts, float *we
     const struct moments *m = context;
     (void)layer;
     for (size_t n = 0; n < N; n++)
-        for (size_t k = 0; k < m->top_k; k++) {
-            experts[n * m->top_k + k] = (uint32_t)((m->labels[n] + k) % m->E);
-            weights[n * m->top_k + k] = k == 0;
-        }
+        calibration_send(experts + n * m->top_k, weights + n * m->top_k, m->labels[n], m->top_k, m->E);
 }
 
 static int gather(struct calibration *c, struct moments *m, bool home, struct mf_err *err) {

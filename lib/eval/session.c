@@ -87,8 +87,7 @@ json_t *mf_session_experts(const struct mf_moe *moe) {
     struct mf_err ignored;
     json_t *entries = NULL, *names = json_array();
     if (strcmp(moe->router.kind, "single") != 0 && mf_safetensors_open(&st, moe->name, &ignored) == 0) {
-        const json_t *text = json_object_get(mf_safetensors_metadata(st), "experts");
-        if (json_is_string(text)) entries = json_loads(json_string_value(text), 0, NULL);
+        entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
         mf_safetensors_close(st);
     }
     for (size_t e = 0; e < moe->router.n_experts; e++) {

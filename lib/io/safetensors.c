@@ -262,3 +262,16 @@ void mf_safetensors_close(struct mf_safetensors *st) {
     free(st->name);
     free(st);
 }
+
+json_t *mf_metadata_json(const json_t *metadata, const char *key) {
+    const json_t *text = json_object_get(metadata, key);
+    if (!json_is_string(text)) return NULL;
+    return json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
+}
+
+void mf_metadata_set_json(json_t *metadata, const char *key, json_t *value) {
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_object_set_new(metadata, key, json_string(text ? text : ""));
+    free(text);
+    json_decref(value);
+}

@@ -27,6 +27,12 @@ const char *mf_safetensors_name(const struct mf_safetensors *st);
 const json_t *
 mf_safetensors_metadata(const struct mf_safetensors *st); /* object of strings, maybe empty; borrowed */
 
+/* A metadata value that holds JSON text, parsed; new, or NULL when it is absent or no JSON. */
+json_t *mf_metadata_json(const json_t *metadata, const char *key);
+
+/* Sets a metadata value to the JSON text of `value` (taken over). */
+void mf_metadata_set_json(json_t *metadata, const char *key, json_t *value);
+
 /* Tensors in file order, without data; borrowed. */
 size_t mf_safetensors_count(const struct mf_safetensors *st);
 const struct mf_tensor *mf_safetensors_tensor(const struct mf_safetensors *st, size_t i);

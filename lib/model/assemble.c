@@ -176,23 +176,16 @@ static json_t *experts_json(const struct mf_assembly *a) {
     return list;
 }
 
-static void set_text(json_t *metadata, const char *key, json_t *value) {
-    char *text = json_dumps(value, JSON_COMPACT);
-    json_object_set_new(metadata, key, json_string(text ? text : ""));
-    free(text);
-    json_decref(value);
-}
-
 static json_t *metadata_of(const struct mf_assembly *a) {
     json_t *metadata = json_object(), *config = mf_shape_json(&a->shape);
     json_object_set_new(config, "n_experts", json_integer((json_int_t)a->n_experts));
     json_object_set_new(config, "top_k", json_integer((json_int_t)a->config->model.top_k));
-    set_text(metadata, "config", config);
+    mf_metadata_set_json(metadata, "config", config);
     json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
-    set_text(metadata, "experts", experts_json(a));
+    mf_metadata_set_json(metadata, "experts", experts_json(a));
     bool prefix = a->config->router.kind == MF_ROUTER_PREFIX;
-    set_text(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
+    mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
     return metadata;
 }
 

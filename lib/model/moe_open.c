@@ -169,18 +169,12 @@ static int parse_router(struct mf_moe *m, const json_t *config, const json_t *ro
     return 0;
 }
 
-static json_t *metadata_json(const json_t *metadata, const char *key) {
-    const json_t *text = json_object_get(metadata, key);
-    return json_is_string(text) ? json_loadb(json_string_value(text), json_string_length(text), 0, NULL)
-                                : NULL;
-}
-
 static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, struct mf_err *err) {
     struct mf_safetensors *st;
     char name[MF_TENSOR_NAME];
     if (mf_safetensors_open(&st, path, err) < 0) return -1;
     const json_t *metadata = mf_safetensors_metadata(st);
-    json_t *config = metadata_json(metadata, "config"), *router = metadata_json(metadata, "router");
+    json_t *config = mf_metadata_json(metadata, "config"), *router = mf_metadata_json(metadata, "router");
     const char *tokenizer = json_string_value(json_object_get(metadata, "tokenizer_sha256"));
     int status = 0;
     if (!json_is_object(config))

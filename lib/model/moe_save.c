@@ -31,12 +31,6 @@ static const float *replaced(const struct mf_moe *m, const char *name) {
     return NULL;
 }
 
-static void set_text(json_t *metadata, const char *key, const json_t *value) {
-    char *text = json_dumps(value, JSON_COMPACT);
-    json_object_set_new(metadata, key, json_string(text ? text : ""));
-    free(text);
-}
-
 static json_t *metadata_of(const struct mf_moe *m, const struct mf_safetensors *st,
                            const json_t *calibration) {
     json_t *metadata = json_deep_copy(mf_safetensors_metadata(st));
@@ -44,9 +38,8 @@ static json_t *metadata_of(const struct mf_moe *m, const struct mf_safetensors *
     json_t *router =
         json_pack("{ss,sf,sf,sf,ss}", "kind", r->kind, "evidence_scale", r->evidence_scale, "gate_scale",
                   r->gate_scale, "decay", r->decay, "weights", r->over_all ? "all" : "chosen");
-    set_text(metadata, "router", router);
-    json_decref(router);
-    if (calibration) set_text(metadata, "calibration", calibration);
+    mf_metadata_set_json(metadata, "router", router);
+    if (calibration) mf_metadata_set_json(metadata, "calibration", json_deep_copy(calibration));
     return metadata;
 }
 
