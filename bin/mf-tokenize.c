@@ -1,6 +1,7 @@
 /* mf-tokenize: learns a byte-level BPE, and turns documents into tokens and back.
  *     mf-tokenize train|encode|decode [OPTION]... */
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,15 +9,11 @@
 #include "io/stream.h"
 #include "model/config.h"
 #include "part/corpus.h"
+#include "text/batch.h"
 #include "text/tokenizer.h"
 #include "text/train.h"
 
 #define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
-
-static const char exit_notes[] = "\n"
-                                 "exit status: 0, or 64 wrong use, 65 malformed input, another tokenizer's "
-                                 "tokens, or no text, 66 input cannot be\n"
-                                 "opened, 73 or 74 cannot write, 78 bad config.\n";
 
 /* Opens `output`, runs `work` and commits, or leaves nothing. */
 typedef int writing(void *context, struct mf_out *out, struct mf_err *err);
@@ -54,187 +51,219 @@ static void begin_progress(struct mf_progress *p, const char *program, const str
 
 /* --- train --- */
 
+/* Longer words count no further: lines without a blank, as of base64, would take the vocabulary. */
+#define MAX_WORD 16384
+
 struct training {
+    const struct mf_common *common;
     struct mf_words *words;
-    size_t vocab_size, reached;
-    uint64_t min_frequency;
+    const char *path;
+    int64_t vocab_size, min_frequency, max_word;
+    uint64_t max_memory;
+    size_t reached;
 };
 
-/* Counts the words of all documents. Says once when words were cut. */
-static int count_words(struct training *t, const struct mf_common *common, const char *path,
-                       struct mf_err *err) {
-    struct mf_stream_reader *docs;
-    const struct mf_record *rec;
-    uint64_t texts = 0, cut = 0;
-    char first[80] = "";
-    int more;
-    struct mf_progress progress;
-    if (mf_stream_open(&docs, path, "docs", err) < 0) return -1;
-    begin_progress(&progress, "mf-tokenize train", common);
-    while ((more = mf_stream_next(docs, &rec, err)) > 0) {
-        const char *text, *id = "";
-        size_t size, id_size = 0;
-        int there = mf_record_string(rec, "text", &text, &size, err);
-        if (there == 0)
-            mf_err_set(err, EX_DATAERR, "%s: record %llu has no text", mf_stream_name(docs),
-                       (unsigned long long)mf_stream_count(docs));
-        int64_t long_words = there > 0 ? mf_words_add(t->words, text, size, err) : -1;
-        if (long_words < 0 || mf_record_string(rec, "id", &id, &id_size, err) < 0) {
-            more = -1;
-            break;
-        }
-        if (long_words > 0 && cut == 0)
-            snprintf(first, sizeof first, "%.*s", (int)(id_size < 60 ? id_size : 60), id);
-        cut += (uint64_t)long_words;
-        mf_progress_show(&progress, ++texts, NULL);
-    }
-    mf_progress_end(&progress, texts);
-    if (more == 0 && mf_words_bytes(t->words) == 0)
-        more = mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents",
-                          mf_stream_name(docs), (unsigned long long)texts);
-    if (more == 0 && cut > 0 && !common->quiet)
+static void show_documents(void *progress, uint64_t documents) {
+    mf_progress_show(progress, documents, NULL);
+}
+
+/* Says what was left out, and what came of it. */
+static void report_training(const struct training *t, const struct mf_words_report *r) {
+    if (r->cut)
         say("mf-tokenize train",
-            "%llu words of more than %zu bytes were cut in pieces, and not counted beyond %zu bytes; the "
-            "first "
-            "in document %s",
-            (unsigned long long)cut, MF_WORD_LIMIT, MF_WORD_MOST, first);
+            "%llu words of more than %lld bytes were not counted beyond them; the first in document %s",
+            (unsigned long long)r->cut, (long long)t->max_word, r->first_cut);
+    if (r->dropped)
+        say("mf-tokenize train", "%llu rare words were dropped to stay within --max-memory, %zu kept",
+            (unsigned long long)r->dropped, mf_words_distinct(t->words));
+    if (t->reached < (size_t)t->vocab_size)
+        say("mf-tokenize train", "asked for %lld tokens, the text supports %zu", (long long)t->vocab_size,
+            t->reached);
+    else
+        say("mf-tokenize train", "%zu tokens from %.1f MB of text", t->reached,
+            (double)mf_words_bytes(t->words) / 1e6);
+}
+
+static int count_words(struct training *t, struct mf_words_report *report, struct mf_err *err) {
+    struct mf_stream_reader *docs;
+    struct mf_pool *pool;
+    struct mf_progress progress;
+    if (mf_stream_open(&docs, t->path, "docs", err) < 0) return -1;
+    int status = mf_pool_new(&pool, (int)t->common->threads, err);
+    if (status == 0) {
+        begin_progress(&progress, "mf-tokenize train", t->common);
+        status = mf_words_count(t->words, docs, pool, t->max_memory, report, show_documents, &progress, err);
+        mf_progress_end(&progress, report->documents);
+        mf_pool_free(pool);
+    }
+    if (status == 0 && mf_words_bytes(t->words) == 0)
+        status = mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents",
+                            mf_stream_name(docs), (unsigned long long)report->documents);
     mf_stream_close(docs);
-    return more < 0 ? -1 : 0;
+    return status;
 }
 
 static int write_tokenizer(void *context, struct mf_out *out, struct mf_err *err) {
     struct training *t = context;
-    return mf_words_train(t->words, t->vocab_size, t->min_frequency, out, &t->reached, err);
+    return mf_words_train(t->words, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out, &t->reached, err);
 }
 
-static int train(const struct mf_common *common, int64_t vocab_size, int64_t min_frequency, const char *path,
-                 const char *output, struct mf_err *err) {
+static int train(struct training *t, const char *output, struct mf_err *err) {
     struct mf_config config;
-    struct training t = {0};
-    if (mf_config_load(&config, common, err) < 0) return -1;
-    t.vocab_size = (size_t)(vocab_size ? vocab_size : config.tokenizer.vocab_size);
-    t.min_frequency = (uint64_t)(min_frequency ? min_frequency : config.tokenizer.min_frequency);
-    if (t.vocab_size < MF_VOCAB_MIN)
+    struct mf_words_report report;
+    if (mf_config_load(&config, t->common, err) < 0) return -1;
+    if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
+    if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
+    if (t->vocab_size < MF_VOCAB_MIN)
         return mf_err_set(err, EX_USAGE,
-                          "--vocab-size is %zu, the smallest possible is %d: 256 bytes and 4 special tokens",
-                          t.vocab_size, MF_VOCAB_MIN);
-    if (mf_words_new(&t.words, err) < 0) return -1;
-    int status = count_words(&t, common, path, err);
-    if (status == 0) status = write_to(output, write_tokenizer, &t, err);
-    if (status == 0 && !common->quiet && t.reached < t.vocab_size)
-        say("mf-tokenize train", "asked for %zu tokens, the text supports %zu", t.vocab_size, t.reached);
-    else if (status == 0 && !common->quiet)
-        say("mf-tokenize train", "%zu tokens from %.1f MB of text", t.reached,
-            (double)mf_words_bytes(t.words) / 1e6);
-    mf_words_free(t.words);
+                          "--vocab-size is %lld, the smallest possible is %d: 256 bytes and 4 special tokens",
+                          (long long)t->vocab_size, MF_VOCAB_MIN);
+    if (mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
+    int status = count_words(t, &report, err);
+    if (status == 0) status = write_to(output, write_tokenizer, t, err);
+    if (status == 0 && !t->common->quiet) report_training(t, &report);
+    mf_words_free(t->words);
     return status;
 }
+
+static const char train_notes[] =
+    "The result depends on how often each word occurs: not on the order of the documents or on --threads.\n"
+    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is "
+    "said.\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 "
+    "cannot\n"
+    "write, 78 bad config.\n";
 
 static int run_train(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *output = NULL;
-    int64_t vocab_size = 0, min_frequency = 0;
+    struct training t = {.common = &common, .max_word = MAX_WORD};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "FILE",
          "write tokenizer.json to FILE instead of standard output", 0, 0},
-        {"vocab-size", 0, MF_OPT_INT, &vocab_size, "N", "tokens (default: tokenizer.vocab_size)", 1, 1048576},
-        {"min-frequency", 0, MF_OPT_INT, &min_frequency, "N",
+        {"vocab-size", 0, MF_OPT_INT, &t.vocab_size, "N", "tokens (default: tokenizer.vocab_size)", 1,
+         1048576},
+        {"min-frequency", 0, MF_OPT_INT, &t.min_frequency, "N",
          "a pair must occur this often (default: tokenizer.min_frequency)", 1, 1e15},
+        {"max-word", 0, MF_OPT_INT, &t.max_word, "BYTES",
+         "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
+        {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",
+         "drop the rarest words where the counts would take more, e.g. 100M", 0, 0},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
-                                   "mf-tokenize train [OPTION]... [DOCS]", options, exit_notes};
+                                   "mf-tokenize train [OPTION]... [DOCS]", options, train_notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one docs stream at a time");
-    if (status == 0)
-        status = train(&common, vocab_size, min_frequency, operands.count ? operands.items[0] : NULL, output,
-                       &err);
+    t.path = operands.count ? operands.items[0] : NULL;
+    if (status == 0) status = train(&t, output, &err);
     return finish("mf-tokenize train", status, &common, &operands, &err);
 }
 
 /* --- encode --- */
 
+/* Documents are read and encoded in batches, each by the next thread that is free, and written in order. */
+#define BATCH_BYTES ((size_t)2 << 20)
+
+/* What became of a document of the batch. */
+struct encoded {
+    int thread;
+    size_t begin, count; /* of the thread's ids; rewritten as bytes in their place */
+    struct mf_err err;
+};
+
+struct worker {
+    struct mf_encoder *encoder;
+    struct mf_ids ids; /* of all its documents of the batch */
+};
+
 struct encoding {
     const struct mf_common *common;
-    const struct mf_tokenizer *tokenizer;
-    struct mf_encoder *encoder;
-    struct mf_stream_writer *writer;
-    struct mf_ids ids;
-    unsigned char *bytes;
+    struct mf_tokenizer *tokenizer;
+    struct worker *workers; /* [threads] */
+    struct mf_pool *pool;
+    struct mf_batch batch;
+    struct encoded *encoded; /* [room] */
     size_t room, width;
+    atomic_size_t next;
     enum mf_special special;
     const char *path;
     bool plain;
 };
 
-static int begin_tokens(struct encoding *e, struct mf_out *out, struct mf_err *err) {
+static int begin_tokens(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
     struct mf_tokens_header h = {.vocab = mf_tokenizer_size(e->tokenizer),
                                  .width = (int64_t)e->width,
                                  .bos = mf_tokenizer_special(e->tokenizer, MF_BOS),
                                  .eos = mf_tokenizer_special(e->tokenizer, MF_EOS),
                                  .pad = mf_tokenizer_special(e->tokenizer, MF_PAD)};
     memcpy(h.tokenizer, mf_tokenizer_sha256(e->tokenizer), sizeof h.tokenizer);
-    if (mf_stream_create(&e->writer, out, "tokens", MF_TOKENS_HEADER_FIELDS, err) < 0) return -1;
-    return mf_tokens_header_put(&h, e->writer, err);
+    return mf_tokens_header_put(&h, w, err);
 }
 
-static int put_special(struct encoding *e, enum mf_special_id which, struct mf_err *err) {
-    int64_t id = mf_tokenizer_special(e->tokenizer, which);
-    return id < 0 ? 0 : mf_ids_add(&e->ids, (uint32_t)id, err);
-}
-
-/* The ids as little-endian bytes. */
-static int pack(struct encoding *e, struct mf_err *err) {
-    size_t size = e->ids.count * e->width;
-    if (size > e->room) {
-        unsigned char *grown = realloc(e->bytes, size);
-        if (!grown)
-            return mf_err_set(err, EX_OSERR, "out of memory for a document of %zu tokens", e->ids.count);
-        e->bytes = grown;
-        e->room = size;
+/* The ids as little-endian bytes, in their place: an id's bytes are never more than its own. */
+static void pack(uint32_t *ids, size_t count, size_t width) {
+    unsigned char *bytes = (unsigned char *)ids;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = ids[i];
+        for (size_t b = 0; b < width; b++) bytes[i * width + b] = (unsigned char)(id >> (8 * b));
     }
-    for (size_t i = 0; i < e->ids.count; i++)
-        for (size_t b = 0; b < e->width; b++)
-            e->bytes[i * e->width + b] = (unsigned char)(e->ids.ids[i] >> (8 * b));
+}
+
+static void encode_job(void *context, size_t begin, size_t end, int thread) {
+    struct encoding *e = context;
+    struct worker *w = &e->workers[thread];
+    (void)begin;
+    (void)end;
+    w->ids.count = 0;
+    for (size_t i; (i = atomic_fetch_add(&e->next, 1)) < e->batch.count;) {
+        const struct mf_batch_doc *doc = &e->batch.docs[i];
+        struct encoded *to = &e->encoded[i];
+        *to = (struct encoded){.thread = thread, .begin = w->ids.count};
+        if (mf_encode_document(w->encoder, doc->text, doc->size, e->special, &w->ids, &to->err) < 0) continue;
+        to->count = w->ids.count - to->begin;
+        if (to->count) pack(w->ids.ids + to->begin, to->count, e->width);
+    }
+}
+
+static int put_document(struct encoding *e, size_t i, struct mf_stream_writer *w, struct mf_err *err) {
+    const struct mf_batch_doc *doc = &e->batch.docs[i];
+    const struct encoded *from = &e->encoded[i];
+    if (from->err.status)
+        return mf_err_set(err, from->err.status, "document %.*s: %s",
+                          (int)(doc->id_size < 100 ? doc->id_size : 100), doc->id, from->err.text);
+    if (mf_stream_begin(w, doc->domain ? 3 : 2, err) < 0 ||
+        mf_put_string(w, "id", doc->id, doc->id_size, err) < 0)
+        return -1;
+    if (doc->domain && mf_put_string(w, "domain", doc->domain, doc->domain_size, err) < 0) return -1;
+    const void *bytes = from->count ? (const void *)(e->workers[from->thread].ids.ids + from->begin) : "";
+    return mf_put_bin(w, "tokens", bytes, from->count * e->width, err);
+}
+
+static int encode_batch(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
+    if (e->batch.count > e->room) {
+        free(e->encoded);
+        e->room = 2 * e->batch.count;
+        e->encoded = malloc(e->room * sizeof *e->encoded);
+        if (!e->encoded) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", e->batch.count);
+    }
+    atomic_store(&e->next, 0);
+    mf_pool_run(e->pool, (size_t)mf_pool_threads(e->pool), 1, encode_job, e);
+    for (size_t i = 0; i < e->batch.count; i++)
+        if (put_document(e, i, w, err) < 0) return -1;
     return 0;
 }
 
-static int encode_one(struct encoding *e, const char *id, size_t id_size, const char *domain,
-                      size_t domain_size, const char *text, size_t size, struct mf_err *err) {
-    e->ids.count = 0;
-    if (put_special(e, MF_BOS, err) < 0) return -1;
-    if (mf_encode(e->encoder, text, size, e->special, &e->ids, err) < 0) {
-        struct mf_err why = *err;
-        return why.status == EX_DATAERR ? mf_err_set(err, EX_DATAERR, "document %.*s: %s",
-                                                     (int)(id_size < 100 ? id_size : 100), id, why.text)
-                                        : -1;
-    }
-    if (put_special(e, MF_EOS, err) < 0 || pack(e, err) < 0) return -1;
-    if (mf_stream_begin(e->writer, domain ? 3 : 2, err) < 0 ||
-        mf_put_string(e->writer, "id", id, id_size, err) < 0)
-        return -1;
-    if (domain && mf_put_string(e->writer, "domain", domain, domain_size, err) < 0) return -1;
-    return mf_put_bin(e->writer, "tokens", e->bytes, e->ids.count * e->width, err);
-}
-
-static int encode_docs(struct encoding *e, struct mf_err *err) {
+static int encode_docs(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
     struct mf_stream_reader *docs;
-    const struct mf_record *rec;
     struct mf_progress progress;
     int more;
     if (mf_stream_open(&docs, e->path, "docs", err) < 0) return -1;
     begin_progress(&progress, "mf-tokenize encode", e->common);
-    while ((more = mf_stream_next(docs, &rec, err)) > 0) {
-        const char *text = NULL, *id = "", *domain = NULL;
-        size_t size = 0, id_size = 0, domain_size = 0;
-        int there = mf_record_string(rec, "text", &text, &size, err);
-        if (there == 0)
-            mf_err_set(err, EX_DATAERR, "%s: record %llu has no text", mf_stream_name(docs),
-                       (unsigned long long)mf_stream_count(docs));
-        if (there <= 0 || mf_record_string(rec, "id", &id, &id_size, err) < 0 ||
-            mf_record_string(rec, "domain", &domain, &domain_size, err) < 0 ||
-            encode_one(e, id, id_size, domain, domain_size, text, size, err) < 0) {
+    while ((more = mf_batch_read(&e->batch, docs, BATCH_BYTES, err)) > 0) {
+        if (encode_batch(e, w, err) < 0) {
             more = -1;
             break;
         }
@@ -245,52 +274,75 @@ static int encode_docs(struct encoding *e, struct mf_err *err) {
     return more;
 }
 
-static int encode_text(struct encoding *e, struct mf_err *err) {
+/* Plain text is a batch of one document. */
+static int encode_text(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
     unsigned char *text;
     size_t size;
     const char *id = e->path && strcmp(e->path, "-") != 0 ? e->path : "text";
     if (mf_read_all(e->path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
-    int status = encode_one(e, id, strlen(id), NULL, 0, (const char *)text, size, err);
+    struct mf_batch_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
+    e->batch = (struct mf_batch){.docs = &doc, .count = 1};
+    int status = encode_batch(e, w, err);
+    e->batch = (struct mf_batch){0};
     free(text);
     return status;
 }
 
 static int write_tokens(void *context, struct mf_out *out, struct mf_err *err) {
     struct encoding *e = context;
-    int status = begin_tokens(e, out, err);
-    if (status == 0) status = e->plain ? encode_text(e, err) : encode_docs(e, err);
-    struct mf_stream_writer *writer = e->writer;
-    if (status == 0) return mf_stream_finish(writer, err);
-    mf_stream_drop(writer);
+    struct mf_stream_writer *w = NULL;
+    int status = mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, err);
+    if (status == 0) status = begin_tokens(e, w, err);
+    if (status == 0) status = e->plain ? encode_text(e, w, err) : encode_docs(e, w, err);
+    if (status == 0) return mf_stream_finish(w, err);
+    mf_stream_drop(w);
     return -1;
 }
 
+static int start_workers(struct encoding *e, struct mf_err *err) {
+    size_t threads = (size_t)e->common->threads;
+    e->workers = calloc(threads, sizeof *e->workers);
+    if (!e->workers) return mf_err_set(err, EX_OSERR, "out of memory");
+    for (size_t t = 0; t < threads; t++)
+        if (mf_encoder_new(&e->workers[t].encoder, e->tokenizer, err) < 0) return -1;
+    return mf_pool_new(&e->pool, (int)threads, err);
+}
+
+static void stop_workers(struct encoding *e) {
+    for (int64_t t = 0; e->workers && t < e->common->threads; t++) {
+        mf_encoder_free(e->workers[t].encoder);
+        free(e->workers[t].ids.ids);
+    }
+    free(e->workers);
+    mf_pool_free(e->pool);
+    free(e->encoded);
+    mf_batch_free(&e->batch);
+}
+
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {
-    struct mf_tokenizer *tokenizer;
     struct mf_config config; /* nothing of it is used here, but a wrong key is an error everywhere */
     if (mf_config_load(&config, e->common, err) < 0) return -1;
-    if (mf_tokenizer_load(&tokenizer, tokenizer_path, err) < 0) return -1;
-    e->tokenizer = tokenizer;
-    e->width = mf_tokenizer_size(tokenizer) <= 65536 ? 2 : 4;
-    int status = mf_encoder_new(&e->encoder, tokenizer, err);
+    if (mf_tokenizer_load(&e->tokenizer, tokenizer_path, err) < 0) return -1;
+    e->width = mf_tokenizer_size(e->tokenizer) <= 65536 ? 2 : 4;
+    int status = start_workers(e, err);
     if (status == 0) status = write_to(output, write_tokens, e, err);
-    mf_encoder_free(e->encoder);
-    free(e->ids.ids);
-    free(e->bytes);
-    mf_tokenizer_free(tokenizer);
+    stop_workers(e);
+    mf_tokenizer_free(e->tokenizer);
     return status;
 }
 
 static int run_encode(int argc, char **argv) {
-    static const char notes[] = "The text of a document is text: by default it never yields a special token, "
-                                "whatever it spells. With\n"
-                                "--special=parse the exact spelling of one does; with --special=error it "
-                                "ends the program. Each document is\n"
-                                "wrapped in <bos> and <eos>.\n"
-                                "\n"
-                                "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be "
-                                "opened, 73 or 74 cannot write,\n"
-                                "78 bad config.\n";
+    static const char notes[] =
+        "The text of a document is text: by default it never yields a special token, "
+        "whatever it spells. With\n"
+        "--special=parse the exact spelling of one does; with --special=error it "
+        "ends the program. Around each document\n"
+        "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are "
+        "not special are always found.\n"
+        "\n"
+        "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be "
+        "opened, 73 or 74 cannot write,\n"
+        "78 bad config.\n";
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
@@ -322,34 +374,14 @@ struct decoding {
     const struct mf_tokenizer *tokenizer;
     const char *path, *separator;
     bool docs;
-    char *text;
-    size_t size, room;
+    struct mf_text text;
 };
 
-/* The bytes of a document; special tokens have none. */
-static int decode_one(struct decoding *d, const struct mf_document *doc, struct mf_err *err) {
-    d->size = 0;
-    for (size_t i = 0; i < doc->count; i++) {
-        const char *piece;
-        size_t size;
-        mf_tokenizer_piece(d->tokenizer, doc->ids[i], &piece, &size);
-        if (size > d->room - d->size) {
-            char *grown = realloc(d->text, 2 * (d->size + size));
-            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a document's text");
-            d->text = grown;
-            d->room = 2 * (d->size + size);
-        }
-        if (size) memcpy(d->text + d->size, piece, size);
-        d->size += size;
-    }
-    return 0;
-}
-
-static int put_document(struct decoding *d, const struct mf_document *doc, struct mf_stream_writer *w,
-                        struct mf_err *err) {
+static int put_text(struct decoding *d, const struct mf_document *doc, struct mf_stream_writer *w,
+                    struct mf_err *err) {
     if (mf_stream_begin(w, doc->domain ? 3 : 2, err) < 0) return -1;
     if (mf_put_string(w, "id", doc->id ? doc->id : "", doc->id_size, err) < 0) return -1;
-    if (mf_put_string(w, "text", d->size ? d->text : "", d->size, err) < 0) return -1;
+    if (mf_put_string(w, "text", d->text.size ? d->text.bytes : "", d->text.size, err) < 0) return -1;
     return doc->domain ? mf_put_string(w, "domain", doc->domain, doc->domain_size, err) : 0;
 }
 
@@ -358,10 +390,11 @@ static int decode_all(struct decoding *d, struct mf_documents *docs, struct mf_o
     struct mf_document doc;
     int more;
     for (uint64_t i = 0; (more = mf_documents_next(docs, &doc, err)) > 0; i++) {
-        if (decode_one(d, &doc, err) < 0) return -1;
-        if (w && put_document(d, &doc, w, err) < 0) return -1;
+        d->text.size = 0;
+        if (mf_decode(d->tokenizer, doc.ids, doc.count, &d->text, err) < 0) return -1;
+        if (w && put_text(d, &doc, w, err) < 0) return -1;
         if (!w && i > 0 && mf_out_write(out, d->separator, strlen(d->separator), err) < 0) return -1;
-        if (!w && mf_out_write(out, d->text, d->size, err) < 0) return -1;
+        if (!w && mf_out_write(out, d->text.bytes, d->text.size, err) < 0) return -1;
     }
     return more;
 }
@@ -416,7 +449,7 @@ static int run_decode(int argc, char **argv) {
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
     if (status == 0) status = write_to(output, write_text, &d, &err);
-    free(d.text);
+    free(d.text.bytes);
     mf_tokenizer_free(tokenizer);
     return finish("mf-tokenize decode", status, &common, &operands, &err);
 }

@@ -152,7 +152,7 @@ data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if 
 }
 
 @test "memory does not grow with the number of experts" {
-    case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers' own memory would be measured" ;; esac
+    own_memory_only
     args=()
     for e in $(seq 0 23); do
         edit_bundle expert.1.tar many.$e.tar "m['partition'] = $e"

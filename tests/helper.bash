@@ -11,6 +11,17 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
 
+# Runs a program and prints the most memory it held, in MB.
+peak_mb() { # COMMAND [ARGUMENT]...
+    /usr/bin/python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
+}
+
+own_memory_only() {
+    case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers' own memory would be measured" ;; esac
+}
+
 # Streams of made-up documents in the current folder, ready to train on: {train,val,test}.mf, tokenizer.json, the parts
 # in parts/, and val.labelled.mf; all by configs/tiny.yaml.
 TINY=$MF_ROOT/configs/tiny.yaml

@@ -193,23 +193,32 @@ static void short_and_long_words_are_merged_by_rank(void **state) {
 
 /* --- learning merges --- */
 
-#define WORDS   40
-#define LONGEST 24
-#define MERGES  60
+#define WORDS    40
+#define LONGEST  60
+#define MERGES   60
+#define FIRST_ID 5
 
 struct corpus {
     uint32_t ids[WORDS][LONGEST];
-    struct mf_bpe_word words[WORDS];
+    size_t sizes[WORDS];
+    uint64_t counts[WORDS];
     size_t n;
+    uint32_t flat[WORDS * (LONGEST + 1) + 1]; /* the same for mf_bpe_learn */
+    size_t flat_size;
 };
 
 static void make_corpus(struct corpus *c, struct mf_rng *rng) {
-    size_t letters = 1 + mf_rng_below(rng, 5);
+    size_t letters = 1 + mf_rng_below(rng, 5), at = 0;
     c->n = 1 + mf_rng_below(rng, WORDS);
+    c->flat[at++] = MF_BPE_END;
     for (size_t w = 0; w < c->n; w++) {
-        c->words[w] = (struct mf_bpe_word){c->ids[w], mf_rng_below(rng, LONGEST), 1 + mf_rng_below(rng, 4)};
-        for (size_t i = 0; i < LONGEST; i++) c->ids[w][i] = (uint32_t)mf_rng_below(rng, letters);
+        c->sizes[w] = mf_rng_below(rng, LONGEST);
+        c->counts[w] = 1 + mf_rng_below(rng, 4);
+        for (size_t i = 0; i < c->sizes[w]; i++)
+            c->flat[at++] = c->ids[w][i] = (uint32_t)mf_rng_below(rng, letters);
+        c->flat[at++] = MF_BPE_END;
     }
+    c->flat_size = at;
 }
 
 /* Refuses some pairs, for no reason but to be tested. */
@@ -219,17 +228,16 @@ static int accept_some(void *context, uint32_t left, uint32_t right, uint32_t id
 }
 
 /* Counts all pairs of all words anew for each merge. Returns how many were learnt. */
-static size_t learn_naively(struct corpus *c, uint32_t first_id, uint64_t min_count, uint64_t key,
-                            uint64_t *pairs) {
-    enum { IDS = 5 + MERGES };
+static size_t learn_naively(struct corpus *c, uint64_t min_count, uint64_t key, uint64_t *pairs) {
+    enum { IDS = FIRST_ID + MERGES };
     static uint64_t counts[IDS][IDS];
     size_t learnt = 0;
     for (; learnt < MERGES; learnt++) {
         memset(counts, 0, sizeof counts);
         for (size_t w = 0; w < c->n; w++)
-            for (size_t i = 0; i + 1 < c->words[w].size; i++)
-                counts[c->ids[w][i]][c->ids[w][i + 1]] += c->words[w].count;
-        uint32_t left = 0, right = 0, new_id = first_id + (uint32_t)learnt;
+            for (size_t i = 0; i + 1 < c->sizes[w]; i++)
+                counts[c->ids[w][i]][c->ids[w][i + 1]] += c->counts[w];
+        uint32_t left = 0, right = 0, id = FIRST_ID + (uint32_t)learnt;
         uint64_t most = 0;
         for (uint32_t a = 0; a < IDS; a++)
             for (uint32_t b = 0; b < IDS; b++)
@@ -238,13 +246,13 @@ static size_t learn_naively(struct corpus *c, uint32_t first_id, uint64_t min_co
         if (most < min_count || most == 0) break;
         pairs[learnt] = mf_pair(left, right);
         for (size_t w = 0; w < c->n; w++) {
-            size_t to = 0, n = c->words[w].size;
+            size_t to = 0, n = c->sizes[w];
             for (size_t i = 0; i < n; i++) {
                 bool here = i + 1 < n && c->ids[w][i] == left && c->ids[w][i + 1] == right;
-                c->ids[w][to++] = here ? new_id : c->ids[w][i];
+                c->ids[w][to++] = here ? id : c->ids[w][i];
                 i += here;
             }
-            c->words[w].size = to;
+            c->sizes[w] = to;
         }
     }
     return learnt;
@@ -255,21 +263,17 @@ static void merges_are_learnt_in_the_order_of_counts(void **state) {
     struct mf_rng rng;
     mf_rng_seed(&rng, 3);
     for (uint64_t round = 0; round < 300; round++) {
-        struct corpus c, copy;
+        struct corpus c;
+        struct mf_bpe_merges merges = {0};
+        uint64_t twins[MERGES], min_count = 1 + mf_rng_below(&rng, 3);
         make_corpus(&c, &rng);
-        copy = c;
-        for (size_t w = 0; w < c.n; w++) copy.words[w].ids = copy.ids[w];
-        uint64_t pairs[MERGES], twin_pairs[MERGES], min_count = 1 + mf_rng_below(&rng, 3);
-        size_t learnt = 0;
-        assert_int_equal(
-            mf_bpe_learn(c.words, c.n, 5, MERGES, min_count, accept_some, &round, pairs, &learnt, &err), 0);
-        size_t twin_learnt = learn_naively(&copy, 5, min_count, round, twin_pairs);
-        assert_int_equal(learnt, twin_learnt);
-        if (learnt) assert_memory_equal(pairs, twin_pairs, learnt * sizeof *pairs);
-        for (size_t w = 0; w < c.n; w++) {
-            assert_int_equal(c.words[w].size, copy.words[w].size);
-            assert_memory_equal(c.ids[w], copy.ids[w], c.words[w].size * sizeof(uint32_t));
-        }
+        assert_int_equal(mf_bpe_learn(c.flat, c.flat_size, c.counts, FIRST_ID, MERGES, min_count, accept_some,
+                                      &round, &merges, &err),
+                         0);
+        size_t n = learn_naively(&c, min_count, round, twins);
+        assert_int_equal(merges.count, n);
+        if (n) assert_memory_equal(merges.pairs, twins, n * sizeof *twins);
+        free(merges.pairs);
     }
 }
 
@@ -278,21 +282,25 @@ static int accept_all(void *context, uint32_t left, uint32_t right, uint32_t id)
     return left < id && right < id;
 }
 
+static size_t learn(uint32_t *symbols, size_t size, uint64_t min_count) {
+    static const uint64_t counts[] = {100, 5};
+    struct mf_bpe_merges merges = {0};
+    assert_int_equal(
+        mf_bpe_learn(symbols, size, counts, FIRST_ID, 4, min_count, accept_all, NULL, &merges, &err), 0);
+    free(merges.pairs);
+    return merges.count;
+}
+
 static void nothing_is_learnt_from_nothing(void **state) {
     (void)state;
-    uint64_t pairs[4];
-    size_t learnt = 9;
-    assert_int_equal(mf_bpe_learn(NULL, 0, 5, 4, 1, accept_all, NULL, pairs, &learnt, &err), 0);
-    assert_int_equal(learnt, 0);
-    uint32_t one[] = {3};
-    struct mf_bpe_word words[] = {{one, 1, 100}, {NULL, 0, 5}};
-    assert_int_equal(mf_bpe_learn(words, 2, 5, 4, 1, accept_all, NULL, pairs, &learnt, &err), 0);
-    assert_int_equal(learnt, 0);
-    uint32_t run[] = {1, 1, 1, 1, 1};
-    struct mf_bpe_word ones[] = {{run, 5, 1}};
-    assert_int_equal(mf_bpe_learn(ones, 1, 5, 4, 2, accept_all, NULL, pairs, &learnt, &err), 0);
-    assert_int_equal(learnt, 1); /* 11 four times; then (11)(11) and (11)1 once, too seldom */
-    assert_int_equal(ones[0].size, 3);
+    uint32_t none[] = {MF_BPE_END}, words[] = {MF_BPE_END, 3, MF_BPE_END, MF_BPE_END},
+             run[] = {MF_BPE_END, 1, 1, 1, 1, 1, MF_BPE_END};
+    assert_int_equal(learn(none, 1, 1), 0);
+    assert_int_equal(learn(words, 4, 1), 0);
+    assert_int_equal(learn(run, 7, 200), 1); /* 11 four times; then (11)(11) and (11)1 once, too seldom */
+    assert_int_equal(run[1], FIRST_ID);
+    assert_int_equal(run[3], FIRST_ID);
+    assert_int_equal(run[5], 1);
 }
 
 int main(void) {

@@ -160,13 +160,85 @@ END
     for kind in letters base64 one; do
         long_line $kind | docs >$kind.mf
         run -0 --separate-stderr timeout 20 mf-tokenize train --vocab-size 2000 -o $kind.json $kind.mf
-        assert_equal "$stderr" "mf-tokenize train: 1 words of more than 256 bytes were cut in pieces, and not counted beyond 16384 bytes; the first in document the long one
+        assert_equal "$stderr" "mf-tokenize train: 1 words of more than 16384 bytes were not counted beyond them; the first in document the long one
 mf-tokenize train: 2000 tokens from 1.5 MB of text"
         n=$(tokens $kind.json normal.mf)
         echo "$kind: $n tokens, without the line $best"
         [ "$n" -lt $((best * 101 / 100)) ]
         timeout 20 mf-tokenize encode -t $kind.json $kind.mf | mf-tokenize decode -t $kind.json --docs | cmp - $kind.mf
+        # counted to its end it costs its length too
+        timeout 20 mf-tokenize train --quiet --vocab-size 2000 --max-word 0 -o whole.json $kind.mf
+        timeout 20 mf-tokenize encode -t whole.json $kind.mf | mf-tokenize decode -t whole.json --docs | cmp - $kind.mf
     done
+}
+
+@test "with --max-memory the rarest words are dropped, the same for any number of threads" {
+    /usr/bin/python3 - <<'END' | docs >docs.mf
+import json
+for i in range(3000):
+    print(json.dumps({"id": str(i), "text": " ".join("w%x often and often" % (i * 997 + k) for k in range(60))}))
+END
+    mf-tokenize train --quiet --vocab-size 400 docs.mf >all.json
+    run -0 --separate-stderr mf-tokenize train --max-memory 4M --vocab-size 400 -o few.json docs.mf
+    assert_regex "${stderr_lines[0]}" '^mf-tokenize train: [0-9]{5,} rare words were dropped to stay within --max-memory, [0-9]+ kept$'
+    learnt few.json | grep -qx 'Ġoften'
+    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 1 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 3 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 4G --vocab-size 400 docs.mf | cmp - all.json
+}
+
+@test "any number of threads gives the same bytes" {
+    long_line letters | docs >docs.mf
+    mf-tokenize train --quiet --threads 1 --vocab-size 900 docs.mf >t.json
+    mf-tokenize encode --threads 1 -t t.json docs.mf >tokens.mf
+    for threads in 2 5; do
+        mf-tokenize train --quiet --threads $threads --vocab-size 900 docs.mf | cmp - t.json
+        mf-tokenize encode --threads $threads -t t.json docs.mf | cmp - tokens.mf
+    done
+}
+
+@test "memory does not grow with the corpus" {
+    own_memory_only
+    long_line none | docs >few.mf
+    for _ in $(seq 12); do long_line none; done | docs >many.mf
+    mf-tokenize train --quiet --vocab-size 2000 -o t.json few.mf
+    [ "$(peak_mb mf-tokenize train --quiet --vocab-size 2000 -o u.json many.mf)" -lt $(($(peak_mb mf-tokenize train --quiet --vocab-size 2000 -o t.json few.mf) + 20)) ]
+    few=$(peak_mb mf-tokenize encode -t t.json -o few.tokens few.mf)
+    many=$(peak_mb mf-tokenize encode -t t.json -o many.tokens many.mf)
+    echo "encode: $few MB, $many MB"
+    [ "$many" -lt $((few + 8)) ]
+    few=$(peak_mb mf-tokenize decode -t t.json -o few.txt few.tokens)
+    many=$(peak_mb mf-tokenize decode -t t.json -o many.txt many.tokens)
+    [ "$many" -lt $((few + 4)) ]
+}
+
+@test "a long word costs n log n" {
+    long_line none | docs >docs.mf
+    mf-tokenize train --quiet --vocab-size 2000 -o t.json docs.mf
+    for letters in a ab "a-z"; do
+        /usr/bin/python3 -c 'import random, sys
+random.seed(2)
+letters = sys.argv[1].replace("a-z", "abcdefghijklmnopqrstuvwxyz")
+sys.stdout.write("".join(random.choice(letters) for _ in range(600000)))' $letters >word
+        timeout 60 mf-tokenize encode -t t.json --text word | mf-tokenize decode -t t.json | cmp - word
+    done
+}
+
+@test "another's file: added tokens, what comes around a document, a prefix space" {
+    sample | mf-tokenize train --quiet --vocab-size 272 -o t.json
+    jq '.added_tokens += [{id: 272, content: "[x]", special: false}, {id: 273, content: "dog", special: false, single_word: true, normalized: true},
+            {id: 300, content: "<s>", special: true, rstrip: true}]
+        | .pre_tokenizer.add_prefix_space = true
+        | .post_processor = {type: "RobertaProcessing", sep: ["</s>", 270], cls: ["<s>", 300]}' t.json >other.json
+    printf '%s' 'dog[x]dogs<s>  dog' >text
+    run -0 bash -c 'mf-tokenize encode --special parse -t other.json --text text | mf-cat'
+    ids=$(jq -c 'select(.id).tokens' <<<"$output")
+    dogs=$(printf ' dogs' | mf-tokenize encode -t t.json --text | mf-cat | jq -c 'select(.id).tokens[1:-1]')
+    assert_equal "$ids" "[300,273,272,${dogs:1:-1},300,273,270]"
+    mf-tokenize encode --special parse -t other.json --text text | mf-tokenize decode -t other.json >back
+    assert_equal "$(cat back)" "dog[x] dogsdog$(jq -r '.model.vocab | to_entries[] | select(.value == 270).key' t.json | sed 's/Ġ/ /')"
+    mf-tokenize encode -t other.json --text text | mf-cat | jq -c 'select(.id).tokens' >plain
+    assert_equal "$(jq -c 'map(select(. == 300)) | length' plain)" 1 # the one before the document only
 }
 
 @test "merges as strings and as pairs are the same merges" {

@@ -14,7 +14,7 @@ static size_t train(const char *const *texts, size_t n, size_t vocab_size, uint6
     struct mf_words *words;
     struct mf_out *out;
     size_t reached = 0;
-    assert_int_equal(mf_words_new(&words, &err), 0);
+    assert_int_equal(mf_words_new(&words, 0, &err), 0);
     for (size_t i = 0; i < n; i++) assert_true(mf_words_add(words, texts[i], strlen(texts[i]), &err) >= 0);
     assert_int_equal(mf_out_open(&out, path, &err), 0);
     assert_int_equal(mf_words_train(words, vocab_size, min_frequency, out, &reached, &err), 0);
@@ -132,24 +132,61 @@ static void no_merge_spells_a_special_token(void **state) {
 
 static void an_enormous_word_is_cut(void **state) {
     (void)state;
-    size_t size = 100 * MF_WORD_LIMIT;
-    char *text = malloc(size);
+    enum { LIMIT = 1000, SIZE = 10 * LIMIT };
+    char *text = malloc(SIZE);
     struct mf_words *words;
     assert_non_null(text);
-    memset(text, 'a', size);
-    assert_int_equal(mf_words_new(&words, &err), 0);
-    assert_int_equal(mf_words_add(words, text, size, &err), 1);
-    assert_int_equal(mf_words_add(words, text, MF_WORD_LIMIT, &err), 0);
-    assert_int_equal(mf_words_bytes(words), size + MF_WORD_LIMIT);
-    assert_int_equal(mf_words_distinct(words), 1);
-    /* and counted to a limit: other letters behind it are not seen */
-    memset(text + MF_WORD_MOST, 'b', size - MF_WORD_MOST);
-    assert_int_equal(mf_words_add(words, text, size, &err), 1);
-    assert_int_equal(mf_words_distinct(words), 1);
-    assert_int_equal(mf_words_add(words, text, MF_WORD_MOST + 1, &err), 1);
+    memset(text, 'a', LIMIT);
+    memset(text + LIMIT, 'b', SIZE - LIMIT); /* not seen */
+    assert_int_equal(mf_words_new(&words, LIMIT, &err), 0);
+    assert_int_equal(mf_words_add(words, text, SIZE, &err), 1);
+    assert_int_equal(mf_words_add(words, text, LIMIT, &err), 0);
+    assert_int_equal(mf_words_add(words, text, LIMIT + 1, &err), 1);
+    assert_int_equal(mf_words_bytes(words), SIZE + 2 * LIMIT + 1);
     assert_int_equal(mf_words_distinct(words), 1);
     mf_words_free(words);
+    assert_int_equal(mf_words_new(&words, 0, &err), 0); /* without a limit they are three */
+    assert_int_equal(mf_words_add(words, text, SIZE, &err), 0);
+    assert_int_equal(mf_words_add(words, text, LIMIT, &err), 0);
+    assert_int_equal(mf_words_add(words, text, LIMIT + 1, &err), 0);
+    assert_int_equal(mf_words_distinct(words), 3);
+    mf_words_free(words);
     free(text);
+}
+
+static uint64_t count_of(const struct mf_words *words, const char *wanted) {
+    size_t at = 0, size;
+    const char *word;
+    uint64_t n;
+    while ((n = mf_words_next(words, &at, &word, &size)) > 0)
+        if (size == strlen(wanted) && memcmp(word, wanted, size) == 0) return n;
+    return 0;
+}
+
+static void tables_of_words_add_up_and_shrink(void **state) {
+    (void)state;
+    struct mf_words *a, *b;
+    char text[64];
+    assert_int_equal(mf_words_new(&a, 0, &err), 0);
+    assert_int_equal(mf_words_new(&b, 0, &err), 0);
+    for (int i = 0; i < 30000; i++) { /* word k comes every k + 1 times; the last thousands once */
+        int n = snprintf(text, sizeof text, "x%d", i % 10000);
+        assert_int_equal(mf_words_add(i % 3 ? a : b, text, (size_t)n, &err), 0);
+    }
+    assert_int_equal(mf_words_add(a, "often often often often", 23, &err), 0);
+    assert_int_equal(mf_words_merge(a, b, &err), 0);
+    assert_int_equal(mf_words_distinct(b), 0);
+    assert_int_equal(mf_words_distinct(a), 10003); /* "x", 10000 numbers, "often" and " often" */
+    assert_int_equal(count_of(a, "x"), 30000);
+    assert_int_equal(count_of(a, "77"), 3);
+    size_t all = mf_words_memory(a);
+    assert_int_equal(mf_words_shrink(a, all, &err), 0);
+    assert_int_equal(mf_words_shrink(a, all / 2, &err), 10003 - 1); /* of equal counts all or none */
+    assert_int_equal(count_of(a, "x"), 30000);
+    assert_int_equal(mf_words_bytes(a), 30000 * 5 - 10 * 3 * 3 - 90 * 3 * 2 - 900 * 3 + 23);
+    assert_true(mf_words_memory(a) <= all / 2);
+    mf_words_free(a);
+    mf_words_free(b);
 }
 
 /* --- round trips --- */
@@ -265,12 +302,11 @@ static void what_is_not_honoured_is_named(void **state) {
     refused_with("", "pre_tokenizer", "{\"type\": \"Whitespace\"}", "pre_tokenizer of type Whitespace");
     refused_with("", "pre_tokenizer", "null", "ByteLevel pre_tokenizer");
     refused_with("", "decoder", "{\"type\": \"WordPiece\"}", "decoder of type WordPiece");
-    refused_with("", "post_processor", "{\"type\": \"BertProcessing\"}",
-                 "post_processor of type BertProcessing");
+    refused_with("", "post_processor", "{\"type\": \"Other\"}", "post_processor of type Other");
+    refused_with("", "post_processor", "{\"type\": \"TemplateProcessing\"}", "no template with a text A");
+    refused_with("", "post_processor", "{\"type\": \"BertProcessing\"}", "the id of token 'cls'");
     refused_with("", "truncation", "{\"max_length\": 5}", "truncation");
     refused_with("", "padding", "{}", "padding");
-    refused_with("pre_tokenizer", "add_prefix_space", "true", "add_prefix_space");
-    refused_with("pre_tokenizer", "use_regex", "false", "use_regex");
     refused_with("", "model", "{\"type\": \"Unigram\"}", "model of type Unigram");
     refused_with("", "model", "3", "model of type (none)");
     refused_with("model", "dropout", "0.1", "dropout");
@@ -287,7 +323,7 @@ static void a_broken_vocabulary_is_named(void **state) {
     refused_with("vocab", "zz", "7", "an id used twice");
     refused_with("vocab", "zz", "\"7\"", "id of token 'zz'");
     refused_with("vocab", "zz", "-1", "id of token 'zz'");
-    refused_with("vocab", "zz", "1000000", "id of token 'zz'");
+    refused_with("vocab", "zz", "1000000", "ids up to 1000000");
     refused_with("vocab", "a b", "280", "outside the byte alphabet");
     refused_with("vocab", "", "280", "outside the byte alphabet");
     refused_with("vocab", "<pad>", "5", "two ids");
@@ -374,6 +410,7 @@ int main(void) {
         cmocka_unit_test(the_order_of_texts_does_not_matter),
         cmocka_unit_test(no_merge_spells_a_special_token),
         cmocka_unit_test(an_enormous_word_is_cut),
+        cmocka_unit_test(tables_of_words_add_up_and_shrink),
         cmocka_unit_test(every_byte_string_comes_back),
         cmocka_unit_test(a_special_token_in_a_text_is_what_was_asked_for),
         cmocka_unit_test(the_longest_special_token_is_taken),

@@ -37,22 +37,25 @@ int mf_bpe_apply(const struct mf_pair_map *merges, struct mf_bpe_work *work, uin
 
 /* --- learning --- */
 
-struct mf_bpe_word {
-    uint32_t *ids; /* [size] owned by the trainer's caller, rewritten by learning */
-    size_t size;
-    uint64_t count;
-};
+/* Before the first word and behind each. */
+#define MF_BPE_END UINT32_MAX
 
 /* Called before a pair becomes token `id`: 1 takes it, 0 refuses the pair for good, -1 is out of memory. */
 typedef int mf_bpe_accept(void *context, uint32_t left, uint32_t right, uint32_t id);
 
-/* Learns up to `n_merges` merges, most frequent pair first, of equal ones the pair with the lower ids; only
- * pairs of at least `min_count`.
- *   pairs [n_merges]  out  the pairs in order; their ids are first_id, first_id + 1, ...
- *   learnt            out  how many there are
- * Memory is in proportion to the words' total length. EX_OSERR. */
-int mf_bpe_learn(struct mf_bpe_word *words, size_t n_words, uint32_t first_id, size_t n_merges,
-                 uint64_t min_count, mf_bpe_accept *accept, void *context, uint64_t *pairs, size_t *learnt,
+/* The pairs that were merged, in order. Zeroed at first; `pairs` is freed by free(). */
+struct mf_bpe_merges {
+    uint64_t *pairs;
+    size_t count, room;
+};
+
+/* Learns up to `n_tokens` tokens, most frequent pair first, of equal ones the pair with the lower ids; only
+ * pairs of at least `min_count`. New tokens get the ids first_id, first_id + 1, ...
+ *   symbols [size]  the words' bytes as ids below first_id, MF_BPE_END around each word; rewritten
+ *   counts          of each word
+ * Time n log n in `size`, whatever the words' lengths; memory in proportion to it. EX_OSERR; EX_DATAERR. */
+int mf_bpe_learn(uint32_t *symbols, size_t size, const uint64_t *counts, uint32_t first_id, size_t n_tokens,
+                 uint64_t min_count, mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges,
                  struct mf_err *err);
 
 #endif

@@ -1,15 +1,21 @@
-/* Learning merges: counts of pairs, where they occur, and a heap that is corrected lazily. */
+/* Learning merges: counts of pairs, where they occur, and a heap that is corrected lazily.
+ *
+ * The words lie in one array. A token is written at the place of its first byte and again at that of its
+ * last, NONE between them, so both neighbours of a place are found from the tokens' lengths alone, and a
+ * merge costs its occurrences, not the length of their words. */
 #include "text/bpe.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* A pair's state. `places` are words it may occur in: words are only ever added. */
+#define NONE (MF_BPE_END - 1)
+
+/* A pair's state. `places` are where it may begin: they are only ever added. */
 struct pair {
     uint64_t key, count;
     uint32_t *places;
     size_t n_places, room;
-    bool refused;
+    bool done; /* merged or refused */
 };
 
 struct entry {
@@ -17,10 +23,14 @@ struct entry {
 };
 
 struct learner {
-    struct mf_bpe_word *words;
+    uint32_t *symbols, *word; /* [size] the word of each place */
+    size_t size;
+    const uint64_t *counts; /* of each word */
+    uint32_t *lengths;      /* of each token, in bytes */
+    size_t lengths_room;
     struct mf_pair_map index; /* key -> index in pairs */
     struct pair *pairs;
-    size_t n_pairs, pairs_room;
+    size_t n_pairs, pairs_room, first_new;
     struct entry *heap;
     size_t heaped, heap_room;
     struct mf_err *err;
@@ -30,22 +40,27 @@ static int out_of_memory(struct learner *l) {
     return mf_err_set(l->err, EX_OSERR, "out of memory while learning merges");
 }
 
+/* Room for one more of `count` items of `size` bytes; NULL when there is none. */
+static void *one_more(void *items, size_t count, size_t *room, size_t first, size_t size) {
+    if (count < *room) return items;
+    size_t wanted = *room ? 2 * *room : first;
+    void *grown = realloc(items, wanted * size);
+    if (grown) *room = wanted;
+    return grown;
+}
+
 /* Highest count first, then the lower pair of ids. */
 static bool before(const struct entry *a, const struct entry *b) {
     return a->count != b->count ? a->count > b->count : a->key < b->key;
 }
 
 static int push(struct learner *l, struct entry item) {
-    if (l->heaped == l->heap_room) {
-        size_t room = l->heap_room ? 2 * l->heap_room : 4096;
-        struct entry *grown = realloc(l->heap, room * sizeof *grown);
-        if (!grown) return out_of_memory(l);
-        l->heap = grown;
-        l->heap_room = room;
-    }
+    struct entry *heap = one_more(l->heap, l->heaped, &l->heap_room, 4096, sizeof *heap);
+    if (!heap) return out_of_memory(l);
+    l->heap = heap;
     size_t i = l->heaped++;
-    for (; i > 0 && before(&item, &l->heap[(i - 1) / 2]); i = (i - 1) / 2) l->heap[i] = l->heap[(i - 1) / 2];
-    l->heap[i] = item;
+    for (; i > 0 && before(&item, &heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+    heap[i] = item;
     return 0;
 }
 
@@ -64,123 +79,140 @@ static struct entry pop(struct learner *l) {
 static struct pair *pair_of(struct learner *l, uint64_t key) {
     const uint64_t *at = mf_pair_map_get(&l->index, key);
     if (at) return &l->pairs[*at];
-    if (l->n_pairs == l->pairs_room) {
-        size_t room = l->pairs_room ? 2 * l->pairs_room : 1024;
-        struct pair *grown = realloc(l->pairs, room * sizeof *grown);
-        if (!grown) return out_of_memory(l), NULL;
-        l->pairs = grown;
-        l->pairs_room = room;
-    }
+    struct pair *pairs = one_more(l->pairs, l->n_pairs, &l->pairs_room, 1024, sizeof *pairs);
+    if (!pairs) return out_of_memory(l), NULL;
+    l->pairs = pairs;
     if (mf_pair_map_put(&l->index, key, l->n_pairs, l->err) < 0) return NULL;
-    l->pairs[l->n_pairs] = (struct pair){.key = key};
-    return &l->pairs[l->n_pairs++];
+    pairs[l->n_pairs] = (struct pair){.key = key};
+    return &pairs[l->n_pairs++];
 }
 
-/* Word w now holds the pair once more; its place is noted once in a row. */
-static int add(struct learner *l, uint32_t left, uint32_t right, uint32_t w) {
+/* The pair occurs at `place` now. */
+static int add(struct learner *l, uint32_t left, uint32_t right, size_t place) {
     struct pair *p = pair_of(l, mf_pair(left, right));
     if (!p) return -1;
-    p->count += l->words[w].count;
-    if (p->n_places && p->places[p->n_places - 1] == w) return 0;
-    if (p->n_places == p->room) {
-        size_t room = p->room ? 2 * p->room : 4;
-        uint32_t *grown = realloc(p->places, room * sizeof *grown);
-        if (!grown) return out_of_memory(l);
-        p->places = grown;
-        p->room = room;
-    }
-    p->places[p->n_places++] = w;
+    uint32_t *places = one_more(p->places, p->n_places, &p->room, 4, sizeof *places);
+    if (!places) return out_of_memory(l);
+    p->places = places;
+    p->places[p->n_places++] = (uint32_t)place;
+    p->count += l->counts[l->word[place]];
     return 0;
 }
 
-static void subtract(struct learner *l, uint32_t left, uint32_t right, uint64_t count) {
+static void subtract(struct learner *l, uint32_t left, uint32_t right, size_t place) {
     const uint64_t *at = mf_pair_map_get(&l->index, mf_pair(left, right));
-    if (at) l->pairs[*at].count -= count;
+    if (at) l->pairs[*at].count -= l->counts[l->word[place]];
 }
 
-/* Replaces the pair in one word from left to right, and corrects its neighbours' counts. Pairs that gained
- * are queued again by the caller (their entries in the heap are too low); those that lost are corrected when
- * they come up. */
-static int merge_word(struct learner *l, uint32_t w, uint32_t left, uint32_t right, uint32_t id) {
-    struct mf_bpe_word *word = &l->words[w];
-    size_t to = 0;
-    for (size_t i = 0; i < word->size; i++) {
-        if (i + 1 < word->size && word->ids[i] == left && word->ids[i + 1] == right) {
-            uint32_t after = i + 2 < word->size ? word->ids[i + 2] : 0;
-            if (to) {
-                subtract(l, word->ids[to - 1], left, word->count);
-                if (add(l, word->ids[to - 1], id, w) < 0) return -1;
-            }
-            if (i + 2 < word->size) {
-                subtract(l, right, after, word->count);
-                if (add(l, id, after, w) < 0) return -1;
-            }
-            word->ids[to++] = id;
-            i++;
-        } else {
-            word->ids[to++] = word->ids[i];
-        }
+/* Replaces the pair at a place, if it is still there, and corrects the neighbours' counts. */
+static int merge_at(struct learner *l, size_t place, uint32_t left, uint32_t right, uint32_t id) {
+    uint32_t *s = l->symbols;
+    size_t middle = place + l->lengths[left], end = middle + l->lengths[right];
+    if (s[place] != left || s[middle] != right) return 0;
+    uint32_t before_it = s[place - 1], after = s[end];
+    if (s[middle - 1] == left && middle - 1 != place) s[middle - 1] = NONE;
+    if (middle != end - 1) s[middle] = NONE;
+    s[place] = s[end - 1] = id;
+    if (before_it != MF_BPE_END) {
+        subtract(l, before_it, left, place);
+        if (add(l, before_it, id, place - l->lengths[before_it]) < 0) return -1;
     }
-    word->size = to;
+    if (after != MF_BPE_END) {
+        subtract(l, right, after, place);
+        if (add(l, id, after, place) < 0) return -1;
+    }
     return 0;
 }
 
-static int queue_new(struct learner *l, size_t from) {
-    for (size_t i = from; i < l->n_pairs; i++)
+/* All occurrences, from left to right, as they were noted: of `aaa` the first two. */
+static int merge_all(struct learner *l, uint64_t key, uint32_t id) {
+    struct pair *p = &l->pairs[*mf_pair_map_get(&l->index, key)];
+    uint32_t *places = p->places;
+    size_t n = p->n_places;
+    *p = (struct pair){.key = key, .done = true};
+    l->first_new = l->n_pairs;
+    int status = 0;
+    for (size_t i = 0; i < n && status == 0; i++)
+        status = merge_at(l, places[i], (uint32_t)(key >> 32), (uint32_t)key, id);
+    free(places);
+    return status;
+}
+
+/* Queues the pairs with the new token: only they gained occurrences, and only now all of them are counted. */
+static int queue_new(struct learner *l) {
+    for (size_t i = l->first_new; i < l->n_pairs; i++)
         if (l->pairs[i].count && push(l, (struct entry){l->pairs[i].count, l->pairs[i].key}) < 0) return -1;
     return 0;
 }
 
-static int learn(struct learner *l, size_t n_words, uint32_t first_id, size_t n_merges, uint64_t min_count,
-                 mf_bpe_accept *accept, void *context, uint64_t *pairs, size_t *learnt) {
-    for (size_t w = 0; w < n_words; w++)
-        for (size_t i = 0; i + 1 < l->words[w].size; i++)
-            if (add(l, l->words[w].ids[i], l->words[w].ids[i + 1], (uint32_t)w) < 0) return -1;
-    if (queue_new(l, 0) < 0) return -1;
-    *learnt = 0;
-    while (*learnt < n_merges && l->heaped) {
+/* Words and pairs as they are at first, each byte a token. */
+static int begin(struct learner *l, uint32_t first_id) {
+    l->word = malloc(l->size * sizeof *l->word);
+    l->lengths = malloc(first_id * sizeof *l->lengths);
+    if (!l->word || !l->lengths) return out_of_memory(l);
+    l->lengths_room = first_id;
+    for (uint32_t id = 0; id < first_id; id++) l->lengths[id] = 1;
+    uint32_t word = 0;
+    for (size_t i = 1; i < l->size; i++) {
+        l->word[i] = word;
+        if (l->symbols[i] == MF_BPE_END)
+            word++;
+        else if (l->symbols[i + 1] != MF_BPE_END && add(l, l->symbols[i], l->symbols[i + 1], i) < 0)
+            return -1;
+    }
+    return queue_new(l);
+}
+
+static int new_length(struct learner *l, uint32_t id, uint32_t left, uint32_t right) {
+    uint32_t *lengths = one_more(l->lengths, id, &l->lengths_room, 1024, sizeof *lengths);
+    if (!lengths) return out_of_memory(l);
+    l->lengths = lengths;
+    lengths[id] = lengths[left] + lengths[right];
+    return 0;
+}
+
+static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t min_count,
+                 mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges) {
+    uint32_t next = first_id;
+    if (begin(l, first_id) < 0) return -1;
+    while (next - first_id < n_tokens && l->heaped) {
         struct entry top = pop(l);
         struct pair *p = &l->pairs[*mf_pair_map_get(&l->index, top.key)];
-        if (p->refused || p->count == 0) continue;
+        if (p->done || p->count == 0) continue;
         if (p->count != top.count) { /* it lost occurrences since it was queued */
             if (push(l, (struct entry){p->count, p->key}) < 0) return -1;
             continue;
         }
         if (p->count < min_count) break;
-        uint32_t left = (uint32_t)(top.key >> 32), right = (uint32_t)top.key,
-                 id = first_id + (uint32_t)*learnt;
-        int taken = accept(context, left, right, id);
+        uint32_t left = (uint32_t)(top.key >> 32), right = (uint32_t)top.key;
+        int taken = accept(context, left, right, next);
         if (taken < 0) return out_of_memory(l);
         if (!taken) {
-            p->refused = true;
+            p->done = true;
             continue;
         }
-        /* pairs with the new id are all new, so what they gain is complete once all words are merged */
-        size_t first_new = l->n_pairs, n_places = p->n_places;
-        uint32_t *places = p->places;
-        p->places = NULL;
-        p->n_places = p->room = 0;
-        p->count = 0;
-        int status = 0;
-        for (size_t i = 0; i < n_places && status == 0; i++)
-            status = merge_word(l, places[i], left, right, id);
-        free(places);
-        if (status < 0 || queue_new(l, first_new) < 0) return -1;
-        l->pairs[*mf_pair_map_get(&l->index, top.key)].refused = true; /* merged: nothing is left of it */
-        pairs[(*learnt)++] = top.key;
+        uint64_t *pairs = one_more(merges->pairs, merges->count, &merges->room, 1024, sizeof *pairs);
+        if (!pairs) return out_of_memory(l);
+        merges->pairs = pairs;
+        pairs[merges->count++] = top.key;
+        if (new_length(l, next, left, right) < 0) return -1;
+        if (merge_all(l, top.key, next++) < 0 || queue_new(l) < 0) return -1;
     }
     return 0;
 }
 
-int mf_bpe_learn(struct mf_bpe_word *words, size_t n_words, uint32_t first_id, size_t n_merges,
-                 uint64_t min_count, mf_bpe_accept *accept, void *context, uint64_t *pairs, size_t *learnt,
+int mf_bpe_learn(uint32_t *symbols, size_t size, const uint64_t *counts, uint32_t first_id, size_t n_tokens,
+                 uint64_t min_count, mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges,
                  struct mf_err *err) {
-    struct learner l = {.words = words, .err = err};
-    if (n_words > UINT32_MAX) return mf_err_set(err, EX_DATAERR, "too many different words");
-    int status = learn(&l, n_words, first_id, n_merges, min_count, accept, context, pairs, learnt);
+    struct learner l = {.symbols = symbols, .size = size, .counts = counts, .err = err};
+    if (size > UINT32_MAX)
+        return mf_err_set(err, EX_DATAERR, "the different words have %zu bytes, more than 4 GB", size);
+    int status = learn(&l, first_id, n_tokens, min_count, accept, context, merges);
     for (size_t i = 0; i < l.n_pairs; i++) free(l.pairs[i].places);
     free(l.pairs);
     free(l.heap);
+    free(l.word);
+    free(l.lengths);
     mf_pair_map_free(&l.index);
     return status;
 }

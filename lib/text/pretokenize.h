@@ -5,9 +5,18 @@
 #ifndef MF_TEXT_PRETOKENIZE_H
 #define MF_TEXT_PRETOKENIZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The length of the first word of text[0..size), size >= 1; never 0. */
 size_t mf_word_length(const char *text, size_t size);
+
+/* The bytes of white space (\s) at either end of text. */
+size_t mf_space_at_begin(const char *text, size_t size);
+size_t mf_space_at_end(const char *text, size_t size);
+
+/* Is there a character of words (\w: letters, marks, digits, joining ones) at this end of text? */
+bool mf_begins_with_word(const char *text, size_t size);
+bool mf_ends_in_word(const char *text, size_t size);
 
 #endif

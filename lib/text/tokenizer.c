@@ -9,7 +9,9 @@ void mf_tokenizer_free(struct mf_tokenizer *t) {
     if (!t) return;
     free(t->pieces);
     free(t->bytes);
-    free(t->specials);
+    free(t->added);
+    free(t->before.ids);
+    free(t->after.ids);
     mf_pair_map_free(&t->merges);
     free(t);
 }
@@ -38,14 +40,18 @@ void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **
     *size = t->pieces[id].size;
 }
 
+static int ids_room(struct mf_ids *ids, size_t more, struct mf_err *err) {
+    if (ids->room - ids->count >= more) return 0;
+    size_t room = 2 * ids->room + more + 256;
+    uint32_t *grown = realloc(ids->ids, room * sizeof *grown);
+    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", room);
+    ids->ids = grown;
+    ids->room = room;
+    return 0;
+}
+
 int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err) {
-    if (ids->count == ids->room) {
-        size_t room = ids->room ? 2 * ids->room : 256;
-        uint32_t *grown = realloc(ids->ids, room * sizeof *grown);
-        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", room);
-        ids->ids = grown;
-        ids->room = room;
-    }
+    if (ids_room(ids, 1, err) < 0) return -1;
     ids->ids[ids->count++] = id;
     return 0;
 }
@@ -67,6 +73,8 @@ struct mf_encoder {
     struct mf_bpe_work work;
     uint32_t *word;
     size_t room;
+    char *spaced; /* a text with a space before it */
+    size_t spaced_room;
     struct cached *cache;
 };
 
@@ -88,6 +96,7 @@ void mf_encoder_free(struct mf_encoder *e) {
     if (!e) return;
     mf_bpe_work_free(&e->work);
     free(e->word);
+    free(e->spaced);
     free(e->cache);
     free(e);
 }
@@ -99,8 +108,25 @@ static struct cached *cache_slot(struct mf_encoder *e, const char *word, size_t 
 }
 
 static int append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err) {
-    for (size_t i = 0; i < n; i++)
-        if (mf_ids_add(ids, from[i], err) < 0) return -1;
+    if (n == 0) return 0;
+    if (ids_room(ids, n, err) < 0) return -1;
+    memcpy(ids->ids + ids->count, from, n * sizeof *from);
+    ids->count += n;
+    return 0;
+}
+
+/* The tokens of a word's bytes. */
+static int spell(const struct mf_tokenizer *t, const char *word, size_t size, uint32_t *ids, size_t *n,
+                 struct mf_err *err) {
+    *n = 0;
+    for (size_t i = 0; i < size; i++) {
+        int64_t id = t->byte_ids[(unsigned char)word[i]];
+        if (id < 0 && t->unk < 0)
+            return mf_err_set(err, EX_DATAERR, "the vocabulary has no token for byte 0x%02x",
+                              (unsigned char)word[i]);
+        if (id < 0 && t->fuse_unk && *n && ids[*n - 1] == (uint32_t)t->unk) continue;
+        ids[(*n)++] = (uint32_t)(id < 0 ? t->unk : id);
+    }
     return 0;
 }
 
@@ -116,15 +142,8 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
         e->word = grown;
         e->room = size;
     }
-    size_t n = size;
-    for (size_t i = 0; i < size; i++) {
-        int64_t id = t->byte_ids[(unsigned char)word[i]];
-        if (id < 0) id = t->known[MF_UNK];
-        if (id < 0)
-            return mf_err_set(err, EX_DATAERR, "the vocabulary has no token for byte 0x%02x",
-                              (unsigned char)word[i]);
-        e->word[i] = (uint32_t)id;
-    }
+    size_t n;
+    if (spell(t, word, size, e->word, &n, err) < 0) return -1;
     if (mf_bpe_apply(&t->merges, &e->work, e->word, &n, err) < 0) return -1;
     if (slot && n <= CACHE_IDS) {
         slot->size = (unsigned char)size;
@@ -135,21 +154,22 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
     return append(ids, e->word, n, err);
 }
 
-/* The special token spelled at the beginning of text, the longest first, or NULL. */
-static const struct special *special_at(const struct mf_tokenizer *t, const char *text, size_t size) {
-    const struct special *best = NULL;
-    for (size_t i = 0; i < t->n_specials; i++) {
-        const struct special *s = &t->specials[i];
-        if (s->size <= size && memcmp(text, s->text, s->size) == 0 && (!best || s->size > best->size))
-            best = s;
-    }
-    return best;
-}
-
+/* A text between added tokens. */
 static int encode_words(struct mf_encoder *e, const char *text, size_t size, struct mf_ids *ids,
                         struct mf_err *err) {
+    if (e->tokenizer->prefix_space && size && *text != ' ') {
+        if (e->spaced_room < size + 1) {
+            char *grown = realloc(e->spaced, size + 1);
+            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", size);
+            e->spaced = grown;
+            e->spaced_room = size + 1;
+        }
+        *e->spaced = ' ';
+        memcpy(e->spaced + 1, text, size++);
+        text = e->spaced;
+    }
     while (size) {
-        size_t length = mf_word_length(text, size);
+        size_t length = e->tokenizer->whole ? size : mf_word_length(text, size);
         if (encode_word(e, text, length, ids, err) < 0) return -1;
         text += length;
         size -= length;
@@ -157,23 +177,58 @@ static int encode_words(struct mf_encoder *e, const char *text, size_t size, str
     return 0;
 }
 
+/* Added tokens come first: the early ones of the whole text, then the late ones of what is between them. */
+static int encode_added(struct mf_encoder *e, bool late, bool special, const char *text, size_t size,
+                        struct mf_ids *ids, struct mf_err *err) {
+    for (size_t at = 0; at < size;) {
+        struct match m = added_find(e->tokenizer, late, special, text, size, at);
+        int status = late ? encode_words(e, text + at, m.begin - at, ids, err)
+                          : encode_added(e, true, special, text + at, m.begin - at, ids, err);
+        if (status < 0 || (m.added && mf_ids_add(ids, m.added->id, err) < 0)) return -1;
+        at = m.end;
+    }
+    return 0;
+}
+
 int mf_encode(struct mf_encoder *e, const char *text, size_t size, enum mf_special special,
               struct mf_ids *ids, struct mf_err *err) {
-    if (special == MF_SPECIAL_TEXT) return encode_words(e, text, size, ids, err);
-    size_t begin = 0;
-    for (size_t at = 0; at < size;) {
-        const struct special *s = special_at(e->tokenizer, text + at, size - at);
-        if (!s) {
-            at++;
-            continue;
+    for (int late = 0; special == MF_SPECIAL_ERROR && late < 2; late++)
+        for (size_t at = 0; at < size;) {
+            struct match m = added_find(e->tokenizer, late, true, text, size, at);
+            if (m.added && m.added->special)
+                return mf_err_set(err, EX_DATAERR, "the text spells the special token %s at byte %zu",
+                                  m.added->text, m.begin);
+            at = m.end;
         }
-        if (special == MF_SPECIAL_ERROR)
-            return mf_err_set(err, EX_DATAERR, "the text spells the special token %s at byte %zu", s->text,
-                              at);
-        if (encode_words(e, text + begin, at - begin, ids, err) < 0 || mf_ids_add(ids, s->id, err) < 0)
-            return -1;
-        at += s->size;
-        begin = at;
+    return encode_added(e, false, special == MF_SPECIAL_PARSE, text, size, ids, err);
+}
+
+int mf_encode_document(struct mf_encoder *e, const char *text, size_t size, enum mf_special special,
+                       struct mf_ids *ids, struct mf_err *err) {
+    const struct mf_tokenizer *t = e->tokenizer;
+    if (append(ids, t->before.ids, t->before.count, err) < 0) return -1;
+    if (mf_encode(e, text, size, special, ids, err) < 0) return -1;
+    return append(ids, t->after.ids, t->after.count, err);
+}
+
+int mf_decode(const struct mf_tokenizer *t, const uint32_t *ids, size_t n, struct mf_text *text,
+              struct mf_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] >= t->size) continue;
+        struct piece p = t->pieces[ids[i]];
+        if (text->room - text->size < p.size + PIECE_SLACK) {
+            size_t room = 2 * text->room + p.size + 4096;
+            char *grown = realloc(text->bytes, room);
+            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", room);
+            text->bytes = grown;
+            text->room = room;
+        }
+        /* copying a fixed number of bytes is much faster, and most pieces are short */
+        if (p.size <= PIECE_SLACK)
+            memcpy(text->bytes + text->size, t->bytes + p.at, PIECE_SLACK);
+        else
+            memcpy(text->bytes + text->size, t->bytes + p.at, p.size);
+        text->size += p.size;
     }
-    return encode_words(e, text + begin, size - begin, ids, err);
+    return 0;
 }

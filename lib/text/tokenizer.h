@@ -18,8 +18,8 @@ enum mf_special { MF_SPECIAL_TEXT, MF_SPECIAL_PARSE, MF_SPECIAL_ERROR };
 struct mf_tokenizer;
 
 /* Reads a tokenizer.json, ours or another byte-level BPE of the same layout. EX_NOINPUT; EX_DATAERR:
- * malformed, a normalizer, model type or pre-tokenizer we do not honour (named), a merge of no known form or
- * of tokens that are not there. */
+ * malformed, a normalizer, model type, pre-tokenizer, post-processor or setting we do not honour (named), a
+ * merge of no known form or of tokens that are not there. */
 int mf_tokenizer_load(struct mf_tokenizer **tokenizer, const char *path, struct mf_err *err);
 void mf_tokenizer_free(struct mf_tokenizer *tokenizer); /* accepts NULL */
 
@@ -46,9 +46,25 @@ struct mf_encoder;
 int mf_encoder_new(struct mf_encoder **encoder, const struct mf_tokenizer *t, struct mf_err *err);
 void mf_encoder_free(struct mf_encoder *encoder); /* accepts NULL */
 
-/* Appends the ids of `text` (without BOS and EOS). Time n log n in the longest word. EX_DATAERR with
- * MF_SPECIAL_ERROR when the text spells a special token. */
+/* Appends the ids of `text`. Time n log n in the longest word. Added tokens that are not special are found in
+ * it always. EX_DATAERR with MF_SPECIAL_ERROR when the text spells a special token, and for a byte that
+ * neither has a token nor an unknown token to stand for it. */
 int mf_encode(struct mf_encoder *encoder, const char *text, size_t size, enum mf_special special,
               struct mf_ids *ids, struct mf_err *err);
+
+/* The same with what the tokenizer puts around a document: ours <bos> and <eos>, others' what their
+ * post-processor says. */
+int mf_encode_document(struct mf_encoder *encoder, const char *text, size_t size, enum mf_special special,
+                       struct mf_ids *ids, struct mf_err *err);
+
+/* A growing text; zeroed at first, its memory freed by free(bytes). */
+struct mf_text {
+    char *bytes;
+    size_t size, room;
+};
+
+/* Appends the bytes of `n` tokens; special tokens have none. */
+int mf_decode(const struct mf_tokenizer *t, const uint32_t *ids, size_t n, struct mf_text *text,
+              struct mf_err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Word counts, the vocabulary that grows from them, and tokenizer.json. */
+/* The vocabulary that grows from the counts of words, and tokenizer.json. */
 #include "text/train.h"
 
 #include <jansson.h>
@@ -7,104 +7,7 @@
 #include <xxhash.h>
 #include "text/alphabet.h"
 #include "text/bpe.h"
-#include "text/pretokenize.h"
 #include "text/tokenizer.h"
-
-struct word {
-    uint64_t hash, count; /* count 0: empty slot */
-    size_t at, size;
-};
-
-struct mf_words {
-    struct word *table;
-    size_t room, count;
-    char *text; /* the distinct words' bytes */
-    size_t text_room, text_used;
-    uint64_t bytes;
-};
-
-int mf_words_new(struct mf_words **out, struct mf_err *err) {
-    *out = calloc(1, sizeof **out);
-    return *out ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
-}
-
-void mf_words_free(struct mf_words *w) {
-    if (!w) return;
-    free(w->table);
-    free(w->text);
-    free(w);
-}
-
-uint64_t mf_words_bytes(const struct mf_words *w) {
-    return w->bytes;
-}
-
-size_t mf_words_distinct(const struct mf_words *w) {
-    return w->count;
-}
-
-static struct word *find(const struct mf_words *w, uint64_t hash, const char *text, size_t size) {
-    size_t i = (size_t)hash & (w->room - 1);
-    for (;; i = (i + 1) & (w->room - 1)) {
-        struct word *x = &w->table[i];
-        if (x->count == 0) return x;
-        if (x->hash == hash && x->size == size && memcmp(w->text + x->at, text, size) == 0) return x;
-    }
-}
-
-static int grow(struct mf_words *w, struct mf_err *err) {
-    size_t old_room = w->room;
-    struct word *old = w->table, *table;
-    w->room = old_room ? 2 * old_room : 4096;
-    table = calloc(w->room, sizeof *table);
-    if (!table) {
-        w->room = old_room;
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu words", 2 * old_room);
-    }
-    w->table = table;
-    for (size_t i = 0; i < old_room; i++)
-        if (old[i].count) *find(w, old[i].hash, w->text + old[i].at, old[i].size) = old[i];
-    free(old);
-    return 0;
-}
-
-static int count(struct mf_words *w, const char *text, size_t size, struct mf_err *err) {
-    if (2 * w->count >= w->room && grow(w, err) < 0) return -1;
-    uint64_t hash = XXH3_64bits(text, size);
-    struct word *x = find(w, hash, text, size);
-    if (x->count++) return 0;
-    if (w->text_room - w->text_used < size) {
-        size_t room = 2 * w->text_room + size + 65536;
-        char *grown = realloc(w->text, room);
-        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for words");
-        w->text = grown;
-        w->text_room = room;
-    }
-    memcpy(w->text + w->text_used, text, size);
-    x->hash = hash;
-    x->at = w->text_used;
-    x->size = size;
-    w->text_used += size;
-    w->count++;
-    return 0;
-}
-
-int64_t mf_words_add(struct mf_words *w, const char *text, size_t size, struct mf_err *err) {
-    int64_t cut = 0;
-    w->bytes += size;
-    while (size) {
-        size_t length = mf_word_length(text, size);
-        cut += length > MF_WORD_LIMIT;
-        size_t counted = length < MF_WORD_MOST ? length : MF_WORD_MOST;
-        for (size_t at = 0; at < counted; at += MF_WORD_LIMIT) {
-            size_t piece = counted - at < MF_WORD_LIMIT ? counted - at : MF_WORD_LIMIT;
-            if (count(w, text + at, piece, err) < 0) return -1;
-        }
-        text += length;
-        size -= length;
-    }
-    return cut;
-}
 
 /* --- the vocabulary --- */
 
@@ -114,8 +17,19 @@ struct vocabulary {
     char **pieces; /* [n] each token's bytes, owned */
     size_t *sizes;
     size_t n;
+    uint32_t *known; /* [room] 1 + id by the hash of the token's bytes, 0: empty */
+    size_t room;
     struct mf_alphabet alphabet;
 };
+
+static uint32_t *find(const struct vocabulary *v, const char *bytes, size_t size) {
+    size_t i = (size_t)XXH3_64bits(bytes, size) & (v->room - 1);
+    for (;; i = (i + 1) & (v->room - 1)) {
+        uint32_t id = v->known[i] - 1;
+        if (v->known[i] == 0 || (v->sizes[id] == size && memcmp(v->pieces[id], bytes, size) == 0))
+            return &v->known[i];
+    }
+}
 
 static int add_piece(struct vocabulary *v, const char *a, size_t a_size, const char *b, size_t b_size) {
     char *piece = malloc(a_size + b_size + 1);
@@ -128,17 +42,17 @@ static int add_piece(struct vocabulary *v, const char *a, size_t a_size, const c
     return 0;
 }
 
-/* Takes a pair into the vocabulary unless it would spell a special token: a document must never yield one. */
+/* Takes a pair into the vocabulary unless its bytes are a token already: a special one, which a document must
+ * never yield, or one of other halves. */
 static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
     struct vocabulary *v = context;
-    (void)id;
     if (add_piece(v, v->pieces[left], v->sizes[left], v->pieces[right], v->sizes[right]) < 0) return -1;
-    for (size_t k = 0; k < MF_SPECIALS; k++)
-        if (v->sizes[v->n - 1] == strlen(specials[k]) &&
-            memcmp(v->pieces[v->n - 1], specials[k], v->sizes[v->n - 1]) == 0) {
-            free(v->pieces[--v->n]);
-            return 0;
-        }
+    uint32_t *same = find(v, v->pieces[id], v->sizes[id]);
+    if (*same) {
+        free(v->pieces[--v->n]);
+        return 0;
+    }
+    *same = id + 1;
     return 1;
 }
 
@@ -146,7 +60,9 @@ static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
 static int start(struct vocabulary *v, size_t vocab_size, uint32_t byte_ids[256]) {
     v->pieces = calloc(vocab_size + 1, sizeof *v->pieces);
     v->sizes = calloc(vocab_size + 1, sizeof *v->sizes);
-    if (!v->pieces || !v->sizes) return -1;
+    for (v->room = 1024; v->room < 2 * vocab_size;) v->room *= 2;
+    v->known = calloc(v->room, sizeof *v->known);
+    if (!v->pieces || !v->sizes || !v->known) return -1;
     mf_alphabet_fill(&v->alphabet);
     for (size_t k = 0; k < MF_SPECIALS; k++)
         if (add_piece(v, specials[k], strlen(specials[k]), "", 0) < 0) return -1;
@@ -156,6 +72,7 @@ static int start(struct vocabulary *v, size_t vocab_size, uint32_t byte_ids[256]
         byte_ids[(unsigned char)byte] = (uint32_t)v->n;
         if (add_piece(v, &byte, 1, "", 0) < 0) return -1;
     }
+    for (uint32_t id = 0; id < v->n; id++) *find(v, v->pieces[id], v->sizes[id]) = id + 1;
     return 0;
 }
 
@@ -163,6 +80,7 @@ static void finish(struct vocabulary *v) {
     for (size_t i = 0; v->pieces && i < v->n; i++) free(v->pieces[i]);
     free(v->pieces);
     free(v->sizes);
+    free(v->known);
 }
 
 /* A piece as a JSON string in the alphabet; new. */
@@ -229,40 +147,60 @@ static int dump(const char *bytes, size_t size, void *context) {
     return mf_out_write(d->out, bytes, size, d->err);
 }
 
-int mf_words_train(struct mf_words *w, size_t vocab_size, uint64_t min_frequency, struct mf_out *out,
+/* The words as the symbols of mf_bpe_learn, and their counts. */
+static int symbols_of(const struct mf_words *w, const uint32_t byte_ids[256], uint32_t **out, size_t *n,
+                      uint64_t **counts) {
+    size_t at = 0, size, words = mf_words_distinct(w), used = 0, room = 1 + words;
+    const char *word;
+    while (mf_words_next(w, &at, &word, &size)) room += size;
+    uint32_t *symbols = malloc(room * sizeof *symbols);
+    *out = symbols;
+    *counts = malloc((words + 1) * sizeof **counts);
+    if (!symbols || !*counts) return -1;
+    symbols[used++] = MF_BPE_END;
+    at = 0;
+    uint64_t count;
+    for (size_t i = 0; (count = mf_words_next(w, &at, &word, &size)) > 0; i++) {
+        for (size_t k = 0; k < size; k++) symbols[used++] = byte_ids[(unsigned char)word[k]];
+        symbols[used++] = MF_BPE_END;
+        (*counts)[i] = count;
+    }
+    *n = used;
+    return 0;
+}
+
+static int write_json(const struct vocabulary *v, const struct mf_bpe_merges *merges, struct mf_out *out,
+                      struct mf_err *err) {
+    json_t *root = tokenizer_json(v, merges->pairs, merges->count);
+    struct dump d = {out, err};
+    int status = 0;
+    err->status = 0;
+    if (!root)
+        status = mf_err_set(err, EX_OSERR, "out of memory");
+    else if (json_dump_callback(root, dump, &d, JSON_INDENT(1)) < 0 || mf_out_write(out, "\n", 1, err) < 0)
+        status = err->status ? -1 : mf_err_set(err, EX_OSERR, "out of memory for tokenizer.json");
+    json_decref(root);
+    return status;
+}
+
+int mf_words_train(const struct mf_words *w, size_t vocab_size, uint64_t min_frequency, struct mf_out *out,
                    size_t *reached, struct mf_err *err) {
     struct vocabulary v = {0};
-    uint32_t byte_ids[256];
-    struct mf_bpe_word *words = calloc(w->count + 1, sizeof *words);
-    uint32_t *ids = calloc(w->text_used + 1, sizeof *ids);
-    uint64_t *pairs = calloc(vocab_size, sizeof *pairs);
-    size_t n = 0, learnt = 0;
-    int status = words && ids && pairs && start(&v, vocab_size, byte_ids) == 0
+    struct mf_bpe_merges merges = {0};
+    uint32_t byte_ids[256], *symbols = NULL;
+    uint64_t *counts = NULL;
+    size_t n = 0;
+    int status = start(&v, vocab_size, byte_ids) == 0 && symbols_of(w, byte_ids, &symbols, &n, &counts) == 0
                      ? 0
                      : mf_err_set(err, EX_OSERR, "out of memory");
-    if (status == 0) {
-        for (size_t i = 0; i < w->text_used; i++) ids[i] = byte_ids[(unsigned char)w->text[i]];
-        for (size_t i = 0; i < w->room; i++)
-            if (w->table[i].count)
-                words[n++] = (struct mf_bpe_word){ids + w->table[i].at, w->table[i].size, w->table[i].count};
-        status = mf_bpe_learn(words, n, (uint32_t)v.n, vocab_size - v.n, min_frequency, accept, &v, pairs,
-                              &learnt, err);
-    }
-    if (status == 0) {
-        *reached = v.n;
-        json_t *root = tokenizer_json(&v, pairs, learnt);
-        struct dump d = {out, err};
-        err->status = 0;
-        if (!root)
-            status = mf_err_set(err, EX_OSERR, "out of memory");
-        else if (json_dump_callback(root, dump, &d, JSON_INDENT(1)) < 0 ||
-                 mf_out_write(out, "\n", 1, err) < 0)
-            status = err->status ? -1 : mf_err_set(err, EX_OSERR, "out of memory for tokenizer.json");
-        json_decref(root);
-    }
+    if (status == 0)
+        status = mf_bpe_learn(symbols, n, counts, (uint32_t)v.n, vocab_size - v.n, min_frequency, accept, &v,
+                              &merges, err);
+    *reached = v.n;
+    if (status == 0) status = write_json(&v, &merges, out, err);
     finish(&v);
-    free(pairs);
-    free(ids);
-    free(words);
+    free(merges.pairs);
+    free(symbols);
+    free(counts);
     return status;
 }

@@ -1,0 +1,27 @@
+/* Documents of a stream, some at a time, so that threads can share them out. */
+#ifndef MF_TEXT_BATCH_H
+#define MF_TEXT_BATCH_H
+
+#include <stddef.h>
+#include "base/err.h"
+#include "io/stream.h"
+
+struct mf_batch_doc {
+    const char *id, *text, *domain; /* borrowed from the batch; domain NULL when there is none */
+    size_t id_size, size, domain_size;
+};
+
+/* Zeroed at first. */
+struct mf_batch {
+    struct mf_batch_doc *docs; /* [count] */
+    size_t count, room;
+    char *bytes;
+    size_t used, bytes_room;
+};
+
+/* Reads documents until they have `bytes` bytes (at least one document), in the place of those before.
+ * Returns 1, 0 at the end of the stream, -1. EX_DATAERR: a record without text. */
+int mf_batch_read(struct mf_batch *batch, struct mf_stream_reader *docs, size_t bytes, struct mf_err *err);
+void mf_batch_free(struct mf_batch *batch);
+
+#endif

@@ -1,0 +1,157 @@
+/* The parts of tokenizer.json around its model: everything we do not honour exactly is refused by its name.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "text/tokenizer_internal.h"
+
+static const char *const special_names[MF_SPECIALS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
+
+static const char *type_of(const json_t *part) {
+    const char *type = json_string_value(json_object_get(part, "type"));
+    return type ? type : "(none)";
+}
+
+static int unsupported(struct reading *r, const char *key, const json_t *part) {
+    return mf_err_set(r->err, EX_DATAERR, "%s: %s of type %.60s is not supported", r->path, key,
+                      type_of(part));
+}
+
+static bool absent(const json_t *part) {
+    return !part || json_is_null(part);
+}
+
+static int check_pre_tokenizer(struct reading *r, const json_t *pre) {
+    if (absent(pre)) return reading_bad(r, "no ByteLevel pre_tokenizer", NULL);
+    if (strcmp(type_of(pre), "ByteLevel") != 0) return unsupported(r, "pre_tokenizer", pre);
+    r->t->prefix_space = json_is_true(json_object_get(pre, "add_prefix_space"));
+    r->t->whole = json_is_false(json_object_get(pre, "use_regex"));
+    return 0;
+}
+
+static int check_model(struct reading *r, const json_t *model) {
+    static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    static const char *const off[] = {"ignore_merges", "byte_fallback"};
+    if (strcmp(type_of(model), "BPE") != 0) return unsupported(r, "model", model);
+    for (size_t i = 0; i < 2; i++) {
+        if (json_string_length(json_object_get(model, empty[i])) > 0)
+            return reading_bad(r, "not supported:", empty[i]);
+        if (json_is_true(json_object_get(model, off[i]))) return reading_bad(r, "not supported:", off[i]);
+    }
+    if (json_number_value(json_object_get(model, "dropout")) != 0)
+        return reading_bad(r, "not supported:", "dropout");
+    if (!json_is_object(json_object_get(model, "vocab")))
+        return reading_bad(r, "the model has no vocab", NULL);
+    if (!json_is_array(json_object_get(model, "merges")))
+        return reading_bad(r, "the model has no merges", NULL);
+    return 0;
+}
+
+int parts_check(struct reading *r, const json_t *root) {
+    if (!json_is_object(root)) return reading_bad(r, "not a tokenizer.json: no object", NULL);
+    static const char *const none[] = {"normalizer", "truncation", "padding"};
+    const json_t *part;
+    if (!absent(part = json_object_get(root, none[0]))) return unsupported(r, none[0], part);
+    for (size_t i = 1; i < 3; i++)
+        if (!absent(json_object_get(root, none[i]))) return reading_bad(r, "not supported:", none[i]);
+    part = json_object_get(root, "decoder");
+    if (!absent(part) && strcmp(type_of(part), "ByteLevel") != 0) return unsupported(r, "decoder", part);
+    if (check_pre_tokenizer(r, json_object_get(root, "pre_tokenizer")) < 0) return -1;
+    return check_model(r, json_object_get(root, "model"));
+}
+
+/* --- added tokens --- */
+
+static int read_added(struct reading *r, const json_t *item) {
+    struct mf_tokenizer *t = r->t;
+    const json_t *content = json_object_get(item, "content");
+    const char *text = json_string_value(content);
+    size_t size = json_string_length(content);
+    uint32_t id = 0;
+    if (!text || size == 0 || size >= ADDED_ROOM)
+        return reading_bad(r, "an added token has no content, or too long a one", NULL);
+    if (reading_id(r, text, json_object_get(item, "id"), &id) < 0) return -1;
+    const json_t *in_vocab = json_object_get(r->vocab, text);
+    if (in_vocab && (size_t)json_integer_value(in_vocab) != id)
+        return reading_bad(r, "two ids for added token", text);
+    if (t->pieces[id].there) return reading_bad(r, "an id used twice, by added token", text);
+    struct added *a = &t->added[t->n_added++];
+    *a = (struct added){.size = size,
+                        .id = id,
+                        .special = json_is_true(json_object_get(item, "special")),
+                        .late = json_is_true(json_object_get(item, "normalized")),
+                        .single_word = json_is_true(json_object_get(item, "single_word")),
+                        .lstrip = json_is_true(json_object_get(item, "lstrip")),
+                        .rstrip = json_is_true(json_object_get(item, "rstrip"))};
+    memcpy(a->text, text, size);
+    t->pieces[id].there = true;
+    t->pieces[id].special = a->special;
+    t->begins[a->late][(unsigned char)*text] = true;
+    for (size_t k = 0; k < MF_SPECIALS; k++)
+        if (a->special && strcmp(text, special_names[k]) == 0) t->known[k] = id;
+    return 0;
+}
+
+int parts_added(struct reading *r, const json_t *root) {
+    const json_t *added = json_object_get(root, "added_tokens"), *item;
+    size_t i;
+    r->t->added = calloc(json_array_size(added) + 1, sizeof *r->t->added);
+    if (!r->t->added) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
+    json_array_foreach(added, i, item) if (read_added(r, item) < 0) return -1;
+    return 0;
+}
+
+/* --- around a document --- */
+
+static int put_around(struct reading *r, struct mf_ids *ids, const char *name, const json_t *value) {
+    uint32_t id = 0;
+    return reading_id(r, name, value, &id) < 0 ? -1 : mf_ids_add(ids, id, r->err);
+}
+
+/* TemplateProcessing for one text: special tokens, the text (A) once, special tokens. */
+static int read_template(struct reading *r, const json_t *part) {
+    const json_t *single = json_object_get(part, "single"),
+                 *specials = json_object_get(part, "special_tokens"), *item, *value;
+    size_t i, k;
+    bool text = false;
+    json_array_foreach(single, i, item) {
+        const char *sequence = json_string_value(json_object_get(json_object_get(item, "Sequence"), "id"));
+        const char *name = json_string_value(json_object_get(json_object_get(item, "SpecialToken"), "id"));
+        if (sequence && !text && strcmp(sequence, "A") == 0) {
+            text = true;
+            continue;
+        }
+        const json_t *ids = name ? json_object_get(json_object_get(specials, name), "ids") : NULL;
+        if (!json_array_size(ids))
+            return reading_bad(r, "a template of the post_processor is not understood", name);
+        json_array_foreach(
+            ids, k, value) if (put_around(r, text ? &r->t->after : &r->t->before, name, value) < 0) return -1;
+    }
+    return text ? 0 : reading_bad(r, "the post_processor has no template with a text A", NULL);
+}
+
+/* RoBERTa's and BERT's: `cls` before the text, `sep` behind it, each [name, id]. */
+static int read_pair(struct reading *r, const json_t *part) {
+    const json_t *cls = json_object_get(part, "cls"), *sep = json_object_get(part, "sep");
+    if (put_around(r, &r->t->before, "cls", json_array_get(cls, 1)) < 0) return -1;
+    return put_around(r, &r->t->after, "sep", json_array_get(sep, 1));
+}
+
+static int read_post(struct reading *r, const json_t *part) {
+    const char *type = type_of(part);
+    if (strcmp(type, "ByteLevel") == 0) return 0; /* offsets only */
+    if (r->t->before.count || r->t->after.count)
+        return reading_bad(r, "two post_processors that add tokens", NULL);
+    if (strcmp(type, "TemplateProcessing") == 0) return read_template(r, part);
+    if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
+        return read_pair(r, part);
+    return unsupported(r, "post_processor", part);
+}
+
+int parts_around(struct reading *r, const json_t *root) {
+    const json_t *post = json_object_get(root, "post_processor"), *item;
+    size_t i;
+    if (absent(post)) return 0;
+    if (strcmp(type_of(post), "Sequence") != 0) return read_post(r, post);
+    json_array_foreach(json_object_get(post, "processors"), i, item) if (read_post(r, item) < 0) return -1;
+    return 0;
+}
