@@ -1,6 +1,15 @@
 #!/bin/bash
 # Installs the Debian packages named as arguments that are missing. Does nothing, quickly, when all are there.
+# PACKAGE/COMMAND is wanted only where COMMAND is not there by other means.
 set -euo pipefail
+wanted=()
+for name; do
+    case $name in
+    */*) command -v "${name#*/}" >/dev/null || wanted+=("${name%/*}") ;;
+    *) wanted+=("$name") ;;
+    esac
+done
+set -- "${wanted[@]}"
 missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
     <(dpkg-query -W -f '${Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^install ok installed //p' | sort -u))
 [ -n "$missing" ] || exit 0
