@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "base/options.h"
 #include "model/config.h"
-#include "part/divide.h"
+#include "part/table.h"
 
 static const char notes[] =
     "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
@@ -81,33 +81,6 @@ static void name_source(const struct source *s, struct mf_err *err) {
         mf_err_set(err, why.status, "%s%s", s->name, why.text + size);
 }
 
-/* Documents and tokens of each partition, and its most frequent domain. */
-static void print_table(const struct mf_division *d) {
-    const struct mf_corpus *c = &d->corpus;
-    size_t E = d->saved.E, n = c->n_names;
-    uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
-    if (!counts) abort();
-    for (size_t i = 0; i < c->count; i++)
-        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.part[i] * n + c->labels[i]]++;
-    fprintf(stderr, "%-10s %10s %12s %8s%s\n", "partition", "documents", "tokens", "share",
-            n ? "  domain" : "");
-    for (size_t e = 0; e < E; e++) {
-        size_t label = 0;
-        double purity = n ? mf_agree_purity(counts + e * n, n, &label) : 0;
-        fprintf(stderr, "%-10zu %10llu %12llu %7.1f%%", e, (unsigned long long)d->saved.sizes[e],
-                (unsigned long long)d->saved.n_tokens[e],
-                c->total ? 100 * (double)d->saved.n_tokens[e] / (double)c->total : 0);
-        struct mf_err name; /* cleans what came from the input */
-        mf_err_set(&name, 0, "%s", purity > 0 ? c->names[label] : "");
-        if (n) fprintf(stderr, "  %3.0f%% %.60s", 100 * purity, name.text);
-        fputc('\n', stderr);
-    }
-    if (n > 1)
-        fprintf(stderr, "mf-partition: %s, agreement with %zu domains %.3f\n",
-                mf_method_name(d->saved.method), n, mf_agree_nmi(counts, E, n));
-    free(counts);
-}
-
 static int label(const struct mf_division *division, const struct mf_divide *d, const char *output,
                  struct mf_err *err) {
     struct mf_out *out;
@@ -125,7 +98,7 @@ static int divide(struct mf_divide *d, bool labels, const char *output, bool qui
         status = labels ? label(&division, d, output, err)
                         : mf_division_write(&division, d, output, &changed, err);
     if (status == 0 && !quiet && !labels) {
-        print_table(&division);
+        status = mf_division_print(&division, stderr, err);
         fprintf(stderr, "mf-partition: %zu of %zu parts changed\n", changed, division.saved.E);
     }
     mf_division_free(&division);
@@ -175,12 +148,13 @@ int main(int argc, char **argv) {
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "DIR", "the folder of the parts; with --label the file", 0,
          0},
-        {"tokenizer", 't', MF_OPT_STRING, &d.tokenizer, "FILE", "tokenizer.json; needed for the curriculum",
-         0, 0},
+        {"tokenizer", 't', MF_OPT_STRING, &d.tokenizer, "FILE",
+         "tokenizer.json: shows the words that tell the parts apart; needed for the curriculum", 0, 0},
         {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N", "how many (default: model.n_experts)", 1,
          MF_PARTITIONS_MAX},
         {"method", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "how to divide (default: partition.method)",
          0, 0},
+        {"by", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "another name for --method", 0, 0},
         {"overlap", 0, MF_OPT_REAL, &asked.overlap, "X",
          "add each part's nearest other documents, up to X of its tokens (default: partition.overlap)", 0, 1},
         {"balance", 0, MF_OPT_REAL, &asked.balance, "X",

@@ -9,8 +9,8 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@touch $@
 
 ## bench      measure training against PyTorch, the tokenizer against its peers, and partitioning
-.PHONY: bench bench-train bench-tokenizer
-bench: bench-train bench-tokenizer
+.PHONY: bench bench-train bench-tokenizer bench-partition
+bench: bench-train bench-tokenizer bench-partition
 
 bench-train: deps build
 	@scripts/bench.sh $(BIN) configs/default.yaml $(THREADS)
@@ -18,3 +18,6 @@ bench-train: deps build
 
 bench-tokenizer: deps build $B/tests/tokenizer_bench $(PEERS)
 	@scripts/bench_tokenizer.sh $B $(THREADS)
+
+bench-partition: deps build
+	@scripts/bench_partition.sh $(BIN) $(THREADS)

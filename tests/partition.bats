@@ -79,6 +79,28 @@ END
     tail -n +2 shown | cmp - expected
 }
 
+@test "clusters find the domains of the demonstration corpus, and their words are shown" {
+    "$MF_ROOT/scripts/corpus.sh" corpus 300000 >sources
+    mf-docs --quiet --domain-from folder -o docs.mf corpus
+    mf-tokenize train --quiet --vocab-size 4096 -o t.json docs.mf
+    mf-tokenize encode -t t.json -o tokens.mf docs.mf
+    run -0 --separate-stderr mf-partition -n 5 -t t.json -o parts tokens.mf
+    echo "$stderr"
+    assert_regex "${stderr_lines[0]}" 'domain +telling words$'
+    agreement=$(sed -n 's/.*agreement with 5 domains //p' <<<"$stderr")
+    awk "BEGIN { exit !($agreement >= 0.9) }"
+    assert_regex "$stderr" '[0-9]+% scripture .* unto '
+    assert_regex "$stderr" '[0-9]+% python .* Python'
+    # each word once, whatever its case
+    while read -r _ _ _ _ _ _ words; do
+        assert_equal "$(tr 'A-Z ' 'a-z\n' <<<"$words" | sort | uniq -d)" ""
+    done < <(sed -n '2,6p' <<<"$stderr")
+    # the documents' own labels
+    mf-partition -n 5 --by domain -o own tokens.mf 2>table
+    assert_equal "$(grep -c ' 100% ' table)" 5
+    grep -q 'domain, agreement with 5 domains 1.000' table
+}
+
 @test "the same bytes by pipe, by file, with any number of threads; another seed may differ" {
     topics 20 | tokens >t.mf
     mf-partition --quiet -n 4 --threads 1 -o one t.mf

@@ -108,14 +108,13 @@ static int divide_as_before(struct mf_division *division, const struct mf_divide
 }
 
 int mf_divide(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
-    struct mf_tokenizer *tokenizer = NULL;
     *division = (struct mf_division){0};
     if (d->saved && mf_partition_read(&division->saved, d->saved, err) < 0) return -1;
     enum mf_method method = d->saved ? division->saved.method : d->params.method;
-    int status = load_tokenizer(&tokenizer, d, method == MF_CURRICULUM, err);
+    int status = load_tokenizer(&division->tokenizer, d, method == MF_CURRICULUM, err);
     if (status == 0)
-        status = mf_corpus_scan(&division->corpus, d->path, method == MF_CURRICULUM ? tokenizer : NULL, err);
-    mf_tokenizer_free(tokenizer);
+        status = mf_corpus_scan(&division->corpus, d->path,
+                                method == MF_CURRICULUM ? division->tokenizer : NULL, err);
     if (status < 0) return -1;
     return d->saved ? divide_as_before(division, d, err) : divide_anew(division, d, err);
 }
@@ -123,6 +122,7 @@ int mf_divide(struct mf_division *division, const struct mf_divide *d, struct mf
 void mf_division_free(struct mf_division *division) {
     mf_plan_free(&division->plan);
     mf_sketches_free(division->sketches);
+    mf_tokenizer_free(division->tokenizer);
     mf_partition_free(&division->saved);
     mf_corpus_free(&division->corpus);
 }

@@ -8,7 +8,7 @@
 struct mf_divide {
     const char *path;      /* the tokens stream: a file, for it is read several times */
     const char *name;      /* for messages */
-    const char *tokenizer; /* tokenizer.json, or NULL; needed for the curriculum */
+    const char *tokenizer; /* tokenizer.json, or NULL; needed for the curriculum, read when there */
     const char *saved;     /* a saved partitioning to go on with, or NULL: a new one */
     struct mf_plan_params params;
     size_t features; /* terms of a new partitioning */
@@ -17,6 +17,7 @@ struct mf_divide {
 
 struct mf_division {
     struct mf_corpus corpus;
+    struct mf_tokenizer *tokenizer; /* or NULL */
     struct mf_partition saved;
     struct mf_sketches *sketches;
     struct mf_plan plan;
