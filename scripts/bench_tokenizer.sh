@@ -40,9 +40,11 @@ echo "modularforge train $(speed "$(seconds train 1)")" >> one
 echo "tokenizer, $((bytes / 1000000)) MB of mixed text, GPT-2's vocabulary (training: 30,000 tokens), MB/s on 1 thread and how many times ours is faster"
 for what in train encode decode; do table $what one; done
 RAYON_NUM_THREADS=$threads node "$here/tests/oracle/tokenizers.js" bench gpt2.json mixed.jsonl ids mixed.txt | grep tokenizers > many
-echo "modularforge train $(speed "$(seconds train "$threads")")" >> many
-echo "modularforge encode $(speed "$(seconds mf-tokenize encode --threads "$threads" -t gpt2.json -o again.mf mixed.mf)")" >> many
-echo "modularforge decode $(speed "$(seconds mf-tokenize decode --threads "$threads" -t gpt2.json -o again.txt tokens.mf)")" >> many
+{
+    echo "modularforge train $(speed "$(seconds train "$threads")")"
+    echo "modularforge encode $(speed "$(seconds mf-tokenize encode --threads "$threads" -t gpt2.json -o again.mf mixed.mf)")"
+    echo "modularforge decode $(speed "$(seconds mf-tokenize decode --threads "$threads" -t gpt2.json -o again.txt tokens.mf)")"
+} >> many
 echo "the same on $threads threads, ours as a whole program from file to file"
 for what in train encode decode; do table $what many; done
 
@@ -56,7 +58,7 @@ print("%8.2f s %8.0f MB" % (time.time() - begin, resource.getrusage(resource.RUS
 END
 }
 for mb in 1 10; do
-    head -c "${mb}000000" /dev/zero | openssl enc -aes-128-ctr -K 0 -iv 0 2> openssl.log | tr '\000-\377' 'a-za-za-za-za-za-za-za-za-za-v' | head -c "${mb}000000" > word
+    awk -v n="${mb}000000" 'BEGIN { srand(1); for (i = 0; i < n; i++) printf "%c", 97 + int(26 * rand()) }' > word
     echo "encode a word of $mb MB  $(peak mf-tokenize encode --text --threads 1 -t gpt2.json -o word.mf word)"
 done
 for times in 1 10; do

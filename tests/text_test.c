@@ -178,8 +178,10 @@ static void short_and_long_words_are_merged_by_rank(void **state) {
             pairs[n_pairs++] = pair;
         }
         for (int k = 0; k < 20; k++) {
-            uint32_t ids[200], twin_ids[200];
-            size_t n = mf_rng_below(&rng, k < 10 ? 60 : 200), twin_n = n;
+            static uint32_t ids[4200], twin_ids[4200]; /* short, long and enormous words */
+            size_t n = mf_rng_below(&rng, k < 10 ? 60 : 200), twin_n;
+            if (k == 0 && round < 5) n = 4096 + mf_rng_below(&rng, 100);
+            twin_n = n;
             for (size_t i = 0; i < n; i++) ids[i] = twin_ids[i] = (uint32_t)mf_rng_below(&rng, letters);
             assert_int_equal(mf_bpe_apply(&merges, &work, ids, &n, &err), 0);
             apply_naively(pairs, n_pairs, (uint32_t)letters, twin_ids, &twin_n);

@@ -1,7 +1,6 @@
 /* Applying merges to a word. */
-#include "text/bpe.h"
+#include "text/bpe_internal.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,24 +90,17 @@ static void apply_short(const struct mf_pair_map *merges, uint32_t *ids, size_t 
     *n = count;
 }
 
-/* A candidate merge: ordered by rank, then place. It is stale when the pair at `at` has another merge by now.
- */
-struct candidate {
-    uint64_t value; /* rank << 32 | new id */
-    size_t at;
-};
-
 static bool before(const struct candidate *a, const struct candidate *b) {
     return a->value != b->value ? a->value < b->value : a->at < b->at;
 }
 
-static void push(struct candidate *heap, size_t *n, struct candidate item) {
+void heap_push(struct candidate *heap, size_t *n, struct candidate item) {
     size_t i = (*n)++;
     for (; i > 0 && before(&item, &heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
     heap[i] = item;
 }
 
-static struct candidate pop(struct candidate *heap, size_t *n) {
+struct candidate heap_pop(struct candidate *heap, size_t *n) {
     struct candidate top = heap[0], last = heap[--*n];
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < *n; i = child) {
@@ -120,9 +112,14 @@ static struct candidate pop(struct candidate *heap, size_t *n) {
     return top;
 }
 
+/* From this length on, lists for each rank beat the heap. */
+#define ENORMOUS_WORD 4096
+
 #define NONE SIZE_MAX
 
-/* Every merge adds at most two candidates and removes a symbol, so the heap never holds more than 3 n. */
+/* A candidate's value is rank << 32 | new id. It is stale when the pair at its place has another merge by
+ * now. Every merge adds at most two candidates and removes a symbol, so the heap never holds more than 3 n.
+ */
 static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
                       struct mf_err *err) {
     size_t count = *n, bytes = count * (3 * sizeof(struct candidate) + 2 * sizeof(size_t)), heaped = 0;
@@ -138,11 +135,11 @@ static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work
         next[i] = i + 1 < count ? i + 1 : NONE;
         previous[i] = i ? i - 1 : NONE;
         const uint64_t *value = i + 1 < count ? mf_pair_map_get(merges, mf_pair(ids[i], ids[i + 1])) : NULL;
-        if (value) push(heap, &heaped, (struct candidate){*value, i});
+        if (value) heap_push(heap, &heaped, (struct candidate){*value, i});
     }
     /* a removed symbol is marked by next == its own index */
     while (heaped) {
-        struct candidate c = pop(heap, &heaped);
+        struct candidate c = heap_pop(heap, &heaped);
         size_t right = next[c.at];
         if (right == NONE || right == c.at) continue;
         const uint64_t *value = mf_pair_map_get(merges, mf_pair(ids[c.at], ids[right]));
@@ -153,9 +150,9 @@ static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work
         next[right] = right;
         size_t left = previous[c.at];
         if (left != NONE && (value = mf_pair_map_get(merges, mf_pair(ids[left], ids[c.at]))))
-            push(heap, &heaped, (struct candidate){*value, left});
+            heap_push(heap, &heaped, (struct candidate){*value, left});
         if (next[c.at] != NONE && (value = mf_pair_map_get(merges, mf_pair(ids[c.at], ids[next[c.at]]))))
-            push(heap, &heaped, (struct candidate){*value, c.at});
+            heap_push(heap, &heaped, (struct candidate){*value, c.at});
     }
     size_t kept = 0;
     for (size_t i = 0; i != NONE; i = next[i]) ids[kept++] = ids[i];
@@ -166,6 +163,7 @@ static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work
 int mf_bpe_apply(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
                  struct mf_err *err) {
     if (*n < 2) return 0;
+    if (*n >= ENORMOUS_WORD) return bpe_apply_enormous(merges, ids, n, err);
     if (*n > SHORT_WORD) return apply_long(merges, work, ids, n, err);
     apply_short(merges, ids, n);
     return 0;

@@ -30,8 +30,8 @@ struct mf_bpe_work {
 void mf_bpe_work_free(struct mf_bpe_work *work);
 
 /* Applies merges to ids [*n] in place: the pair of lowest rank first, the leftmost of equal ones (Sennrich et
- * al. 2016). `merges` maps a pair to rank << 32 | new id. Short words by rescanning, long ones by a heap: n
- * log n. */
+ * al. 2016). `merges` maps a pair to rank << 32 | new id. Short words by rescanning, long ones by a heap,
+ * enormous ones by lists: n log n. */
 int mf_bpe_apply(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
                  struct mf_err *err);
 
