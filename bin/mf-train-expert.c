@@ -33,7 +33,7 @@ static int load_shared(struct mf_train_session *s, struct mf_piece *shared, stru
     size_t count = s->n_tensors;
     struct mf_tensor *wanted = calloc(count, sizeof *wanted);
     if (!wanted) return mf_err_set(err, EX_OSERR, "out of memory");
-    mf_trunk_tensors(shape, s->trunk, wanted);
+    memcpy(wanted, s->tensors, s->n_trunk * sizeof *wanted);
     mf_ffn_tensors(shape, MF_FFN_DENSE, 0, s->ffn, wanted + s->n_trunk);
     int status = mf_bundle_fill(shared->bundle, wanted, count, err);
     free(wanted);
@@ -75,13 +75,13 @@ static int train(struct mf_train_session *s, struct mf_piece *shared, const stru
     if (s->data.vocab != shared->shape.V)
         return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, not %zu as in %s", s->data.name,
                           s->data.vocab, shared->shape.V, shared->name);
-    if (mf_train_session_model(s, &shared->shape, MF_FFN_EXPERT, true, err) < 0) return -1;
+    if (mf_train_session_plan(s, "mf-train-expert", common, o, &shared->shape, &s->config.train_expert,
+                              shared->hash, err) < 0)
+        return -1;
+    if (mf_train_session_model(s, MF_FFN_EXPERT, err) < 0) return -1;
     if (load_shared(s, shared, err) < 0) return -1;
     uint64_t own = (uint64_t)s->config.seed + (partition > 0 ? (uint64_t)partition : 0);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
-    if (mf_train_session_plan(s, "mf-train-expert", common, o, &s->config.train_expert, shared->hash, err) <
-        0)
-        return -1;
     if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;

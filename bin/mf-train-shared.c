@@ -37,11 +37,12 @@ static int train(struct mf_train_session *s, const struct mf_common *common, con
     struct mf_training_result result;
     if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, err) < 0) return -1;
     if (shape_of(&s->config, s->data.vocab, &shape, err) < 0) return -1;
-    if (mf_train_session_model(s, &shape, MF_FFN_DENSE, false, err) < 0) return -1;
+    if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
+        0)
+        return -1;
+    if (mf_train_session_model(s, MF_FFN_DENSE, err) < 0) return -1;
     mf_trunk_init(&shape, s->trunk, s->config.model.init_std, (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->ffn, (uint64_t)s->config.seed);
-    if (mf_train_session_plan(s, "mf-train-shared", common, o, &s->config.train_shared, NULL, err) < 0)
-        return -1;
     if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;

@@ -29,23 +29,6 @@ refuses() {
     [ -z "$(ls -A | grep tmp)" ]
 }
 
-# A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).
-edit_bundle() {
-    /usr/bin/python3 - "$@" <<'PY'
-import hashlib, io, json, sys, tarfile
-source, target, edit = sys.argv[1:4]
-tar = tarfile.open(source)
-m = json.load(tar.extractfile("manifest.json"))
-data = {member.name: bytearray(tar.extractfile(member).read()) for member in tar if member.name != "manifest.json"}
-exec(edit)
-with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as out:
-    for name, content in [("manifest.json", json.dumps(m).encode())] + list(data.items()):
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        out.addfile(info, io.BytesIO(bytes(content)))
-PY
-}
-
 @test "the model holds every tensor of the reference, and says which expert is which" {
     assemble -o m.safetensors shared.tar expert.2.tar expert.0.tar
     mf-cat m.safetensors > m.json

@@ -43,3 +43,20 @@ make_pieces() { # [OPTION for the experts]...
         mf-train-expert --quiet --config "$TINY" "$@" -s shared.tar -v val.labelled.mf -p $e -o expert.$e.tar parts/part.$e.mp
     done
 }
+
+# A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).
+edit_bundle() {
+    /usr/bin/python3 - "$@" <<'PY'
+import hashlib, io, json, sys, tarfile
+source, target, edit = sys.argv[1:4]
+tar = tarfile.open(source)
+m = json.load(tar.extractfile("manifest.json"))
+data = {member.name: bytearray(tar.extractfile(member).read()) for member in tar if member.name != "manifest.json"}
+exec(edit)
+with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as out:
+    for name, content in [("manifest.json", json.dumps(m).encode())] + list(data.items()):
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        out.addfile(info, io.BytesIO(bytes(content)))
+PY
+}

@@ -206,10 +206,10 @@ static void check_gradients(float p, bool frozen, bool recompute, int threads) {
     struct mf_lm *lm;
     struct mf_err err;
     struct mf_lm_dropout dropout = {p, 12345};
-    struct mf_lm_plan plan = {ROWS, frozen, recompute};
+    struct mf_lm_plan plan = {ROWS, frozen, recompute, false};
     begin(&f, threads);
     struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
-    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad};
+    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad, NULL};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
@@ -251,9 +251,10 @@ static void test_loss_and_accumulation(void **state) {
     struct mf_lm *lm;
     struct mf_err err;
     begin(&f, 2);
-    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {f.trunk_grad, f.ffn_grad};
+    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
     struct mf_lm_dropout none = {0, 0};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false}, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false}, f.pool, &err),
+                     0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
     assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
     float *once = malloc(f.n_ffn * sizeof *once);
@@ -273,11 +274,11 @@ static void test_recompute(void **state) {
     struct mf_err err;
     struct mf_lm_dropout dropout = {0.25f, 5};
     begin(&f, 2);
-    struct mf_lm_weights w = {f.trunk, f.ffn}, g = {f.trunk_grad, f.ffn_grad};
+    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
     float *kept = malloc(f.n_trunk * sizeof *kept);
     for (int recompute = 0; recompute < 2; recompute++) {
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {ROWS, false, recompute};
+        struct mf_lm_plan plan = {ROWS, false, recompute, false};
         memset(f.trunk_grad, 0, f.n_trunk * sizeof *f.trunk_grad);
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
         mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
@@ -286,8 +287,42 @@ static void test_recompute(void **state) {
     }
     for (size_t i = 0; i < f.n_trunk; i++)
         assert_true(fabsf(kept[i] - f.trunk_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
-    struct mf_lm_plan whole = {ROWS, false, false}, again = {ROWS, false, true};
+    struct mf_lm_plan whole = {ROWS, false, false, false}, again = {ROWS, false, true, false};
     assert_true(mf_lm_memory(&shape, &again, 2) < mf_lm_memory(&shape, &whole, 2));
+    free(kept);
+    end(&f);
+}
+
+/* A trunk in bf16 gives what its rounded values give in fp32, and takes less memory. */
+static void test_narrow(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    struct mf_lm_dropout dropout = {0.25f, 5};
+    double loss[2];
+    begin(&f, 2);
+    uint16_t *narrow = malloc(f.n_trunk * sizeof *narrow);
+    float *kept = malloc(f.n_ffn * sizeof *kept);
+    mf_bf16_round(narrow, f.trunk, f.n_trunk);
+    mf_bf16_widen(f.trunk, narrow, f.n_trunk);
+    for (int k = 0; k < 4; k++) { /* without and with recomputation, fp32 and bf16 */
+        struct mf_lm *lm;
+        struct mf_lm_plan plan = {ROWS, true, k / 2, k % 2};
+        struct mf_lm_weights w = {k % 2 ? NULL : f.trunk, f.ffn, k % 2 ? narrow : NULL},
+                             g = {NULL, f.ffn_grad, NULL};
+        memset(f.ffn_grad, 0, f.n_ffn * sizeof *f.ffn_grad);
+        assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+        loss[k % 2] = mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
+        mf_lm_free(lm);
+        if (k % 2 == 0) {
+            memcpy(kept, f.ffn_grad, f.n_ffn * sizeof *kept);
+            continue;
+        }
+        assert_true(fabs(loss[0] - loss[1]) < 1e-5 * loss[0]);
+        for (size_t i = 0; i < f.n_ffn; i++)
+            assert_true(fabsf(kept[i] - f.ffn_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
+    }
+    free(narrow);
     free(kept);
     end(&f);
 }
@@ -313,8 +348,8 @@ static void test_watch(void **state) {
     struct mf_err err;
     struct seen seen = {0};
     begin(&f, 1);
-    struct mf_lm_weights w = {f.trunk, f.ffn};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false}, f.pool, &err), 0);
+    struct mf_lm_weights w = {f.trunk, f.ffn, NULL};
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false, false}, f.pool, &err), 0);
     mf_lm_loss(lm, &w, &batch, watch, &seen);
     for (size_t i = 0; i < 2 * shape.L + 1; i++) {
         assert_int_equal(seen.calls[i], 1);
@@ -332,6 +367,7 @@ int main(void) {
         cmocka_unit_test(test_loss_and_accumulation),
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

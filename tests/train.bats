@@ -207,4 +207,77 @@ PY
     shared --set model.d_ff=1024 --set model.context=64 --max-memory 22M -o tight.tar
     loss() { mf-eval perplexity --json -m "$1" test.mf | jq .loss; }
     awk "BEGIN { d = $(loss wide.tar) - $(loss tight.tar); exit !(d < 0.05 && d > -0.05) }"
+    # the tightest an expert can have keeps the frozen part in bf16
+    shared --set model.d_model=256 --set model.n_layers=6 --set train_shared.steps=3 --set train_shared.warmup=1 -o deep.tar
+    least=$(mf-train-expert --config "$TINY" --max-memory 1M -s deep.tar parts/part.0.mp 2>&1 | grep -o 'at least [0-9]*' | cut -d' ' -f3)
+    run mf-train-expert --config "$TINY" -s deep.tar --max-memory $((least + 1))000000 -o narrow.tar parts/part.0.mp
+    assert_success
+    assert_output --partial "(the frozen ones bf16)"
+    mf-train-expert --quiet --config "$TINY" -s deep.tar -o full.tar parts/part.0.mp
+    loss() { mf-eval perplexity --json -m deep.tar -e "$1" test.mf | jq .loss; }
+    awk "BEGIN { d = $(loss full.tar) - $(loss narrow.tar); print d; exit !(d < 0.05 && d > -0.05) }"
+}
+
+@test "older checkpoints are kept when asked for, and go when the training is done" {
+    shared_in_background --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --keep 2 --checkpoint c.ckpt -o s.tar
+    until [ -e c.ckpt.2 ]; do kill -0 $pid; sleep 0.02; done
+    kill -KILL $pid
+    wait $pid || true
+    step() { mf-cat "$1" | head -n 1 | jq '.state.step // .manifest.state.step'; }
+    newest=$(step c.ckpt)
+    # a kill between two names may leave two of one step, never fewer
+    for n in 1 2; do [ "$(step c.ckpt.$n)" -ge $((newest - 20 * n)) ]; [ "$(step c.ckpt.$n)" -le $newest ]; done
+    # an older one is a checkpoint like the newest: from either the end is the same
+    cp c.ckpt.2 old.ckpt
+    shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --checkpoint old.ckpt --resume -o t.tar
+    shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --keep 2 --checkpoint c.ckpt --resume -o s.tar
+    cmp s.tar t.tar
+    [ ! -e c.ckpt ] && [ ! -e c.ckpt.1 ] && [ ! -e c.ckpt.2 ]
+}
+
+@test "a number that is none stops the training and is placed; a few steps may be passed over" {
+    mf-train-shared --quiet --config "$TINY" --set train_shared.steps=3 --set train_shared.warmup=1 -o shared.tar train.mf
+    break_tensor() { # NAME
+        edit_bundle shared.tar broken.tar "
+import struct
+name = '$1'
+member = next(k for k in data if k.startswith(name))
+data[member][:4] = struct.pack('<f', float('nan'))
+next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(bytes(data[member])).hexdigest()"
+    }
+    expert() { mf-train-expert --config "$TINY" -s broken.tar --checkpoint e.ckpt -o e.tar "$@" parts/part.0.mp; }
+    break_tensor shared.transformer_blocks.1.attention.qkv_proj.weight
+    run -70 --separate-stderr expert --quiet
+    assert_equal "$stderr" "mf-train-expert: step 1: the loss is not a number, first in the input of the FFN of layer 1; the training diverged"
+    [ ! -e e.tar ]
+    break_tensor dense_ffn.0.fc2.bias
+    run -70 --separate-stderr expert --quiet
+    assert_regex "$stderr" "step 1: the loss is not a number, first in the input of the attention of layer 1;"
+    break_tensor shared.output_norm.weight
+    run -70 --separate-stderr expert --quiet --skip-nonfinite 4
+    assert_regex "$stderr" "^mf-train-expert: step 5: the loss is not a number, first in the gradient of layers.0.norm.weight;"
+    run -0 --separate-stderr expert --skip-nonfinite 20
+    assert_regex "$stderr" "step 20: the loss is not a number, .*; passed over \(20 of 20\)"
+    # nothing was learnt, and no number that is none got into the expert
+    mf-train-expert --quiet --config "$TINY" -s broken.tar --set train_expert.lr=0 --set train_expert.min_lr=0 --skip-nonfinite 20 -o zero.tar parts/part.0.mp
+    for t in layers.1.fc1.weight layers.0.norm.bias; do
+        cmp <(tar -xOf e.tar --wildcards "$t*") <(tar -xOf zero.tar --wildcards "$t*")
+    done
+}
+
+@test "a training that no longer gains ends early with its best weights, also when it was resumed" {
+    long=(--set train_shared.steps=4000 --set train_shared.validate_every=10 --set train_shared.lr=0.05 --set train_shared.min_lr=0.05)
+    run --separate-stderr mf-train-shared --config "$TINY" -v val.mf "${long[@]}" --set train_shared.patience=3 -o s.tar train.mf
+    assert_success
+    [[ $stderr =~ ([0-9]+)\ of\ 4000\ steps.*at\ step\ ([0-9]+), ]]
+    assert_equal "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + 30))
+    [ "${BASH_REMATCH[1]}" -lt 3000 ]
+    end=${BASH_REMATCH[1]}
+    assert_equal "$(mf-cat s.tar | head -n 1 | jq '.training.steps // .manifest.training.steps')" "$end"
+    shared_in_background "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt -o t.tar
+    until [ -e c.ckpt ]; do kill -0 $pid; sleep 0.02; done
+    kill -KILL $pid
+    wait $pid || true
+    shared "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt --resume -o t.tar
+    tar -xOf s.tar --wildcards "dense_ffn.0.fc1.weight*" | cmp - <(tar -xOf t.tar --wildcards "dense_ffn.0.fc1.weight*")
 }

@@ -44,12 +44,13 @@ int mf_bundle_next(struct mf_bundle *b, size_t *index, struct mf_err *err);
 int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err);
 
 /* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this dtype and
- * shape. */
+ * shape. One that is wanted as BF16 may be F32 in the file. */
 int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
                      struct mf_err *err);
 
 /* Reads all that is left of the bundle into `tensors`, found by name; each must be there with this dtype and
- * shape. Other tensors are skipped (and checked all the same). EX_DATAERR, EX_OSERR. */
+ * shape, or F32 where BF16 is wanted: then it is rounded. Other tensors are skipped (and checked all the
+ * same). EX_DATAERR, EX_OSERR. */
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err);
 
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */

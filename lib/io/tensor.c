@@ -53,3 +53,19 @@ const char *mf_tensor_shape(const struct mf_tensor *t, char text[64]) {
     if (n < 64) snprintf(text + n, 64 - n, "]");
     return text;
 }
+
+void mf_bf16_round(uint16_t *to, const float *from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &from[i], sizeof bits);
+        uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        to[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
+    }
+}
+
+void mf_bf16_widen(float *to, const uint16_t *from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+}

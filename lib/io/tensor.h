@@ -26,6 +26,10 @@ size_t mf_dtype_size(enum mf_dtype dtype);
 const char *mf_dtype_name(enum mf_dtype dtype);
 int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown */
 
+/* F32 rounded to BF16, to the nearest, ties to even (a NaN stays one); and back, exactly. */
+void mf_bf16_round(uint16_t *to, const float *from, size_t n);
+void mf_bf16_widen(float *to, const uint16_t *from, size_t n);
+
 size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */
 size_t mf_tensor_bytes(const struct mf_tensor *t);
 

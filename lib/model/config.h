@@ -34,7 +34,7 @@ struct mf_train_config {
     double beta1, beta2, eps;
     int64_t validate_every,
         validate_batches; /* steps between validations; sequences = batch * validate_batches */
-    int64_t checkpoint_every, log_every;
+    int64_t patience, checkpoint_every, log_every;
 };
 
 struct mf_config {

@@ -35,6 +35,9 @@ struct mf_lm {
     double *losses;               /* [N] */
     float *pe;                    /* [S,D] */
     float *attention, *sums;      /* scratch */
+    float *widened, *tail; /* of a narrow trunk: a layer or a piece of the embedding; the output norm */
+    size_t piece;          /* rows of the embedding in `widened` */
+    uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
 /* A layer whose attention needs no backward: everything below it is frozen. */
@@ -95,6 +98,13 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
+    if (lm->plan.narrow) {
+        size_t layer = mf_trunk_layer_size(s);
+        lm->piece = larger(layer / D < s->V / 4 ? layer / D : s->V / 4, 1);
+        lm->widened = mf_arena_floats(a, larger(layer, lm->piece * D));
+        lm->tail = mf_arena_floats(a, 2 * D);
+        lm->own = mf_arena_take(a, N, sizeof *lm->own);
+    }
     layout_layers(lm, lm->layers);
 }
 
@@ -112,6 +122,7 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
     }
     layout(lm, mf_pool_threads(pool));
     positions_fill(lm->pe, shape->S, shape->D);
+    for (size_t n = 0; plan->narrow && n < plan->max_rows; n++) lm->own[n] = (uint32_t)n;
     *out = lm;
     return 0;
 }
@@ -157,10 +168,19 @@ static void normalise(const struct pass *p, const float *x, float *mean, float *
     layernorm_forward(lm->pool, lm->h, mean, rstd, x, gain, bias, p->N, lm->shape.D);
 }
 
+/* A layer's parameters; of a narrow trunk they stay until the next call. */
+static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
+    struct mf_lm *lm = p->lm;
+    if (!lm->plan.narrow) return mf_trunk_layer(&lm->shape, p->w->trunk, i);
+    mf_bf16_widen(lm->widened, p->w->narrow + mf_trunk_layer_offset(&lm->shape, i),
+                  mf_trunk_layer_size(&lm->shape));
+    return mf_trunk_layer_view(&lm->shape, lm->widened);
+}
+
 static void attention_layer(const struct pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
     struct kept *k = &lm->layers[i];
-    struct mf_trunk_layer w = mf_trunk_layer(&lm->shape, p->w->trunk, i);
+    struct mf_trunk_layer w = trunk_layer(p, i);
     size_t N = p->N, D = lm->shape.D;
     normalise(p, k->x, k->mean, k->rstd, w.norm_gain, w.norm_bias, i);
     matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
@@ -174,7 +194,7 @@ static void attention_layer(const struct pass *p, size_t i) {
 static void attention_layer_backward(const struct pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
     const struct kept *k = &lm->layers[i];
-    struct mf_trunk_layer w = mf_trunk_layer(&lm->shape, p->w->trunk, i);
+    struct mf_trunk_layer w = trunk_layer(p, i);
     struct mf_trunk_layer g = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
     size_t N = p->N, D = lm->shape.D;
     float *dqkv = lm->wide;
@@ -244,11 +264,48 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
                        k->r_ffn, lm->sums, N, D);
 }
 
+/* The ends of the trunk; of a narrow one the output norm only. */
+static struct mf_trunk_ends trunk_ends(const struct pass *p) {
+    struct mf_lm *lm = p->lm;
+    size_t D = lm->shape.D;
+    if (!lm->plan.narrow) return mf_trunk_ends(&lm->shape, p->w->trunk);
+    mf_bf16_widen(lm->tail, p->w->narrow + mf_trunk_layer_offset(&lm->shape, lm->shape.L), 2 * D);
+    return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = lm->tail + D};
+}
+
+/* The embedding's rows from v on, *R of them. */
+static const float *embedding_rows(const struct pass *p, const float *embedding, size_t v, size_t *R) {
+    struct mf_lm *lm = p->lm;
+    size_t V = lm->shape.V, D = lm->shape.D;
+    *R = lm->plan.narrow && V - v > lm->piece ? lm->piece : V - v;
+    if (!lm->plan.narrow) return embedding + v * D;
+    mf_bf16_widen(lm->widened, p->w->narrow + v * D, *R * D);
+    return lm->widened;
+}
+
+/* logits [rows,V] = h embedding^T */
+static void logits_forward(const struct pass *p, const float *h, const float *embedding, size_t rows) {
+    size_t V = p->lm->shape.V, D = p->lm->shape.D;
+    for (size_t v = 0, R; v < V; v += R) {
+        const float *w = embedding_rows(p, embedding, v, &R);
+        matmul_forward_columns(p->lm->pool, p->lm->wide + v, V, h, w, rows, R, D);
+    }
+}
+
+/* dh [rows,D] = dlogits embedding */
+static void logits_backward(const struct pass *p, float *dh, const float *embedding, size_t rows) {
+    size_t V = p->lm->shape.V, D = p->lm->shape.D;
+    for (size_t v = 0, R; v < V; v += R) {
+        const float *w = embedding_rows(p, embedding, v, &R);
+        matmul_backward_input_columns(p->lm->pool, dh, p->lm->wide + v, V, w, rows, R, D, v > 0);
+    }
+}
+
 /* Logits and losses, a block of rows at a time; with gradients, dx becomes that of the last layer's output.
  */
 static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
-    struct mf_trunk_ends w = mf_trunk_ends(&lm->shape, p->w->trunk);
+    struct mf_trunk_ends w = trunk_ends(p);
     size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = lm->logits_rows;
     struct mf_trunk_ends g = {0};
     if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
@@ -256,14 +313,14 @@ static double head(const struct pass *p, float scale) {
     for (size_t n = 0; n < N; n += block) {
         size_t rows = N - n < block ? N - n : block;
         const float *h = lm->h + n * D;
-        matmul_forward(lm->pool, lm->wide, h, w.embedding, rows, V, D, 0);
+        logits_forward(p, h, w.embedding, rows);
         if (!p->grad) {
             cross_entropy_forward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, rows, V);
             continue;
         }
         cross_entropy_backward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, scale, rows, V);
         if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->wide, h, rows, V, D);
-        matmul_backward_input(lm->pool, lm->y + n * D, lm->wide, w.embedding, rows, V, D, 0);
+        logits_backward(p, lm->y + n * D, w.embedding, rows);
     }
     if (p->grad) {
         if (g.embedding)
@@ -277,12 +334,22 @@ static double head(const struct pass *p, float scale) {
     return sum;
 }
 
+/* The rows' embeddings. Of a narrow trunk they are widened into a table of their own. */
+static void embed(const struct pass *p) {
+    struct mf_lm *lm = p->lm;
+    size_t D = lm->shape.D;
+    const uint32_t *tokens = p->batch->tokens;
+    const float *table = lm->plan.narrow ? lm->y : mf_trunk_ends(&lm->shape, p->w->trunk).embedding;
+    for (size_t n = 0; lm->plan.narrow && n < p->N; n++)
+        mf_bf16_widen(lm->y + n * D, p->w->narrow + tokens[n] * D, D);
+    embedding_forward(lm->pool, lm->layers[0].x, lm->plan.narrow ? lm->own : tokens, &p->batch->seqs, table,
+                      lm->pe, p->dropout.p, mask_key(p, 0), D);
+}
+
 static void forward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    struct mf_trunk_ends ends = mf_trunk_ends(&lm->shape, p->w->trunk);
     if (p->N > lm->plan.max_rows) abort();
-    embedding_forward(lm->pool, lm->layers[0].x, p->batch->tokens, &p->batch->seqs, ends.embedding, lm->pe,
-                      p->dropout.p, mask_key(p, 0), lm->shape.D);
+    embed(p);
     for (size_t i = 0; i < lm->shape.L; i++) {
         attention_layer(p, i);
         ffn_layer(p, i, i + 1 < lm->shape.L ? lm->layers[i + 1].x : lm->x);

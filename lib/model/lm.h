@@ -15,8 +15,9 @@
 
 /* Parameters, or their gradients. */
 struct mf_lm_weights {
-    float *trunk; /* mf_trunk_size floats; as gradients NULL: frozen */
-    float *ffn;   /* mf_ffn_size floats */
+    float *trunk;           /* mf_trunk_size floats; as gradients NULL: frozen */
+    float *ffn;             /* mf_ffn_size floats */
+    const uint16_t *narrow; /* with plan.narrow the trunk, in bf16; `trunk` is NULL then */
 };
 
 /* Rows to predict: row n has the input tokens[n] and the target targets[n] (PAD: none). */
@@ -41,6 +42,7 @@ struct mf_lm_plan {
     bool frozen;     /* the trunk is never trained: nothing is kept for its gradients */
     bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
                         and less  than half of the memory */
+    bool narrow;     /* with frozen: the trunk is in bf16, and widened layer by layer where it is used */
 };
 
 struct mf_lm;

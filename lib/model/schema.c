@@ -44,6 +44,7 @@ enum {
         REAL(section.eps, "1e-08", 1e-20, 1, reader, "AdamW's addition to the denominator"),                 \
         INT(section.validate_every, every_, 1, MANY, reader, "steps between validations"),                   \
         INT(section.validate_batches, "8", 1, 1e9, reader, "micro-batches of a validation"),                 \
+        INT(section.patience, "0", 0, MANY, reader, "validations without gain that end it early; 0: none"),  \
         INT(section.checkpoint_every, every_, 1, MANY, reader, "steps between checkpoints"),                 \
         INT(section.log_every, "10", 1, MANY, reader, "steps between records of the metrics")
 

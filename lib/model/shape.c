@@ -77,7 +77,7 @@ static void fields_view(const struct mf_shape *s, const struct field *fields, si
     }
 }
 
-static size_t trunk_layer_size(const struct mf_shape *s) {
+size_t mf_trunk_layer_size(const struct mf_shape *s) {
     return fields_size(s, trunk_layer_fields, COUNT(trunk_layer_fields));
 }
 
@@ -90,7 +90,7 @@ static size_t trunk_head_size(const struct mf_shape *s) {
 }
 
 size_t mf_trunk_size(const struct mf_shape *s) {
-    return trunk_head_size(s) + s->L * trunk_layer_size(s) +
+    return trunk_head_size(s) + s->L * mf_trunk_layer_size(s) +
            fields_size(s, trunk_tail_fields, COUNT(trunk_tail_fields));
 }
 
@@ -98,20 +98,26 @@ size_t mf_ffn_size(const struct mf_shape *s) {
     return s->L * ffn_layer_size(s);
 }
 
-struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *s, float *base, size_t layer) {
+size_t mf_trunk_layer_offset(const struct mf_shape *s, size_t layer) {
+    return trunk_head_size(s) + layer * mf_trunk_layer_size(s);
+}
+
+struct mf_trunk_layer mf_trunk_layer_view(const struct mf_shape *s, float *layer) {
     struct mf_trunk_layer view = {0};
-    if (base)
-        fields_view(s, trunk_layer_fields, COUNT(trunk_layer_fields),
-                    base + trunk_head_size(s) + layer * trunk_layer_size(s), &view);
+    fields_view(s, trunk_layer_fields, COUNT(trunk_layer_fields), layer, &view);
     return view;
+}
+
+struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *s, float *base, size_t layer) {
+    return base ? mf_trunk_layer_view(s, base + mf_trunk_layer_offset(s, layer)) : (struct mf_trunk_layer){0};
 }
 
 struct mf_trunk_ends mf_trunk_ends(const struct mf_shape *s, float *base) {
     struct mf_trunk_ends view = {0};
     fields_view(s, trunk_head_fields, COUNT(trunk_head_fields), base, &view);
     if (base)
-        fields_view(s, trunk_tail_fields, COUNT(trunk_tail_fields),
-                    base + trunk_head_size(s) + s->L * trunk_layer_size(s), &view);
+        fields_view(s, trunk_tail_fields, COUNT(trunk_tail_fields), base + mf_trunk_layer_offset(s, s->L),
+                    &view);
     return view;
 }
 

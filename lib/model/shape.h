@@ -45,6 +45,9 @@ struct mf_trunk_ends {
 };
 
 size_t mf_trunk_size(const struct mf_shape *shape); /* floats */
+size_t mf_trunk_layer_size(const struct mf_shape *shape);
+size_t mf_trunk_layer_offset(const struct mf_shape *shape, size_t layer); /* L: what is behind the layers */
+struct mf_trunk_layer mf_trunk_layer_view(const struct mf_shape *shape, float *layer); /* a layer by itself */
 size_t mf_ffn_size(const struct mf_shape *shape);
 struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *shape, float *base, size_t layer);
 struct mf_trunk_ends mf_trunk_ends(const struct mf_shape *shape, float *base);

@@ -7,7 +7,7 @@
 struct product {
     float *c;
     const float *a, *b;
-    size_t N, O, I;
+    size_t N, O, I, stride; /* stride: from row to row of the [N,O] side */
     float beta;
     int over_rows; /* the part is a range of rows of c, else of columns */
 };
@@ -28,19 +28,30 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     if (p->over_rows)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)p->O, (int)p->I, 1,
-                    p->a + begin * p->I, (int)p->I, p->b, (int)p->I, p->beta, p->c + begin * p->O, (int)p->O);
+                    p->a + begin * p->I, (int)p->I, p->b, (int)p->I, p->beta, p->c + begin * p->stride,
+                    (int)p->stride);
     else if (p->N == 1) /* generation: one row times the matrix */
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)n, (int)p->I, 1, p->b + begin * p->I, (int)p->I, p->a,
                     1, p->beta, p->c + begin, 1);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->N, (int)n, (int)p->I, 1, p->a, (int)p->I,
-                    p->b + begin * p->I, (int)p->I, p->beta, p->c + begin, (int)p->O);
+                    p->b + begin * p->I, (int)p->I, p->beta, p->c + begin, (int)p->stride);
+}
+
+static void forward(struct mf_pool *pool, float *y, size_t stride, const float *x, const float *w, size_t N,
+                    size_t O, size_t I, float beta) {
+    struct product p = {y, x, w, N, O, I, stride, beta, split_rows(pool, N, O)};
+    mf_pool_run(pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
 }
 
 void matmul_forward(struct mf_pool *pool, float *y, const float *x, const float *w, size_t N, size_t O,
                     size_t I, float beta) {
-    struct product p = {y, x, w, N, O, I, beta, split_rows(pool, N, O)};
-    mf_pool_run(pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
+    forward(pool, y, O, x, w, N, O, I, beta);
+}
+
+void matmul_forward_columns(struct mf_pool *pool, float *y, size_t stride, const float *x, const float *w,
+                            size_t N, size_t O, size_t I) {
+    forward(pool, y, stride, x, w, N, O, I, 0);
 }
 
 static void backward_input_part(void *context, size_t begin, size_t end, int thread) {
@@ -49,16 +60,22 @@ static void backward_input_part(void *context, size_t begin, size_t end, int thr
     (void)thread;
     if (p->over_rows)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)p->I, (int)p->O, 1,
-                    p->a + begin * p->O, (int)p->O, p->b, (int)p->I, p->beta, p->c + begin * p->I, (int)p->I);
+                    p->a + begin * p->stride, (int)p->stride, p->b, (int)p->I, p->beta, p->c + begin * p->I,
+                    (int)p->I);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)p->N, (int)n, (int)p->O, 1, p->a,
-                    (int)p->O, p->b + begin, (int)p->I, p->beta, p->c + begin, (int)p->I);
+                    (int)p->stride, p->b + begin, (int)p->I, p->beta, p->c + begin, (int)p->I);
+}
+
+void matmul_backward_input_columns(struct mf_pool *pool, float *dx, const float *dy, size_t stride,
+                                   const float *w, size_t N, size_t O, size_t I, float beta) {
+    struct product p = {dx, dy, w, N, O, I, stride, beta, split_rows(pool, N, I)};
+    mf_pool_run(pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
 }
 
 void matmul_backward_input(struct mf_pool *pool, float *dx, const float *dy, const float *w, size_t N,
                            size_t O, size_t I, float beta) {
-    struct product p = {dx, dy, w, N, O, I, beta, split_rows(pool, N, I)};
-    mf_pool_run(pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
+    matmul_backward_input_columns(pool, dx, dy, O, w, N, O, I, beta);
 }
 
 static void backward_weight_part(void *context, size_t begin, size_t end, int thread) {
@@ -70,6 +87,6 @@ static void backward_weight_part(void *context, size_t begin, size_t end, int th
 
 void matmul_backward_weight(struct mf_pool *pool, float *dw, const float *dy, const float *x, size_t N,
                             size_t O, size_t I) {
-    struct product p = {dw, dy, x, N, O, I, 1, 1};
+    struct product p = {dw, dy, x, N, O, I, O, 1, 1};
     mf_pool_run(pool, O, 8, backward_weight_part, &p);
 }

@@ -2,10 +2,12 @@
  */
 #include "train/checkpoint.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "io/bundle.h"
 
 /* All tensors of a checkpoint; new memory. */
@@ -27,8 +29,31 @@ static struct mf_tensor *list(const struct mf_train_arrays *a, size_t *count) {
     return all;
 }
 
-int mf_checkpoint_write(const char *path, const json_t *identity, const struct mf_train_state *s,
-                        const struct mf_train_arrays *arrays, struct mf_err *err) {
+/* PATH.N, or PATH for 0. */
+static const char *numbered(char place[4200], const char *path, int64_t n) {
+    if (n == 0) return path;
+    snprintf(place, 4200, "%s.%lld", path, (long long)n);
+    return place;
+}
+
+/* Moves each checkpoint one further; the newest stays where it is too, until the new one takes its name. */
+static int rotate(const char *path, int64_t keep, struct mf_err *err) {
+    char from[4200], to[4200];
+    for (int64_t n = keep - 1; n > 0; n--)
+        if (rename(numbered(from, path, n), numbered(to, path, n + 1)) < 0 && errno != ENOENT)
+            return mf_err_sys(err, EX_IOERR, from);
+    if (keep == 0 || link(path, numbered(to, path, 1)) == 0 || errno == ENOENT) return 0;
+    return mf_err_sys(err, EX_IOERR, to);
+}
+
+void mf_checkpoint_remove(const char *path, int64_t keep) {
+    char place[4200];
+    for (int64_t n = 0; n <= keep; n++) unlink(numbered(place, path, n));
+}
+
+int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
+                        const struct mf_train_state *s, const struct mf_train_arrays *arrays,
+                        struct mf_err *err) {
     struct mf_out *out;
     size_t count;
     struct mf_tensor *tensors = list(arrays, &count);
@@ -36,10 +61,12 @@ int mf_checkpoint_write(const char *path, const json_t *identity, const struct m
     json_t *state = json_pack("{sI,sI}", "step", (json_int_t)s->step, "best_step", (json_int_t)s->best_step);
     if (s->best_step >= 0) json_object_set_new(state, "best_loss", json_real(s->best_loss));
     if (!isnan(s->first_loss)) json_object_set_new(state, "first_loss", json_real(s->first_loss));
+    if (s->skipped) json_object_set_new(state, "skipped", json_integer((json_int_t)s->skipped));
     json_t *meta = json_pack("{sO,so}", "identity", identity, "state", state);
     int status = mf_out_open(&out, path, err);
     if (status == 0) {
         status = mf_bundle_write(out, "checkpoint", meta, tensors, count, err);
+        if (status == 0) status = rotate(path, keep, err);
         if (status == 0)
             status = mf_out_commit(out, err);
         else
@@ -76,6 +103,7 @@ static int parse_state(const char *path, const json_t *state, struct mf_train_st
     s->step = json_integer_value(step);
     s->best_step = json_integer_value(best);
     const json_t *loss = json_object_get(state, "best_loss"), *first = json_object_get(state, "first_loss");
+    s->skipped = json_integer_value(json_object_get(state, "skipped"));
     s->best_loss = loss ? json_number_value(loss) : INFINITY;
     s->first_loss = first ? json_number_value(first) : NAN;
     return 0;

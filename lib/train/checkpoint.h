@@ -11,6 +11,7 @@ struct mf_train_state {
     int64_t best_step; /* with the lowest validation loss so far; -1: none yet */
     double best_loss;  /* its loss */
     double first_loss; /* validation loss before the first step; NaN: not measured */
+    int64_t skipped;   /* steps whose loss or gradient was not finite */
 };
 
 /* The trained parameters with AdamW's moments, which have the same layout. m and v are NULL where only the
@@ -21,9 +22,12 @@ struct mf_train_arrays {
     float *m, *v;
 };
 
-/* Writes a checkpoint, atomically. `identity` says of which training: settings, data, tokenizer. */
-int mf_checkpoint_write(const char *path, const json_t *identity, const struct mf_train_state *state,
-                        const struct mf_train_arrays *arrays, struct mf_err *err);
+/* Writes a checkpoint, atomically. `identity` says of which training: settings, data, tokenizer. `keep` older
+ * ones stay beside it as PATH.1 (the last before it), PATH.2, ... */
+int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
+                        const struct mf_train_state *state, const struct mf_train_arrays *arrays,
+                        struct mf_err *err);
+void mf_checkpoint_remove(const char *path, int64_t keep);
 
 /* Reads one. EX_NOINPUT; EX_DATAERR: malformed, or of another training, naming what differs. */
 int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,

@@ -33,26 +33,38 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
     return 0;
 }
 
-static void layout(struct mf_train_session *s, const struct mf_shape *shape) {
-    s->trunk = mf_arena_floats(&s->arena, mf_trunk_size(shape) + mf_ffn_size(shape));
+static void layout(struct mf_train_session *s, const struct mf_shape *shape, bool narrow) {
+    size_t trunk = mf_trunk_size(shape);
+    if (narrow) {
+        s->narrow = mf_arena_take(&s->arena, trunk, sizeof *s->narrow);
+        s->ffn = mf_arena_floats(&s->arena, mf_ffn_size(shape));
+    } else {
+        s->trunk = mf_arena_floats(&s->arena, trunk + mf_ffn_size(shape));
+        s->ffn = s->trunk ? s->trunk + trunk : NULL;
+    }
     s->tensors = mf_arena_take(&s->arena, s->n_tensors, sizeof *s->tensors);
 }
 
-int mf_train_session_model(struct mf_train_session *s, const struct mf_shape *shape, enum mf_ffn_role role,
-                           bool frozen, struct mf_err *err) {
+int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err) {
+    struct mf_training *t = &s->training;
+    const struct mf_shape *shape = &t->shape;
+    bool narrow = t->memory.plan.narrow;
     s->n_trunk = mf_trunk_tensors(shape, NULL, NULL);
     s->n_tensors = s->n_trunk + mf_ffn_tensors(shape, role, 0, NULL, NULL);
-    layout(s, shape);
+    layout(s, shape, narrow);
     if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
-    layout(s, shape);
-    s->ffn = s->trunk + mf_trunk_size(shape);
+    layout(s, shape, narrow);
     mf_trunk_tensors(shape, s->trunk, s->tensors);
     mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_trunk);
-    s->training.shape = *shape;
-    s->training.frozen = frozen;
-    s->training.weights = (struct mf_lm_weights){s->trunk, s->ffn};
-    s->training.tensors = s->tensors + (frozen ? s->n_trunk : 0);
-    s->training.count = s->n_tensors - (frozen ? s->n_trunk : 0);
+    size_t at = 0;
+    for (size_t i = 0; narrow && i < s->n_trunk; i++) {
+        s->tensors[i].dtype = MF_BF16;
+        s->tensors[i].data = s->narrow + at;
+        at += mf_tensor_count(&s->tensors[i]);
+    }
+    t->weights = (struct mf_lm_weights){s->trunk, s->ffn, s->narrow};
+    t->tensors = s->tensors + (t->frozen ? s->n_trunk : 0);
+    t->count = s->n_tensors - (t->frozen ? s->n_trunk : 0);
     return 0;
 }
 
@@ -61,9 +73,11 @@ static json_t *hash_json(uint64_t hash) {
 }
 
 int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
-                          const struct mf_train_options *o, const struct mf_train_config *config,
-                          const char *shared_hash, struct mf_err *err) {
+                          const struct mf_train_options *o, const struct mf_shape *shape,
+                          const struct mf_train_config *config, const char *shared_hash, struct mf_err *err) {
     struct mf_training *t = &s->training;
+    t->shape = *shape;
+    t->frozen = shared_hash != NULL;
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
     json_object_set_new(s->identity, "config", mf_shape_json(&t->shape));
@@ -80,9 +94,12 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->checkpoint = *s->checkpoint ? s->checkpoint : NULL;
     t->metrics = o->metrics;
     t->resume = o->resume;
+    t->keep = o->keep;
+    t->skip_nonfinite = o->skip_nonfinite;
     if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
     /* another cut of the batches rounds differently */
     json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.plan.max_rows));
+    if (t->memory.plan.narrow) json_object_set_new(s->identity, "frozen_part", json_string("BF16"));
     return 0;
 }
 

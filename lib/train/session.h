@@ -11,6 +11,7 @@
 struct mf_train_options {
     const char *output, *validation, *metrics, *checkpoint;
     bool resume;
+    int64_t keep, skip_nonfinite;
     uint64_t max_memory;
 };
 /* clang-format off */
@@ -23,6 +24,10 @@ struct mf_train_options {
      "write the metrics stream, which can be followed", 0, 0}, \
     {"checkpoint", 0, MF_OPT_STRING, &(o).checkpoint, "FILE", \
      "where checkpoints go (default: OUTPUT.ckpt); removed when the bundle is written", 0, 0}, \
+    {"keep", 0, MF_OPT_INT, &(o).keep, "N", \
+     "keep N older checkpoints beside it, as CHECKPOINT.1, CHECKPOINT.2, ... (default: 0)", 0, 1000}, \
+    {"skip-nonfinite", 0, MF_OPT_INT, &(o).skip_nonfinite, "N", \
+     "pass over up to N steps whose loss or gradient is no number (default: 0)", 0, 1e9}, \
     {"resume", 0, MF_OPT_FLAG, &(o).resume, NULL, "go on from the checkpoint, if there is one", 0, 0}, \
     {"max-memory", 0, MF_OPT_SIZE, &(o).max_memory, "SIZE", \
      "fit the training into SIZE, or refuse before it begins (default: no limit)", 0, 0}
@@ -37,6 +42,7 @@ struct mf_train_session {
     struct mf_training training;
     struct mf_arena arena;
     float *trunk, *ffn;        /* one array, the trunk first */
+    uint16_t *narrow;          /* the trunk, where the plan has it in bf16; `trunk` is NULL then */
     struct mf_tensor *tensors; /* all of the trunk's, then the FFN's, with data */
     size_t n_trunk, n_tensors;
 };
@@ -47,15 +53,14 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
                            const struct mf_train_options *options, const char *tokens, int64_t partition,
                            size_t S, struct mf_err *err);
 
-/* Memory for a model of this shape; `role` names the FFN's tensors. */
-int mf_train_session_model(struct mf_train_session *s, const struct mf_shape *shape, enum mf_ffn_role role,
-                           bool frozen, struct mf_err *err);
-
 /* Completes `training`, and decides on its memory (mf_train_plan). shared_hash: of the bundle an expert is
- * trained against, or NULL. */
+ * trained against, whose trunk is frozen, or NULL. */
 int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
-                          const struct mf_train_options *options, const struct mf_train_config *config,
-                          const char *shared_hash, struct mf_err *err);
+                          const struct mf_train_options *options, const struct mf_shape *shape,
+                          const struct mf_train_config *config, const char *shared_hash, struct mf_err *err);
+
+/* Memory for the planned model; `role` names the FFN's tensors. */
+int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err);
 
 /* Writes the bundle: `meta` (taken over) beside the fields every piece has; then removes the checkpoint. */
 int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,

@@ -33,22 +33,22 @@ struct loop {
     uint64_t rows; /* trained on in this run */
 };
 
+/* What learns. */
 static size_t parameters(const struct mf_training *t) {
-    size_t n = 0;
-    for (size_t i = 0; i < t->count; i++) n += mf_tensor_count(&t->tensors[i]);
-    return n;
+    return (t->frozen ? 0 : mf_trunk_size(&t->shape)) + mf_ffn_size(&t->shape);
 }
 
 /* --- memory --- */
 
 #define WORKSPACE ((size_t)14 << 20) /* of program and libraries, OpenBLAS's buffers above all */
 
-static void measure(struct mf_training *t, size_t rows, bool recompute, int n_threads) {
+static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads) {
     struct mf_train_memory *m = &t->memory;
     size_t windows = (size_t)(t->config->batch * t->config->accumulation), n = parameters(t);
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
-    m->plan = (struct mf_lm_plan){rows, t->frozen, recompute};
-    m->parameters = (mf_trunk_size(&t->shape) + mf_ffn_size(&t->shape)) * sizeof(float);
+    m->plan = plan;
+    m->parameters = mf_trunk_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
+                    mf_ffn_size(&t->shape) * sizeof(float);
     m->gradients = n * sizeof(float);
     m->optimizer = 2 * n * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
@@ -60,27 +60,35 @@ static double megabytes(size_t bytes) {
     return (double)bytes / 1e6;
 }
 
-int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
+/* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
+ * a frozen trunk in bf16. Leaves the first that fits, or the smallest. */
+static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
     size_t S = t->shape.S, most = (size_t)(t->config->batch * t->config->accumulation) * S;
     if (most > MF_TRAIN_ROWS) most = MF_TRAIN_ROWS;
-    bool fits = false;
-    for (size_t rows = most > S ? most : S; !fits; rows = rows / 2 > S ? rows / 2 : S) {
-        for (int recompute = 0; recompute < 2 && !fits; recompute++) {
-            measure(t, rows, recompute, n_threads);
-            fits = limit ? m->total <= limit : m->activations <= MF_TRAIN_ACTIVATIONS;
+    if (most < S) most = S;
+    for (int narrow = 0; narrow <= (limit && t->frozen); narrow++)
+        for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
+            for (int recompute = 0; recompute < 2; recompute++) {
+                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow}, n_threads);
+                if (limit ? m->total <= limit : m->activations <= MF_TRAIN_ACTIVATIONS) return true;
+            }
+            if (rows == S) break;
         }
-        if (rows == S) break;
-    }
-    if (limit && !fits)
+    return false;
+}
+
+int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
+    const struct mf_train_memory *m = &t->memory;
+    if (!find_plan(t, limit, n_threads) && limit)
         return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
                           megabytes(m->total), megabytes(limit));
     if (!t->common->quiet)
         fprintf(stderr,
-                "%s: memory %.0f MB: parameters %.1f, gradients %.1f, optimizer %.1f, activations %.1f (%zu "
-                "rows at once%s), "
-                "workspace %.1f\n",
-                t->program, megabytes(m->total), megabytes(m->parameters), megabytes(m->gradients),
+                "%s: memory %.0f MB: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
+                "(%zu rows at once%s), workspace %.1f\n",
+                t->program, megabytes(m->total), megabytes(m->parameters),
+                m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients),
                 megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
                 m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
     return 0;
@@ -133,7 +141,7 @@ static int keep_best(struct loop *l, struct mf_err *err) {
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     if (l->t->checkpoint) {
         best_path(l, path);
-        return mf_checkpoint_write(path, l->t->identity, &l->state, &only, err);
+        return mf_checkpoint_write(path, 0, l->t->identity, &l->state, &only, err);
     }
     if (lseek(l->scratch, 0, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
     return mf_write_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), "scratch file", err);
@@ -203,6 +211,63 @@ static int read_step(struct loop *l, int64_t step, struct mf_err *err) {
     return 0;
 }
 
+/* --- numbers that are none --- */
+
+struct finder {
+    size_t site; /* SIZE_MAX: none found */
+    size_t D;
+};
+
+static void look_for_nonfinite(void *context, size_t site, const float *rows, size_t N) {
+    struct finder *f = context;
+    for (size_t i = 0; i < N * f->D && f->site == SIZE_MAX; i++)
+        if (!isfinite(rows[i])) f->site = site;
+}
+
+/* Where the first value that is no number is: in what enters a layer's attention or FFN, in what enters the
+ * output norm, in a tensor's gradient. */
+static void name_place(struct loop *l, char *text, size_t room) {
+    struct finder f = {SIZE_MAX, l->t->shape.D};
+    size_t window = 0, L = l->t->shape.L, at = 0;
+    struct mf_lm_batch slice;
+    while (f.site == SIZE_MAX && mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice))
+        mf_lm_loss(l->lm, &l->t->weights, &slice, look_for_nonfinite, &f);
+    if (f.site < 2 * L) {
+        snprintf(text, room, "the input of the %s of layer %zu", f.site < L ? "attention" : "FFN",
+                 f.site % L);
+        return;
+    }
+    if (f.site == 2 * L) {
+        snprintf(text, room, "the output of layer %zu", L - 1);
+        return;
+    }
+    for (size_t i = 0; i < l->t->count; i++) {
+        size_t n = mf_tensor_count(&l->t->tensors[i]);
+        for (size_t k = 0; k < n; k++)
+            if (!isfinite(l->gradient[at + k])) {
+                snprintf(text, room, "the gradient of %s", l->t->tensors[i].name);
+                return;
+            }
+        at += n;
+    }
+    snprintf(text, room, "the sum");
+}
+
+/* A step whose loss or gradient is no number changes nothing; so many are allowed. */
+static int skip_or_stop(struct loop *l, int64_t step, double loss, struct mf_err *err) {
+    char place[128];
+    name_place(l, place, sizeof place);
+    if (++l->state.skipped > l->t->skip_nonfinite)
+        return mf_err_set(err, EX_SOFTWARE,
+                          "step %lld: the %s is not a number, first in %s; the training diverged",
+                          (long long)step, isfinite(loss) ? "gradient" : "loss", place);
+    if (!l->t->common->quiet)
+        fprintf(stderr, "%s: step %lld: the %s is not a number, first in %s; passed over (%lld of %lld)\n",
+                l->t->program, (long long)step, isfinite(loss) ? "gradient" : "loss", place,
+                (long long)l->state.skipped, (long long)l->t->skip_nonfinite);
+    return 0;
+}
+
 static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *record, struct mf_err *err) {
     const struct mf_train_config *c = l->t->config;
     struct mf_lm_batch slice;
@@ -219,12 +284,11 @@ static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *re
         l->rows += slice.seqs.start[slice.seqs.count];
     }
     double norm = mf_gradient_norm(l->pool, l->gradient, l->n), loss = sum / targets;
-    if (!isfinite(loss) || !isfinite(norm))
-        return mf_err_set(err, EX_SOFTWARE, "step %lld: the %s is not a number; the training diverged",
-                          (long long)step, isfinite(loss) ? "gradient" : "loss");
-    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1, lr = mf_learning_rate(c, step);
-    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, lr, scale, step);
-    *record = (struct mf_metrics_record){step, loss, lr, norm, NAN, (double)l->rows / (mf_now() - l->began)};
+    *record = (struct mf_metrics_record){step, loss, mf_learning_rate(c, step),
+                                         norm, NAN,  (double)l->rows / (mf_now() - l->began)};
+    if (!isfinite(loss) || !isfinite(norm)) return skip_or_stop(l, step, loss, err);
+    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
+    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, record->lr, scale, step);
     return 0;
 }
 
@@ -242,7 +306,7 @@ static int resume(struct loop *l, struct mf_err *err) {
 
 static int checkpoint(struct loop *l, struct mf_err *err) {
     if (!l->t->checkpoint) return 0;
-    return mf_checkpoint_write(l->t->checkpoint, l->t->identity, &l->state, &l->arrays, err);
+    return mf_checkpoint_write(l->t->checkpoint, l->t->keep, l->t->identity, &l->state, &l->arrays, err);
 }
 
 static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf_err *err) {
@@ -254,6 +318,13 @@ static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf
     return l->metrics && due ? mf_metrics_add(l->metrics, r, err) : 0;
 }
 
+/* Was the best validation so many validations ago that no better one is expected? */
+static bool out_of_patience(const struct loop *l) {
+    const struct mf_train_config *c = l->t->config;
+    return l->t->validation && c->patience && l->state.step % c->validate_every == 0 &&
+           l->state.step - l->state.best_step >= c->patience * c->validate_every;
+}
+
 static int run(struct loop *l, struct mf_training_result *result, struct mf_err *err) {
     const struct mf_train_config *c = l->t->config;
     struct mf_metrics_record record;
@@ -262,7 +333,7 @@ static int run(struct loop *l, struct mf_training_result *result, struct mf_err 
         return -1;
     while (l->state.step < c->steps) {
         int64_t step = l->state.step + 1;
-        if (train_step(l, step, &record, err) < 0) return -1;
+        if (train_step(l, step, &record, err) < 0) return -1; /* the last checkpoint stays as it is */
         l->state.step = step;
         result->last_loss = record.loss;
         result->tokens_per_s = record.tokens_per_s;
@@ -271,6 +342,7 @@ static int run(struct loop *l, struct mf_training_result *result, struct mf_err 
             validate(l, &record.val_loss, err) < 0)
             return -1;
         if (log_step(l, &record, err) < 0) return -1;
+        if (out_of_patience(l)) break;
         result->signal = last ? 0 : mf_stop_signal();
         if ((result->signal || (!last && step % c->checkpoint_every == 0)) && checkpoint(l, err) < 0)
             return -1;
@@ -308,7 +380,7 @@ int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_traini
 void mf_train_clean(const struct mf_training *t) {
     char path[4096];
     if (!t->checkpoint) return;
-    unlink(t->checkpoint);
+    mf_checkpoint_remove(t->checkpoint, t->keep);
     snprintf(path, sizeof path, "%s.best", t->checkpoint);
     unlink(path);
 }

@@ -42,6 +42,8 @@ struct mf_training {
     const char *checkpoint;                  /* a file, or NULL: none */
     const char *metrics;                     /* a file, or NULL: none */
     bool resume;                             /* go on from the checkpoint if it is there */
+    int64_t keep;                            /* older checkpoints */
+    int64_t skip_nonfinite;                  /* steps that may be passed over */
     struct mf_train_memory memory;           /* mf_train_plan */
 };
 
@@ -57,8 +59,8 @@ struct mf_training_result {
 int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, struct mf_err *err);
 
 /* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
- * mf_train_clean removes it. EX_SOFTWARE when the training diverges; EX_DATAERR for a checkpoint of another
- * one. */
+ * mf_train_clean removes it. EX_SOFTWARE when the training diverges: the message names the step and where the
+ * first number that is none appeared. EX_DATAERR for a checkpoint of another training. */
 int mf_train(const struct mf_training *training, struct mf_pool *pool, struct mf_training_result *result,
              struct mf_err *err);
 void mf_train_clean(const struct mf_training *training);
