@@ -5,10 +5,6 @@ make_random() {
     /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" "$@"
 }
 
-needs_torch() {
-    /usr/bin/python3 -c 'import torch, msgpack' 2> /dev/null || skip "python3-torch is not installed"
-}
-
 # The largest difference of two files of float32.
 difference() {
     /usr/bin/python3 -c 'import sys, array

@@ -18,6 +18,10 @@ subprocess.run(sys.argv[1:], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
 }
 
+needs_torch() {
+    /usr/bin/python3 -c 'import torch, msgpack' 2> /dev/null || skip "python3-torch is not installed"
+}
+
 own_memory_only() {
     case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers' own memory would be measured" ;; esac
 }

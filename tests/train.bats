@@ -281,3 +281,31 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
     shared "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt --resume -o t.tar
     tar -xOf s.tar --wildcards "dense_ffn.0.fc1.weight*" | cmp - <(tar -xOf t.tar --wildcards "dense_ffn.0.fc1.weight*")
 }
+
+# The largest relative difference of two lists of losses, and how many there are.
+apart() {
+    paste "$1" "$2" | awk '{ d = ($1 - $2) / $2; if (d < 0) d = -d; if (d > most) most = d } END { print NR, most }'
+}
+
+@test "the losses of 200 steps are those of the same training in PyTorch" {
+    needs_torch
+    settings() { # STAGE BATCH
+        echo --set model.dropout=0 --set "$1.accumulation=1" --set "$1.batch=$2" --set "$1.steps=200" --set "$1.warmup=10" \
+            --set "$1.lr=0.003" --set "$1.min_lr=0.0003"
+    }
+    twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@"; }
+    zero=(--set train_shared.steps=1 --set train_shared.warmup=0 --set train_shared.lr=0 --set train_shared.min_lr=0)
+    mf-train-shared --quiet --config "$TINY" "${zero[@]}" -o initial.tar train.mf
+    # shellcheck disable=SC2046
+    mf-train-shared --quiet --config "$TINY" $(settings train_shared 8) --metrics m.mf -o shared.tar train.mf
+    mf-cat m.mf | jq 'select(.step).loss' > ours
+    twin shared initial.tar train.mf 200 8 10 0.003 0.0003 > theirs
+    apart ours theirs | tee far
+    awk '{ exit !($1 == 200 && $2 < 1e-4) }' far
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet --config "$TINY" $(settings train_expert 4) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    twin expert shared.tar parts/part.1.mp 200 4 10 0.003 0.0003 > theirs
+    apart ours theirs | tee far
+    awk '{ exit !($1 == 200 && $2 < 1e-4) }' far
+}

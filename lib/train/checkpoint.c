@@ -41,9 +41,9 @@ static int rotate(const char *path, int64_t keep, struct mf_err *err) {
     char from[4200], to[4200];
     for (int64_t n = keep - 1; n > 0; n--)
         if (rename(numbered(from, path, n), numbered(to, path, n + 1)) < 0 && errno != ENOENT)
-            return mf_err_sys(err, EX_IOERR, from);
+            return mf_err_sys(err, EX_IOERR, "%s", from);
     if (keep == 0 || link(path, numbered(to, path, 1)) == 0 || errno == ENOENT) return 0;
-    return mf_err_sys(err, EX_IOERR, to);
+    return mf_err_sys(err, EX_IOERR, "%s", to);
 }
 
 void mf_checkpoint_remove(const char *path, int64_t keep) {

@@ -1,0 +1,138 @@
+"""A training once more in PyTorch, from the pages that describe it: the losses of its steps, a line each.
+
+    train_twin.py shared|expert BUNDLE.tar TOKENS.mf STEPS BATCH WARMUP LR MIN_LR [SEED]
+
+BUNDLE.tar holds the initial values: of both trainings the trunk and the dense FFN of a shared bundle. No dropout; AdamW (0.9, 0.999,
+1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
+all tokens, in an order permuted anew in each pass; attention and positions begin anew at each <bos>, which is never a target.
+"""
+
+import json
+import math
+import struct
+import sys
+import tarfile
+
+import msgpack
+import torch
+import torch.nn.functional as F
+
+what, bundle, path = sys.argv[1:4]
+steps, batch, warmup = map(int, sys.argv[4:7])
+lr, min_lr = map(float, sys.argv[7:9])
+seed = int((sys.argv + [""] * 10)[9] or 1)
+M = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def mix(x):
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & M
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & M
+    return x ^ x >> 31
+
+
+def at(key, counter):
+    return mix((mix((counter + GOLDEN) & M) + key) & M)
+
+
+def key(seed, purpose, index):
+    h = 0xCBF29CE484222325
+    for byte in purpose.encode():
+        h = (h ^ byte) * 0x100000001B3 & M
+    return at(at(seed, h), index)
+
+
+def permute(k, n, index):
+    half = 1
+    while (n - 1) >> (2 * half):
+        half += 1
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for r in range(4):
+            left, right = right, left ^ at((k + r * GOLDEN) & M, right) & mask
+        index = left << half | right
+        if index < n:
+            return index
+
+
+with open(path, "rb") as file:
+    objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
+head = objects[0]
+stream = [t for o in objects[1:-1] for t in struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"])]
+tar = tarfile.open(bundle)
+manifest = json.load(tar.extractfile("manifest.json"))
+members = {name.rsplit(".", 1)[0]: name for name in tar.getnames()}
+c = manifest["config"]
+D, H, L, S = c["d_model"], c["n_heads"], c["n_layers"], c["context"]
+p = {}
+for t in manifest["tensors"]:
+    if t["dtype"] == "F32":
+        data = bytearray(tar.extractfile(members[t["name"]]).read())
+        p[t["name"]] = torch.frombuffer(data, dtype=torch.float32).reshape(t["shape"]).clone()
+ffn = [n for n in p if n.startswith("dense_ffn.") or ".ffn_norm." in n]
+learns = ffn if what == "expert" else list(p)
+for name in learns:
+    p[name].requires_grad_(True)
+place = torch.arange(S, dtype=torch.float64)[:, None]
+rate = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000.0) / D))
+pe = torch.zeros(S, D, dtype=torch.float64)
+pe[:, 0::2], pe[:, 1::2] = torch.sin(place * rate), torch.cos(place * rate)
+pe = pe.float()
+embedding = p["shared.token_embedding.weight"]
+
+
+def norm(x, name):
+    return F.layer_norm(x, (D,), p[name + ".weight"], p[name + ".bias"], 1e-5)
+
+
+def losses(tokens, targets):
+    """The sum over one piece without <bos> inside."""
+    n = len(tokens)
+    x = embedding[torch.tensor(tokens)] + pe[:n]
+    for i in range(L):
+        b, f = "shared.transformer_blocks.%d." % i, "dense_ffn.%d." % i
+        qkv = norm(x, b + "attn_norm") @ p[b + "attention.qkv_proj.weight"].T
+        q, k, v = qkv.reshape(n, 3, H, D // H).permute(1, 2, 0, 3)
+        scores = (q @ k.transpose(-1, -2)) / (D // H) ** 0.5
+        scores = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), float("-inf"))
+        mixed = (scores.softmax(-1) @ v).transpose(0, 1).reshape(n, D)
+        x = x + mixed @ p[b + "attention.out_proj.weight"].T
+        h = F.gelu(norm(x, b + "ffn_norm") @ p[f + "fc1.weight"].T + p[f + "fc1.bias"])
+        x = x + h @ p[f + "fc2.weight"].T + p[f + "fc2.bias"]
+    logits = norm(x, "shared.output_norm") @ embedding.T
+    return F.cross_entropy(logits, torch.tensor(targets), ignore_index=head["pad"], reduction="sum")
+
+
+def pieces(window):
+    begin = window * S
+    rows = min(S, len(stream) - 1 - begin)
+    tokens, targets = stream[begin : begin + rows], stream[begin + 1 : begin + rows + 1]
+    targets = [head["pad"] if t == head["bos"] else t for t in targets]
+    cuts = [0] + [n for n in range(1, rows) if tokens[n] == head["bos"]] + [rows]
+    return [(tokens[a:b], targets[a:b]) for a, b in zip(cuts, cuts[1:])]
+
+
+windows = (len(stream) - 1 + S - 1) // S
+matrices = [p[n] for n in learns if p[n].dim() > 1]
+vectors = [p[n] for n in learns if p[n].dim() == 1]
+optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0}], lr=lr)
+for step in range(1, steps + 1):
+    done = (step - warmup) / (steps - warmup) if steps > warmup else 1
+    now = lr * step / warmup if step <= warmup else min_lr + (lr - min_lr) * 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = now
+    total, count = 0, 0
+    for i in range(batch):
+        number = (step - 1) * batch + i
+        order = key(seed, "order", number // windows)
+        for tokens, targets in pieces(permute(order, windows, number % windows)):
+            total = total + losses(tokens, targets)
+            count += sum(t != head["pad"] for t in targets)
+    optimizer.zero_grad()
+    (total / count).backward()
+    if embedding.grad is not None:
+        embedding.grad[head["pad"]] = 0
+    torch.nn.utils.clip_grad_norm_(matrices + vectors, 1.0)
+    optimizer.step()
+    print("%.9g" % (total.item() / count), flush=True)
