@@ -1,6 +1,9 @@
 /* mf-assemble: joins a shared foundation and experts into one model, by streaming.
  *     mf-assemble [OPTION]... SHARED EXPERT... > model.safetensors */
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "base/clock.h"
 #include "base/options.h"
 #include "io/file.h"
@@ -14,7 +17,9 @@ static const char notes[] = "The order of the experts is their order in the mode
                             "the tokens read so far) or hidden,\n"
                             "its gates from router.init uniform, kaiming or data_stats; mf-calibrate "
                             "improves it. Memory does not grow with the\n"
-                            "number of experts.\n"
+                            "number of experts. Pieces may be pipes. An expert is left out or taken in again "
+                            "by naming others: nothing is\n"
+                            "trained for it, and the router is made for those that are there.\n"
                             "\n"
                             "example:\n"
                             "  mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
@@ -23,24 +28,73 @@ static const char notes[] = "The order of the experts is their order in the mode
                             "belong together, 66 input cannot be\n"
                             "opened, 73 or 74 cannot write, 78 bad config.\n";
 
-static int assemble(const struct mf_common *common, const struct mf_strs *pieces, const char *output,
-                    struct mf_err *err) {
+struct request {
+    const struct mf_common *common;
+    const char *output, *experts; /* experts: "3,0,1", or NULL */
+    bool dense, average;
+};
+
+/* The numbers of a list "3,0,1". */
+static int parse_experts(const char *list, int64_t **numbers, size_t *n, struct mf_err *err) {
+    *n = 0;
+    *numbers = calloc(strlen(list) + 1, sizeof **numbers);
+    if (!*numbers) abort();
+    for (const char *at = list;; at++) {
+        char *end;
+        long long value = strtoll(at, &end, 10);
+        if (end == at || !isdigit((unsigned char)*at) || (*end && *end != ','))
+            return mf_err_set(err, EX_USAGE, "--experts: '%.60s' is not a list of partitions like 3,0,1",
+                              list);
+        (*numbers)[(*n)++] = value;
+        if (!*end) return 0;
+        at = end;
+    }
+}
+
+static int write_model(const struct request *r, const struct mf_spool *pieces, size_t n,
+                       const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
     struct mf_config config;
-    struct mf_assembly a;
+    struct mf_assembly a = {.scratch = -1};
     struct mf_out *out = NULL;
-    if (mf_config_load(&config, common, err) < 0) return -1;
-    int status = mf_assembly_plan(&a, &config, pieces->items[0], pieces->items + 1, pieces->count - 1, err);
-    if (status == 0) status = mf_out_open(&out, output, err);
+    enum mf_assembly_kind kind = r->dense     ? MF_ASSEMBLE_DENSE
+                                 : r->average ? MF_ASSEMBLE_AVERAGE
+                                              : MF_ASSEMBLE_MIXTURE;
+    int status = mf_config_load(&config, r->common, err);
+    if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
+    if (status == 0) status = mf_out_open(&out, r->output, err);
     if (status == 0) status = mf_assembly_write(&a, out, err);
     uint64_t bytes = status == 0 ? mf_out_offset(out) : 0;
     if (status == 0)
         status = mf_out_commit(out, err);
     else
         mf_out_abandon(out);
-    if (status == 0 && !common->quiet)
-        fprintf(stderr, "mf-assemble: %zu experts, %zu tensors, %.1f MB, peak memory %.1f MB\n", a.n_experts,
-                a.count, (double)bytes / 1e6, (double)mf_peak_memory() / 1e6);
+    if (status == 0 && !r->common->quiet)
+        fprintf(stderr, "mf-assemble: %s%zu expert%s, %zu tensors, %.1f MB, peak memory %.1f MB\n",
+                r->dense     ? "the dense FFN, "
+                : r->average ? "the mean of "
+                             : "",
+                a.n_experts, a.n_experts == 1 ? "" : "s", a.count, (double)bytes / 1e6,
+                (double)mf_peak_memory() / 1e6);
     mf_assembly_free(&a);
+    return status;
+}
+
+/* Every piece is read twice, so that pipes are copied first. */
+static int assemble(const struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_spool *pieces = calloc(operands->count, sizeof *pieces);
+    int64_t *chosen = NULL;
+    size_t n_chosen = 0, n = 0;
+    if (!pieces) abort();
+    int status = r->experts ? parse_experts(r->experts, &chosen, &n_chosen, err) : 0;
+    for (; n < operands->count && status == 0; n++)
+        status = mf_spool_open(&pieces[n], operands->items[n], err);
+    if (status == 0) status = write_model(r, pieces, n, chosen, n_chosen, err);
+    for (size_t i = 0; i < n; i++) {
+        if (status < 0) mf_spool_name(&pieces[i], err);
+        mf_spool_close(&pieces[i]);
+    }
+    free(pieces);
+    free(chosen);
     return status;
 }
 
@@ -48,16 +102,26 @@ int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs pieces = {0};
-    const char *output = NULL;
-    const struct mf_option options[] = {{"output", 'o', MF_OPT_STRING, &output, "FILE",
-                                         "write the model to FILE instead of standard output", 0, 0},
-                                        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    struct request r = {.common = &common};
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
+         "write the model to FILE instead of standard output", 0, 0},
+        {"experts", 0, MF_OPT_STRING, &r.experts, "LIST",
+         "only the experts of these partitions, in this order, e.g. 3,0,1", 0, 0},
+        {"dense", 0, MF_OPT_FLAG, &r.dense, NULL, "the shared bundle with its own FFN instead of experts", 0,
+         0},
+        {"average", 0, MF_OPT_FLAG, &r.average, NULL, "one FFN, the mean of the experts' weights", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-assemble", "join a shared bundle and experts into one model",
                                    "mf-assemble [OPTION]... SHARED EXPERT...", options, notes};
     int status = mf_options_parse(&usage, &common, &pieces, argc, argv, &err);
-    if (status == 0 && pieces.count < 2)
+    if (status == 0 && r.dense && r.average)
+        status = mf_err_set(&err, EX_USAGE, "--dense or --average, not both");
+    if (status == 0 && r.dense && pieces.count != 1)
+        status = mf_err_set(&err, EX_USAGE, "--dense takes the shared bundle alone");
+    if (status == 0 && !r.dense && pieces.count < 2)
         status = mf_err_set(&err, EX_USAGE, "give a shared bundle and at least one expert");
-    if (status == 0) status = assemble(&common, &pieces, output, &err);
+    if (status == 0) status = assemble(&r, &pieces, &err);
     mf_strs_free(&pieces);
     mf_strs_free(&common.sets);
     return status < 0 ? mf_fail("mf-assemble", &err) : 0;

@@ -1,11 +1,8 @@
 /* mf-partition: deals documents to experts.
  *     mf-partition -o DIR [OPTION]... [TOKENS] */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/options.h"
+#include "io/spool.h"
 #include "model/config.h"
 #include "part/table.h"
 
@@ -28,58 +25,6 @@ static const char notes[] =
     "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot "
     "be opened,\n"
     "73 or 74 cannot write, 78 bad config.\n";
-
-/* The stream is read several times, so that a pipe is copied to a scratch file first. `path` becomes where it
- * can be opened again and again: the operand itself, or standard input or the scratch file by its descriptor.
- */
-struct source {
-    const char *path, *name;
-    char place[64];
-    int fd; /* of the scratch file, or -1 */
-};
-
-static int spool(struct source *s, const char *operand, struct mf_err *err) {
-    struct mf_in *in;
-    static const size_t block = 65536;
-    unsigned char *bytes = malloc(block);
-    int64_t n = -1;
-    if (!bytes) return mf_err_set(err, EX_OSERR, "out of memory");
-    s->fd = mf_scratch_open(err);
-    if (s->fd >= 0 && mf_in_open(&in, operand, err) == 0) {
-        while ((n = mf_in_read(in, bytes, block, err)) > 0)
-            if (mf_write_all(s->fd, bytes, (size_t)n, "scratch file", err) < 0) {
-                n = -1;
-                break;
-            }
-        mf_in_close(in);
-    }
-    free(bytes);
-    snprintf(s->place, sizeof s->place, "/proc/self/fd/%d", s->fd);
-    return n < 0 ? -1 : 0;
-}
-
-static int source_open(struct source *s, const char *operand, struct mf_err *err) {
-    bool standard = !operand || strcmp(operand, "-") == 0;
-    struct stat st;
-    bool there = standard ? fstat(STDIN_FILENO, &st) == 0 : stat(operand, &st) == 0;
-    *s = (struct source){.path = operand, .name = standard ? "standard input" : operand, .fd = -1};
-    if (there && S_ISREG(st.st_mode) && (!standard || lseek(STDIN_FILENO, 0, SEEK_CUR) == 0)) {
-        if (standard) s->path = strcpy(s->place, "/proc/self/fd/0");
-        return 0;
-    }
-    if (!standard && (!there || S_ISDIR(st.st_mode)))
-        return 0; /* opening it will say why it cannot be read */
-    s->path = s->place;
-    return spool(s, operand, err);
-}
-
-/* A message that begins with the place says the name instead. */
-static void name_source(const struct source *s, struct mf_err *err) {
-    size_t size = strlen(s->place);
-    struct mf_err why = *err;
-    if (size > 0 && strncmp(why.text, s->place, size) == 0 && why.text[size] == ':')
-        mf_err_set(err, why.status, "%s%s", s->name, why.text + size);
-}
 
 static int label(const struct mf_division *division, const struct mf_divide *d, const char *output,
                  struct mf_err *err) {
@@ -115,7 +60,7 @@ struct asked {
 static int run(const struct mf_common *common, const struct asked *asked, struct mf_divide *d,
                const char *tokens, bool labels, const char *output, struct mf_err *err) {
     struct mf_config config;
-    struct source source;
+    struct mf_spool source; /* the stream is read several times */
     if (mf_config_load(&config, common, err) < 0) return -1;
     d->params = (struct mf_plan_params){
         .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
@@ -126,14 +71,14 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
         .iterations = config.partition.iterations,
         .seed = (uint64_t)config.seed};
     d->features = (size_t)config.partition.features;
-    int status = source_open(&source, tokens, err);
+    int status = mf_spool_open(&source, tokens, err);
     d->path = source.path;
     d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
     if (status == 0) status = divide(d, labels, output, common->quiet, err);
-    if (status < 0) name_source(&source, err);
+    if (status < 0) mf_spool_name(&source, err);
     mf_pool_free(d->pool);
-    if (source.fd >= 0) close(source.fd);
+    mf_spool_close(&source);
     return status;
 }
 

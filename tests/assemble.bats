@@ -145,3 +145,62 @@ data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if 
     many=$(mf-assemble --config "$TINY" -o many.safetensors shared.tar "${args[@]}" 2>&1 | grep -o 'memory [0-9.]*' | cut -d' ' -f2)
     awk "BEGIN { exit !($many < $few + 4) }"
 }
+
+# The loss of a model, or of a shared bundle with -e EXPERT, on the test documents.
+loss() {
+    mf-eval perplexity --json -m "$@" test.mf | jq .loss
+}
+
+near() { # A B
+    awk "BEGIN { d = $1 - $2; exit !(d < 1e-3 && d > -1e-3) }"
+}
+
+@test "pieces may be pipes" {
+    assemble -o files.safetensors shared.tar expert.0.tar expert.1.tar
+    assemble -o pipes.safetensors <(cat shared.tar) <(cat expert.0.tar) - < <(cat expert.1.tar)
+    # the same but for the files' names in the metadata
+    tensors() { mf-cat "$1" | tail -n +2; }
+    diff <(tensors files.safetensors) <(tensors pipes.safetensors)
+    near "$(loss files.safetensors)" "$(loss pipes.safetensors)"
+    run -65 assemble -o bad.safetensors shared.tar expert.0.tar <(head -c 5000 expert.1.tar)
+    [ ! -e bad.safetensors ]
+    [[ $output != *proc/self* ]]
+}
+
+@test "experts are left out, taken in and put in order by their partitions" {
+    assemble -o two.safetensors shared.tar expert.2.tar expert.0.tar
+    assemble -o chosen.safetensors --experts 2,0 shared.tar expert.0.tar expert.1.tar expert.2.tar
+    cmp two.safetensors chosen.safetensors
+    assemble -o all.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    assemble -o again.safetensors --experts 0,1,2 shared.tar expert.2.tar expert.1.tar expert.0.tar
+    cmp all.safetensors again.safetensors
+    refuses "partition 7 3" --experts 0,7 shared.tar expert.0.tar expert.1.tar expert.2.tar
+    run -64 assemble --experts 0,x shared.tar expert.0.tar
+    run -64 assemble --experts 0, shared.tar expert.0.tar
+    run -78 assemble --experts 0 shared.tar expert.0.tar expert.1.tar
+}
+
+@test "the baselines: the dense FFN, and the mean of the experts" {
+    assemble --dense -o dense.safetensors shared.tar
+    near "$(loss dense.safetensors)" "$(loss shared.tar)"
+    assemble --average -o one.safetensors shared.tar expert.1.tar
+    near "$(loss one.safetensors)" "$(loss shared.tar -e expert.1.tar)"
+    assemble --average -o mean.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    /usr/bin/python3 - <<'PY'
+import array, json, struct, tarfile
+def tensor(path, name):
+    f = open(path, "rb")
+    size, = struct.unpack("<Q", f.read(8))
+    header = json.loads(f.read(size))
+    begin, end = header[name]["data_offsets"]
+    f.seek(8 + size + begin)
+    return array.array("f", f.read(end - begin))
+mean = tensor("mean.safetensors", "moe_layers.1.experts.0.fc1.weight")
+parts = [array.array("f", tarfile.open(f"expert.{e}.tar").extractfile("layers.1.fc1.weight.f32").read()) for e in range(3)]
+assert len(mean) == len(parts[0]) > 0
+assert all(abs(m - sum(p) / 3) < 1e-6 for m, *p in zip(mean, *parts))
+PY
+    run -64 assemble --dense shared.tar expert.0.tar
+    run -64 assemble --dense --average shared.tar expert.0.tar
+    run -64 assemble --average shared.tar
+}

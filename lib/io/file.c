@@ -207,3 +207,8 @@ int mf_write_all(int fd, const void *bytes, size_t size, const char *name, struc
     }
     return 0;
 }
+
+int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err) {
+    if (lseek(fd, (off_t)offset, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
+    return mf_write_all(fd, bytes, size, "scratch file", err);
+}

@@ -73,6 +73,9 @@ int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *s
  * -1. */
 int mf_scratch_open(struct mf_err *err);
 
+/* Writes at an offset of a scratch file. EX_IOERR. */
+int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err);
+
 /* pread and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file ends too
  * soon. */
 int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err);

@@ -11,6 +11,10 @@
 
 #define BUFFER ((size_t)256 << 10)
 
+size_t mf_assembly_experts(const struct mf_assembly *a) {
+    return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
+}
+
 static bool begins(const char *name, const char *prefix) {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
@@ -101,13 +105,14 @@ static int64_t integer(const json_t *object, const char *key, int64_t fallback) 
     return json_is_integer(value) ? json_integer_value(value) : fallback;
 }
 
-static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e, const char *path,
-                       struct mf_err *err) {
+static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e,
+                       const struct mf_spool *piece, struct mf_err *err) {
     struct mf_piece p;
     struct mf_expert_entry *entry = &a->experts[e];
-    if (mf_piece_open(&p, path, "expert", err) < 0) return -1;
+    if (mf_piece_open(&p, piece->path, "expert", err) < 0) return -1;
     const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
-    *entry = (struct mf_expert_entry){.path = path,
+    *entry = (struct mf_expert_entry){.path = piece->path,
+                                      .name = piece->name,
                                       .partition = integer(meta, "partition", -1),
                                       .documents = integer(training, "documents", 0),
                                       .tokens = integer(training, "tokens", 0)};
@@ -115,36 +120,75 @@ static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, siz
     int status = mf_piece_match(shared, &p, err);
     for (size_t i = 0; i < e && status == 0; i++)
         if (strcmp(a->experts[i].hash, p.hash) == 0)
-            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", path,
-                                a->experts[i].path, p.hash);
+            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", piece->name,
+                                a->experts[i].name, p.hash);
     if (status == 0) status = check_piece(&p, true, err);
-    if (status == 0) status = mf_assembly_expect_stats(a, p.bundle, err);
-    if (status == 0) status = add_expert(a, &p, e, err);
     mf_piece_close(&p);
     return status;
 }
 
-int mf_assembly_plan(struct mf_assembly *a, const struct mf_config *config, const char *shared_path,
-                     const char *const *experts, size_t n_experts, struct mf_err *err) {
+/* Only the experts of the chosen partitions, in their order. */
+static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct mf_err *err) {
+    struct mf_expert_entry *kept = calloc(n, sizeof *kept);
+    if (!kept) abort();
+    int status = 0;
+    for (size_t i = 0; i < n && status == 0; i++) {
+        size_t e = 0;
+        while (e < a->n_experts && a->experts[e].partition != chosen[i]) e++;
+        if (e == a->n_experts)
+            status = mf_err_set(err, EX_DATAERR, "no expert of partition %lld among the %zu given",
+                                (long long)chosen[i], a->n_experts);
+        else
+            kept[i] = a->experts[e];
+    }
+    free(a->experts);
+    a->experts = kept;
+    a->n_experts = n;
+    return status;
+}
+
+/* Lists the tensors of all experts that are in the model. */
+static int add_experts(struct mf_assembly *a, struct mf_err *err) {
+    for (size_t e = 0; e < a->n_experts; e++) {
+        struct mf_piece p;
+        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+        int status = mf_assembly_expect_stats(a, p.bundle, err);
+        if (status == 0) status = add_expert(a, &p, e, err);
+        mf_piece_close(&p);
+        if (status < 0) return -1;
+    }
+    return 0;
+}
+
+static int plan(struct mf_assembly *a, const struct mf_piece *shared, const struct mf_spool *experts,
+                const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
+    int status = check_piece(shared, false, err);
+    for (size_t e = 0; e < a->n_experts && status == 0; e++)
+        status = plan_expert(a, shared, e, &experts[e], err);
+    if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);
+    if (status == 0 && a->kind == MF_ASSEMBLE_MIXTURE && a->config->model.top_k > (int64_t)a->n_experts)
+        status = mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
+                            (long long)a->config->model.top_k, a->n_experts == 1 ? "is" : "are", a->n_experts,
+                            a->n_experts == 1 ? "" : "s");
+    if (status == 0) status = add_shared(a, shared, err);
+    if (status == 0) status = a->kind == MF_ASSEMBLE_MIXTURE ? add_experts(a, err) : mf_single_add(a, err);
+    return status == 0 ? mf_assembly_add_router(a, err) : -1;
+}
+
+int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
+                     const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
+                     struct mf_err *err) {
     struct mf_piece shared;
     *a = (struct mf_assembly){
-        .config = config, .shared_path = shared_path, .n_experts = n_experts, .scratch = -1};
-    if (config->model.top_k > (int64_t)n_experts)
-        return mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
-                          (long long)config->model.top_k, n_experts == 1 ? "is" : "are", n_experts,
-                          n_experts == 1 ? "" : "s");
-    if (mf_piece_open(&shared, shared_path, "shared", err) < 0) return -1;
+        .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
+    if (mf_piece_open(&shared, a->shared_path, "shared", err) < 0) return -1;
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
-    a->experts = calloc(n_experts, sizeof *a->experts);
+    a->experts = calloc(n, sizeof *a->experts);
     a->buffer = malloc(BUFFER);
     if (!a->experts || !a->buffer) abort();
-    int status = check_piece(&shared, false, err);
-    if (status == 0) status = add_shared(a, &shared, err);
-    for (size_t e = 0; e < n_experts && status == 0; e++)
-        status = plan_expert(a, &shared, e, experts[e], err);
-    if (status == 0) status = mf_assembly_add_router(a, err);
+    int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
     mf_piece_close(&shared);
     return status;
 }
@@ -163,8 +207,8 @@ static json_t *experts_json(const struct mf_assembly *a) {
     json_t *list = json_array();
     for (size_t e = 0; e < a->n_experts; e++) {
         const struct mf_expert_entry *x = &a->experts[e];
-        const char *slash = strrchr(x->path, '/');
-        json_t *entry = json_object(), *file = json_string(slash ? slash + 1 : x->path);
+        const char *slash = strrchr(x->name, '/');
+        json_t *entry = json_object(), *file = json_string(slash ? slash + 1 : x->name);
         if (x->partition >= 0)
             json_object_set_new(entry, "partition", json_integer((json_int_t)x->partition));
         json_object_set_new(entry, "file", file ? file : json_string("?"));
@@ -178,31 +222,31 @@ static json_t *experts_json(const struct mf_assembly *a) {
 
 static json_t *metadata_of(const struct mf_assembly *a) {
     json_t *metadata = json_object(), *config = mf_shape_json(&a->shape);
-    json_object_set_new(config, "n_experts", json_integer((json_int_t)a->n_experts));
-    json_object_set_new(config, "top_k", json_integer((json_int_t)a->config->model.top_k));
+    json_object_set_new(config, "n_experts", json_integer((json_int_t)mf_assembly_experts(a)));
+    bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
+    json_object_set_new(config, "top_k", json_integer(mixture ? (json_int_t)a->config->model.top_k : 1));
     mf_metadata_set_json(metadata, "config", config);
     json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
-    bool prefix = a->config->router.kind == MF_ROUTER_PREFIX;
+    bool prefix = mixture && a->config->router.kind == MF_ROUTER_PREFIX;
+    if (!mixture)
+        json_object_set_new(metadata, "ffn", json_string(a->kind == MF_ASSEMBLE_DENSE ? "dense" : "average"));
     mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
     return metadata;
 }
 
-/* Copies the bundle's current tensor. */
-static int copy(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, struct mf_out *out,
-                struct mf_err *err) {
-    for (size_t left = mf_tensor_bytes(t); left > 0;) {
-        size_t n = left < BUFFER ? left : BUFFER;
+int mf_assembly_copy(struct mf_assembly *a, struct mf_bundle *b, size_t left, struct mf_out *out,
+                     struct mf_err *err) {
+    for (size_t n; left > 0; left -= n) {
+        n = left < BUFFER ? left : BUFFER;
         if (mf_bundle_read(b, a->buffer, n, err) < 0 || mf_out_write(out, a->buffer, n, err) < 0) return -1;
-        left -= n;
     }
     return 0;
 }
 
-/* Opens a piece again; it must still be what was planned with. */
-static int reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
-                  struct mf_err *err) {
+int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+                       struct mf_err *err) {
     if (mf_piece_open(p, path, kind, err) < 0) return -1;
     if (strcmp(p->hash, hash) == 0) return 0;
     mf_piece_close(p);
@@ -216,7 +260,8 @@ static int copy_piece(struct mf_assembly *a, struct mf_piece *p, const char *pre
     int more;
     while ((more = mf_bundle_next(p->bundle, &index, err)) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, index);
-        if (begins(t->name, prefix) && copy(a, p->bundle, t, out, err) < 0) return -1;
+        if (begins(t->name, prefix) && mf_assembly_copy(a, p->bundle, mf_tensor_bytes(t), out, err) < 0)
+            return -1;
         if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, p->bundle, t, expert, err) < 0) return -1;
     }
     return more;
@@ -227,11 +272,11 @@ static int copy_head(struct mf_assembly *a, struct mf_out *out, struct mf_err *e
     struct mf_piece p;
     size_t index;
     int more, status = -1;
-    if (reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
+    if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
     while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
         if (strcmp(t->name, "shared.token_embedding.weight") != 0) continue;
-        status = copy(a, p.bundle, t, out, err);
+        status = mf_assembly_copy(a, p.bundle, mf_tensor_bytes(t), out, err);
         break;
     }
     mf_piece_close(&p);
@@ -254,14 +299,15 @@ int mf_assembly_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *
     int status = mf_safetensors_header(out, metadata, a->tensors, a->count, err);
     json_decref(metadata);
     if (status == 0) status = (a->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
-    if (status == 0) status = reopen(&p, a->shared_path, "shared", a->shared_hash, err);
+    if (status == 0) status = mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err);
     if (status < 0) return -1;
     status = copy_piece(a, &p, "shared.", a->n_experts, out, err);
     mf_piece_close(&p);
     if (status == 0) status = copy_head(a, out, err);
     if (status == 0) status = write_positions(a, out, err);
-    for (size_t e = 0; e < a->n_experts && status == 0; e++) {
-        if (reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+    if (status == 0 && a->kind != MF_ASSEMBLE_MIXTURE) status = mf_single_write(a, out, err);
+    for (size_t e = 0; e < a->n_experts && status == 0 && a->kind == MF_ASSEMBLE_MIXTURE; e++) {
+        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
         status = copy_piece(a, &p, "layers.", e, out, err);
         mf_piece_close(&p);
     }

@@ -7,35 +7,48 @@
 #define MF_MODEL_ASSEMBLE_H
 
 #include "io/file.h"
+#include "io/spool.h"
 #include "model/config.h"
 #include "model/piece.h"
 
 /* One expert as the model's metadata name it. */
 struct mf_expert_entry {
-    const char *path; /* borrowed */
+    const char *path, *name; /* borrowed */
     char hash[65];
     int64_t partition; /* -1: the bundle does not say */
     int64_t documents, tokens;
 };
 
+/* What becomes of the pieces. Dense and average have one expert and nothing to route: they are what a mixture
+ * is compared with. */
+enum mf_assembly_kind {
+    MF_ASSEMBLE_MIXTURE, /* every expert, and a router */
+    MF_ASSEMBLE_DENSE,   /* the shared bundle with its own dense FFN */
+    MF_ASSEMBLE_AVERAGE, /* one FFN, the mean of the experts' weights */
+};
+
 struct mf_assembly {
     const struct mf_config *config;
+    enum mf_assembly_kind kind;
     const char *shared_path; /* borrowed */
     char shared_hash[65], tokenizer[65];
     struct mf_shape shape;
     struct mf_expert_entry *experts; /* [n_experts] */
-    size_t n_experts;
-    struct mf_tensor *tensors; /* [count] of the model in file order */
+    size_t n_experts;                /* pieces; of the model only in a mixture */
+    struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, room;
     int scratch; /* token counts and statistics of the experts, or -1 */
     unsigned char *buffer;
 };
 
-/* Opens every manifest and checks that the pieces fit; lists the model's tensors. EX_NOINPUT; EX_DATAERR: a
- * piece that does not belong, the same expert twice; EX_CONFIG: top_k above the number of experts. Freed by
- * mf_assembly_free, also after a failure. */
-int mf_assembly_plan(struct mf_assembly *a, const struct mf_config *config, const char *shared,
-                     const char *const *experts, size_t n_experts, struct mf_err *err);
+/* Opens every manifest and checks that the pieces fit; lists the model's tensors.
+ *   pieces  [n]           the shared bundle, then the experts; borrowed
+ *   chosen  [n_chosen]    partitions: only their experts, in this order; NULL: all as they come
+ * EX_NOINPUT; EX_DATAERR: a piece that does not belong, the same expert twice, no expert of a partition;
+ * EX_CONFIG: top_k above the number of experts. Freed by mf_assembly_free, also after a failure. */
+int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
+                     const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
+                     struct mf_err *err);
 
 /* Writes header and tensors. EX_DATAERR also when a tensor's bytes do not match its hash or a piece has
  * changed since the plan: then nothing that was written may be kept. */

@@ -7,6 +7,25 @@
 /* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
 int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
 
+/* The number of experts in the model. */
+size_t mf_assembly_experts(const struct mf_assembly *a);
+
+/* Copies `left` bytes of the bundle's current tensor. */
+int mf_assembly_copy(struct mf_assembly *a, struct mf_bundle *b, size_t left, struct mf_out *out,
+                     struct mf_err *err);
+
+/* Opens a piece again; EX_DATAERR unless it still is what was planned with. */
+int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+                       struct mf_err *err);
+
+/* --- assemble_single.c: the one FFN of a model without experts --- */
+
+/* Lists its tensors, as moe_layers.I.experts.0.*, and writes them. */
+int mf_single_add(struct mf_assembly *a, struct mf_err *err);
+int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+
+/* --- assemble_router.c --- */
+
 /* Lists the router's tensors and those norms that no piece brings. */
 int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err);
 

@@ -12,11 +12,11 @@
 #include "text/tokenizer.h"
 
 static bool wants_stats(const struct mf_assembly *a) {
-    return a->config->router.init == MF_GATE_DATA_STATS;
+    return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.init == MF_GATE_DATA_STATS;
 }
 
 static bool has_evidence(const struct mf_assembly *a) {
-    return a->config->router.kind == MF_ROUTER_PREFIX;
+    return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.kind == MF_ROUTER_PREFIX;
 }
 
 int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
@@ -28,9 +28,9 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
         snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.bias", i);
         if (mf_assembly_add(a, name, D, 0, err) < 0) return -1;
         snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", i);
-        if (mf_assembly_add(a, name, a->n_experts, D, err) < 0) return -1;
+        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
         snprintf(name, sizeof name, "moe_layers.%zu.router.noise_weight.weight", i);
-        if (mf_assembly_add(a, name, a->n_experts, D, err) < 0) return -1;
+        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
     }
     return has_evidence(a) ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
                            : 0;
@@ -77,10 +77,8 @@ int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf
     void *data = malloc(bytes);
     if (!data) return mf_err_set(err, EX_OSERR, "out of memory");
     int status = mf_bundle_read(b, data, bytes, err);
-    off_t at = (off_t)(expert * slot_bytes(a)) + (off_t)place(a, t->name);
-    if (status == 0 && lseek(a->scratch, at, SEEK_SET) < 0)
-        status = mf_err_sys(err, EX_IOERR, "scratch file");
-    if (status == 0) status = mf_write_all(a->scratch, data, bytes, "scratch file", err);
+    uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
+    if (status == 0) status = mf_scratch_write(a->scratch, data, bytes, at, err);
     free(data);
     return status;
 }
@@ -186,11 +184,13 @@ int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct m
     for (size_t i = 0; i < a->shape.L && status == 0; i++) {
         if (fill_rows(out, row, 1, D, 1, err) < 0 || fill_rows(out, row, 0, D, 1, err) < 0)
             status = -1;
+        else if (a->kind != MF_ASSEMBLE_MIXTURE)
+            status = fill_rows(out, row, 0, D, 1, err);
         else if (wants_stats(a))
             status = stats_gate(a, out, i, row, mean, variance, err);
         else
             status = random_gate(a, out, i, row, err);
-        if (status == 0) status = fill_rows(out, row, 0, D, a->n_experts, err);
+        if (status == 0) status = fill_rows(out, row, 0, D, mf_assembly_experts(a), err);
     }
     free(row);
     free(mean);
