@@ -8,16 +8,23 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@npm ci --prefix $B/peers --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-## bench      measure training against PyTorch, the tokenizer against its peers, and partitioning
-.PHONY: bench bench-train bench-tokenizer bench-partition
-bench: bench-train bench-tokenizer bench-partition
+## bench      measure training, tokenizer and partitioning beside their peers; writes docs/performance.md
+.PHONY: bench bench-train bench-growth bench-tokenizer bench-partition
+bench: bench-train bench-growth bench-tokenizer bench-partition
+	@scripts/performance.sh $B/bench docs
 
-bench-train: deps build
-	@scripts/bench.sh $(BIN) configs/default.yaml $(THREADS)
-	@scripts/bench.sh $(BIN) configs/demo.yaml $(THREADS)
+$B/bench/.folder:
+	@mkdir -p $(@D)
+	@touch $@
 
-bench-tokenizer: deps build $B/tests/tokenizer_bench $(PEERS)
-	@scripts/bench_tokenizer.sh $B $(THREADS)
+bench-train: deps build $B/tests/sgemm_bench $B/bench/.folder
+	@for c in default demo; do scripts/bench.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
 
-bench-partition: deps build
-	@scripts/bench_partition.sh $(BIN) $(THREADS)
+bench-growth: deps build $B/bench/.folder
+	@scripts/bench_growth.sh $B | tee $B/bench/growth.txt
+
+bench-tokenizer: deps build $B/tests/tokenizer_bench $(PEERS) $B/bench/.folder
+	@scripts/bench_tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
+
+bench-partition: deps build $B/bench/.folder
+	@scripts/bench_partition.sh $(BIN) $(THREADS) | tee $B/bench/partition.txt

@@ -30,7 +30,9 @@ struct mf_lm {
     struct kept *layers;    /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
     float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
-    float *wide;       /* [ffn_rows,F], [N,3D] or the logits, [logits_rows,V]: only one of them at a time */
+    float *wide;       /* [ffn_rows,F] or [N,3D] */
+    float *again;      /* with recomputation what layers share, of wide's size */
+    float *logits; /* [logits_rows,V]: dx, wide and again, which lie in a row, have nothing in them then */
     size_t ffn_rows, logits_rows; /* rows that go through an FFN, or the head, at once */
     double *losses;               /* [N] */
     float *pe;                    /* [S,D] */
@@ -66,8 +68,10 @@ static void layout_layers(struct mf_lm *lm, struct kept *layers) {
         k.x_ffn = mf_arena_floats(a, N * D);
         k.m_ffn = mf_arena_floats(a, N);
         k.r_ffn = mf_arena_floats(a, N);
-        if (last || !again)
-            k.pre = mf_arena_floats(a, again ? larger(lm->ffn_rows * s->F, 3 * N * D) : N * s->F);
+        if (again)
+            k.pre = lm->again;
+        else
+            k.pre = mf_arena_floats(a, N * s->F);
         if (own) {
             k.qkv = again ? k.pre : mf_arena_floats(a, 3 * N * D);
             k.mixed = mf_arena_floats(a, N * D);
@@ -86,14 +90,18 @@ static void layout(struct mf_lm *lm, int n_threads) {
     size_t N = lm->plan.max_rows, D = s->D, F = s->F;
     lm->ffn_rows = lm->plan.recompute && F > 3 * D ? larger(N * 3 * D / F, 1) : N;
     size_t wide = larger(lm->ffn_rows * F, 3 * N * D), least = N < 32 ? N : 32;
-    lm->logits_rows = larger(wide / s->V < N ? wide / s->V : N, least);
+    size_t both = lm->plan.recompute ? 2 * wide : wide, room = N * D + both;
+    lm->logits_rows = larger(room / s->V < N ? room / s->V : N, least);
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
     lm->h = mf_arena_floats(a, N * D);
     lm->y = mf_arena_floats(a, N * D);
     lm->dx = mf_arena_floats(a, N * D);
-    lm->wide = mf_arena_floats(a, larger(wide, lm->logits_rows * s->V));
+    lm->wide = mf_arena_floats(
+        a, larger(both, lm->logits_rows * s->V - (lm->logits_rows * s->V > N * D ? N * D : 0)));
+    lm->logits = lm->dx;
+    lm->again = lm->plan.recompute && lm->wide ? lm->wide + wide : NULL;
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
@@ -288,7 +296,7 @@ static void logits_forward(const struct pass *p, const float *h, const float *em
     size_t V = p->lm->shape.V, D = p->lm->shape.D;
     for (size_t v = 0, R; v < V; v += R) {
         const float *w = embedding_rows(p, embedding, v, &R);
-        matmul_forward_columns(p->lm->pool, p->lm->wide + v, V, h, w, rows, R, D);
+        matmul_forward_columns(p->lm->pool, p->lm->logits + v, V, h, w, rows, R, D);
     }
 }
 
@@ -297,7 +305,7 @@ static void logits_backward(const struct pass *p, float *dh, const float *embedd
     size_t V = p->lm->shape.V, D = p->lm->shape.D;
     for (size_t v = 0, R; v < V; v += R) {
         const float *w = embedding_rows(p, embedding, v, &R);
-        matmul_backward_input_columns(p->lm->pool, dh, p->lm->wide + v, V, w, rows, R, D, v > 0);
+        matmul_backward_input_columns(p->lm->pool, dh, p->lm->logits + v, V, w, rows, R, D, v > 0);
     }
 }
 
@@ -315,11 +323,11 @@ static double head(const struct pass *p, float scale) {
         const float *h = lm->h + n * D;
         logits_forward(p, h, w.embedding, rows);
         if (!p->grad) {
-            cross_entropy_forward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, rows, V);
+            cross_entropy_forward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, rows, V);
             continue;
         }
-        cross_entropy_backward(lm->pool, lm->losses + n, lm->wide, p->batch->targets + n, scale, rows, V);
-        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->wide, h, rows, V, D);
+        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
+        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->logits, h, rows, V, D);
         logits_backward(p, lm->y + n * D, w.embedding, rows);
     }
     if (p->grad) {

@@ -1,0 +1,86 @@
+#!/bin/bash
+# Writes docs/performance.md and docs/growth.svg from what the benchmarks printed: performance.sh RESULTS DOCS
+set -euo pipefail
+results=$1 docs=$2
+mkdir -p "$docs"
+shown() { # FILE
+    printf '```text\n'
+    cat "$results/$1"
+    printf '```\n'
+}
+growth() { awk -v what="$1" '$1 == what { print $2, $3, $4 }' "$results/growth.txt"; }
+cells() { # WHAT: a line of a table for each value
+    growth "$1" | awk -v what="$1" '{ printf "| %s | %s | %s | %s |\n", what, $1, $2, $3 }'
+}
+for what in d_model context vocabulary; do growth $what > "$results/$what.dat"; done
+gnuplot << END
+set terminal svg size 900,320 font "sans,12" background "white"
+set output "$docs/growth.svg"
+set multiplot layout 1,3
+set logscale x 2
+set ytics nomirror
+set y2tics
+set yrange [0:*]
+set y2range [0:*]
+set key top right
+do for [what in "d_model context vocabulary"] {
+    set xlabel what
+    plot "$results/".what.".dat" using 1:2 with linespoints pt 7 lc rgb "#1f6feb" title "tokens/s", \
+        "" using 1:3 axes x1y2 with linespoints pt 5 lc rgb "#d29922" title "MB"
+}
+END
+{
+    cat << 'END'
+# Performance
+
+Made by `make bench`; every number below was printed by that run, on the processor named here. Ours and the peer run one after the other, with
+the same threads, the same text or tokens, and the same OpenBLAS setting.
+
+END
+    printf 'Processor: %s, %s cores. OPENBLAS_CORETYPE=%s.\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
+        "${OPENBLAS_CORETYPE:-not set}"
+    cat << 'END'
+
+## Training
+
+The peer is `tests/peers/train_torch.py`: the same model, batch and optimizer in PyTorch, fused attention where it has it, no gradients for what is frozen.
+
+END
+    shown train.txt
+    cat << 'END'
+
+**Work of a token** (MFLOP/tok), D d_model, F d_ff, L layers, V vocabulary, S context: two operations for each weight a token meets, the forward pass
+`2 (L (4 D^2 + 2 D F + S D) + V D)`, where attention meets half of the context on average; the shared step three times that; the expert's step adds to the
+forward pass `2 (V D + 4 L D F + (L - 1) (4 D^2 + 2 S D))`: gradients pass through the head, the FFNs (and to their weights) and all attention layers but
+the lowest. Products that are made again to save memory are not counted as work, nor is the optimizer. "of sgemm" is work a second over what
+OpenBLAS's sgemm on 2048 x 2048 matrices reached with the same threads just before (the median of 60 products; the machine's speed varies by a tenth from minute to minute).
+
+**Beside llm.c's CPU trainer**, an argument from its published design, not a measurement: `train_gpt2.c` keeps every activation of every layer and an S x S array of
+attention scores a head (twice, before and after the softmax), and the logits of the whole batch with their gradients. At D 512, 8 heads, 4 layers, V 16384 and 16 x 512
+tokens that is 2 x 4 x 16 x 8 x 512^2 x 4 bytes = 1.07 GB of scores and 2 x 8192 x 16384 x 4 bytes = 1.07 GB of logits, before weights and the other activations; we hold one
+block of each. It has one loop nest for a product where we call a packed sgemm, and it trains every weight: an expert's step that way is the shared step's work, 1.27 times as much.
+
+## How it grows
+
+An expert, one number changed at a time from d_model 256, 2 layers, d_ff 4 d_model, vocabulary 4096, context 256, one thread, 8192 tokens a step.
+
+| what | value | tokens/s | peak MB |
+|---|---|---|---|
+END
+    for what in d_model context vocabulary threads; do cells $what; done
+    cat << 'END'
+
+![tokens/s and memory against d_model, context and vocabulary](growth.svg)
+
+No S x S array exists: from context 2048 to 8192 memory grows by the rows of one sequence, linearly. Training does not depend on the number of experts, since each is trained
+alone; peak memory of assembling and measuring a model of small experts:
+
+| experts | program | peak MB |
+|---|---|---|
+END
+    awk '$1 == "experts" { printf "| %s | %s | %s |\n", $2, $3, $4 }' "$results/growth.txt"
+    printf '\n## Tokenizer\n\n'
+    shown tokenizer.txt
+    printf '\n## Partitioning\n\n'
+    shown partition.txt
+} > "$docs/performance.md"
