@@ -14,19 +14,22 @@ cells() { # WHAT: a line of a table for each value
 }
 for what in d_model context vocabulary; do growth $what > "$results/$what.dat"; done
 gnuplot << END
-set terminal svg size 900,320 font "sans,12" background "white"
+set terminal svg size 1000,320 font "sans,12" background "white" noenhanced
 set output "$docs/growth.svg"
 set multiplot layout 1,3
-set logscale x 2
+set xtics nomirror
+set offsets 0.3, 0.3, 0, 0
 set ytics nomirror
 set y2tics
 set yrange [0:*]
 set y2range [0:*]
-set key top right
+set ylabel "tokens/s"
+set y2label "MB"
+set key below
 do for [what in "d_model context vocabulary"] {
     set xlabel what
-    plot "$results/".what.".dat" using 1:2 with linespoints pt 7 lc rgb "#1f6feb" title "tokens/s", \
-        "" using 1:3 axes x1y2 with linespoints pt 5 lc rgb "#d29922" title "MB"
+    plot "$results/".what.".dat" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#1f6feb" title "tokens/s", \
+        "" using 0:3 axes x1y2 with linespoints pt 5 lc rgb "#d29922" title "MB"
 }
 END
 {
