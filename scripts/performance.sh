@@ -63,6 +63,9 @@ attention scores a head (twice, before and after the softmax), and the logits of
 tokens that is 2 x 4 x 16 x 8 x 512^2 x 4 bytes = 1.07 GB of scores and 2 x 8192 x 16384 x 4 bytes = 1.07 GB of logits, before weights and the other activations; we hold one
 block of each. It has one loop nest for a product where we call a packed sgemm, and it trains every weight: an expert's step that way is the shared step's work, 1.27 times as much.
 
+**bf16 products** are left out: Debian 12's OpenBLAS has no `cblas_sbgemm` (`nm -D libopenblas.so.0` lists none), so there is nothing to speed training up with. bf16 is used to
+store the frozen part of an expert's training under `--max-memory`.
+
 ## How it grows
 
 An expert, one number changed at a time from d_model 256, 2 layers, d_ff 4 d_model, vocabulary 4096, context 256, one thread, 8192 tokens a step.
