@@ -229,6 +229,7 @@ PY
     for n in 1 2; do [ "$(step c.ckpt.$n)" -ge $((newest - 20 * n)) ]; [ "$(step c.ckpt.$n)" -le $newest ]; done
     # an older one is a checkpoint like the newest: from either the end is the same
     cp c.ckpt.2 old.ckpt
+    ln -f c.ckpt c.ckpt.1 # as when it is killed after the old ones were moved
     shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --checkpoint old.ckpt --resume -o t.tar
     shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --keep 2 --checkpoint c.ckpt --resume -o s.tar
     cmp s.tar t.tar

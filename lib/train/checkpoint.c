@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "io/bundle.h"
 
@@ -36,9 +38,16 @@ static const char *numbered(char place[4200], const char *path, int64_t n) {
     return place;
 }
 
-/* Moves each checkpoint one further; the newest stays where it is too, until the new one takes its name. */
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Moves each checkpoint one further; the newest stays where it is too, until the new one takes its name. A
+ * process that was killed in between has moved them already. */
 static int rotate(const char *path, int64_t keep, struct mf_err *err) {
     char from[4200], to[4200];
+    if (same_file(path, numbered(to, path, 1))) return 0;
     for (int64_t n = keep - 1; n > 0; n--)
         if (rename(numbered(from, path, n), numbered(to, path, n + 1)) < 0 && errno != ENOENT)
             return mf_err_sys(err, EX_IOERR, "%s", from);
