@@ -32,7 +32,7 @@ struct mf_lm {
     float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
     float *wide;       /* [ffn_rows,F] or [N,3D] */
     float *again;      /* with recomputation what layers share, of wide's size */
-    float *logits; /* [logits_rows,V]: dx, wide and again, which lie in a row, have nothing in them then */
+    float *logits; /* [logits_rows,V]: one block that dx, wide and again share out; they hold nothing then */
     size_t ffn_rows, logits_rows; /* rows that go through an FFN, or the head, at once */
     double *losses;               /* [N] */
     float *pe;                    /* [S,D] */
@@ -97,11 +97,10 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->rstd = mf_arena_floats(a, N);
     lm->h = mf_arena_floats(a, N * D);
     lm->y = mf_arena_floats(a, N * D);
-    lm->dx = mf_arena_floats(a, N * D);
-    lm->wide = mf_arena_floats(
-        a, larger(both, lm->logits_rows * s->V - (lm->logits_rows * s->V > N * D ? N * D : 0)));
-    lm->logits = lm->dx;
-    lm->again = lm->plan.recompute && lm->wide ? lm->wide + wide : NULL;
+    lm->logits = mf_arena_floats(a, larger(room, lm->logits_rows * s->V));
+    lm->dx = lm->logits;
+    lm->wide = lm->logits ? lm->dx + N * D : NULL;
+    lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
