@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "nn/loss.h"
 #include "base/pool.h"
 #include "base/rng.h"
 
@@ -83,6 +84,22 @@ static inline double weighted_sum(const double *y, const double *weights, size_t
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += y[i] * weights[i];
     return sum;
+}
+
+/* losses [N] of `logits` [N,V], taken in by P columns at a time. */
+static inline void losses_in_pieces(struct mf_pool *pool, double *losses, const float *logits,
+                                    const uint32_t *targets, size_t N, size_t V, size_t P) {
+    float *piece = make_zeros(N * P), *maximum = make_zeros(N), *at_target = make_zeros(N);
+    double *sum = calloc(N, sizeof *sum);
+    struct loss_so_far l = {maximum, at_target, sum};
+    for (size_t v = 0; v < V; v += P) {
+        size_t columns = V - v < P ? V - v : P;
+        for (size_t n = 0; n < N; n++)
+            memcpy(piece + n * columns, logits + n * V + v, columns * sizeof *piece);
+        cross_entropy_piece(pool, &l, piece, targets, v, N, columns, NULL, 0);
+    }
+    cross_entropy_losses(&l, losses, targets, N);
+    free(piece), free(maximum), free(at_target), free(sum);
 }
 
 #endif

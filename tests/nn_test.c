@@ -52,12 +52,45 @@ static void check_matmul(size_t N, size_t O, size_t in, int threads) {
     mf_pool_free(pool);
 }
 
+/* Blocks inside larger matrices: what is beside them is neither read nor written. */
+static void check_matmul_blocks(size_t N, size_t O, size_t in, int threads) {
+    enum { APART = 3 };
+    struct mf_pool *pool = make_pool(threads);
+    size_t ld_x = in + APART, ld_y = O + APART, ld_w = in + 2 * APART, beside = 0;
+    float *x = make_random(N * ld_x, 1), *w = make_random(O * ld_w, 2), *y = make_random(N * ld_y, 3);
+    float *x0 = make_zeros(N * in), *w0 = make_zeros(O * in), *y0 = make_zeros(N * O);
+    double *before = to_double(y, N * ld_y);
+    for (size_t n = 0; n < N; n++) memcpy(x0 + n * in, x + n * ld_x, in * sizeof *x);
+    for (size_t o = 0; o < O; o++) memcpy(w0 + o * in, w + o * ld_w, in * sizeof *w);
+    for (size_t n = 0; n < N; n++) memcpy(y0 + n * O, y + n * ld_y, O * sizeof *y);
+    matmul_forward(pool, y0, x0, w0, N, O, in, 0.5f);
+    matmul_forward_block(pool, y, ld_y, x, ld_x, w, ld_w, N, O, in, 0.5f);
+    for (size_t n = 0; n < N; n++) {
+        for (size_t o = 0; o < O; o++) assert_true(fabsf(y[n * ld_y + o] - y0[n * O + o]) < 1e-4f);
+        for (size_t o = O; o < ld_y; o++) beside += (double)y[n * ld_y + o] != before[n * ld_y + o];
+    }
+    matmul_backward_weight(pool, w0, y0, x0, N, O, in);
+    matmul_backward_weight_block(pool, w, ld_w, y, ld_y, x, ld_x, N, O, in);
+    for (size_t o = 0; o < O; o++)
+        for (size_t i = 0; i < in; i++) assert_true(fabsf(w[o * ld_w + i] - w0[o * in + i]) < 1e-3f);
+    matmul_backward_input(pool, x0, y0, w0, N, O, in, 0.5f);
+    matmul_backward_input_block(pool, x, ld_x, y, ld_y, w, ld_w, N, O, in, 0.5f);
+    for (size_t n = 0; n < N; n++)
+        for (size_t i = 0; i < in; i++) assert_true(fabsf(x[n * ld_x + i] - x0[n * in + i]) < 1e-2f);
+    assert_true(beside == 0);
+    free(x), free(w), free(y), free(x0), free(w0), free(y0), free(before);
+    mf_pool_free(pool);
+}
+
 static void test_matmul(void **state) {
     (void)state;
     const size_t sizes[][3] = {{1, 1, 1},    {1, 37, 24},  {3, 5, 7},   {17, 33, 65},
                                {64, 48, 16}, {130, 7, 19}, {5, 200, 31}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (size_t t = 0; t < 3; t++) check_matmul(sizes[i][0], sizes[i][1], sizes[i][2], thread_counts[t]);
+        for (size_t t = 0; t < 3; t++) {
+            check_matmul(sizes[i][0], sizes[i][1], sizes[i][2], thread_counts[t]);
+            check_matmul_blocks(sizes[i][0], sizes[i][1], sizes[i][2], thread_counts[t]);
+        }
 }
 
 /* --- layer normalisation --- */
@@ -401,12 +434,16 @@ static void check_loss(size_t V, int threads) {
     float *logits = make_random(N * V, 1);
     double *logits2 = to_double(logits, N * V), losses[5], again[5], sum = 0;
     struct loss_twin t = {logits2, targets, N, V};
-    cross_entropy_forward(pool, losses, logits, targets, N, V);
+    cross_entropy_backward(pool, losses, logits, targets, 0.5f, N, V);
     for (size_t n = 0; n < N; n++) sum += losses[n];
     assert_true(fabs(sum - 2 * loss_twin(&t)) < 1e-5);
     assert_true(losses[1] == 0 && losses[4] == 0);
-    cross_entropy_backward(pool, again, logits, targets, 0.5f, N, V);
-    assert_memory_equal(losses, again, sizeof losses);
+    for (size_t P = 1; P <= V; P += 1 + V / 5) {
+        float *whole = make_random(N * V, 1);
+        losses_in_pieces(pool, again, whole, targets, N, V, P);
+        for (size_t n = 0; n < N; n++) assert_true(fabs(losses[n] - again[n]) < 1e-6);
+        free(whole);
+    }
     assert_gradient("dlogits", logits, logits2, N * V, loss_twin, &t);
     for (size_t v = 0; v < V; v++) assert_true(logits[V + v] == 0);
     free(logits), free(logits2);
@@ -421,6 +458,61 @@ static void test_loss(void **state) {
     }
 }
 
+/* The head without its logits: loss of h [N,D] against an embedding [V,D]. */
+struct head_twin {
+    const double *h, *embedding;
+    const uint32_t *targets;
+    size_t N, V, D;
+};
+
+static double head_twin(const void *context) {
+    const struct head_twin *t = context;
+    double loss = 0;
+    for (size_t n = 0; n < t->N; n++) {
+        double sum = 0, at_target = 0;
+        for (size_t v = 0; v < t->V; v++) {
+            double logit = 0;
+            for (size_t d = 0; d < t->D; d++) logit += t->h[n * t->D + d] * t->embedding[v * t->D + d];
+            sum += exp(logit);
+            if (v == t->targets[n]) at_target = logit;
+        }
+        if (t->targets[n] != LOSS_IGNORE) loss += 0.5 * (log(sum) - at_target);
+    }
+    return loss;
+}
+
+static void check_loss_input(size_t P, int threads) {
+    enum { N = 5, V = 23, D = 7 };
+    const uint32_t targets[N] = {1, 0, V - 1, 11, 0};
+    struct mf_pool *pool = make_pool(threads);
+    float *h = make_random(N * D, 1), *embedding = make_random(V * D, 2), *logits = make_zeros(N * P);
+    float *mixed = make_random(N * D, 3), maximum[N], at_target[N];
+    for (size_t i = 0; i < N * D; i++) h[i] *= 4; /* so that later pieces raise the maximum */
+    double *h2 = to_double(h, N * D), *embedding2 = to_double(embedding, V * D), sum[N], losses[N], total = 0;
+    struct loss_so_far l = {maximum, at_target, sum};
+    struct head_twin t = {h2, embedding2, targets, N, V, D};
+    for (size_t v = 0; v < V; v += P) {
+        size_t columns = V - v < P ? V - v : P;
+        matmul_forward(pool, logits, h, embedding + v * D, N, columns, D, 0);
+        cross_entropy_piece(pool, &l, logits, targets, v, N, columns, mixed, D);
+        matmul_backward_input(pool, mixed, logits, embedding + v * D, N, columns, D, v > 0);
+    }
+    cross_entropy_losses(&l, losses, targets, N);
+    for (size_t n = 0; n < N; n++) total += 0.5 * losses[n];
+    assert_true(fabs(total - head_twin(&t)) < 1e-5);
+    cross_entropy_input(pool, &l, mixed, targets, embedding, targets, 0.5f, N, D);
+    assert_gradient("dh", mixed, h2, N * D, head_twin, &t);
+    free(h), free(embedding), free(logits), free(mixed), free(h2), free(embedding2);
+    mf_pool_free(pool);
+}
+
+static void test_loss_input(void **state) {
+    (void)state;
+    const size_t pieces[] = {1, 5, 22, 23};
+    for (size_t i = 0; i < 4; i++)
+        for (size_t t = 0; t < 3; t++) check_loss_input(pieces[i], thread_counts[t]);
+}
+
 /* Logits far apart, and all equal, give finite losses. */
 static void test_loss_extremes(void **state) {
     (void)state;
@@ -428,9 +520,11 @@ static void test_loss_extremes(void **state) {
     float logits[] = {1e30f, -1e30f, 0, 5, 5, 5};
     const uint32_t targets[] = {1, 2};
     double losses[2];
-    cross_entropy_forward(pool, losses, logits, targets, 2, 3);
-    assert_true(losses[0] > 1e30 && isfinite(losses[0]));
-    assert_true(fabs(losses[1] - log(3)) < 1e-6);
+    for (size_t P = 1; P <= 3; P++) {
+        losses_in_pieces(pool, losses, logits, targets, 2, 3, P);
+        assert_true(losses[0] > 1e30 && isfinite(losses[0]));
+        assert_true(fabs(losses[1] - log(3)) < 1e-6);
+    }
     mf_pool_free(pool);
 }
 
@@ -493,19 +587,13 @@ static void test_reproducible(void **state) {
 int main(void) {
     matmul_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_gelu),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_attention_step),
-        cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_embedding),
-        cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_loss_extremes),
-        cmocka_unit_test(test_vector),
-        cmocka_unit_test(test_exp),
+        cmocka_unit_test(test_matmul),         cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_gelu),           cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_step), cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_embedding),      cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_dropout),        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_loss_extremes),  cmocka_unit_test(test_loss_input),
+        cmocka_unit_test(test_vector),         cmocka_unit_test(test_exp),
         cmocka_unit_test(test_reproducible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,16 +30,20 @@ struct mf_lm {
     struct kept *layers;    /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
     float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
-    float *wide;       /* [ffn_rows,F] or [N,3D] */
+    float *wide;       /* [N,units] or [N,3D] */
     float *again;      /* with recomputation what layers share, of wide's size */
-    float *logits; /* [logits_rows,V]: one block that dx, wide and again share out; they hold nothing then */
-    size_t ffn_rows, logits_rows; /* rows that go through an FFN, or the head, at once */
-    double *losses;               /* [N] */
-    float *pe;                    /* [S,D] */
-    float *attention, *sums;      /* scratch */
-    float *widened, *tail; /* of a narrow trunk: a layer or a piece of the embedding; the output norm */
-    size_t piece;          /* rows of the embedding in `widened` */
-    uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
+    float *logits;     /* [N,columns] or [logits_rows,V]: shared out by dx, wide and again, which hold nothing
+                          then */
+    size_t units;      /* hidden units of an FFN that are at work at once: each weight meets all rows in one
+                          product */
+    size_t columns;    /* of the logits that exist at once, and */
+    size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
+    double *losses;     /* [N] */
+    struct loss_so_far so_far;
+    float *pe;               /* [S,D] */
+    float *attention, *sums; /* scratch */
+    float *widened, *tail;   /* of a narrow trunk: a layer or a piece of the embedding; the output norm */
+    uint32_t *own;           /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
 /* A layer whose attention needs no backward: everything below it is frozen. */
@@ -47,8 +51,20 @@ static bool lowest(const struct mf_lm *lm, size_t layer) {
     return lm->plan.frozen && layer == 0;
 }
 
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
+}
+
+/* The length of n things' parts, as few and as even as `most` to a part allows; of 16s where there is room.
+ */
+static size_t even_part(size_t n, size_t most) {
+    if (n <= most) return n;
+    size_t parts = (n + most - 1) / most, part = (n + parts - 1) / parts, sixteens = (part + 15) / 16 * 16;
+    return sixteens <= most ? sixteens : part;
 }
 
 /* What layers share: with recomputation all that is made again; else layer 0 uses layer 1's where it has no
@@ -88,10 +104,12 @@ static void layout(struct mf_lm *lm, int n_threads) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
     size_t N = lm->plan.max_rows, D = s->D, F = s->F;
-    lm->ffn_rows = lm->plan.recompute && F > 3 * D ? larger(N * 3 * D / F, 1) : N;
-    size_t wide = larger(lm->ffn_rows * F, 3 * N * D), least = N < 32 ? N : 32;
+    lm->units = lm->plan.recompute ? even_part(F, 3 * D) : F;
+    size_t wide = larger(N * lm->units, 3 * N * D);
     size_t both = lm->plan.recompute ? 2 * wide : wide, room = N * D + both;
-    lm->logits_rows = larger(room / s->V < N ? room / s->V : N, least);
+    lm->columns =
+        even_part(s->V, smaller(room / N, lm->plan.narrow ? larger(mf_trunk_layer_size(s) / D, 1) : s->V));
+    lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(room / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
@@ -102,13 +120,14 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->wide = lm->logits ? lm->dx + N * D : NULL;
     lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
+    lm->so_far.sum = mf_arena_take(a, N, sizeof *lm->so_far.sum);
+    lm->so_far.maximum = mf_arena_floats(a, N);
+    lm->so_far.at_target = mf_arena_floats(a, N);
     lm->pe = mf_arena_floats(a, s->S * D);
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
     if (lm->plan.narrow) {
-        size_t layer = mf_trunk_layer_size(s);
-        lm->piece = larger(layer / D < s->V / 4 ? layer / D : s->V / 4, 1);
-        lm->widened = mf_arena_floats(a, larger(layer, lm->piece * D));
+        lm->widened = mf_arena_floats(a, larger(mf_trunk_layer_size(s), lm->columns * D));
         lm->tail = mf_arena_floats(a, 2 * D);
         lm->own = mf_arena_take(a, N, sizeof *lm->own);
     }
@@ -224,11 +243,11 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
                        lm->sums, N, D);
 }
 
-/* The rows that go through a layer's FFN next, *R of them from row n on; returns where their product with fc1
- * is. */
-static float *block_of(const struct mf_lm *lm, size_t layer, size_t n, size_t N, size_t *R) {
-    *R = N - n < lm->ffn_rows ? N - n : lm->ffn_rows;
-    return lm->layers[layer].pre + (lm->plan.recompute ? 0 : n * lm->shape.F);
+/* The hidden units of a layer that are at work from unit f on, *U of them; returns where their product with
+ * fc1 is, [N,*U]. */
+static float *units_of(const struct mf_lm *lm, size_t layer, size_t f, size_t *U) {
+    *U = lm->shape.F - f < lm->units ? lm->shape.F - f : lm->units;
+    return lm->layers[layer].pre;
 }
 
 static void ffn_layer(const struct pass *p, size_t i, float *next) {
@@ -237,11 +256,11 @@ static void ffn_layer(const struct pass *p, size_t i, float *next) {
     struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
     normalise(p, k->x_ffn, k->m_ffn, k->r_ffn, w.norm_gain, w.norm_bias, lm->shape.L + i);
-    for (size_t n = 0, R; n < N; n += R) {
-        float *pre = block_of(lm, i, n, N, &R);
-        matmul_forward(lm->pool, pre, lm->h + n * D, w.fc1, R, F, D, 0);
-        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias, R, F);
-        matmul_forward(lm->pool, lm->y + n * D, lm->wide, w.fc2, R, D, F, 0);
+    for (size_t f = 0, U; f < F; f += U) {
+        float *pre = units_of(lm, i, f, &U);
+        matmul_forward(lm->pool, pre, lm->h, w.fc1 + f * D, N, U, D, 0);
+        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias + f, N, U);
+        matmul_forward_block(lm->pool, lm->y, D, lm->wide, U, w.fc2 + f, F, N, D, U, f > 0);
     }
     memcpy(next, k->x_ffn, N * D * sizeof *next);
     residual_forward(lm->pool, next, lm->y, w.fc2_bias, p->dropout.p, mask_key(p, 2 + 2 * i), N, D);
@@ -254,20 +273,21 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
     struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
     struct mf_ffn_layer g = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
+    float *dh = lm->x; /* which the head was the last to read */
     layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
     residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, p->dropout.p, mask_key(p, 2 + 2 * i), lm->sums, N,
                       D);
-    for (size_t n = 0, R; n < N; n += R) {
-        float *pre = block_of(lm, i, n, N, &R), *y = lm->y + n * D;
-        if (lm->plan.recompute) matmul_forward(lm->pool, pre, lm->h + n * D, w.fc1, R, F, D, 0);
-        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias, R, F);
-        matmul_backward_weight(lm->pool, g.fc2, y, lm->wide, R, D, F);
-        matmul_backward_input(lm->pool, lm->wide, y, w.fc2, R, D, F, 0);
-        bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias, lm->wide, pre, w.fc1_bias, lm->sums, R, F);
-        matmul_backward_weight(lm->pool, g.fc1, lm->wide, lm->h + n * D, R, F, D);
-        matmul_backward_input(lm->pool, y, lm->wide, w.fc1, R, F, D, 0);
+    for (size_t f = 0, U; f < F; f += U) {
+        float *pre = units_of(lm, i, f, &U);
+        if (lm->plan.recompute) matmul_forward(lm->pool, pre, lm->h, w.fc1 + f * D, N, U, D, 0);
+        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias + f, N, U);
+        matmul_backward_weight_block(lm->pool, g.fc2 + f, F, lm->y, D, lm->wide, U, N, D, U);
+        matmul_backward_input_block(lm->pool, lm->wide, U, lm->y, D, w.fc2 + f, F, N, D, U, 0);
+        bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias + f, lm->wide, pre, w.fc1_bias + f, lm->sums, N, U);
+        matmul_backward_weight(lm->pool, g.fc1 + f * D, lm->wide, lm->h, N, U, D);
+        matmul_backward_input(lm->pool, dh, lm->wide, w.fc1 + f * D, N, U, D, f > 0);
     }
-    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x_ffn, w.norm_gain, k->m_ffn,
+    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, dh, k->x_ffn, w.norm_gain, k->m_ffn,
                        k->r_ffn, lm->sums, N, D);
 }
 
@@ -280,58 +300,63 @@ static struct mf_trunk_ends trunk_ends(const struct pass *p) {
     return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = lm->tail + D};
 }
 
-/* The embedding's rows from v on, *R of them. */
-static const float *embedding_rows(const struct pass *p, const float *embedding, size_t v, size_t *R) {
+/* The embedding's rows of a piece of the vocabulary, from v on, *P of them. */
+static const float *embedding_piece(const struct pass *p, const float *embedding, size_t v, size_t *P) {
     struct mf_lm *lm = p->lm;
     size_t V = lm->shape.V, D = lm->shape.D;
-    *R = lm->plan.narrow && V - v > lm->piece ? lm->piece : V - v;
+    *P = V - v < lm->columns ? V - v : lm->columns;
     if (!lm->plan.narrow) return embedding + v * D;
-    mf_bf16_widen(lm->widened, p->w->narrow + v * D, *R * D);
+    mf_bf16_widen(lm->widened, p->w->narrow + v * D, *P * D);
     return lm->widened;
 }
 
-/* logits [rows,V] = h embedding^T */
-static void logits_forward(const struct pass *p, const float *h, const float *embedding, size_t rows) {
-    size_t V = p->lm->shape.V, D = p->lm->shape.D;
-    for (size_t v = 0, R; v < V; v += R) {
-        const float *w = embedding_rows(p, embedding, v, &R);
-        matmul_forward_columns(p->lm->pool, p->lm->logits + v, V, h, w, rows, R, D);
-    }
-}
-
-/* dh [rows,D] = dlogits embedding */
-static void logits_backward(const struct pass *p, float *dh, const float *embedding, size_t rows) {
-    size_t V = p->lm->shape.V, D = p->lm->shape.D;
-    for (size_t v = 0, R; v < V; v += R) {
-        const float *w = embedding_rows(p, embedding, v, &R);
-        matmul_backward_input_columns(p->lm->pool, dh, p->lm->logits + v, V, w, rows, R, D, v > 0);
-    }
-}
-
-/* Logits and losses, a block of rows at a time; with gradients, dx becomes that of the last layer's output.
- */
-static double head(const struct pass *p, float scale) {
+/* Losses with the vocabulary in pieces, each of which meets all rows in one product. With gradients, y
+ * becomes that of the normalised rows. */
+static void head_in_pieces(const struct pass *p, const float *embedding, float scale) {
     struct mf_lm *lm = p->lm;
-    struct mf_trunk_ends w = trunk_ends(p);
+    size_t N = p->N, D = lm->shape.D;
+    const uint32_t *targets = p->batch->targets;
+    for (size_t v = 0, P; v < lm->shape.V; v += P) {
+        const float *w = embedding_piece(p, embedding, v, &P);
+        matmul_forward(lm->pool, lm->logits, lm->h, w, N, P, D, 0);
+        cross_entropy_piece(lm->pool, &lm->so_far, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
+        if (p->grad) matmul_backward_input(lm->pool, lm->y, lm->logits, w, N, P, D, v > 0);
+    }
+    cross_entropy_losses(&lm->so_far, lm->losses, targets, N);
+    if (!p->grad) return;
+    for (size_t n = 0; lm->plan.narrow && n < N; n++)
+        mf_bf16_widen(lm->h + n * D, p->w->narrow + targets[n] * D, D);
+    cross_entropy_input(lm->pool, &lm->so_far, lm->y, targets, lm->plan.narrow ? lm->h : embedding,
+                        lm->plan.narrow ? lm->own : targets, scale, N, D);
+}
+
+/* The same, and the embedding's gradient dw, which needs whole rows of logits: a block of rows at a time. */
+static void head_in_rows(const struct pass *p, float *dw, const float *embedding, float scale) {
+    struct mf_lm *lm = p->lm;
     size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = lm->logits_rows;
-    struct mf_trunk_ends g = {0};
-    if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
-    normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
     for (size_t n = 0; n < N; n += block) {
         size_t rows = N - n < block ? N - n : block;
         const float *h = lm->h + n * D;
-        logits_forward(p, h, w.embedding, rows);
-        if (!p->grad) {
-            cross_entropy_forward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, rows, V);
-            continue;
-        }
+        matmul_forward(lm->pool, lm->logits, h, embedding, rows, V, D, 0);
         cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
-        if (g.embedding) matmul_backward_weight(lm->pool, g.embedding, lm->logits, h, rows, V, D);
-        logits_backward(p, lm->y + n * D, w.embedding, rows);
+        matmul_backward_weight(lm->pool, dw, lm->logits, h, rows, V, D);
+        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, embedding, rows, V, D, 0);
     }
+    memset(dw, 0, D * sizeof *dw); /* PAD is a logit, but never learns */
+}
+
+/* Logits and losses; with gradients, dx becomes that of the last layer's output. */
+static double head(const struct pass *p, float scale) {
+    struct mf_lm *lm = p->lm;
+    struct mf_trunk_ends w = trunk_ends(p), g = {0};
+    size_t N = p->N, D = lm->shape.D;
+    if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
+    normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
+    if (g.embedding)
+        head_in_rows(p, g.embedding, w.embedding, scale);
+    else
+        head_in_pieces(p, w.embedding, scale);
     if (p->grad) {
-        if (g.embedding)
-            memset(g.embedding, 0, D * sizeof *g.embedding); /* PAD is a logit, but never learns */
         memset(lm->dx, 0, N * D * sizeof *lm->dx);
         layernorm_backward(lm->pool, lm->dx, g.out_norm_gain, g.out_norm_bias, lm->y, lm->x, w.out_norm_gain,
                            lm->mean, lm->rstd, lm->sums, N, D);

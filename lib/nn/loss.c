@@ -1,57 +1,115 @@
-/* Cross entropy by rows. */
+/* Cross entropy by rows, of the vocabulary in pieces or whole. */
 #include "nn/loss.h"
 
 #include <math.h>
 #include <string.h>
 #include "nn/vector.h"
 
-struct loss {
+/* --- in pieces --- */
+
+struct piece {
+    const struct loss_so_far *l;
+    float *logits, *mixed;
+    const uint32_t *targets;
+    size_t v, P, D;
+};
+
+static void piece_part(void *context, size_t begin, size_t end, int thread) {
+    const struct piece *k = context;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        float *row = k->logits + n * k->P, *maximum = &k->l->maximum[n];
+        size_t target = k->targets[n];
+        if (target == LOSS_IGNORE) {
+            memset(row, 0, k->P * sizeof *row);
+            continue;
+        }
+        if (target >= k->v && target - k->v < k->P) k->l->at_target[n] = row[target - k->v];
+        float highest = vector_max(row, k->P), shrink = 0;
+        if (k->v) {
+            highest = highest > *maximum ? highest : *maximum;
+            shrink = expf(*maximum - highest);
+            if (k->mixed && shrink != 1) vector_scale(k->mixed + n * k->D, shrink, k->D);
+        }
+        k->l->sum[n] = (k->v ? k->l->sum[n] * (double)shrink : 0) + vector_exp(row, row, -highest, k->P);
+        *maximum = highest;
+    }
+}
+
+void cross_entropy_piece(struct mf_pool *pool, const struct loss_so_far *l, float *logits,
+                         const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D) {
+    struct piece k = {l, logits, mixed, targets, v, P, D};
+    mf_pool_run(pool, N, 1, piece_part, &k);
+}
+
+void cross_entropy_losses(const struct loss_so_far *l, double *losses, const uint32_t *targets, size_t N) {
+    for (size_t n = 0; n < N; n++)
+        losses[n] =
+            targets[n] == LOSS_IGNORE ? 0 : log(l->sum[n]) + (double)l->maximum[n] - (double)l->at_target[n];
+}
+
+struct input {
+    const struct loss_so_far *l;
+    float *mixed;
+    const uint32_t *targets, *rows;
+    const float *table;
+    float scale;
+    size_t D;
+};
+
+static void input_part(void *context, size_t begin, size_t end, int thread) {
+    const struct input *k = context;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        float *row = k->mixed + n * k->D;
+        if (k->targets[n] == LOSS_IGNORE) {
+            memset(row, 0, k->D * sizeof *row);
+            continue;
+        }
+        vector_scale(row, (float)((double)k->scale / k->l->sum[n]), k->D);
+        vector_add(row, k->table + k->rows[n] * k->D, -k->scale, k->D);
+    }
+}
+
+void cross_entropy_input(struct mf_pool *pool, const struct loss_so_far *l, float *mixed,
+                         const uint32_t *targets, const float *table, const uint32_t *rows, float scale,
+                         size_t N, size_t D) {
+    struct input k = {l, mixed, targets, rows, table, scale, D};
+    mf_pool_run(pool, N, 1, input_part, &k);
+}
+
+/* --- whole --- */
+
+struct whole {
     double *losses;
-    const float *logits;
-    float *gradient; /* the same array, or NULL */
+    float *logits;
     const uint32_t *targets;
     float scale;
     size_t V;
 };
 
-static double row_sum(const float *row, float maximum, size_t V) {
-    float block[1024];
-    double sum = 0;
-    for (size_t v = 0; v < V; v += 1024)
-        sum += vector_exp(block, row + v, -maximum, V - v < 1024 ? V - v : 1024);
-    return sum;
-}
-
-static void part(void *context, size_t begin, size_t end, int thread) {
-    const struct loss *k = context;
+static void whole_part(void *context, size_t begin, size_t end, int thread) {
+    const struct whole *k = context;
     size_t V = k->V;
     (void)thread;
     for (size_t n = begin; n < end; n++) {
-        const float *row = k->logits + n * V;
+        float *row = k->logits + n * V;
         uint32_t target = k->targets[n];
         k->losses[n] = 0;
         if (target == LOSS_IGNORE) {
-            if (k->gradient) memset(k->gradient + n * V, 0, V * sizeof *row);
+            memset(row, 0, V * sizeof *row);
             continue;
         }
         float maximum = vector_max(row, V), at_target = row[target];
-        double sum =
-            k->gradient ? vector_exp(k->gradient + n * V, row, -maximum, V) : row_sum(row, maximum, V);
+        double sum = vector_exp(row, row, -maximum, V);
         k->losses[n] = log(sum) + (double)maximum - (double)at_target;
-        if (!k->gradient) continue;
-        vector_scale(k->gradient + n * V, (float)((double)k->scale / sum), V);
-        k->gradient[n * V + target] -= k->scale;
+        vector_scale(row, (float)((double)k->scale / sum), V);
+        row[target] -= k->scale;
     }
-}
-
-void cross_entropy_forward(struct mf_pool *pool, double *losses, const float *logits, const uint32_t *targets,
-                           size_t N, size_t V) {
-    struct loss k = {losses, logits, NULL, targets, 0, V};
-    mf_pool_run(pool, N, 1, part, &k);
 }
 
 void cross_entropy_backward(struct mf_pool *pool, double *losses, float *logits, const uint32_t *targets,
                             float scale, size_t N, size_t V) {
-    struct loss k = {losses, logits, logits, targets, scale, V};
-    mf_pool_run(pool, N, 1, part, &k);
+    struct whole k = {losses, logits, targets, scale, V};
+    mf_pool_run(pool, N, 1, whole_part, &k);
 }

@@ -4,10 +4,12 @@
 #include <cblas.h>
 #undef I /* of <complex.h>, which cblas.h includes; here it is a number of inputs */
 
+/* c = a b + beta c, of one sort below. */
 struct product {
     float *c;
     const float *a, *b;
-    size_t N, O, I, stride; /* stride: from row to row of the [N,O] side */
+    size_t ld_c, ld_a, ld_b;
+    size_t N, O, I;
     float beta;
     int over_rows; /* the part is a range of rows of c, else of columns */
 };
@@ -16,42 +18,32 @@ void matmul_setup(void) {
     openblas_set_num_threads(1);
 }
 
-/* Few rows leave threads idle or tiny products: then the other side is split. */
-static int split_rows(struct mf_pool *pool, size_t rows, size_t other) {
-    (void)pool;
-    return rows >= other;
-}
-
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct product *p = context;
     size_t n = end - begin;
     (void)thread;
     if (p->over_rows)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)p->O, (int)p->I, 1,
-                    p->a + begin * p->I, (int)p->I, p->b, (int)p->I, p->beta, p->c + begin * p->stride,
-                    (int)p->stride);
+                    p->a + begin * p->ld_a, (int)p->ld_a, p->b, (int)p->ld_b, p->beta, p->c + begin * p->ld_c,
+                    (int)p->ld_c);
     else if (p->N == 1) /* generation: one row times the matrix */
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)n, (int)p->I, 1, p->b + begin * p->I, (int)p->I, p->a,
-                    1, p->beta, p->c + begin, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)n, (int)p->I, 1, p->b + begin * p->ld_b, (int)p->ld_b,
+                    p->a, 1, p->beta, p->c + begin, 1);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->N, (int)n, (int)p->I, 1, p->a, (int)p->I,
-                    p->b + begin * p->I, (int)p->I, p->beta, p->c + begin, (int)p->stride);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->N, (int)n, (int)p->I, 1, p->a,
+                    (int)p->ld_a, p->b + begin * p->ld_b, (int)p->ld_b, p->beta, p->c + begin, (int)p->ld_c);
 }
 
-static void forward(struct mf_pool *pool, float *y, size_t stride, const float *x, const float *w, size_t N,
-                    size_t O, size_t I, float beta) {
-    struct product p = {y, x, w, N, O, I, stride, beta, split_rows(pool, N, O)};
+/* Few rows would leave threads idle or products tiny: then the other side is split. */
+void matmul_forward_block(struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
+                          const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+    struct product p = {y, x, w, ld_y, ld_x, ld_w, N, O, I, beta, N >= O};
     mf_pool_run(pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
 }
 
 void matmul_forward(struct mf_pool *pool, float *y, const float *x, const float *w, size_t N, size_t O,
                     size_t I, float beta) {
-    forward(pool, y, O, x, w, N, O, I, beta);
-}
-
-void matmul_forward_columns(struct mf_pool *pool, float *y, size_t stride, const float *x, const float *w,
-                            size_t N, size_t O, size_t I) {
-    forward(pool, y, stride, x, w, N, O, I, 0);
+    matmul_forward_block(pool, y, O, x, I, w, I, N, O, I, beta);
 }
 
 static void backward_input_part(void *context, size_t begin, size_t end, int thread) {
@@ -60,33 +52,38 @@ static void backward_input_part(void *context, size_t begin, size_t end, int thr
     (void)thread;
     if (p->over_rows)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)p->I, (int)p->O, 1,
-                    p->a + begin * p->stride, (int)p->stride, p->b, (int)p->I, p->beta, p->c + begin * p->I,
-                    (int)p->I);
+                    p->a + begin * p->ld_a, (int)p->ld_a, p->b, (int)p->ld_b, p->beta, p->c + begin * p->ld_c,
+                    (int)p->ld_c);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)p->N, (int)n, (int)p->O, 1, p->a,
-                    (int)p->stride, p->b + begin, (int)p->I, p->beta, p->c + begin, (int)p->I);
+                    (int)p->ld_a, p->b + begin, (int)p->ld_b, p->beta, p->c + begin, (int)p->ld_c);
 }
 
-void matmul_backward_input_columns(struct mf_pool *pool, float *dx, const float *dy, size_t stride,
-                                   const float *w, size_t N, size_t O, size_t I, float beta) {
-    struct product p = {dx, dy, w, N, O, I, stride, beta, split_rows(pool, N, I)};
+void matmul_backward_input_block(struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+                                 const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+    struct product p = {dx, dy, w, ld_dx, ld_dy, ld_w, N, O, I, beta, N >= I};
     mf_pool_run(pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
 }
 
 void matmul_backward_input(struct mf_pool *pool, float *dx, const float *dy, const float *w, size_t N,
                            size_t O, size_t I, float beta) {
-    matmul_backward_input_columns(pool, dx, dy, O, w, N, O, I, beta);
+    matmul_backward_input_block(pool, dx, I, dy, O, w, I, N, O, I, beta);
 }
 
 static void backward_weight_part(void *context, size_t begin, size_t end, int thread) {
     const struct product *p = context;
     (void)thread;
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(end - begin), (int)p->I, (int)p->N, 1,
-                p->a + begin, (int)p->O, p->b, (int)p->I, 1, p->c + begin * p->I, (int)p->I);
+                p->a + begin, (int)p->ld_a, p->b, (int)p->ld_b, 1, p->c + begin * p->ld_c, (int)p->ld_c);
+}
+
+void matmul_backward_weight_block(struct mf_pool *pool, float *dw, size_t ld_dw, const float *dy,
+                                  size_t ld_dy, const float *x, size_t ld_x, size_t N, size_t O, size_t I) {
+    struct product p = {dw, dy, x, ld_dw, ld_dy, ld_x, N, O, I, 1, 1};
+    mf_pool_run(pool, O, 8, backward_weight_part, &p);
 }
 
 void matmul_backward_weight(struct mf_pool *pool, float *dw, const float *dy, const float *x, size_t N,
                             size_t O, size_t I) {
-    struct product p = {dw, dy, x, N, O, I, O, 1, 1};
-    mf_pool_run(pool, O, 8, backward_weight_part, &p);
+    matmul_backward_weight_block(pool, dw, I, dy, O, x, I, N, O, I);
 }

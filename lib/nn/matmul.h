@@ -14,20 +14,20 @@ void matmul_setup(void);
 void matmul_forward(struct mf_pool *pool, float *y, const float *x, const float *w, size_t N, size_t O,
                     size_t I, float beta);
 
-/* The same for some of y's columns: y is O columns of rows that are `stride` apart. */
-void matmul_forward_columns(struct mf_pool *pool, float *y, size_t stride, const float *x, const float *w,
-                            size_t N, size_t O, size_t I);
-
 /* dx [N,I] = dy [N,O] w + beta * dx */
 void matmul_backward_input(struct mf_pool *pool, float *dx, const float *dy, const float *w, size_t N,
                            size_t O, size_t I, float beta);
 
-/* The same from some of dy's columns, as above. */
-void matmul_backward_input_columns(struct mf_pool *pool, float *dx, const float *dy, size_t stride,
-                                   const float *w, size_t N, size_t O, size_t I, float beta);
-
 /* dw [O,I] += dy^T x, split over O */
 void matmul_backward_weight(struct mf_pool *pool, float *dw, const float *dy, const float *x, size_t N,
                             size_t O, size_t I);
+
+/* The same of blocks inside larger matrices: ld is the step from row to row of the matrix before it. */
+void matmul_forward_block(struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
+                          const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
+void matmul_backward_input_block(struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+                                 const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
+void matmul_backward_weight_block(struct mf_pool *pool, float *dw, size_t ld_dw, const float *dy,
+                                  size_t ld_dy, const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 
 #endif
