@@ -362,9 +362,9 @@ int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, 
 
 int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, float *logits,
                   struct mf_err *err) {
-    size_t V = m->shape.V, D = m->shape.D;
-    for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
-        size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
+    size_t V = m->shape.V, D = m->shape.D, block = keeps_embedding(m) ? V : VOCAB_BLOCK;
+    for (size_t first = 0; first < V; first += block) {
+        size_t count = V - first < block ? V - first : block;
         const float *rows;
         if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
         matmul_forward(w->pool, logits + first, hidden, rows, 1, count, D, 0);

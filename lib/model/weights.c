@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define LARGE_PAGE ((size_t)2 << 20)
 
 struct entry {
     struct mf_tensor tensor; /* data: NULL while not in memory */
@@ -140,15 +143,24 @@ static void make_room(struct mf_weights *w, size_t bytes) {
     }
 }
 
+/* Room for one tensor. Large ones lie on large pages where the system has them: weights are read once a
+ * token, from end to end, and finding small pages costs as much as reading them. */
+static void *new_buffer(size_t bytes) {
+    void *buffer = NULL;
+    bool large = bytes >= LARGE_PAGE;
+    if (posix_memalign(&buffer, large ? LARGE_PAGE : 64, bytes ? bytes : 1)) return NULL;
+    if (large) madvise(buffer, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* advice only */
+    return buffer;
+}
+
 int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err) {
     struct entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
         size_t bytes = mf_tensor_bytes(&e->tensor);
         make_room(w, bytes);
-        void *buffer = NULL;
-        if (posix_memalign(&buffer, 64, bytes ? bytes : 1))
-            return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
+        void *buffer = new_buffer(bytes);
+        if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
         if (mf_safetensors_read(w->st, e->in_file, 0, buffer, bytes, err) < 0) {
             free(buffer);
             return -1;

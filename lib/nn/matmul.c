@@ -2,6 +2,7 @@
 #include "nn/matmul.h"
 
 #include <cblas.h>
+#include "nn/vector.h"
 #undef I /* of <complex.h>, which cblas.h includes; here it is a number of inputs */
 
 /* c = a b + beta c, of one sort below. */
@@ -27,8 +28,7 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
                     p->a + begin * p->ld_a, (int)p->ld_a, p->b, (int)p->ld_b, p->beta, p->c + begin * p->ld_c,
                     (int)p->ld_c);
     else if (p->N == 1) /* generation: one row times the matrix */
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)n, (int)p->I, 1, p->b + begin * p->ld_b, (int)p->ld_b,
-                    p->a, 1, p->beta, p->c + begin, 1);
+        vector_rows(p->c + begin, p->b + begin * p->ld_b, p->ld_b, p->a, n, p->I, p->beta);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->N, (int)n, (int)p->I, 1, p->a,
                     (int)p->ld_a, p->b + begin * p->ld_b, (int)p->ld_b, p->beta, p->c + begin, (int)p->ld_c);

@@ -51,6 +51,28 @@ MF_CLONES double vector_dot(const float *x, const float *y, size_t n) {
     return total;
 }
 
+/* Lanes of a row's sum in vector_rows, and how far ahead of the sums it asks for memory: what a processor
+ * reads ahead by itself ends at the border of a page. */
+#define WIDE  64
+#define AHEAD ((size_t)1024)
+
+MF_CLONES void vector_rows(float *y, const float *w, size_t ld, const float *x, size_t rows, size_t n,
+                           float beta) {
+    for (size_t r = 0; r < rows; r++, w += ld) {
+        float lanes[WIDE] = {0}, sum = 0;
+        size_t i = 0;
+        for (; i + WIDE <= n; i += WIDE) {
+            for (size_t j = 0; j < WIDE; j += 16) __builtin_prefetch(w + i + j + AHEAD);
+            for (size_t j = 0; j < WIDE; j++) lanes[j] += w[i + j] * x[i + j];
+        }
+        for (size_t j = 0; i + j < n; j++) lanes[j] += w[i + j] * x[i + j];
+        for (size_t k = WIDE / 2; k > 0; k /= 2) /* pairwise */
+            for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
+        sum = lanes[0];
+        y[r] = beta == 0 ? sum : sum + beta * y[r];
+    }
+}
+
 MF_CLONES void vector_scale(float *x, float a, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= a;
 }

@@ -15,6 +15,7 @@ import sys
 import tarfile
 
 MASK = (1 << 64) - 1
+TILE = 16411
 
 
 def xxh64(data):
@@ -79,11 +80,21 @@ class Tensors:
     """The tensors of a small model by name, as arrays of floats."""
 
     def __init__(self, a):
-        self.a, self.mean_h = a, {}
+        self.a, self.mean_h, self.tile = a, {}, None
 
     def values(self, name, count, mean=0.0, spread=0.0):
         rng = random.Random("%s %s" % (self.a.seed, name))
+        if self.a.tile and count > 4 * TILE:
+            return self.tiled(rng.randrange(TILE), count, mean, spread * (16 / self.a.D) ** 0.5)
         return array.array("f", (rng.gauss(mean, spread) for _ in range(count)))
+
+    def tiled(self, first, count, mean, spread):
+        """One block again and again: a prime number long, so rows of a matrix differ."""
+        if self.tile is None:
+            rng = random.Random(str(self.a.seed))
+            self.tile = [rng.gauss(0, 1) for _ in range(TILE)]
+        block = array.array("f", (mean + spread * x for x in self.tile[first:] + self.tile[:first]))
+        return (block * (count // TILE + 1))[:count]
 
     def trunk(self):
         a = self.a
@@ -163,15 +174,16 @@ def write_model(a):
     header = {"__metadata__": {"config": json.dumps(config), "tokenizer_sha256": a.tokenizer,
                                "router": json.dumps(router),
                                "experts": json.dumps([{"partition": "part%d" % e} for e in range(a.E)])}}
-    blobs, at = [], 0
+    at = 0
     for name, dims, data in Tensors(a).model():
         header[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * len(data)]}
         at += 4 * len(data)
-        blobs.append(data.tobytes())
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % 64)
     with open(a.output, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, _, data in Tensors(a).model():  # made again, so that one tensor at a time is in memory
+            file.write(data)
 
 
 def manifest(a, kind, tensors, **fields):
@@ -244,6 +256,7 @@ def main():
     p.add_argument("--gate", choices=["random", "zero", "first"], default="random")
     p.add_argument("--zero-embedding", action="store_true")
     p.add_argument("--same-experts", action="store_true")
+    p.add_argument("--tile", action="store_true", help="large tensors repeat one block: quick to make")
     p.add_argument("--evidence-scale", type=float, default=0.7)
     p.add_argument("--gate-scale", type=float, default=0.5)
     p.add_argument("--decay", type=float, default=0.9)
