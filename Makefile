@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 B        ?= build
-LIBS     := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto
+LIBS     := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
@@ -32,7 +32,7 @@ all: deps build $(RUN)/report.json
 
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
-    libjansson-dev libxxhash-dev libssl-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
+    libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
     python3-torch python3-msgpack nodejs npm/npm gnuplot-nox installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:

@@ -23,20 +23,20 @@ generate() {
     assert_success
     assert_output --regexp '^ten est.+'
     printf 'ten est' > prompt
-    assert_equal "$(generate -n 10 prompt)" "$output"
-    assert_equal "$(generate -n 10 -p 'ten est')" "$output"
-    assert_equal "$(generate -n 10 --bare -p 'ten est')" "${output#ten est}"
-    run generate -n 0 -p 'ten est'
+    assert_equal "$(generate --max-tokens 10 prompt)" "$output"
+    assert_equal "$(generate --max-tokens 10 -p 'ten est')" "$output"
+    assert_equal "$(generate --max-tokens 10 --bare -p 'ten est')" "${output#ten est}"
+    run generate --max-tokens 0 -p 'ten est'
     assert_output "ten est"
 }
 
 @test "temperature 0 is the same whatever the seed and the cuts, and so is a tiny one" {
-    greedy=$(generate -n 30 --temperature 0 -p ten)
+    greedy=$(generate --max-tokens 30 --temperature 0 -p ten)
     for options in "--seed 5" "--seed 6 --top-k 3" "--top-p 0.5" "--min-p 0.3"; do
         # shellcheck disable=SC2086
-        assert_equal "$(generate -n 30 --temperature 0 $options -p ten)" "$greedy"
+        assert_equal "$(generate --max-tokens 30 --temperature 0 $options -p ten)" "$greedy"
     done
-    assert_equal "$(generate -n 30 --temperature 1e-8 --seed 9 -p ten)" "$greedy"
+    assert_equal "$(generate --max-tokens 30 --temperature 1e-8 --seed 9 -p ten)" "$greedy"
 }
 
 @test "a negative temperature and one that is no number are refused by name" {
@@ -48,32 +48,136 @@ generate() {
 }
 
 @test "the same seed gives the same text, another one another" {
-    a=$(generate -n 40 --temperature 1 --seed 3 -p ten)
-    assert_equal "$(generate -n 40 --temperature 1 --seed 3 -p ten)" "$a"
-    b=$(generate -n 40 --temperature 1 --seed 4 -p ten)
+    a=$(generate --max-tokens 40 --temperature 1 --seed 3 -p ten)
+    assert_equal "$(generate --max-tokens 40 --temperature 1 --seed 3 -p ten)" "$a"
+    b=$(generate --max-tokens 40 --temperature 1 --seed 4 -p ten)
     [ "$a" != "$b" ]
+}
+
+@test "edge values leave nothing out, or only the likeliest" {
+    plain=$(generate --max-tokens 30 --temperature 1 --seed 3 -p ten)
+    for options in "--top-k 0" "--top-k 100000" "--top-p 1" "--min-p 0" "--repetition-penalty 1"; do
+        # shellcheck disable=SC2086
+        assert_equal "$(generate --max-tokens 30 --temperature 1 --seed 3 $options -p ten)" "$plain"
+    done
+    greedy=$(generate --max-tokens 30 --temperature 0 -p ten)
+    for options in "--top-k 1" "--top-p 0" "--min-p 1"; do
+        # shellcheck disable=SC2086
+        assert_equal "$(generate --max-tokens 30 --temperature 1 --seed 3 $options -p ten)" "$greedy"
+    done
+    [ "$(generate --max-tokens 30 --temperature 0 --repetition-penalty 5 -p ten)" != "$greedy" ]
+}
+
+@test "each line of standard input is a prompt; zero bytes and empty lines count" {
+    printf 'ten\n\nest\0ten\nno end' | generate --max-tokens 4 --json > out.json
+    assert_equal "$(jq -c .prompt out.json | tr '\n' ' ')" '"ten" "" "est\u0000ten" "no end" '
+    assert_equal "$(generate --json < /dev/null)" ""
+    # the answer comes before the next line is there
+    mkfifo lines
+    (echo ten && while [ ! -s answer ]; do sleep 0.05; done && echo est) > lines &
+    timeout 20 "${MF_BIN:-$MF_ROOT/build/bin}"/mf-eval generate -m m.safetensors -t tokenizer.json --max-tokens 3 --json < lines > answer
+    wait
+    assert_equal "$(wc -l < answer)" 2
+}
+
+@test "the same text comes whatever memory the weights may have, and whatever the threads" {
+    whole=$(generate --max-tokens 60 --temperature 1 -n 2 -p ten)
+    assert_equal "$(generate --max-tokens 60 --temperature 1 -n 2 -p ten --max-memory 1)" "$whole"
+    assert_equal "$(generate --max-tokens 60 --temperature 1 -n 2 -p ten --max-memory 100K)" "$whole"
+    assert_equal "$(generate --max-tokens 60 --temperature 1 -n 2 -p ten --threads 1)" "$whole"
+}
+
+@test "past the context it goes on and says so once" {
+    S=$(mf-config get model.context --config "$TINY")
+    run -0 --separate-stderr mf-eval generate -m m.safetensors -t tokenizer.json --json -p ten -p est -n 2 \
+        --max-tokens $((3 * S))
+    jq -es 'any(.[]; .slid)' <<< "$output"
+    jq -es 'all(.[]; .slid == (.prompt_tokens + .tokens > '"$S"' + 1))' <<< "$output"
+    assert_equal "$stderr" "mf-eval generate: past the context of $S tokens: went on from the last $((S / 2))"
+    run -0 --separate-stderr mf-eval generate -m m.safetensors -t tokenizer.json -p ten --max-tokens 5
+    assert_equal "$stderr" ""
+}
+
+@test "every piece that is written is whole UTF-8" {
+    # a random model makes any bytes: each write is looked at on its own
+    /usr/bin/python3 - "${MF_BIN:-$MF_ROOT/build/bin}/mf-eval" << 'END'
+import os, subprocess, sys
+read, write = os.pipe()
+p = subprocess.Popen([sys.argv[1], "generate", "-m", "m.safetensors", "-t", "tokenizer.json", "--temperature", "1000",
+                      "--max-tokens", "150", "-n", "3", "-p", "\u00e9\u4e16"], stdout=write)
+os.close(write)
+text = b""
+while piece := os.read(read, 1 << 16):
+    text += piece
+assert p.wait() == 0
+assert text.decode().count("\u00e9\u4e16") == 3
+END
+}
+
+@test "at a terminal lines are edited, and Ctrl-C stops the answer, not the program" {
+    /usr/bin/python3 - "${MF_BIN:-$MF_ROOT/build/bin}/mf-eval" << 'END'
+import os, pty, select, signal, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(sys.argv[1], ["mf-eval", "generate", "-m", "m.safetensors", "-t", "tokenizer.json", "--interactive",
+                           "--max-tokens", "1000", "-n", "1000000", "--bare"])  # goes on until it is stopped
+seen = b""
+def until(condition):
+    global seen
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, seen[-400:]
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                seen += os.read(fd, 65536)
+            except OSError:
+                return
+signs = lambda: seen.count(b"> ")
+until(lambda: signs() >= 1)
+os.write(fd, b"tenx\x7f est\r")  # the backspace takes the x away
+for k in range(3):
+    before = len(seen)
+    until(lambda: len(seen) > before + 200)
+    os.write(fd, b"\x03")
+    begin = len(seen)
+    until(lambda: b"> " in seen[begin:])
+    time.sleep(0.2)
+    os.write(fd, b"\x1b[A\r")  # the line before, from the history
+before = len(seen)
+until(lambda: len(seen) > before + 200)
+assert b"ten est" in seen, seen[:200]
+os.write(fd, b"\x03")
+begin = len(seen)
+until(lambda: b"> " in seen[begin:])
+os.write(fd, b"\x04")
+_, status = os.waitpid(pid, 0)
+assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, status
+END
+    run generate --interactive -p ten
+    assert_failure 64
 }
 
 @test "a prompt may hold zero bytes and be longer than the context" {
     printf 'ten\0est' > zero
-    generate -n 5 --json zero > out.json
+    generate --max-tokens 5 --json zero > out.json
     assert_equal "$(jq -r '.prompt | explode | .[3]' out.json)" 0
     head -c 3000 words/alpha/00?.txt > long
-    run generate -n 40 --bare long
+    run generate --max-tokens 40 --bare long
     assert_success
-    run generate -n 5 --bare /dev/null
+    run generate --max-tokens 5 --bare /dev/null
     assert_success
 }
 
 @test "a stop text ends the continuation and is not part of it" {
-    generate -n 40 --temperature 0 --json -p ten > whole.json
+    generate --max-tokens 40 --temperature 0 --json -p ten > whole.json
     stop=$(jq -r '.text[4:7]' whole.json)
-    generate -n 40 --temperature 0 --json -p ten --stop "$stop" > cut.json
+    generate --max-tokens 40 --temperature 0 --json -p ten --stop "$stop" > cut.json
     jq -es --arg stop "$stop" '.[1].end == "stop" and .[1].text == (.[0].text | split($stop)[0])' whole.json cut.json
 }
 
 @test "JSON tells the end, the tokens and the experts" {
-    generate -n 7 --json --experts --samples 2 -p ten -p est > out.json
+    generate --max-tokens 7 --json --experts -n 2 -p ten -p est > out.json
     assert_equal "$(wc -l < out.json)" 4
     jq -es 'all(.[]; (.end == "length" and .tokens == 7) or .end == "eos")' out.json
     jq -es 'all(.[]; .experts | length > 2)' out.json
@@ -89,6 +193,6 @@ generate() {
     mf-tokenize train --quiet --vocab-size 390 -o other.json train.docs 2> /dev/null
     run mf-eval generate -m m.safetensors -t other.json -p x
     assert_failure 65
-    run bash -c 'mf-eval generate -m m.safetensors -t tokenizer.json -n 5000 -p ten | head -c 10'
+    run bash -c 'mf-eval generate -m m.safetensors -t tokenizer.json --max-tokens 5000 -p ten | head -c 10'
     assert_success
 }

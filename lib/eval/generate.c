@@ -108,6 +108,10 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
                            struct mf_err *err) {
     r->end = MF_END_LENGTH;
     for (size_t i = 0; i < o->max_tokens; i++) {
+        if (o->halted && o->halted(o->context)) {
+            r->end = MF_END_HALTED;
+            break;
+        }
         uint32_t token = MF_EOS;
         const char *piece;
         size_t size;
@@ -145,8 +149,11 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
         if (!r->experts) abort();
         memset(r->experts, 0xff, most * sizeof *r->experts);
     }
-    for (size_t i = 0; i < r->n_prompt && status == 0; i++) status = feed(g, r, i, &hidden, err);
-    if (status == 0) status = continue_prompt(g, hidden, &rng, o, &text, r, err);
+    for (size_t i = 0; i < r->n_prompt && status == 0 && r->end != MF_END_HALTED; i++) {
+        status = feed(g, r, i, &hidden, err);
+        if (o->halted && o->halted(o->context)) r->end = MF_END_HALTED; /* a long prompt takes a while */
+    }
+    if (status == 0 && r->end != MF_END_HALTED) status = continue_prompt(g, hidden, &rng, o, &text, r, err);
     mf_outtext_clear(&text);
     if (status < 0) mf_generated_clear(r);
     return status;

@@ -7,7 +7,7 @@
 #include "model/moe.h"
 #include "text/tokenizer.h"
 
-enum mf_generate_end { MF_END_LENGTH, MF_END_EOS, MF_END_STOP };
+enum mf_generate_end { MF_END_LENGTH, MF_END_EOS, MF_END_STOP, MF_END_HALTED };
 
 struct mf_generate_options {
     struct mf_sampling sampling;
@@ -15,6 +15,7 @@ struct mf_generate_options {
     const struct mf_strs *stops; /* texts that end the continuation and are not part of it, or NULL */
     bool experts;                /* note the top expert of every token */
     void *context;
+    bool (*halted)(void *context); /* asked before each token: true ends the text; may be NULL */
     /* Called with each settled piece of the continuation, whole UTF-8 characters; may be NULL. */
     int (*text)(void *context, const char *bytes, size_t size, struct mf_err *err);
 };
@@ -40,9 +41,10 @@ int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct
 void mf_generator_free(struct mf_generator *generator); /* accepts NULL */
 
 /* Continues `prompt` [size] (may be empty; any bytes) with random numbers that follow from `key` alone. Ends
- * at EOS, at a stop text or after max_tokens. PAD, UNK and BOS are never drawn. When the context S is full,
- * the model goes on from the last S / 2 tokens. The penalty looks at the last S tokens. EX_IOERR; EX_SOFTWARE
- * when the logits are not numbers; whatever `text` returns. On failure nothing is to be cleared. */
+ * at EOS, at a stop text, after max_tokens or when halted. PAD, UNK and BOS are never drawn. When the context
+ * S is full, the model goes on from the last S / 2 tokens. The penalty looks at the last S tokens. EX_IOERR;
+ * EX_SOFTWARE when the logits are not numbers; whatever `text` returns. On failure nothing is to be cleared.
+ */
 int mf_generate(struct mf_generator *generator, const char *prompt, size_t size, uint64_t key,
                 const struct mf_generate_options *options, struct mf_generated *result, struct mf_err *err);
 void mf_generated_clear(struct mf_generated *result);

@@ -61,7 +61,7 @@ uint32_t mf_sample(const struct mf_sampling *s, const float *logits, size_t V, s
         double p = exp(((double)logits[i] - (double)logits[best]) / s->temperature);
         if (p > 0) scratch[n++] = (struct mf_candidate){p, (uint32_t)i};
     }
-    if (s->top_k > 0 || s->top_p < 1 || s->min_p > 0) {
+    if ((s->top_k > 0 && s->top_k < n) || s->top_p < 1 || s->min_p > 0) {
         qsort(scratch, n, sizeof *scratch, likelier);
         n = cut(s, scratch, n);
     }

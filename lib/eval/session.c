@@ -4,9 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "eval/utf8.h"
 #include "io/safetensors.h"
 #include "nn/matmul.h"
+
+uint64_t mf_session_half_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : MF_SESSION_CACHE;
+}
 
 int mf_session_begin(struct mf_session *s, const struct mf_common *common, int64_t batch,
                      struct mf_err *err) {

@@ -12,6 +12,9 @@
 /* Memory for large tensors when nothing else is asked for, in bytes. */
 #define MF_SESSION_CACHE ((uint64_t)64 << 20)
 
+/* Half of this machine's memory: what generation may keep of a model that is to be fast. */
+uint64_t mf_session_half_memory(void);
+
 struct mf_session {
     struct mf_config config;
     struct mf_pool *pool;
