@@ -104,7 +104,7 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *model = NULL, *output = NULL, *report = NULL;
-    uint64_t memory = MF_SESSION_CACHE;
+    uint64_t memory = (uint64_t)64 << 20;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the model to FILE instead of standard output",

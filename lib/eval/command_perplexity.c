@@ -146,7 +146,7 @@ int mf_eval_perplexity(int argc, char **argv) {
         {"stride", 0, MF_OPT_INT, &stride, "N", "tokens from window to window (default: the context)", 1,
          1e9},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 64M)", 0, 0},
+         "memory for weights read from the file (default: 16M)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
     };

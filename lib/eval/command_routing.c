@@ -78,7 +78,7 @@ int mf_eval_routing(int argc, char **argv) {
          "route a sample of documents with N tokens in all (0: all)", 0, 1e15},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 64M)", 0, 0},
+         "memory for weights read from the file (default: 16M)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",

@@ -217,10 +217,11 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
 
 /* --- a shared bundle, with its own FFN or one expert's --- */
 
-static int open_bundles(struct mf_moe *m, const char *path, const char *expert, struct mf_err *err) {
+static int open_bundles(struct mf_moe *m, const char *path, const char *expert, size_t cache_bytes,
+                        struct mf_err *err) {
     struct mf_piece shared, one = {0};
     m->router = (struct mf_router){.kind = "single", .n_experts = 1, .top_k = 1, .decay = 1};
-    if (mf_weights_new(&m->file->weights, path, err) < 0) return -1;
+    if (mf_weights_new(&m->file->weights, path, cache_bytes, err) < 0) return -1;
     if (mf_piece_open(&shared, path, "shared", err) < 0) return -1;
     m->shape = shared.shape;
     memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
@@ -263,7 +264,8 @@ int mf_moe_open(struct mf_moe **out, const char *path, const char *expert, size_
     }
     m->file = f;
     snprintf(m->name, sizeof m->name, "%s", path);
-    int status = bundle ? open_bundles(m, path, expert, err) : open_model(m, path, cache_bytes, err);
+    int status =
+        bundle ? open_bundles(m, path, expert, cache_bytes, err) : open_model(m, path, cache_bytes, err);
     if (status < 0) {
         mf_moe_close(m);
         return -1;

@@ -1,17 +1,22 @@
 /* The cache of a model's tensors: whole tensors, counted in bytes, least recently used first out. */
 #include "model/weights.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
+#include "io/file.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
+#define KEPT       ((size_t)64 << 10) /* tensors of a bundle up to this size always stay in memory */
 
 struct entry {
     struct mf_tensor tensor; /* data: NULL while not in memory */
     size_t in_file;          /* index in the model file */
     uint64_t used;           /* clock of the last use */
     bool kept;               /* never evicted: read from a bundle */
+    bool in_scratch;         /* in_file is the place in the scratch file: from a bundle, too large to keep */
 };
 
 struct mf_weights {
@@ -20,6 +25,8 @@ struct mf_weights {
     struct entry *entries;
     size_t count;
     size_t cached, capacity; /* bytes */
+    int scratch;             /* a bundle's large tensors, whose own file may be a pipe or compressed; or -1 */
+    size_t scratch_size;
     uint64_t clock;
 };
 
@@ -32,12 +39,13 @@ static int add_entries(struct mf_weights *w, size_t count, struct mf_err *err) {
     return 0;
 }
 
-int mf_weights_new(struct mf_weights **out, const char *name, struct mf_err *err) {
+int mf_weights_new(struct mf_weights **out, const char *name, size_t cache_bytes, struct mf_err *err) {
     struct mf_weights *w = calloc(1, sizeof *w);
     if (!w) return mf_err_set(err, EX_OSERR, "%s: out of memory", name);
     size_t length = strnlen(name, sizeof w->name - 1);
     memcpy(w->name, name, length);
-    w->capacity = SIZE_MAX;
+    w->capacity = cache_bytes;
+    w->scratch = -1;
     *out = w;
     return 0;
 }
@@ -45,12 +53,11 @@ int mf_weights_new(struct mf_weights **out, const char *name, struct mf_err *err
 int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size_t cache_bytes,
                         struct mf_err *err) {
     struct mf_weights *w = NULL;
-    if (mf_weights_new(&w, mf_safetensors_name(st), err) < 0) {
+    if (mf_weights_new(&w, mf_safetensors_name(st), cache_bytes, err) < 0) {
         mf_safetensors_close(st);
         return -1;
     }
     w->st = st;
-    w->capacity = cache_bytes;
     if (add_entries(w, mf_safetensors_count(st), err) < 0) {
         mf_weights_free(w);
         return -1;
@@ -61,6 +68,40 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
         w->entries[i].in_file = i;
     }
     *out = w;
+    return 0;
+}
+
+/* Puts a tensor into the scratch file, and its memory back. */
+static int put_aside(struct mf_weights *w, struct entry *e, size_t bytes, struct mf_err *err) {
+    if (w->scratch < 0 && (w->scratch = mf_scratch_open(err)) < 0) return -1;
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pwrite(w->scratch, (const char *)e->tensor.data + done, bytes - done,
+                           (off_t)(w->scratch_size + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return mf_err_set(err, EX_IOERR, "%s: scratch file: %s", w->name, strerror(errno));
+        done += (size_t)n;
+    }
+    e->in_file = w->scratch_size;
+    e->in_scratch = true;
+    e->kept = false;
+    w->scratch_size += bytes;
+    free(e->tensor.data);
+    e->tensor.data = NULL;
+    return 0;
+}
+
+/* Reads [from, from + bytes) of a tensor that is not in memory. */
+static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t from, void *data,
+                       size_t bytes, struct mf_err *err) {
+    if (!e->in_scratch) return mf_safetensors_read(w->st, e->in_file, from, data, bytes, err);
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pread(w->scratch, (char *)data + done, bytes - done, (off_t)(e->in_file + from + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return mf_err_set(err, EX_IOERR, "%s: scratch file: %s", w->name,
+                              n < 0 ? strerror(errno) : "cut off");
+        done += (size_t)n;
+    }
     return 0;
 }
 
@@ -78,6 +119,10 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
             return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", mf_bundle_name(bundle),
                               e->tensor.name);
         if (mf_bundle_read(bundle, e->tensor.data, bytes, err) < 0) return -1;
+        if (bytes <= KEPT || (w->cached <= w->capacity / 2 && bytes <= w->capacity / 2 - w->cached))
+            w->cached += bytes;
+        else if (put_aside(w, e, bytes, err) < 0)
+            return -1;
     }
     return more;
 }
@@ -87,6 +132,7 @@ void mf_weights_free(struct mf_weights *w) {
     for (size_t i = 0; i < w->count; i++) free(w->entries[i].tensor.data);
     free(w->entries);
     mf_safetensors_close(w->st);
+    if (w->scratch >= 0) close(w->scratch);
     free(w);
 }
 
@@ -161,7 +207,7 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
         make_room(w, bytes);
         void *buffer = new_buffer(bytes);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
-        if (mf_safetensors_read(w->st, e->in_file, 0, buffer, bytes, err) < 0) {
+        if (read_tensor(w, e, 0, buffer, bytes, err) < 0) {
             free(buffer);
             return -1;
         }
@@ -179,5 +225,5 @@ int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size
         memcpy(data, (const float *)e->tensor.data + first, count * sizeof *data);
         return 0;
     }
-    return mf_safetensors_read(w->st, e->in_file, first * sizeof *data, data, count * sizeof *data, err);
+    return read_tensor(w, e, first * sizeof *data, data, count * sizeof *data, err);
 }
