@@ -111,6 +111,59 @@ compare_with_oracle() {
     assert_failure 65
 }
 
+@test "routing shows balance, pairs and the tokens of each expert" {
+    make_random model -o m.safetensors
+    make_random tokens -o t.mf a=40@x b=20@y
+    mf-eval routing -m m.safetensors --json t.mf > r.json
+    # two slots a row: the pairs of a layer make up all rows
+    jq -e 'all(.layers[]; . as $l | ([range(3)] | map(. as $i | [range($i + 1; 3)] | map($l.together[$i][.] * $l.shares[$i] * 2) | add // 0) | add)
+        | . > 0.9999 and . < 1.0001)' r.json
+    jq -e 'all(.layers[]; .balance <= 1 and .balance >= 0)' r.json
+    # each row is the first choice of one expert in each layer
+    jq -e '.top_tokens | length == 3 and all(.[]; length <= 10 and ([.[].count] == ([.[].count] | sort | reverse)))' r.json
+    jq -e '([.top_tokens[][].count] | add) <= .tokens * 2' r.json
+    run -0 mf-eval routing -m m.safetensors t.mf
+    assert_output --partial "balance"
+    assert_output --regexp ' [0-2]\+[0-2] +0\.[0-9]{4}'
+    assert_output --partial "part0        takes most:"
+}
+
+@test "overlapping windows, threads and padding leave every token scored once" {
+    make_random model --kind prefix -o m.safetensors
+    make_random tokens -o t.mf a=17 b=50 c=2
+    for stride in 1 5 16; do
+        one=$(mf-eval perplexity -m m.safetensors --stride $stride --threads 1 --batch 1 --json t.mf)
+        two=$(mf-eval perplexity -m m.safetensors --stride $stride --threads 2 --batch 7 --json t.mf)
+        assert_equal "$(jq .tokens <<< "$one")" 66
+        jq -es '.[0].nats / .[1].nats - 1 | fabs < 1e-6' <<< "$one $two"
+    done
+    run mf-eval perplexity -m m.safetensors --stride 17 t.mf
+    assert_failure 64
+    # PAD (0) and BOS (2) in the midst of a document are read but never scored
+    /usr/bin/python3 - "$MF_ROOT/tests/oracle" << 'END'
+import random, struct, sys
+sys.path.insert(0, sys.argv[1])
+import random_model
+tokens = [2, 9, 0, 0, 8, 2, 7, 3]
+random_model.write_stream("p.mf", {"mf": "tokens", "version": 1, "width": 2, "vocab_size": 300, "tokenizer_sha256": "0" * 64},
+                          [{"id": "p", "tokens": struct.pack("<8H", *tokens)}])
+END
+    assert_equal "$(mf-eval perplexity -m m.safetensors --json p.mf | jq .tokens)" 4
+}
+
+@test "a bundle whose tensors do not fit the memory is measured the same" {
+    size=(--V 2000 --D 32)
+    make_random shared "${size[@]}" -o s.tar
+    make_random expert "${size[@]}" -o e.tar
+    make_random tokens --V 2000 -o t.mf a=17 b=40
+    for expert in "" "-e e.tar"; do
+        # shellcheck disable=SC2086
+        whole=$(mf-eval perplexity -m s.tar $expert --json t.mf)
+        # shellcheck disable=SC2086
+        assert_equal "$(mf-eval perplexity -m s.tar $expert --max-memory 1 --json t.mf)" "$whole"
+    done
+}
+
 # A copy of good.safetensors with its header's text changed by a Python expression on `h` (a dict) or its bytes on `d`.
 edit_model() {
     /usr/bin/python3 - "$1" "$2" <<'PY'

@@ -2,15 +2,20 @@
 #include "eval/commands.h"
 
 #include <stdlib.h>
+#include "eval/lengths.h"
 #include "eval/routing.h"
 #include "eval/session.h"
+#include "eval/utf8.h"
 
 static const char notes[] =
     "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares sum "
     "to 1), their\n"
     "entropy in nats (at most log of the number of experts), how well first choices agree with the "
     "documents' domains\n"
-    "(0 to 1), and the experts that got nothing. --json has all of it and shares by domain.\n"
+    "(0 to 1), the two experts chosen together most often and by what share of the tokens, and the experts "
+    "that got\n"
+    "nothing; then the tokens each expert takes most. Balance is 1 - the coefficient of variation. --json "
+    "has all of it and shares by domain.\n"
     "\n"
     "example:\n"
     "  mf-eval routing -m model.safetensors < test.mf\n"
@@ -19,20 +24,74 @@ static const char notes[] =
     "opened, 73 or 74\n"
     "cannot write, 78 bad config.\n";
 
+#define SHOWN 8 /* tokens of an expert in the table */
+
+/* The two experts that are chosen together most often in a layer, and of how many of its rows. */
+static int print_pair(struct mf_out *out, const struct mf_routing *r, size_t layer, struct mf_err *err) {
+    uint64_t most = 0;
+    size_t a = 0, b = 0;
+    for (size_t i = 0; i < r->E; i++)
+        for (size_t j = i + 1; j < r->E; j++) {
+            uint64_t n = r->together[(layer * r->E + i) * r->E + j];
+            if (n > most) most = n, a = i, b = j;
+        }
+    if (most == 0) return mf_out_printf(out, err, " %14s", "-");
+    return mf_out_printf(out, err, " %3zu+%-3zu %6.4f", a, b, (double)most / (double)r->rows);
+}
+
+/* For each expert the tokens that take it most often as their first choice, as text where it is known. */
+static int print_tokens(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                        const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    for (size_t e = 0; e < r->E; e++) {
+        uint32_t top[SHOWN];
+        size_t n = mf_routing_top_tokens(r, e, top, SHOWN);
+        if (mf_out_printf(out, err, "%-12.12s takes most:", json_string_value(json_array_get(names, e))) < 0)
+            return -1;
+        for (size_t i = 0; i < n; i++) {
+            char text[48] = "";
+            const char *bytes = NULL;
+            size_t size = 0;
+            if (tokenizer) mf_tokenizer_piece(tokenizer, top[i], &bytes, &size);
+            if (size > 0) mf_utf8_line(text, sizeof text, bytes, size);
+            int status = size > 0 ? mf_out_printf(out, err, " '%s'", text)
+                                  : mf_out_printf(out, err, " %u", (unsigned)top[i]);
+            if (status < 0) return -1;
+        }
+        if (mf_out_printf(out, err, n > 0 ? "\n" : " nothing\n") < 0) return -1;
+    }
+    return 0;
+}
+
+/* Adds the text of the tokens to the page. */
+static void add_texts(json_t *json, const struct mf_tokenizer *tokenizer) {
+    size_t e, i;
+    json_t *list, *one;
+    json_array_foreach(json_object_get(json, "top_tokens"), e, list) json_array_foreach(list, i, one) {
+        const char *bytes;
+        size_t size;
+        mf_tokenizer_piece(tokenizer, (uint32_t)json_integer_value(json_object_get(one, "token")), &bytes,
+                           &size);
+        json_object_set_new(one, "text", mf_utf8_json(bytes, size));
+    }
+}
+
 static int print_table(struct mf_out *out, const struct mf_routing *r, const json_t *names,
-                       struct mf_err *err) {
+                       const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     if (mf_out_printf(out, err, "%-8s", "layer") < 0) return -1;
     for (size_t e = 0; e < r->E; e++)
         if (mf_out_printf(out, err, " %12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
-    if (mf_out_printf(out, err, " %9s %9s  %s\n", "entropy", "agreement", "without tokens") < 0) return -1;
+    if (mf_out_printf(out, err, " %9s %9s %9s %14s  %s\n", "balance", "entropy", "agreement", "most together",
+                      "without tokens") < 0)
+        return -1;
     for (size_t i = 0; i < r->L; i++) {
         if (mf_out_printf(out, err, "%-8zu", i) < 0) return -1;
         for (size_t e = 0; e < r->E; e++)
             if (mf_out_printf(out, err, " %12.4f",
                               (double)r->slots[i * r->E + e] / ((double)r->rows * (double)r->top_k)) < 0)
                 return -1;
-        if (mf_out_printf(out, err, " %9.4f %9.4f ", mf_routing_entropy(r, i), mf_routing_agreement(r, i)) <
-            0)
+        if (mf_out_printf(out, err, " %9.4f %9.4f %9.4f", mf_routing_balance(r, i), mf_routing_entropy(r, i),
+                          mf_routing_agreement(r, i)) < 0 ||
+            print_pair(out, r, i, err) < 0 || mf_out_printf(out, err, " ") < 0)
             return -1;
         for (size_t e = 0; e < r->E; e++)
             if (r->slots[i * r->E + e] == 0 &&
@@ -40,11 +99,12 @@ static int print_table(struct mf_out *out, const struct mf_routing *r, const jso
                 return -1;
         if (mf_out_printf(out, err, "\n") < 0) return -1;
     }
-    return 0;
+    return print_tokens(out, r, names, tokenizer, err);
 }
 
 static int write_result(const char *output, bool as_json, const struct mf_routing *r,
-                        const struct mf_source *source, const json_t *names, struct mf_err *err) {
+                        const struct mf_source *source, const json_t *names,
+                        const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     struct mf_out *out;
     if (r->rows == 0)
         return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no document has two tokens",
@@ -55,10 +115,11 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
         for (size_t e = 0; e < r->E; e++) list[e] = json_string_value(json_array_get(names, e));
         json_t *json = mf_routing_json(r, source, list);
         free(list);
+        if (tokenizer) add_texts(json, tokenizer);
         return mf_session_write(output, json, err);
     }
     if (mf_out_open(&out, output, err) < 0) return -1;
-    if (print_table(out, r, names, err) == 0) return mf_out_commit(out, err);
+    if (print_table(out, r, names, tokenizer, err) == 0) return mf_out_commit(out, err);
     mf_out_abandon(out);
     return -1;
 }
@@ -67,12 +128,14 @@ int mf_eval_routing(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *output = NULL;
+    const char *model = NULL, *tokenizer_path = NULL, *output = NULL;
     bool as_json = false;
     int64_t max_tokens = -1, batch = 0;
     uint64_t memory = MF_SESSION_CACHE;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model", 0, 0},
+        {"tokenizer", 't', MF_OPT_STRING, &tokenizer_path, "FILE", "tokenizer.json, to show tokens as text",
+         0, 0},
         {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
          "route a sample of documents with N tokens in all (0: all)", 0, 1e15},
@@ -85,6 +148,7 @@ int mf_eval_routing(int argc, char **argv) {
                                    "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
     struct mf_session s = {0};
     struct mf_source *source = NULL;
+    struct mf_tokenizer *tokenizer = NULL;
     struct mf_routing routing = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
@@ -92,16 +156,18 @@ int mf_eval_routing(int argc, char **argv) {
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0) status = mf_session_begin(&s, &common, batch, &err);
     if (status == 0) status = mf_session_model(&s, model, NULL, memory, 0, &err);
+    if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
     if (status == 0)
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
     if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
     if (status == 0) {
         json_t *names = mf_session_experts(s.moe);
-        status = write_result(output, as_json, &routing, source, names, &err);
+        status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
         json_decref(names);
         mf_routing_clear(&routing);
     }
     mf_source_close(source);
+    mf_tokenizer_free(tokenizer);
     mf_session_end(&s);
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);

@@ -144,3 +144,18 @@ size_t mf_routing_top_expert(const struct mf_routing *r, uint32_t token) {
     }
     return best;
 }
+
+size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t *top, size_t n) {
+    const uint32_t *counts = r->tokens + expert * r->V;
+    size_t found = 0;
+    for (uint32_t v = 0; v < r->V; v++) {
+        size_t at = found;
+        if (counts[v] == 0) continue;
+        while (at > 0 && counts[top[at - 1]] < counts[v]) at--;
+        if (at == n) continue;
+        if (found < n) found++;
+        for (size_t i = found - 1; i > at; i--) top[i] = top[i - 1];
+        top[at] = v;
+    }
+    return found;
+}

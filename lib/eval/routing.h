@@ -42,6 +42,10 @@ double mf_routing_agreement(const struct mf_routing *r, size_t layer);
  * token that did not occur. */
 size_t mf_routing_top_expert(const struct mf_routing *r, uint32_t token);
 
+/* The tokens an expert takes most: their ids into top [n], most first (ties: lowest id); how many there are.
+ */
+size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t *top, size_t n);
+
 /* The page formats/report.md describes under "routing". `names` [E] are the experts' names, or NULL. New. */
 json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const char *const *names);
 

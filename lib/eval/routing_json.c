@@ -72,6 +72,23 @@ static json_t *layer_json(const struct mf_routing *r, size_t i, const struct mf_
     return layer;
 }
 
+#define TOP_TOKENS 10
+
+/* For each expert the tokens that most often have it as their first choice, over all layers. */
+static json_t *top_tokens(const struct mf_routing *r) {
+    json_t *experts = json_array();
+    for (size_t e = 0; e < r->E; e++) {
+        uint32_t top[TOP_TOKENS];
+        size_t n = mf_routing_top_tokens(r, e, top, TOP_TOKENS);
+        json_t *list = json_array();
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(list, json_pack("{s:I, s:I}", "token", (json_int_t)top[i], "count",
+                                                  (json_int_t)r->tokens[e * r->V + top[i]]));
+        json_array_append_new(experts, list);
+    }
+    return experts;
+}
+
 json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source,
                         const char *const *names) {
     json_t *json = json_object(), *experts = json_array(), *layers = json_array();
@@ -81,5 +98,6 @@ json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *sour
     json_object_set_new(json, "top_k", json_integer((json_int_t)r->top_k));
     json_object_set_new(json, "tokens", json_integer((json_int_t)r->rows));
     json_object_set_new(json, "layers", layers);
+    json_object_set_new(json, "top_tokens", top_tokens(r));
     return json;
 }
