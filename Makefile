@@ -28,12 +28,12 @@ include pipelines/bench.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)
 .PHONY: all
-all: deps build $(RUN)/report.json
+all: deps build $(RUN)/report.html
 
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
     libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
-    python3-torch python3-msgpack nodejs npm/npm gnuplot-nox installation-guide-amd64 $(CORPUS_PACKAGES)
+    python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:
 	@scripts/deps.sh $(PACKAGES)

@@ -1,5 +1,5 @@
 /* mf-eval: measures a model, lets it write, and reports.
- *     mf-eval perplexity|generate|routing|report|compare|logits [OPTION]... */
+ *     mf-eval perplexity|generate|routing|report|page|compare|logits [OPTION]... */
 #include "base/options.h"
 #include "eval/commands.h"
 
@@ -9,6 +9,7 @@ int main(int argc, char **argv) {
         {"generate", "continue prompts", mf_eval_generate},
         {"routing", "which experts the tokens go to", mf_eval_routing},
         {"report", "measure everything and write report.json", mf_eval_report},
+        {"page", "show a report as one HTML page", mf_eval_page},
         {"compare", "what got better and worse between two reports", mf_eval_compare},
         {"logits", "the raw logits of every row, for comparing with other programs", mf_eval_logits},
         {NULL, NULL, NULL},

@@ -1,4 +1,4 @@
-# The pipeline: documents -> tokens -> partitions -> shared foundation -> experts -> model -> calibration -> report.
+# The pipeline: documents -> tokens -> partitions -> shared foundation -> experts -> model -> calibration -> report -> page.
 #
 #   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2]
 #
@@ -20,17 +20,24 @@ BIN   := $B/bin
 SLICE := $(RUN)/config
 COMMON = --threads $(THREADS)
 
+# Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,BOUND). The bounds are what the
+# default configuration keeps to; training the shared foundation has none.
+timed = $(BIN)/mf-time -o $(RUN)/stages/$(1).json $(addprefix --bound ,$(2)) --
+TIMED := $(BIN)/mf-time $(RUN)/stages
+STAGES := docs.train docs.val docs.test tokenizer tokens.train tokens.val tokens.test partition label shared
+
 # The numbers of the experts, from the configuration; made before the pipeline's rules are read.
 PIPELINE_GOALS := all run model report experts
 ifneq ($(filter $(PIPELINE_GOALS) $(RUNS)/%,$(or $(MAKECMDGOALS),all)),)
 include $(SLICE)/experts.mk
 endif
 EXPERTS ?=
+STAGES += $(addprefix expert.,$(EXPERTS)) join calibrate
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 
-## run        run the pipeline without installing packages: runs/NAME/report.json
+## run        run the pipeline without installing packages: runs/NAME/report.json and report.html
 .PHONY: run model report experts
-run report: $(RUN)/report.json
+run report: $(RUN)/report.html
 ## model      only up to the calibrated model: runs/NAME/model.safetensors
 model: $(RUN)/model.safetensors
 ## experts    only up to the trained experts
@@ -40,6 +47,13 @@ experts: $(EXPERT_FILES)
 .PHONY: fresh
 fresh:
 	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp
+
+$(RUN)/stages:
+	@mkdir -p $@
+
+# An option for each of the files that are there: $(call there,--option,FILES). Asked when the recipe runs; make's own
+# wildcard would know only the files that were there when it began.
+there = $$(for f in $(2); do [ ! -e "$$f" ] || echo "$(1) $$f"; done)
 
 # --- configuration ---
 
@@ -73,31 +87,31 @@ $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) inputs-look
 .PHONY: inputs-look
 inputs-look:
 
-$(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(BIN)/mf-docs
+$(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
 	@mkdir -p $(@D)
-	$(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
+	$(call timed,docs.$*,100M) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
 
-$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(BIN)/mf-tokenize
-	$(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
+	$(call timed,tokenizer,100M) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
 
-$(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(BIN)/mf-tokenize
+$(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	@mkdir -p $(@D)
-	$(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
+	$(call timed,tokens.$*,100M) $(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
 
 # --- partitions ---
 
 # New documents join the partitioning there is, unless its settings or the tokenizer changed.
-$(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(BIN)/mf-partition
+$(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-partition
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; for p in $(SLICE)/partition.yaml $(RUN)/tokenizer.json; do [ $$p -ot $$saved ] || rm -f $$saved; done
-	$(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
+	$(call timed,partition,100M) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
 	    $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
 	@touch $@
 
 $(RUN)/parts/part.%.mp: $(RUN)/parts/stamp ;
 
-$(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(BIN)/mf-partition
-	$(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+$(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
+	$(call timed,label,100M) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
 
 # --- training ---
 
@@ -106,26 +120,30 @@ define drop_stale_checkpoint
 @for p in $^; do [ "$$p" -ot $@.ckpt ] || rm -f $@.ckpt $@.ckpt.best; done
 endef
 
-$(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf $(BIN)/mf-train-shared
+$(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf $(TIMED) $(BIN)/mf-train-shared
 	$(drop_stale_checkpoint)
-	$(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
+	$(call timed,shared,) $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
 
-$(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(BIN)/mf-train-expert
+$(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
 	$(drop_stale_checkpoint)
-	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
+	$(call timed,expert.$*,220M) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
 
 # --- the model ---
 
-$(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(BIN)/mf-assemble
-	$(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
+$(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
+	$(call timed,join,16M) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
 
-$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml | $(BIN)/mf-calibrate
-	$(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
+$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml | $(TIMED) $(BIN)/mf-calibrate
+	$(call timed,calibrate,100M) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
 	    $(RUN)/tokens/val.labelled.mf
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
 	$(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
-	    $(addprefix -e ,$(EXPERT_FILES)) $(addprefix --metrics ,$(sort $(wildcard $(RUN)/*.metrics.mf))) \
+	    $(addprefix -e ,$(EXPERT_FILES)) $(call there,--metrics,$(RUN)/shared.metrics.mf $(EXPERT_FILES:.tar=.metrics.mf)) \
+	    $(call there,--stage,$(STAGES:%=$(RUN)/stages/%.json)) \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
+
+$(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
+	$(BIN)/mf-eval page -o $@ $<

@@ -4,13 +4,10 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/options.h"
+#include "eval/report.h"
 #include "eval/utf8.h"
-#include "io/file.h"
-
-#define REPORT_LIMIT ((size_t)256 << 20)
 
 static const char notes[] = "Reads two files of mf-eval report and prints a line for each number that both "
                             "have: the first, the second, "
@@ -26,24 +23,6 @@ static const char notes[] = "Reads two files of mf-eval report and prints a line
                             "exit status: 0, or 64 wrong use, 65 not a report, or nothing to compare, 66 "
                             "input cannot be opened, 74 cannot\n"
                             "write.\n";
-
-static json_t *read_report(const char *path, struct mf_err *err) {
-    unsigned char *text;
-    size_t size;
-    json_error_t where;
-    if (mf_read_all(path, REPORT_LIMIT, &text, &size, err) < 0) return NULL;
-    json_t *report = json_loadb((const char *)text, size, 0, &where);
-    free(text);
-    const char *name = path && strcmp(path, "-") != 0 ? path : "standard input";
-    if (!report)
-        mf_err_set(err, EX_DATAERR, "%s: line %d: %s", name, where.line, where.text);
-    else if (json_integer_value(json_object_get(report, "version")) != 1) {
-        mf_err_set(err, EX_DATAERR, "%s: not a report of version 1", name);
-        json_decref(report);
-        report = NULL;
-    }
-    return report;
-}
 
 /* --- the table --- */
 
@@ -139,7 +118,7 @@ static void print_table(struct table *t, const json_t *a, const json_t *b) {
 }
 
 static int compare(const char *first, const char *second, struct mf_err *err) {
-    json_t *a = read_report(first, err), *b = a ? read_report(second, err) : NULL;
+    json_t *a = mf_report_read(first, err), *b = a ? mf_report_read(second, err) : NULL;
     struct table t = {.file = stdout};
     int status = a && b ? 0 : -1;
     if (status == 0) print_table(&t, a, b);

@@ -13,7 +13,8 @@ static const char notes[] = "Reads a tokens stream of test documents and writes 
                             "(perplexity.dense), of each expert alone\n"
                             "(perplexity.experts) and of token frequencies alone (perplexity.unigram); "
                             "routing; memory; samples; the training\n"
-                            "curves. The perplexities are also printed on standard error.\n"
+                            "curves; time and memory of the stages. mf-eval page makes a page of it. The "
+                            "perplexities are also printed on standard error.\n"
                             "\n"
                             "example:\n"
                             "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e "
@@ -42,8 +43,8 @@ static int make(struct mf_session *s, const struct mf_common *common, const stru
 int mf_eval_report(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
-    struct mf_strs operands = {0}, experts = {0}, metrics = {0};
-    struct mf_report_files files = {.experts = &experts, .metrics = &metrics};
+    struct mf_strs operands = {0}, experts = {0}, metrics = {0}, stages = {0};
+    struct mf_report_files files = {.experts = &experts, .metrics = &metrics, .stages = &stages};
     const char *output = NULL;
     int64_t max_tokens = -1;
     const struct mf_option options[] = {
@@ -53,6 +54,7 @@ int mf_eval_report(int argc, char **argv) {
         {"expert", 'e', MF_OPT_LIST, &experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
          0},
         {"metrics", 0, MF_OPT_LIST, &metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0, 0},
+        {"stage", 0, MF_OPT_LIST, &stages, "FILE", "a record of mf-time (repeatable)", 0, 0},
         {"calibration", 0, MF_OPT_STRING, &files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
          "measure a sample of N tokens (default: eval.max_tokens)", 0, 1e15},
@@ -76,6 +78,7 @@ int mf_eval_report(int argc, char **argv) {
     mf_strs_free(&operands);
     mf_strs_free(&experts);
     mf_strs_free(&metrics);
+    mf_strs_free(&stages);
     mf_strs_free(&common.sets);
     return status < 0 ? mf_fail("mf-eval report", &err) : 0;
 }

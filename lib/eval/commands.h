@@ -7,6 +7,7 @@ int mf_eval_perplexity(int argc, char **argv);
 int mf_eval_generate(int argc, char **argv);
 int mf_eval_routing(int argc, char **argv);
 int mf_eval_report(int argc, char **argv);
+int mf_eval_page(int argc, char **argv);
 int mf_eval_compare(int argc, char **argv);
 int mf_eval_logits(int argc, char **argv);
 

@@ -1,4 +1,4 @@
-/* The parts of the report, one function each. */
+/* The parts of the report, one function each; what was noted elsewhere is in report_notes.c. */
 #include "eval/report.h"
 
 #include <math.h>
@@ -10,9 +10,9 @@
 #include "eval/generate.h"
 #include "eval/lengths.h"
 #include "eval/perplexity.h"
+#include "eval/report_notes.h"
 #include "eval/routing.h"
 #include "eval/utf8.h"
-#include "io/stream.h"
 #include "model/piece.h"
 
 /* What is measured on the same documents, and where it goes. */
@@ -22,6 +22,7 @@ struct maker {
     const struct mf_report_files *files;
     const struct mf_common *common;
     uint32_t *lengths;
+    double start;                  /* mf_now() */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
 
@@ -138,11 +139,36 @@ static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
 
 /* --- samples --- */
 
-static int one_sample(struct maker *m, struct mf_generator *g, const char *prompt, size_t size, size_t number,
-                      json_t *samples, struct mf_err *err) {
+/* The tokens' texts with their top experts: a list of [text, expert or null]. A character that several tokens
+ * make up stands where it ends. */
+static json_t *pieces(const struct mf_tokenizer *tokenizer, const struct mf_generated *r, size_t from,
+                      size_t to) {
+    json_t *list = json_array();
+    struct mf_text text = {0};
+    struct mf_err err;
+    for (size_t i = from; i < to; i++) {
+        size_t whole = 0, n;
+        bool valid, last = i + 1 == to;
+        if (mf_decode(tokenizer, r->ids.ids + i, 1, &text, &err) < 0) abort(); /* without memory only */
+        while (whole < text.size &&
+               (n = mf_utf8_step((unsigned char *)text.bytes + whole, text.size - whole, &valid)) > 0)
+            whole += n;
+        if (last) whole = text.size;
+        if (whole == 0) continue;
+        json_t *expert = r->experts[i] == UINT32_MAX ? json_null() : json_integer((json_int_t)r->experts[i]);
+        json_array_append_new(list, json_pack("[o,o]", mf_utf8_json(text.bytes, whole), expert));
+        memmove(text.bytes, text.bytes + whole, text.size - whole);
+        text.size -= whole;
+    }
+    free(text.bytes);
+    return list;
+}
+
+static int one_sample(struct maker *m, struct mf_generator *g, const struct mf_tokenizer *tokenizer,
+                      const char *prompt, size_t size, size_t number, json_t *samples, struct mf_err *err) {
     const struct mf_config *c = &m->s->config;
-    struct mf_generate_options o = {.sampling = mf_sampling_default(),
-                                    .max_tokens = (size_t)c->eval.sample_tokens};
+    struct mf_generate_options o = {
+        .sampling = mf_sampling_default(), .max_tokens = (size_t)c->eval.sample_tokens, .experts = true};
     struct mf_generated result;
     o.sampling.temperature = c->eval.temperature;
     uint64_t key = mf_rng_key((uint64_t)c->seed, "sample", number);
@@ -151,6 +177,8 @@ static int one_sample(struct maker *m, struct mf_generator *g, const char *promp
     json_object_set_new(one, "prompt", mf_utf8_json(prompt, size));
     json_object_set_new(one, "text", mf_utf8_json(result.text ? result.text : "", result.size));
     json_object_set_new(one, "tokens", json_integer((json_int_t)(result.ids.count - result.n_prompt)));
+    json_object_set_new(one, "prompt_pieces", pieces(tokenizer, &result, 1, result.n_prompt));
+    json_object_set_new(one, "pieces", pieces(tokenizer, &result, result.n_prompt, result.ids.count));
     json_array_append_new(samples, one);
     mf_generated_clear(&result);
     return 0;
@@ -165,67 +193,20 @@ static int make_samples(struct maker *m, const struct mf_tokenizer *tokenizer, j
     int status = 0;
     for (size_t i = 0; i < (size_t)m->s->config.eval.samples && status == 0; i++) {
         size_t size = strcspn(at, "|");
-        status = one_sample(m, g, at, size, i, samples, err);
+        status = one_sample(m, g, tokenizer, at, size, i, samples, err);
         at = at[size] ? at + size + 1 : all;
     }
     mf_generator_free(g);
     return status;
 }
 
-/* --- how it was made --- */
-
-/* The curve of one metrics stream: {"file", "steps", "loss": [[step, loss]], "validation": [...], ...}. */
-static int add_training(const char *path, json_t *trainings, int64_t *peak, struct mf_err *err) {
-    struct mf_stream_reader *r;
-    const struct mf_record *rec;
-    json_t *loss = json_array(), *validation = json_array(), *one = json_object();
-    int64_t step = 0, memory = 0, most = 0;
-    double value, speed = 0;
-    int got = 0;
-    json_object_set_new(one, "file", mf_utf8_json(file_name(path), strlen(file_name(path))));
-    json_object_set_new(one, "loss", loss);
-    json_object_set_new(one, "validation", validation);
-    json_array_append_new(trainings, one);
-    if (mf_stream_open(&r, path, "metrics", err) < 0) return -1;
-    while ((got = mf_stream_next(r, &rec, err)) > 0) {
-        if (mf_record_int(rec, "step", &step, err) < 0 ||
-            mf_record_real(rec, "tokens_per_s", &speed, err) < 0 ||
-            mf_record_int(rec, "peak_memory", &memory, err) < 0)
-            got = -1;
-        if (got > 0 && (got = mf_record_real(rec, "loss", &value, err)) > 0)
-            json_array_append_new(loss, json_pack("[I,o]", (json_int_t)step, mf_real_json(value)));
-        int there = got < 0 ? -1 : mf_record_real(rec, "val_loss", &value, err);
-        if (there > 0)
-            json_array_append_new(validation, json_pack("[I,o]", (json_int_t)step, mf_real_json(value)));
-        if (there < 0) got = -1;
-        if (got < 0) break;
-        if (memory > most) most = memory;
-    }
-    mf_stream_close(r);
-    json_object_set_new(one, "steps", json_integer((json_int_t)step));
-    json_object_set_new(one, "tokens_per_s", mf_real_json(speed));
-    json_object_set_new(one, "peak_memory", json_integer((json_int_t)most));
-    if (most > *peak) *peak = most;
-    return got < 0 ? -1 : 0;
-}
-
-static json_t *file_json(const char *path) {
-    return path ? json_load_file(path, 0, NULL) : NULL;
-}
-
-static json_t *memory_json(int64_t training) {
-    json_t *memory = json_object();
-    json_object_set_new(memory, "eval_peak", json_integer((json_int_t)mf_peak_memory()));
-    if (training) json_object_set_new(memory, "training_peak", json_integer((json_int_t)training));
-    return memory;
-}
-
 static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_t *report,
                     struct mf_err *err) {
-    json_t *routing, *samples = json_array(), *trainings = json_array();
+    json_t *routing, *samples = json_array(), *trainings = json_array(), *stages = json_array();
     int64_t peak = 0;
     json_object_set_new(report, "samples", samples);
     json_object_set_new(report, "training", trainings);
+    json_object_set_new(report, "stages", stages);
     if (add_measure(m, "test", err) < 0) return -1;
     if (make_routing(m, &routing, err) < 0) return -1;
     json_object_set_new(report, "routing", routing);
@@ -235,16 +216,18 @@ static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_
         if (add_experts(m, err) < 0 || add_unigram(m, err) < 0) return -1;
     }
     for (size_t i = 0; i < m->files->metrics->count; i++)
-        if (add_training(m->files->metrics->items[i], trainings, &peak, err) < 0) return -1;
-    json_t *calibration = file_json(m->files->calibration);
-    if (calibration) json_object_set_new(report, "calibration", calibration);
-    json_object_set_new(report, "memory", memory_json(peak));
+        if (mf_report_training(m->files->metrics->items[i], trainings, &peak, err) < 0) return -1;
+    for (size_t i = 0; i < m->files->stages->count; i++)
+        if (mf_report_stage(m->files->stages->items[i], stages, err) < 0) return -1;
+    if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
+    json_object_set_new(report, "memory", mf_report_memory(peak));
+    mf_report_own_stage(m->start, stages);
     return 0;
 }
 
 int mf_report_make(struct mf_session *s, struct mf_source *source, const struct mf_report_files *files,
                    const struct mf_common *common, json_t **report, struct mf_err *err) {
-    struct maker m = {s, source, files, common, NULL, json_object(), json_object()};
+    struct maker m = {s, source, files, common, NULL, mf_now(), json_object(), json_object()};
     struct mf_tokenizer *tokenizer = NULL;
     *report = json_object();
     json_object_set_new(*report, "version", json_integer(1));

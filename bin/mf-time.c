@@ -1,0 +1,135 @@
+/* mf-time: runs a program and writes down the time and the memory it took, for the report.
+ *     mf-time -o stages/shared.json --bound 200M -- mf-train-shared -o shared.tar train.mf */
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/options.h"
+#include "io/file.h"
+
+static const char notes[] =
+    "Writes one JSON object (formats/report.md): seconds, peak_memory in bytes, bound, attempts, status. "
+    "When the record\n"
+    "there is of an attempt that failed or was stopped, this one is added to it: a training that was "
+    "interrupted and\n"
+    "went on is counted whole. SIGTERM is handed to the program; its exit status becomes mf-time's.\n"
+    "\n"
+    "example:\n"
+    "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
+    "\n"
+    "exit status: the program's, 128 + N when signal N ended it, 127 when it cannot be run, or 64 wrong use, "
+    "73 or 74\n"
+    "cannot write.\n";
+
+/* The one thing a signal handler can reach. */
+static volatile pid_t child;
+
+static void pass_on(int signal_number) {
+    if (child > 0) kill(child, signal_number);
+}
+
+static void run_child(char **command, pid_t parent) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(127);
+    execvp(command[0], command);
+    fprintf(stderr, "mf-time: %s: %s\n", command[0], strerror(errno));
+    _exit(127);
+}
+
+/* Runs `command`; its exit status as a shell would have it, or -1. */
+static int run(char **command, struct rusage *usage, struct mf_err *err) {
+    int status;
+    pid_t parent = getpid();
+    sigset_t term, before;
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &before); /* until the program's number is known */
+    pid_t made = fork();
+    if (made < 0) return mf_err_sys(err, EX_OSERR, "cannot start %s", command[0]);
+    if (made == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        run_child(command, parent);
+    }
+    child = made;
+    signal(SIGINT, SIG_IGN); /* a terminal sends these to both */
+    signal(SIGQUIT, SIG_IGN);
+    sigaction(SIGTERM, &action, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    while (wait4(made, &status, 0, usage) < 0)
+        if (errno != EINTR) return mf_err_sys(err, EX_OSERR, "cannot wait for %s", command[0]);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static double number(const json_t *record, const char *key) {
+    return json_number_value(json_object_get(record, key));
+}
+
+/* Adds an unfinished record in the same place, and writes. */
+static int record(const char *path, double seconds, double peak, uint64_t bound, int status,
+                  struct mf_err *err) {
+    json_t *old = json_load_file(path, 0, NULL), *now = json_object();
+    struct mf_out *out;
+    bool more = old && number(old, "status") != 0;
+    double before = more ? number(old, "peak_memory") : 0;
+    if (more) seconds += number(old, "seconds");
+    json_object_set_new(now, "seconds", json_real(seconds));
+    json_object_set_new(now, "peak_memory", json_integer((json_int_t)(before > peak ? before : peak)));
+    json_object_set_new(now, "bound", bound ? json_integer((json_int_t)bound) : json_null());
+    json_object_set_new(now, "attempts",
+                        json_integer(more ? (json_int_t)number(old, "attempts") + 1 : (json_int_t)1));
+    json_object_set_new(now, "status", json_integer(status));
+    char *text = json_dumps(now, JSON_REAL_PRECISION(6));
+    json_decref(old);
+    json_decref(now);
+    if (!text) abort();
+    int written = mf_out_open(&out, path, err);
+    if (written == 0) {
+        written = mf_out_printf(out, err, "%s\n", text);
+        if (written < 0)
+            mf_out_abandon(out);
+        else
+            written = mf_out_commit(out, err);
+    }
+    free(text);
+    return written;
+}
+
+int main(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    struct rusage usage = {0};
+    const char *output = NULL;
+    uint64_t bound = 0;
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the record to FILE", 0, 0},
+        {"bound", 0, MF_OPT_SIZE, &bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage help = {"mf-time", "run a program and write down the time and memory it took",
+                                  "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
+    int status = mf_options_parse(&help, &common, &operands, argc, argv, &err);
+    if (status > 0) operands.count = 0;
+    if (status == 0 && !output) status = mf_err_set(&err, EX_USAGE, "write to which file? (-o FILE)");
+    if (status == 0 && !operands.count) status = mf_err_set(&err, EX_USAGE, "run which program?");
+    int ended = 0;
+    if (status == 0) {
+        double start = mf_now();
+        ended = status = run(argv + argc - operands.count, &usage, &err);
+        if (status >= 0)
+            status = record(output, mf_now() - start, (double)usage.ru_maxrss * 1024, bound, ended, &err);
+    }
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-time", &err) : ended;
+}

@@ -1,0 +1,63 @@
+/* mf-eval page: a report as one HTML page. */
+#include "eval/commands.h"
+
+#include <stdlib.h>
+#include "base/options.h"
+#include "eval/page.h"
+#include "eval/report.h"
+#include "io/file.h"
+
+static const char notes[] =
+    "Reads what mf-eval report wrote and writes one HTML page of it: the perplexity beside its baselines and "
+    "by domain,\n"
+    "samples coloured by expert, routing, loss curves, memory and time of the stages. The page needs no "
+    "script and no\n"
+    "network, fits a phone, and can be printed. What the report does not hold is left out.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval page -o report.html report.json\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 not a report, 66 input cannot be opened, 73 or 74 cannot write.\n";
+
+static int write_page(const json_t *report, const char *output, struct mf_err *err) {
+    struct mf_out *out;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return mf_err_sys(err, EX_OSERR, "cannot make a page");
+    mf_page_write(f, report);
+    int status = fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a page");
+    if (status == 0) status = mf_out_open(&out, output, err);
+    if (status == 0) {
+        status = mf_out_write(out, text, size, err);
+        if (status < 0)
+            mf_out_abandon(out);
+        else
+            status = mf_out_commit(out, err);
+    }
+    free(text);
+    return status;
+}
+
+int mf_eval_page(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    const char *output = NULL;
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_usage usage = {"mf-eval page", "show a report as one HTML page",
+                                   "mf-eval page [OPTION]... [REPORT.json]", options, notes};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && operands.count > 1)
+        status = mf_err_set(&err, EX_USAGE, "one report at a time, not %zu", operands.count);
+    if (status == 0) {
+        json_t *report = mf_report_read(operands.count ? operands.items[0] : NULL, &err);
+        status = report ? write_page(report, output, &err) : -1;
+        json_decref(report);
+    }
+    mf_strs_free(&operands);
+    mf_strs_free(&common.sets);
+    return status < 0 ? mf_fail("mf-eval page", &err) : 0;
+}

@@ -1,0 +1,42 @@
+/* A report (formats/report.md) as one HTML page that needs nothing else: no script, no network.
+ *
+ * Each part writes one section of the page, or nothing when the report has no such data. Text that comes from
+ * the report is always escaped. */
+#ifndef MF_EVAL_PAGE_H
+#define MF_EVAL_PAGE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* The whole page. */
+void mf_page_write(FILE *f, const json_t *report);
+
+/* --- its sections --- */
+
+void mf_page_headline(FILE *f, const json_t *report);
+void mf_page_domains(FILE *f, const json_t *report);
+void mf_page_curves(FILE *f, const json_t *report);
+void mf_page_routing(FILE *f, const json_t *report);
+void mf_page_samples(FILE *f, const json_t *report);
+void mf_page_stages(FILE *f, const json_t *report);
+
+/* --- what they share --- */
+
+extern const char mf_page_style[];
+
+/* UTF-8 text with the characters of HTML escaped, and control characters but line end and tab shown as
+ * symbols. */
+void mf_page_text(FILE *f, const char *text, size_t size);
+void mf_page_string(FILE *f, const json_t *string); /* nothing for what is no string */
+
+/* NaN when it is absent or no number. */
+double mf_page_number(const json_t *object, const char *key);
+
+/* The member at the end of a path of keys "a.b.c", or NULL. */
+const json_t *mf_page_find(const json_t *object, const char *path);
+
+/* The style class of an expert, 0 to 7. */
+int mf_page_colour(long long expert);
+
+#endif

@@ -1,0 +1,262 @@
+/* Numbers as rows of a label, a mark on a scale, and the number itself: the headline, domains, stages. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "eval/page.h"
+
+static double limit(double value, double low, double high) {
+    return !(value > low) ? low : value > high ? high : value;
+}
+
+/* --- the headline: the model among its baselines --- */
+
+struct baseline {
+    char name[96];
+    double perplexity, error;
+};
+
+/* The model first, then what it is measured against, best first. */
+static size_t collect(const json_t *report, struct baseline **list) {
+    const json_t *experts = mf_page_find(report, "measures.experts"), *item;
+    const json_t *numbers = mf_page_find(report, "perplexity");
+    size_t n = 0, i;
+    struct baseline *b = calloc(json_array_size(experts) + 3, sizeof *b);
+    if (!b) abort();
+    b[n++] = (struct baseline){"This model", mf_page_number(numbers, "test"),
+                               mf_page_number(mf_page_find(report, "measures.test"), "error")};
+    b[n++] = (struct baseline){"Dense", mf_page_number(numbers, "dense"),
+                               mf_page_number(mf_page_find(report, "measures.dense"), "error")};
+    json_array_foreach(experts, i, item) {
+        b[n] = (struct baseline){"", mf_page_number(item, "perplexity"), mf_page_number(item, "error")};
+        snprintf(b[n++].name, sizeof b->name, "Expert %zu", i);
+    }
+    b[n++] = (struct baseline){"Unigram", mf_page_number(numbers, "unigram"), NAN};
+    size_t kept = 1;
+    for (i = 1; i < n; i++)
+        if (isfinite(b[i].perplexity)) b[kept++] = b[i];
+    *list = b;
+    return kept;
+}
+
+static int by_perplexity(const void *a, const void *b) {
+    double x = ((const struct baseline *)a)->perplexity, y = ((const struct baseline *)b)->perplexity;
+    return (x > y) - (x < y);
+}
+
+/* A baseline inside a sentence. */
+static void in_words(FILE *f, const struct baseline *b) {
+    if (strcmp(b->name, "Dense") == 0)
+        fputs("the dense foundation", f);
+    else if (strcmp(b->name, "Unigram") == 0)
+        fputs("the unigram model", f);
+    else
+        fprintf(f, "e%s alone", b->name + 1);
+}
+
+/* The sentence the page opens with. */
+static void verdict(FILE *f, const struct baseline *b, size_t n) {
+    if (!isfinite(b[0].perplexity) || n < 2) {
+        fprintf(f, "<p class=\"verdict\">%s</p>\n",
+                n < 2 ? "Measured alone: there is no baseline to compare with."
+                      : "The perplexity could not be measured.");
+        return;
+    }
+    double better = 100 * (1 - b[0].perplexity / b[1].perplexity);
+    if (better > 0)
+        fprintf(f,
+                "<p class=\"verdict\"><span class=\"good\">Better than every baseline.</span> Perplexity is "
+                "%.1f%% below the next best, ",
+                better);
+    else
+        fprintf(f,
+                "<p class=\"verdict\"><span class=\"bad\">Not better than every baseline.</span> Perplexity "
+                "is %.1f%% above the best, ",
+                -better);
+    in_words(f, &b[1]);
+    fputs(".</p>\n", f);
+}
+
+static void fact(FILE *f, const char *name, const char *format, double value, double error) {
+    if (!isfinite(value)) return;
+    fprintf(f, "<div><dt>%s</dt><dd>", name);
+    fprintf(f, format, value);
+    if (isfinite(error)) fprintf(f, " <small>± %.1f</small>", error);
+    fputs("</dd></div>\n", f);
+}
+
+static void facts(FILE *f, const json_t *report) {
+    const json_t *test = mf_page_find(report, "measures.test");
+    double tokens = mf_page_number(test, "tokens"), documents = mf_page_number(test, "documents");
+    fputs("<dl class=\"facts\">\n", f);
+    fact(f, "perplexity", "%.1f", mf_page_number(test, "perplexity"), mf_page_number(test, "error"));
+    fact(f, "bits per byte", "%.3f", mf_page_number(test, "bits_per_byte"), NAN);
+    fact(f, "test documents", "%.0f", documents, NAN);
+    if (tokens >= 1e6)
+        fact(f, "million test tokens", "%.1f", tokens / 1e6, NAN);
+    else
+        fact(f, "test tokens", "%.0f", tokens, NAN);
+    fputs("</dl>\n", f);
+}
+
+static void baselines(FILE *f, const struct baseline *b, size_t n) {
+    double low = b[0].perplexity, high = low;
+    for (size_t i = 1; i < n; i++) {
+        low = fmin(low, b[i].perplexity);
+        high = fmax(high, b[i].perplexity);
+    }
+    low = log(low) - .06 * log(high / low) - .02; /* the dots stand clear of the ends */
+    high = log(high) + .06 * (log(high) - low) + .02;
+    fputs("<figure id=\"baselines\">\n<figcaption class=\"note\">Perplexity on the test documents, on a "
+          "logarithmic scale; further left is better.</figcaption>\n<div class=\"rows\">\n",
+          f);
+    for (size_t i = 0; i < n; i++) {
+        double at = 100 * (log(b[i].perplexity) - low) / (high - low);
+        fprintf(f,
+                "<div class=\"row%s\"><span>%s</span><span class=\"track\"><i class=\"dot\" "
+                "style=\"left:%.2f%%\"></i></span><span>%.1f",
+                i == 0 ? " first" : "", b[i].name, at, b[i].perplexity);
+        if (i > 0) fprintf(f, " <small>%+.1f%%</small>", 100 * (b[i].perplexity / b[0].perplexity - 1));
+        fputs("</span></div>\n", f);
+    }
+    fputs(
+        "</div>\n<p class=\"note\">Dense is the shared foundation with its own FFN. Each expert is measured "
+        "alone with the foundation. Unigram knows how often each token occurs and nothing else. Percentages "
+        "are against this model.</p>\n</figure>\n",
+        f);
+}
+
+void mf_page_headline(FILE *f, const json_t *report) {
+    struct baseline *b;
+    size_t n = collect(report, &b);
+    if (n > 1) qsort(b + 1, n - 1, sizeof *b, by_perplexity);
+    fputs("<header>\n<h1>Report: ", f);
+    mf_page_string(f, json_object_get(report, "model"));
+    fputs("</h1>\n", f);
+    verdict(f, b, n);
+    facts(f, report);
+    fputs("</header>\n", f);
+    if (n > 1 && isfinite(b[0].perplexity)) baselines(f, b, n);
+    free(b);
+}
+
+/* --- domains --- */
+
+static const json_t *same_domain(const json_t *list, const json_t *domain) {
+    size_t i;
+    const json_t *item;
+    json_array_foreach(list, i, item) if (json_equal(json_object_get(item, "domain"), domain)) return item;
+    return NULL;
+}
+
+static void domain_row(FILE *f, const json_t *item, const json_t *dense, double most) {
+    const json_t *name = json_object_get(item, "domain");
+    double value = mf_page_number(item, "perplexity"), error = mf_page_number(item, "error");
+    double other = mf_page_number(dense, "perplexity");
+    fputs("<div class=\"row\"><span>", f);
+    mf_page_string(f, name);
+    fprintf(f, "</span><span class=\"track\"><i class=\"bar\" style=\"width:%.2f%%\"></i>",
+            100 * value / most);
+    if (isfinite(other)) fprintf(f, "<i class=\"tick\" style=\"left:%.2f%%\"></i>", 100 * other / most);
+    if (isfinite(error)) {
+        double from = limit(value - error, 0, most), to = limit(value + error, 0, most);
+        fprintf(f, "<i class=\"err\" style=\"left:%.2f%%;width:%.2f%%\"></i>", 100 * from / most,
+                100 * (to - from) / most);
+    }
+    fprintf(f, "</span><span>%.1f", value);
+    if (isfinite(error)) fprintf(f, " <small>± %.1f</small>", error);
+    if (isfinite(other)) fprintf(f, "<br><small>dense %.1f</small>", other);
+    fputs("</span></div>\n", f);
+}
+
+void mf_page_domains(FILE *f, const json_t *report) {
+    const json_t *list = mf_page_find(report, "measures.test.domains"), *item;
+    const json_t *dense = mf_page_find(report, "measures.dense.domains");
+    double most = 0;
+    size_t i;
+    json_array_foreach(list, i, item) {
+        double error = mf_page_number(item, "error");
+        most = fmax(most, mf_page_number(item, "perplexity") + (isfinite(error) ? error : 0));
+        most = fmax(most, mf_page_number(same_domain(dense, json_object_get(item, "domain")), "perplexity"));
+    }
+    if (!(most > 0)) return;
+    fputs(
+        "<section>\n<h2>Perplexity by domain</h2>\n<figure id=\"domains\">\n<figcaption class=\"note\">Lower "
+        "is better. The error is one standard error over documents.</figcaption>\n<ul "
+        "class=\"key\"><li><span "
+        "class=\"track\"><i class=\"bar\"></i></span>this model</li><li><span class=\"track\"><i "
+        "class=\"err\"></i></span>standard error</li>",
+        f);
+    if (json_array_size(dense))
+        fputs("<li><span class=\"track\"><i class=\"tick\"></i></span>dense foundation</li>", f);
+    fputs("</ul>\n<div class=\"rows\">\n", f);
+    json_array_foreach(list, i, item) if (isfinite(mf_page_number(item, "perplexity")))
+        domain_row(f, item, same_domain(dense, json_object_get(item, "domain")), most * 1.02);
+    fputs("</div>\n</figure>\n</section>\n", f);
+}
+
+/* --- stages --- */
+
+static void write_time(FILE *f, double seconds) {
+    if (seconds < 10)
+        fprintf(f, "%.1f s", seconds);
+    else if (seconds < 60)
+        fprintf(f, "%.0f s", seconds);
+    else if (seconds < 3600)
+        fprintf(f, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+    else
+        fprintf(f, "%d h %02d min", (int)(seconds / 3600), (int)(seconds / 60) % 60);
+}
+
+static void memory_row(FILE *f, const json_t *stage, double most) {
+    double peak = mf_page_number(stage, "peak_memory"), bound = mf_page_number(stage, "bound");
+    bool over = peak > bound;
+    fputs("<div class=\"row\"><span>", f);
+    mf_page_string(f, json_object_get(stage, "stage"));
+    fprintf(f, "</span><span class=\"track\"><i class=\"bar%s\" style=\"width:%.2f%%\"></i>",
+            over ? " over" : "", 100 * peak / most);
+    if (isfinite(bound)) fprintf(f, "<i class=\"tick\" style=\"left:%.2f%%\"></i>", 100 * bound / most);
+    fprintf(f, "</span><span>%.0f", peak / 1e6);
+    if (isfinite(bound))
+        fprintf(f, " <small>%s %.0f MB</small>", over ? "over" : "of", bound / 1e6);
+    else
+        fputs(" <small>MB</small>", f);
+    fputs("</span></div>\n", f);
+}
+
+static void time_row(FILE *f, const json_t *stage, double most) {
+    double seconds = mf_page_number(stage, "seconds"), attempts = mf_page_number(stage, "attempts");
+    fputs("<div class=\"row\"><span>", f);
+    mf_page_string(f, json_object_get(stage, "stage"));
+    fprintf(f, "</span><span class=\"track\"><i class=\"bar\" style=\"width:%.2f%%\"></i></span><span>",
+            100 * seconds / most);
+    write_time(f, seconds);
+    if (attempts > 1) fprintf(f, "<br><small>in %.0f attempts</small>", attempts);
+    fputs("</span></div>\n", f);
+}
+
+void mf_page_stages(FILE *f, const json_t *report) {
+    const json_t *list = json_object_get(report, "stages"), *stage;
+    double memory = 0, longest = 0, sum = 0;
+    size_t i;
+    json_array_foreach(list, i, stage) {
+        memory = fmax(memory, fmax(mf_page_number(stage, "peak_memory"), mf_page_number(stage, "bound")));
+        longest = fmax(longest, mf_page_number(stage, "seconds"));
+        sum += limit(mf_page_number(stage, "seconds"), 0, INFINITY);
+    }
+    if (!(memory > 0) || !(longest > 0)) return;
+    fputs(
+        "<section>\n<h2>Memory and time</h2>\n<div class=\"maps\">\n<figure id=\"memory\">\n<figcaption><h3>"
+        "Peak memory of each stage</h3><span class=\"note\">Resident, in MB, with the bound that the default "
+        "configuration keeps to.</span></figcaption>\n<ul class=\"key\"><li><span class=\"track\"><i "
+        "class=\"bar\"></i></span>used</li><li><span class=\"track\"><i "
+        "class=\"tick\"></i></span>bound</li></ul>\n<div class=\"rows\">\n",
+        f);
+    json_array_foreach(list, i, stage) memory_row(f, stage, memory * 1.02);
+    fputs("</div>\n</figure>\n<figure id=\"time\">\n<figcaption><h3>Time of each stage</h3><span "
+          "class=\"note\">",
+          f);
+    write_time(f, sum);
+    fputs(" in all, one stage after the other.</span></figcaption>\n<div class=\"rows\">\n", f);
+    json_array_foreach(list, i, stage) time_row(f, stage, longest);
+    fputs("</div>\n</figure>\n</div>\n</section>\n", f);
+}
