@@ -20,9 +20,9 @@ BIN   := $B/bin
 SLICE := $(RUN)/config
 COMMON = --threads $(THREADS)
 
-# Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,BOUND). The bounds are what the
+# Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
 # default configuration keeps to; training the shared foundation has none.
-timed = $(BIN)/mf-time -o $(RUN)/stages/$(1).json $(addprefix --bound ,$(2)) --
+timed = $(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) --
 TIMED := $(BIN)/mf-time $(RUN)/stages
 STAGES := docs.train docs.val docs.test tokenizer tokens.train tokens.val tokens.test partition label shared
 
@@ -89,14 +89,14 @@ inputs-look:
 
 $(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
 	@mkdir -p $(@D)
-	$(call timed,docs.$*,100M) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
+	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
 
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
-	$(call timed,tokenizer,100M) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
 
 $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	@mkdir -p $(@D)
-	$(call timed,tokens.$*,100M) $(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
+	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
 
 # --- partitions ---
 
@@ -104,14 +104,14 @@ $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-
 $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-partition
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; for p in $(SLICE)/partition.yaml $(RUN)/tokenizer.json; do [ $$p -ot $$saved ] || rm -f $$saved; done
-	$(call timed,partition,100M) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
+	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
 	    $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
 	@touch $@
 
 $(RUN)/parts/part.%.mp: $(RUN)/parts/stamp ;
 
 $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
-	$(call timed,label,100M) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
 
 # --- training ---
 
@@ -127,16 +127,16 @@ $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tok
 
 $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
 	$(drop_stale_checkpoint)
-	$(call timed,expert.$*,220M) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
+	$(call timed,expert.$*,220) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
 
 # --- the model ---
 
 $(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
-	$(call timed,join,16M) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
+	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
 
 $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml | $(TIMED) $(BIN)/mf-calibrate
-	$(call timed,calibrate,100M) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
+	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
 	    $(RUN)/tokens/val.labelled.mf
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
