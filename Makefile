@@ -24,6 +24,7 @@ UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
 include pipelines/corpus.mk
 include pipelines/modular.mk
+include pipelines/plot.mk
 include pipelines/bench.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)

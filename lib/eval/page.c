@@ -37,6 +37,12 @@ double mf_page_number(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+void mf_page_count(FILE *f, double count) {
+    char digits[400]; /* of the largest double */
+    int n = snprintf(digits, sizeof digits, "%.0f", count);
+    for (int i = 0; i < n; i++) fprintf(f, "%s%c", i > 0 && (n - i) % 3 == 0 ? "," : "", digits[i]);
+}
+
 const json_t *mf_page_find(const json_t *object, const char *path) {
     char key[32];
     while (object && *path) {

@@ -33,6 +33,9 @@ void mf_page_string(FILE *f, const json_t *string); /* nothing for what is no st
 /* NaN when it is absent or no number. */
 double mf_page_number(const json_t *object, const char *key);
 
+/* A number of things, "193,205". */
+void mf_page_count(FILE *f, double count);
+
 /* The member at the end of a path of keys "a.b.c", or NULL. */
 const json_t *mf_page_find(const json_t *object, const char *path);
 

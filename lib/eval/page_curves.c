@@ -1,6 +1,6 @@
 /* The loss curves of every training, each a small SVG chart. */
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 #include "eval/page.h"
 
 /* Of the drawing, in its own units. */
@@ -15,7 +15,8 @@ static double x_of(const struct axes *a, double step) {
 }
 
 static double y_of(const struct axes *a, double loss) {
-    return BOTTOM - (BOTTOM - TOP) * (loss - a->low) / (a->high - a->low);
+    double y = BOTTOM - (BOTTOM - TOP) * (loss - a->low) / (a->high - a->low);
+    return y < TOP ? TOP : y;
 }
 
 /* One [step, loss]. False for a loss that was no number. */
@@ -28,11 +29,15 @@ static bool point(const json_t *list, size_t i, double *step, double *loss) {
     return true;
 }
 
+/* The first steps fall so steeply that they would leave no room for the others: only the last ones' losses
+ * count, but for one that is the only one. */
 static void widen(struct axes *a, const json_t *list) {
-    double step, loss;
+    double step, loss, end = 0;
+    if (point(list, json_array_size(list) - 1, &step, &loss)) end = step;
     for (size_t i = 0; i < json_array_size(list); i++) {
         if (!point(list, i, &step, &loss)) continue;
         a->steps = fmax(a->steps, step);
+        if (step < .05 * end) continue;
         a->low = fmin(a->low, loss);
         a->high = fmax(a->high, loss);
     }
@@ -98,6 +103,13 @@ static void labels(FILE *f, const struct axes *a, double loss, double validation
                 validation);
 }
 
+/* The file's name without what all have. */
+static void name(FILE *f, const json_t *training) {
+    const char *file = json_string_value(json_object_get(training, "file"));
+    const char *end = file ? strstr(file, ".metrics") : NULL;
+    if (file) mf_page_text(f, file, end && end > file ? (size_t)(end - file) : strlen(file));
+}
+
 static void chart(FILE *f, const json_t *training, size_t number) {
     const json_t *loss = json_object_get(training, "loss"), *val = json_object_get(training, "validation");
     struct axes a = {0, INFINITY, -INFINITY};
@@ -105,7 +117,7 @@ static void chart(FILE *f, const json_t *training, size_t number) {
     widen(&a, loss);
     widen(&a, val);
     fputs("<figure class=\"curve\">\n<figcaption><h3>", f);
-    mf_page_string(f, json_object_get(training, "file"));
+    name(f, training);
     fputs("</h3></figcaption>\n", f);
     if (!(a.low <= a.high) || !(a.steps > 0)) {
         fputs("<p class=\"note\">No step was recorded.</p>\n</figure>\n", f);
@@ -118,7 +130,7 @@ static void chart(FILE *f, const json_t *training, size_t number) {
             "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"curve%zu\">\n<title "
             "id=\"curve%zu\">Loss of ",
             WIDTH, HEIGHT, number, number);
-    mf_page_string(f, json_object_get(training, "file"));
+    name(f, training);
     fprintf(f, " over %.0f steps, in nats per token", a.steps);
     if (isfinite(last(loss))) fprintf(f, "; training ends at %.2f", last(loss));
     if (isfinite(last(val))) fprintf(f, "; held out ends at %.2f", last(val));
@@ -131,7 +143,11 @@ static void chart(FILE *f, const json_t *training, size_t number) {
             fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>", x_of(&a, step), y_of(&a, value));
     labels(f, &a, last(loss), last(val));
     fputs("</svg>\n", f);
-    if (isfinite(speed)) fprintf(f, "<p class=\"note\">%.0f tokens a second</p>\n", speed);
+    if (isfinite(speed)) {
+        fputs("<p class=\"note\">", f);
+        mf_page_count(f, speed);
+        fputs(" tokens a second</p>\n", f);
+    }
     fputs("</figure>\n", f);
 }
 
@@ -142,7 +158,8 @@ void mf_page_curves(FILE *f, const json_t *report) {
     size_t i;
     if (!json_array_size(list)) return;
     fputs("<section>\n<h2>Training</h2>\n<p class=\"note\">Loss in nats per token; thin grey while training, "
-          "with dots on held-out documents. Each chart has its own scale.</p>\n<div class=\"charts\" "
+          "with dots on held-out documents. Each chart has its own scale, which may cut off the first "
+          "steps.</p>\n<div class=\"charts\" "
           "id=\"curves\">\n",
           f);
     json_array_foreach(list, i, training) chart(f, training, i);

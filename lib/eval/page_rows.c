@@ -84,17 +84,20 @@ static void fact(FILE *f, const char *name, const char *format, double value, do
     fputs("</dd></div>\n", f);
 }
 
+static void count_fact(FILE *f, const char *name, double count) {
+    if (!isfinite(count)) return;
+    fprintf(f, "<div><dt>%s</dt><dd>", name);
+    mf_page_count(f, count);
+    fputs("</dd></div>\n", f);
+}
+
 static void facts(FILE *f, const json_t *report) {
     const json_t *test = mf_page_find(report, "measures.test");
-    double tokens = mf_page_number(test, "tokens"), documents = mf_page_number(test, "documents");
     fputs("<dl class=\"facts\">\n", f);
     fact(f, "perplexity", "%.1f", mf_page_number(test, "perplexity"), mf_page_number(test, "error"));
     fact(f, "bits per byte", "%.3f", mf_page_number(test, "bits_per_byte"), NAN);
-    fact(f, "test documents", "%.0f", documents, NAN);
-    if (tokens >= 1e6)
-        fact(f, "million test tokens", "%.1f", tokens / 1e6, NAN);
-    else
-        fact(f, "test tokens", "%.0f", tokens, NAN);
+    count_fact(f, "test documents", mf_page_number(test, "documents"));
+    count_fact(f, "test tokens", mf_page_number(test, "tokens"));
     fputs("</dl>\n", f);
 }
 

@@ -67,7 +67,7 @@ const char mf_page_style[] =
     ".scroll{overflow-x:auto;margin:0 0 .25rem}\n"
     "table{border-collapse:separate;border-spacing:2px;font-size:.88rem;font-variant-numeric:tabular-nums}\n"
     "th{font-weight:500;text-align:left;padding:.2rem .5rem .2rem 0;overflow-wrap:normal}\n"
-    "thead th{text-align:center;padding:.1rem}\n"
+    "thead th{text-align:center;padding:.1rem}thead th:first-child{text-align:left}\n"
     "td{min-width:2.6rem;padding:.35rem .3rem;text-align:center;border-radius:3px;overflow-wrap:normal}\n"
     "td.heat{background:rgb(var(--heat)/calc(var(--v)*.75));print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}\n"

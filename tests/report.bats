@@ -1,0 +1,127 @@
+# The report: its page in a browser, what stages note, and the curves of a run.
+load helper
+
+artefacts() { # the folder that screenshots are kept in
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    mkdir -p "${build%/bin}/artefacts"
+    echo "${build%/bin}/artefacts"
+}
+
+@test "the whole pipeline ends in a page that a browser shows: every figure, no error, nothing to scroll sideways" {
+    command -v chromium > /dev/null || skip "chromium is not installed"
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 60
+    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="$PWD/words" THREADS=1 run > log 2>&1 || fail "$(cat log)"
+    jq -e '.training | length == 4 and all(.loss | length > 0)' runs/t/report.json
+    jq -e '.stages | map(.stage) == ["docs.train", "docs.val", "docs.test", "tokenizer", "tokens.train", "tokens.val",
+        "tokens.test", "partition", "label", "shared", "expert.0", "expert.1", "expert.2", "join", "calibrate", "report"]' runs/t/report.json
+    jq -e '.stages | all(.seconds > 0 and .peak_memory > 1e6 and .attempts == 1 and .status == 0)' runs/t/report.json
+    jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
+    jq -e '[.samples[].pieces[:-1][][1]] | length > 0 and all(. >= 0 and . < 3)' runs/t/report.json
+
+    timeout 60 /usr/bin/python3 "$MF_ROOT/tests/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
+    assert_equal "$(jq -c .errors seen.json)" "[]"
+    assert_equal "$(jq -c .requests seen.json)" "[]"
+    jq -e '.ids | (keys == ["baselines", "curves", "domain-map", "domains", "layers", "memory", "samples", "time"]) and all(. > 60)' seen.json
+    jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
+    [ -s "$(artefacts)/report-390-dark.png" ]
+    [ -s "$(artefacts)/report-print.pdf" ]
+    assert_equal "$(grep -c '<script' runs/t/report.html)" 0
+}
+
+@test "what a report holds is text on the page, whatever it looks like" {
+    cat > evil.json <<'JSON'
+{"version": 1, "model": "<script>alert(1)</script>", "perplexity": {"test": 9, "dense": 8},
+ "measures": {"test": {"perplexity": 9, "domains": [{"domain": "\" onload=\"x", "perplexity": 9, "error": 1}]}},
+ "routing": {"experts": ["a", "b"], "top_k": 1, "layers": [{"layer": 0, "shares": [1, 0], "balance": 0, "dead": [{"expert": 1}],
+   "domains": {"<b>&": [1, 0]}}]},
+ "samples": [{"prompt": "<i>", "text": "x", "prompt_pieces": [["<i>", 0]], "pieces": [["</span>\u0000\u001b[31m\u0085é😀", 1], ["&amp;", null]]}],
+ "training": [{"file": "</title>.metrics.mf", "loss": [[1, 2.5], [2, null]], "validation": []},
+              {"file": "none", "loss": [], "validation": []}],
+ "stages": [{"stage": "<u>", "seconds": 3700, "peak_memory": 30000000, "bound": 16000000, "attempts": 2}]}
+JSON
+    mf-eval page -o page.html evil.json
+    iconv -f UTF-8 -t UTF-8 page.html > /dev/null
+    assert_equal "$(tr -d '\n\t' < page.html | LC_ALL=C grep -c '[[:cntrl:]]')" 0
+    assert_equal "$(grep -cE '<script|onload="x|<u>|<i>|<b>&' page.html)" 0
+    run cat page.html
+    assert_output --partial "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert_output --partial "&lt;/span&gt;&#x2400;&#x241b;[31m&#xfffd;é😀"
+    assert_output --partial "&amp;amp;"
+    assert_output --partial "Not better than every baseline."
+    assert_output --partial "12.5% above the best, the dense foundation"
+    assert_output --partial "over 16 MB"
+    assert_output --partial "1 h 01 min"
+    assert_output --partial "in 2 attempts"
+    assert_output --partial ">dead</td>"
+    # a report of less is a page of less
+    echo '{"version": 1}' | mf-eval page > less.html
+    run cat less.html
+    assert_output --partial "</html>"
+    refute_output --partial "<figure"
+}
+
+@test "page says what is no report, and leaves the page there was" {
+    echo old > page.html
+    run --separate-stderr mf-eval page -o page.html absent.json
+    assert_equal "$status" 66
+    echo '{"version": 2}' > two.json
+    run --separate-stderr mf-eval page -o page.html two.json
+    assert_equal "$status" 65
+    assert_equal "$stderr" "mf-eval page: two.json: not a report of version 1"
+    run --separate-stderr mf-eval page two.json two.json
+    assert_equal "$status" 64
+    assert_equal "$(cat page.html)" old
+    run --separate-stderr mf-eval page -o absent/page.html <(echo '{"version": 1}')
+    assert_equal "$status" 73
+}
+
+@test "mf-time passes on the status and adds up the attempts until one succeeds" {
+    run mf-time -o t.json --bound 1M -- sh -c 'sleep 0.1; exit 3'
+    assert_equal "$status" 3
+    jq -e '.seconds >= 0.1 and .attempts == 1 and .status == 3 and .bound == 1048576 and .peak_memory > 100000' t.json
+    mf-time -o t.json -- sh -c 'sleep 0.1'
+    jq -e '.seconds >= 0.2 and .attempts == 2 and .status == 0 and .bound == null' t.json
+    mf-time -o t.json -- true
+    jq -e '.seconds < 0.2 and .attempts == 1' t.json
+    run mf-time -o t.json -- sh -c 'kill -KILL $$'
+    assert_equal "$status" 137
+    run -127 mf-time -o t.json -- ./absent
+    assert_output --partial "mf-time: ./absent: No such file or directory"
+    run mf-time -o t.json
+    assert_equal "$status" 64
+    run mf-time -- true
+    assert_equal "$status" 64
+}
+
+@test "mf-time hands SIGTERM to the program and writes what it used so far" {
+    mf-time -o t.json -- sh -c 'trap "echo asked > asked; exit 7" TERM; echo > ready; while :; do sleep 0.02; done' 3>&- &
+    until [ -e ready ]; do sleep 0.01; done
+    kill -TERM $!
+    local ended=0
+    wait $! || ended=$?
+    assert_equal "$ended" 7
+    assert_equal "$(cat asked)" asked
+    jq -e '.status == 7' t.json
+}
+
+@test "the curves so far are drawn from whole, unfinished and cut streams" {
+    make_tokens
+    mkdir -p runs/t
+    mf-train-shared --quiet --config "$TINY" --set train_shared.steps=30 -v val.mf --metrics runs/t/shared.metrics.mf -o shared.tar train.mf
+    size=$(stat -c %s runs/t/shared.metrics.mf)
+    head -c $((size * 2 / 3)) runs/t/shared.metrics.mf > runs/t/expert.0.metrics.mf
+    head -c 20 runs/t/shared.metrics.mf > runs/t/expert.1.metrics.mf
+    plot() { "$MF_ROOT/scripts/plot.sh" "$(command -v mf-cat)" runs/t; }
+    plot
+    file -b runs/t/curves.png 2> /dev/null | grep -q PNG || [ "$(head -c 4 runs/t/curves.png | tail -c 3)" = PNG ]
+    run cat runs/t/curves.svg
+    assert_output --partial ">shared<"
+    assert_output --partial ">expert.0<"
+    refute_output --partial "expert.1"
+    assert_output --partial "held out"
+    rm runs/t/*
+    run plot
+    assert_equal "$status" 66
+    assert_equal "$(find runs/t -mindepth 1)" ""
+}
