@@ -4,7 +4,7 @@
 #include "eval/page.h"
 
 /* Of the drawing, in its own units. */
-enum { WIDTH = 340, HEIGHT = 190, LEFT = 30, RIGHT = 262, TOP = 10, BOTTOM = 164, POINTS = 200 };
+enum { WIDTH = 350, HEIGHT = 190, LEFT = 30, RIGHT = 262, TOP = 10, BOTTOM = 164, POINTS = 200 };
 
 struct axes {
     double steps, low, high; /* x from 0 to steps; y from low to high */

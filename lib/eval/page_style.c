@@ -31,6 +31,7 @@ const char mf_page_style[] =
     "figure{margin:0 0 1.5rem;break-inside:avoid}\n"
     "figcaption{margin-bottom:.75rem}\n"
     /* rows of a label, a track with marks on it, and the number */
+    ".rows+.note,.scroll+.note{margin:.9rem 0 0}\n"
     ".rows{display:grid;grid-template-columns:minmax(5.5rem,auto) minmax(0,1fr) auto;gap:.3rem .8rem;"
     "align-items:center;font-size:.92rem;font-variant-numeric:tabular-nums;margin:0;padding:0}\n"
     ".row{display:contents}\n"
