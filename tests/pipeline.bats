@@ -14,7 +14,7 @@ mf_make() {
 
 # The stages that a make's output shows to have run, in short: "docs tokenize ..."; experts with their numbers.
 stages() {
-    sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$1" | grep -o 'bin/mf-[a-z-]* .*' | sed -E 's/^bin\/mf-([a-z-]+) .*-p ([0-9]+) .*/\1.\2/; s/^bin\/mf-([a-z-]+) .*/\1/' | sort -u | tr '\n' ' '
+    sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$1" | sed 's/^.*mf-time .* -- //' | grep -o 'bin/mf-[a-z-]* .*' | sed -E 's/^bin\/mf-([a-z-]+) .*-p ([0-9]+) .*/\1.\2/; s/^bin\/mf-([a-z-]+) .*/\1/' | sort -u | tr '\n' ' '
 }
 
 @test "make makes everything, and then there is nothing to do" {
