@@ -14,7 +14,7 @@ struct mf_generator {
     struct mf_moe_cache *cache;
     float *logits;                /* [V] */
     struct mf_candidate *scratch; /* [V] */
-    double *weights;              /* [E] of the token being fed, summed over layers */
+    double *weights;              /* [S,E] of the tokens being fed, summed over layers */
 };
 
 int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
@@ -24,7 +24,7 @@ int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct
     *g = (struct mf_generator){.moe = moe, .work = work, .tokenizer = tokenizer};
     g->logits = reallocarray(NULL, moe->shape.V, sizeof *g->logits);
     g->scratch = reallocarray(NULL, moe->shape.V, sizeof *g->scratch);
-    g->weights = reallocarray(NULL, moe->router.n_experts, sizeof *g->weights);
+    g->weights = reallocarray(NULL, moe->shape.S * moe->router.n_experts, sizeof *g->weights);
     if (!g->logits || !g->scratch || !g->weights) abort();
     if (mf_encoder_new(&g->encoder, tokenizer, err) < 0 || mf_moe_cache_new(&g->cache, moe, err) < 0) {
         mf_generator_free(g);
@@ -47,28 +47,32 @@ void mf_generator_free(struct mf_generator *g) {
 static void add_weights(void *context, size_t layer, const uint32_t *experts, const float *weights,
                         const float *h, size_t N) {
     struct mf_generator *g = context;
+    size_t E = g->moe->router.n_experts, K = g->moe->router.top_k;
     (void)layer;
     (void)h;
-    for (size_t i = 0; i < N * g->moe->router.top_k; i++) g->weights[experts[i]] += (double)weights[i];
+    for (size_t i = 0; i < N * K; i++) g->weights[i / K * E + experts[i]] += (double)weights[i];
 }
 
-/* Feeds ids[at]; when the context is full, goes on from the last half of it. */
-static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, const float **hidden,
+/* Feeds ids[at] to ids[at + n - 1], n > 1 only at the beginning; when the context is full, goes on from the
+ * last half of it. *hidden is the last one's row. */
+static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, size_t n, const float **hidden,
                 struct mf_err *err) {
     const struct mf_moe_watch watch = {.context = g, .routed = add_weights};
-    size_t E = g->moe->router.n_experts, S = g->moe->shape.S, first = at, best = 0;
+    size_t E = g->moe->router.n_experts, S = g->moe->shape.S;
     if (mf_moe_cache_length(g->cache) == S) {
-        mf_moe_cache_clear(g->cache);
-        first = at - S / 2;
         r->slid = true;
+        if (mf_moe_slide(g->moe, g->work, g->cache, r->ids.ids + at - S / 2, S / 2, err) < 0) return -1;
     }
-    for (size_t i = first; i <= at; i++) {
-        memset(g->weights, 0, E * sizeof *g->weights);
-        if (mf_moe_step(g->moe, g->work, g->cache, r->ids.ids[i], &watch, hidden, err) < 0) return -1;
+    memset(g->weights, 0, n * E * sizeof *g->weights);
+    if (mf_moe_fill(g->moe, g->work, g->cache, r->ids.ids + at, n, &watch, hidden, err) < 0) return -1;
+    *hidden += (n - 1) * g->moe->shape.D;
+    for (size_t i = 0; r->experts && i < n; i++) {
+        const double *weights = g->weights + i * E;
+        uint32_t best = 0;
+        for (uint32_t e = 1; e < E; e++)
+            if (weights[e] > weights[best]) best = e;
+        r->experts[at + i] = best;
     }
-    for (size_t e = 1; e < E; e++)
-        if (g->weights[e] > g->weights[best]) best = e;
-    if (r->experts) r->experts[at] = (uint32_t)best;
     return 0;
 }
 
@@ -127,7 +131,7 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
             break;
         }
         if (pass_on(t, false, o, r, err) < 0) return -1;
-        if (i + 1 < o->max_tokens && feed(g, r, r->ids.count - 1, &hidden, err) < 0) return -1;
+        if (i + 1 < o->max_tokens && feed(g, r, r->ids.count - 1, 1, &hidden, err) < 0) return -1;
     }
     return pass_on(t, true, o, r, err);
 }
@@ -149,8 +153,9 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
         if (!r->experts) abort();
         memset(r->experts, 0xff, most * sizeof *r->experts);
     }
-    for (size_t i = 0; i < r->n_prompt && status == 0 && r->end != MF_END_HALTED; i++) {
-        status = feed(g, r, i, &hidden, err);
+    for (size_t i = 0, n; i < r->n_prompt && status == 0 && r->end != MF_END_HALTED; i += n) {
+        n = i > 0 ? 1 : r->n_prompt < g->moe->shape.S ? r->n_prompt : g->moe->shape.S;
+        status = feed(g, r, i, n, &hidden, err);
         if (o->halted && o->halted(o->context)) r->end = MF_END_HALTED; /* a long prompt takes a while */
     }
     if (status == 0 && r->end != MF_END_HALTED) status = continue_prompt(g, hidden, &rng, o, &text, r, err);

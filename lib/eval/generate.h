@@ -35,7 +35,7 @@ struct mf_generated {
 
 struct mf_generator;
 
-/* Memory for one sequence at a time; borrows the model, a work for at least one row, and the tokenizer. */
+/* Memory for one sequence at a time; borrows the model, a work for at least S rows, and the tokenizer. */
 int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
                      const struct mf_tokenizer *tokenizer, struct mf_err *err);
 void mf_generator_free(struct mf_generator *generator); /* accepts NULL */

@@ -241,8 +241,25 @@ static int ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const floa
     return 0;
 }
 
+/* x += out_proj(attention(LN(x))); with a cache, of rows that join it: the first ones, or one more. */
 static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
-                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err);
+                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
+    const struct mf_moe_layer *l = &m->layers[layer];
+    const float *qkv, *out;
+    size_t D = m->shape.D, H = m->shape.H;
+    normalise(w, w->h, l->attn_gain, l->attn_bias, N, D, layer, watch);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
+    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
+    if (cache) moe_cache_put(cache, layer, w->qkv, N);
+    if (cache && cache->length > 0)
+        attention_step(w->pool, w->mixed, w->qkv, cache->keys + layer * cache->S * D,
+                       cache->values + layer * cache->S * D, cache->length + 1, D, H, w->attention);
+    else
+        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, D, H, w->attention);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
+    matmul_forward(w->pool, w->x, w->mixed, out, N, D, D, 1);
+    return 0;
+}
 
 static int check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err) {
     for (size_t n = 0; n < N; n++)
@@ -279,11 +296,12 @@ static int embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens
     return 0;
 }
 
-static int forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-                   const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
-                   size_t first_position, const float **hidden, struct mf_err *err) {
+int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+            const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
+            const float **hidden, struct mf_err *err) {
     size_t N = seqs->start[seqs->count];
     if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
+    size_t first_position = cache ? cache->length : 0;
     if (check_tokens(m, tokens, N, err) < 0 || embed(m, w, tokens, seqs, first_position, err) < 0) return -1;
     for (size_t i = 0; i < m->shape.L; i++)
         if (attend(m, w, i, seqs, N, watch, cache, err) < 0 || ffn(m, w, i, evidence, N, watch, err) < 0)
@@ -296,7 +314,7 @@ static int forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *toke
 int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
                    const float *evidence, const struct mf_moe_watch *watch, const float **hidden,
                    struct mf_err *err) {
-    return forward(m, w, tokens, seqs, evidence, watch, NULL, 0, hidden, err);
+    return moe_run(m, w, tokens, seqs, evidence, watch, NULL, hidden, err);
 }
 
 /* --- logits --- */
@@ -369,85 +387,5 @@ int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, 
         if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
         matmul_forward(w->pool, logits + first, hidden, rows, 1, count, D, 0);
     }
-    return 0;
-}
-
-/* --- generation --- */
-
-struct mf_moe_cache {
-    struct mf_arena arena;
-    size_t length, S, D;
-    float *keys, *values; /* [L,S,D] */
-    double *state;        /* [E] evidence of the document so far */
-    float *evidence;      /* [E] */
-};
-
-static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
-    const struct mf_shape *s = &m->shape;
-    c->keys = mf_arena_floats(&c->arena, s->L * s->S * s->D);
-    c->values = mf_arena_floats(&c->arena, s->L * s->S * s->D);
-    c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
-    c->evidence = mf_arena_floats(&c->arena, m->router.n_experts);
-}
-
-int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct mf_err *err) {
-    struct mf_moe_cache *c = calloc(1, sizeof *c);
-    if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
-    c->S = m->shape.S;
-    c->D = m->shape.D;
-    cache_layout(c, m);
-    if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
-        free(c);
-        return -1;
-    }
-    cache_layout(c, m);
-    *out = c;
-    return 0;
-}
-
-void mf_moe_cache_free(struct mf_moe_cache *c) {
-    if (!c) return;
-    mf_arena_free(&c->arena);
-    free(c);
-}
-
-size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
-    return c->length;
-}
-
-void mf_moe_cache_clear(struct mf_moe_cache *c) {
-    c->length = 0;
-}
-
-/* x += out_proj(attention(LN(x))); with a cache, of its one new row. */
-static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
-                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
-    const struct mf_moe_layer *l = &m->layers[layer];
-    const float *qkv, *out;
-    size_t D = m->shape.D, H = m->shape.H;
-    normalise(w, w->h, l->attn_gain, l->attn_bias, N, D, layer, watch);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
-    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
-    if (cache) {
-        float *keys = cache->keys + layer * cache->S * D, *values = cache->values + layer * cache->S * D;
-        memcpy(keys + cache->length * D, w->qkv + D, D * sizeof *keys);
-        memcpy(values + cache->length * D, w->qkv + 2 * D, D * sizeof *values);
-        attention_step(w->pool, w->mixed, w->qkv, keys, values, cache->length + 1, D, H, w->attention);
-    } else {
-        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, D, H, w->attention);
-    }
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
-    matmul_forward(w->pool, w->x, w->mixed, out, N, D, D, 1);
-    return 0;
-}
-
-int mf_moe_step(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *cache, uint32_t token,
-                const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
-    static const size_t start[] = {0, 1};
-    const struct seqs one = {1, start};
-    if (cache->length >= cache->S) abort();
-    mf_moe_evidence(m, cache->state, &token, 1, cache->evidence);
-    if (forward(m, w, &token, &one, cache->evidence, watch, cache, cache->length, hidden, err) < 0) return -1;
-    cache->length++;
     return 0;
 }

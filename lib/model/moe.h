@@ -100,11 +100,18 @@ int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe,
                      struct mf_err *err); /* room for S tokens */
 void mf_moe_cache_free(struct mf_moe_cache *cache);
 size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
-void mf_moe_cache_clear(struct mf_moe_cache *cache); /* keys and values; the evidence of the document stays */
+void mf_moe_cache_clear(struct mf_moe_cache *cache);
 
-/* Appends one token (length < S) and gives the hidden row [D] after the output norm. The router's evidence is
- * kept in the cache. `watch` may be NULL. */
-int mf_moe_step(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache, uint32_t token,
-                const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err);
+/* Adds n tokens: to an empty cache any number that it and the work have room for, else one. Gives their
+ * hidden rows [n,D] after the output norm. The router's evidence goes on from the tokens before. `watch` may
+ * be NULL. */
+int mf_moe_fill(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,
+                const uint32_t *tokens, size_t n, const struct mf_moe_watch *watch, const float **hidden,
+                struct mf_err *err);
+
+/* Makes room: of the tokens in the cache only the last n stay, which are given once more, in places 0 to n-1.
+ * They are routed by the evidence they were routed by before. */
+int mf_moe_slide(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,
+                 const uint32_t *tokens, size_t n, struct mf_err *err);
 
 #endif

@@ -1,0 +1,77 @@
+/* Generation: keys and values of the sequence so far, and the evidence its router saw at each token. */
+#include <stdlib.h>
+#include <string.h>
+#include "model/moe_internal.h"
+
+static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
+    const struct mf_shape *s = &m->shape;
+    c->keys = mf_arena_floats(&c->arena, s->L * s->S * s->D);
+    c->values = mf_arena_floats(&c->arena, s->L * s->S * s->D);
+    c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
+    c->evidence = mf_arena_floats(&c->arena, s->S * m->router.n_experts);
+}
+
+int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct mf_err *err) {
+    struct mf_moe_cache *c = calloc(1, sizeof *c);
+    if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
+    c->S = m->shape.S;
+    c->D = m->shape.D;
+    cache_layout(c, m);
+    if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
+        free(c);
+        return -1;
+    }
+    cache_layout(c, m);
+    *out = c;
+    return 0;
+}
+
+void mf_moe_cache_free(struct mf_moe_cache *c) {
+    if (!c) return;
+    mf_arena_free(&c->arena);
+    free(c);
+}
+
+size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
+    return c->length;
+}
+
+void mf_moe_cache_clear(struct mf_moe_cache *c) {
+    c->length = 0;
+}
+
+void moe_cache_put(struct mf_moe_cache *c, size_t layer, const float *qkv, size_t N) {
+    size_t D = c->D, at = (layer * c->S + c->length) * D;
+    for (size_t n = 0; n < N; n++) {
+        memcpy(c->keys + at + n * D, qkv + (3 * n + 1) * D, D * sizeof *qkv);
+        memcpy(c->values + at + n * D, qkv + (3 * n + 2) * D, D * sizeof *qkv);
+    }
+}
+
+/* Runs n tokens whose evidence is in its place already. */
+static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
+               size_t n, const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+    const size_t start[] = {0, n};
+    const struct seqs one = {1, start};
+    const float *evidence = c->evidence + c->length * m->router.n_experts;
+    if (n > c->S - c->length || (n > 1 && c->length > 0)) abort();
+    if (moe_run(m, w, tokens, &one, evidence, watch, c, hidden, err) < 0) return -1;
+    c->length += n;
+    return 0;
+}
+
+int mf_moe_fill(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
+                size_t n, const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+    mf_moe_evidence(m, c->state, tokens, n, c->evidence + c->length * m->router.n_experts);
+    return add(m, w, c, tokens, n, watch, hidden, err);
+}
+
+int mf_moe_slide(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
+                 size_t n, struct mf_err *err) {
+    const float *hidden;
+    size_t E = m->router.n_experts;
+    if (n > c->length) abort();
+    memmove(c->evidence, c->evidence + (c->length - n) * E, n * E * sizeof *c->evidence);
+    c->length = 0;
+    return n > 0 ? add(m, w, c, tokens, n, NULL, &hidden, err) : 0;
+}
