@@ -196,7 +196,7 @@ int main(int argc, char **argv) {
         {"slices", "write what each stage reads to a folder", run_slices},
         {NULL, NULL, NULL},
     };
-    bool asks = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+    bool asks = argc > 1 && (strncmp(argv[1], "--help", 6) == 0 || strcmp(argv[1], "-h") == 0 ||
                              strcmp(argv[1], "--version") == 0);
     if (argc == 1 || (argv[1][0] == '-' && !asks)) return run_print(argc, argv);
     return mf_command_run("mf-config", "show, check and slice the configuration", commands, argc, argv);

@@ -1,4 +1,5 @@
-/* The help page of a program: purpose, usage, options in columns, notes. */
+/* The help page of a program: purpose, usage, options in columns, notes; and which form of it is asked for.
+ */
 #include "base/help.h"
 
 #include <string.h>
@@ -80,18 +81,65 @@ static void print_synopsis(const char *synopsis) {
     }
 }
 
-int mf_help_print(const struct mf_usage *usage, const struct mf_option *common, struct mf_err *err) {
-    static const struct mf_option asking[] = {
-        {"help", 'h', MF_OPT_FLAG, NULL, NULL, "print this page", 0, 0},
-        {"version", 0, MF_OPT_FLAG, NULL, NULL, "print the version", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
-    };
+const struct mf_option mf_help_options[] = {
+    {"help", 'h', MF_OPT_FLAG, NULL, NULL,
+     "print this page (--help=man: for man; --help=bash: completion for bash)", 0, 0},
+    {"version", 0, MF_OPT_FLAG, NULL, NULL, "print the version", 0, 0},
+    {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+};
+
+/* The forms by the order of enum mf_help_form; people ask for the first three. */
+static const char *const forms[] = {
+    "--help", "--help=man", "--help=bash", "--help=man-command", "--help=man-examples", "--help=bash-command",
+};
+
+int mf_help_ask(const struct mf_command *commands, enum mf_help_form form) {
+    int status = 0;
+    for (const struct mf_command *c = commands; c->name && status == 0; c++) {
+        char *argv[] = {(char *)c->name, (char *)forms[form], NULL};
+        status = c->run(2, argv);
+    }
+    return status;
+}
+
+int mf_help_asked(const char *argument, enum mf_help_form *form, struct mf_err *err) {
+    size_t n = strlen("--help");
+    if (strncmp(argument, "--help", n) != 0 || (argument[n] && argument[n] != '=')) return 0;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (strcmp(argument, forms[i]) == 0) return *form = (enum mf_help_form)i, 1;
+    return mf_err_set(err, EX_USAGE, "option '--help' is one of man|bash, or alone, not '%.60s'",
+                      argument + n + 1);
+}
+
+bool mf_note_next(const char **notes, struct mf_note *note) {
+    static const char *const heads[] = {"example:\n", "examples:\n", "exit status: "};
+    const char *at = *notes;
+    if (!at) return false;
+    at += strspn(at, "\n");
+    if (!*at) return false;
+    const char *end = strstr(at, "\n\n");
+    if (!end) end = at + strlen(at);
+    *notes = end;
+    note->kind = MF_NOTE_TEXT;
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        if (strncmp(at, heads[i], strlen(heads[i])) != 0) continue;
+        note->kind = i < 2 ? MF_NOTE_EXAMPLES : MF_NOTE_STATUS;
+        at += strlen(heads[i]);
+        break;
+    }
+    while (end > at && end[-1] == '\n') end--;
+    note->text = at;
+    note->size = (size_t)(end - at);
+    return true;
+}
+
+static void print_page(const struct mf_usage *usage, const struct mf_option *common) {
     size_t column = find_column(common, find_column(usage->options, 24));
     printf("%s - %s\n\n", usage->program, usage->purpose);
     print_synopsis(usage->synopsis);
     print_options("options", usage->options, column);
     print_options("common options", common, column);
-    for (const struct mf_option *o = asking; o->name; o++) {
+    for (const struct mf_option *o = mf_help_options; o->name; o++) {
         char text[128];
         write_option(text, sizeof text, o);
         print_item(text, o->help, column);
@@ -99,6 +147,24 @@ int mf_help_print(const struct mf_usage *usage, const struct mf_option *common, 
     if (usage->notes) {
         size_t n = strlen(usage->notes);
         printf("\n%s%s", usage->notes, n && usage->notes[n - 1] == '\n' ? "" : "\n");
+    }
+}
+
+int mf_help_print(enum mf_help_form form, const struct mf_usage *usage, const struct mf_option *common,
+                  struct mf_err *err) {
+    switch (form) {
+    case MF_HELP_TEXT:
+        print_page(usage, common);
+        break;
+    case MF_HELP_MAN:
+    case MF_HELP_MAN_COMMAND:
+    case MF_HELP_MAN_EXAMPLES:
+        mf_manual_print(form, usage, common);
+        break;
+    case MF_HELP_BASH:
+    case MF_HELP_BASH_COMMAND:
+        mf_completion_print(form, usage, common);
+        break;
     }
     return check_output(err);
 }
@@ -108,15 +174,27 @@ int mf_version_print(const char *program, struct mf_err *err) {
     return check_output(err);
 }
 
-int mf_commands_print(const char *program, const char *purpose, const struct mf_command *commands,
-                      struct mf_err *err) {
+static void print_commands(const char *program, const char *purpose, const struct mf_command *commands) {
     printf("%s - %s\n\nusage: %s COMMAND [OPTION]... [FILE]...\n\ncommands:\n", program, purpose, program);
     for (const struct mf_command *c = commands; c->name; c++) {
         char name[64];
         snprintf(name, sizeof name, "  %s", c->name);
         print_item(name, c->purpose, 18);
     }
-    printf("\n`%s COMMAND --help` explains one of them; `%s --version` prints the version.\n", program,
-           program);
-    return check_output(err);
+    printf(
+        "\n`%s COMMAND --help` explains one of them, with an example; `%s --version` prints the version.\n",
+        program, program);
+    printf("`%s --help=man` prints all of it as a manual page.\n", program);
+}
+
+int mf_commands_print(enum mf_help_form form, const char *program, const char *purpose,
+                      const struct mf_command *commands, const struct mf_option *common, struct mf_err *err) {
+    int status = 0;
+    if (form == MF_HELP_MAN)
+        status = mf_manual_commands(program, purpose, commands, common);
+    else if (form == MF_HELP_BASH)
+        status = mf_completion_commands(program, commands, common);
+    else
+        print_commands(program, purpose, commands);
+    return status ? status : check_output(err);
 }

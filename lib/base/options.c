@@ -19,7 +19,7 @@ static int64_t count_processors(void) {
 static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_common *c) {
     const struct mf_option bound[MF_COMMON_OPTIONS] = {
         {"config", 0, MF_OPT_STRING, &c->config, "FILE", "read the settings from FILE (YAML)", 0, 0},
-        {"set", 0, MF_OPT_LIST, &c->sets, "KEY=VALUE", "change one setting, e.g. train.steps=100; repeatable",
+        {"set", 0, MF_OPT_LIST, &c->sets, "KEY=VALUE", "change one setting, e.g. model.top_k=1; repeatable",
          0, 0},
         {"threads", 0, MF_OPT_INT, &c->threads, "N", "use N threads (default: the processors there are)", 1,
          1024},
@@ -165,9 +165,11 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
             continue;
         }
         if (strcmp(argument, "--") == 0) break;
-        bool asks_help =
-            strcmp(argument, "--help") == 0 || (strcmp(argument, "-h") == 0 && !find_letter(&p, 'h'));
-        if (asks_help) return mf_help_print(usage, table, err) < 0 ? -1 : 1;
+        enum mf_help_form form = MF_HELP_TEXT;
+        int asks = mf_help_asked(argument, &form, err);
+        if (strcmp(argument, "-h") == 0 && !find_letter(&p, 'h')) asks = 1;
+        if (asks < 0) return -1;
+        if (asks) return mf_help_print(form, usage, table, err) < 0 ? -1 : 1;
         if (strcmp(argument, "--version") == 0) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
         int result =
             argument[1] == '-' ? parse_long(&p, argument + 2, err) : parse_letters(&p, argument + 1, err);
@@ -201,8 +203,16 @@ int mf_command_run(const char *program, const char *purpose, const struct mf_com
                    char **argv) {
     struct mf_err err = {0};
     if (argc < 2) return no_command(program, commands, NULL);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return mf_commands_print(program, purpose, commands, &err) < 0 ? mf_fail(program, &err) : 0;
+    enum mf_help_form form = MF_HELP_TEXT;
+    int asks = strcmp(argv[1], "-h") == 0 ? 1 : mf_help_asked(argv[1], &form, &err);
+    if (asks < 0) return mf_fail(program, &err);
+    if (asks) {
+        struct mf_common common = {0};
+        struct mf_option table[MF_COMMON_OPTIONS];
+        bind_common(table, &common);
+        int status = mf_commands_print(form, program, purpose, commands, table, &err);
+        return status < 0 ? mf_fail(program, &err) : status;
+    }
     if (strcmp(argv[1], "--version") == 0)
         return mf_version_print(program, &err) < 0 ? mf_fail(program, &err) : 0;
     for (const struct mf_command *c = commands; c->name; c++)

@@ -1,4 +1,5 @@
-/* Command lines as data: one table per program serves parsing, --help and "did you mean".
+/* Command lines as data: one table per program serves parsing, "did you mean", --help, the manual page
+ * (--help=man) and the completion for bash (--help=bash).
  *
  * Every program also has the common options of `struct mf_common`. Long options take their value as the next
  * argument or after '='; `--` ends the options; `-` is an operand. */
@@ -13,6 +14,7 @@
 #include "base/strings.h"
 
 #define MF_VERSION "0.1.0"
+#define MF_DATE    "2026-11-25" /* of the version; what manual pages show, so that builds are alike */
 
 enum mf_option_kind {
     MF_OPT_FLAG,   /* bool *           no value; sets true */
@@ -29,7 +31,8 @@ struct mf_option {
     char letter;      /* short name, or 0 */
     enum mf_option_kind kind;
     void *target;
-    const char *argument; /* shown in --help: "FILE"; for a choice, the choices "text|parse|error" */
+    const char *argument; /* shown in --help: "FILE", "DIR" and "KEY=VALUE" are also what bash completes;
+                             for a choice, the choices "text|parse|error" */
     const char *help;     /* one line; defaults in it */
     double low, high;     /* for INT and REAL; both 0 means any */
 };
@@ -50,7 +53,9 @@ struct mf_usage {
     const char *purpose;  /* one line, without final stop */
     const char *synopsis; /* one or more lines, each without the leading program name's indentation */
     const struct mf_option *options;
-    const char *notes; /* after the options: what it reads and writes, examples, exit statuses */
+    const char *notes; /* after the options, in paragraphs parted by an empty line: what it reads and writes;
+                          "example:\n" or "examples:\n" and lines indented by two spaces, perhaps an
+                          explanation behind three spaces; "exit status: 0, or 64 wrong use, ..." */
 };
 
 /* Parses argv (argv[0] is skipped) into the targets and `common`, which is first set to its defaults.
