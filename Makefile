@@ -26,6 +26,7 @@ include pipelines/corpus.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
 include pipelines/bench.mk
+include pipelines/install.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)
 .PHONY: all
@@ -34,7 +35,7 @@ all: deps build $(RUN)/report.html
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
     libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
-    python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium installation-guide-amd64 $(CORPUS_PACKAGES)
+    python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:
 	@scripts/deps.sh $(PACKAGES)
@@ -82,12 +83,6 @@ clean:
 	rm -rf $B
 distclean: clean
 	rm -rf runs
-
-## install    install the programs (PREFIX=/usr/local, DESTDIR=)
-.PHONY: install
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 
 ## help       list these targets
 .PHONY: help

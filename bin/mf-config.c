@@ -8,21 +8,47 @@
 #include "io/file.h"
 #include "model/config.h"
 
-static const char notes[] =
+#define SOURCES                                                                                              \
     "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n"
+
+#define STATUSES                                                                                             \
+    "\n"                                                                                                     \
+    "exit status: 0, or 64 wrong use, 66 the file cannot be opened, 73 or 74 cannot write, 78 bad config "   \
+    "(the line is\n"                                                                                         \
+    "named, and the nearest key of an unknown one).\n"
+
+static const char print_notes[] = SOURCES "\n"
+                                          "example:\n"
+                                          "  mf-config --config my.yaml --set model.top_k=1\n" STATUSES;
+
+static const char get_notes[] = SOURCES "\n"
+                                        "example:\n"
+                                        "  mf-config get model.n_experts --config my.yaml\n" STATUSES;
+
+static const char check_notes[] = SOURCES "\n"
+                                          "example:\n"
+                                          "  mf-config check --config my.yaml\n" STATUSES;
+
+static const char keys_notes[] =
+    "Each key has three lines: its name; its meaning; its default, its range or choices, and the stages that "
+    "read it.\n"
     "\n"
     "examples:\n"
-    "  mf-config --config my.yaml                  all values, as YAML\n"
-    "  mf-config get model.n_experts --config my.yaml\n"
-    "  mf-config keys                              every key with default, range, meaning and readers\n"
-    "  mf-config slices DIR --config my.yaml       DIR/STAGE.yaml: what each stage reads; unchanged files "
-    "keep\n"
-    "                                              their time, so make re-runs only the stages that read a "
-    "change\n"
-    "\n"
-    "exit status: 0, or 64 wrong use, 66 the file cannot be opened, 73 or 74 cannot write, 78 bad config "
-    "(the line is\n"
-    "named, and the nearest key of an unknown one).\n";
+    "  mf-config keys\n"
+    "  mf-config keys | grep -A 2 '^train_expert'\n" STATUSES;
+
+static const char stage_notes[] =
+    "The stages are docs, tokenizer, encode, partition, train-shared, train-expert, assemble, calibrate and "
+    "eval.\n" SOURCES "\n"
+    "example:\n"
+    "  mf-config stage train-expert --config my.yaml\n" STATUSES;
+
+static const char slices_notes[] =
+    "Writes DIR/STAGE.yaml for each stage: what it reads. A file whose values did not change keeps its time, "
+    "so that\n"
+    "make runs only those stages again that read a change.\n" SOURCES "\n"
+    "example:\n"
+    "  mf-config slices runs/mine/config --config my.yaml\n" STATUSES;
 
 /* What a command does with the loaded configuration. `operand` is NULL for commands without one. */
 typedef int action(const struct mf_config *config, const char *operand, const char *output,
@@ -41,7 +67,6 @@ static int run(struct mf_usage usage, bool has_operand, bool has_output, action 
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
     };
     usage.options = options;
-    usage.notes = notes;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && operands.count > has_operand)
         status = mf_err_set(&err, EX_USAGE, "unexpected operand '%.100s' (a command comes first)",
@@ -81,7 +106,7 @@ static int print(const struct mf_config *config, const char *stage, const char *
 
 static int run_print(int argc, char **argv) {
     struct mf_usage usage = {"mf-config print", "print all values as YAML", "mf-config [print] [OPTION]...",
-                             NULL, NULL};
+                             NULL, print_notes};
     return run(usage, false, true, print, argc, argv);
 }
 
@@ -94,7 +119,7 @@ static int get(const struct mf_config *config, const char *name, const char *out
 
 static int run_get(int argc, char **argv) {
     struct mf_usage usage = {"mf-config get", "print one value", "mf-config get SECTION.KEY [OPTION]...",
-                             NULL, NULL};
+                             NULL, get_notes};
     return run(usage, true, true, get, argc, argv);
 }
 
@@ -106,7 +131,7 @@ static int check(const struct mf_config *config, const char *operand, const char
 
 static int run_check(int argc, char **argv) {
     struct mf_usage usage = {"mf-config check", "check the values and print nothing",
-                             "mf-config check [OPTION]...", NULL, NULL};
+                             "mf-config check [OPTION]...", NULL, check_notes};
     return run(usage, false, false, check, argc, argv);
 }
 
@@ -125,7 +150,8 @@ static int describe(const struct mf_config *config, const char *operand, const c
 }
 
 static int run_keys(int argc, char **argv) {
-    struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL, NULL};
+    struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL,
+                             keys_notes};
     return run(usage, false, true, describe, argc, argv);
 }
 
@@ -142,7 +168,7 @@ static int print_stage(const struct mf_config *config, const char *name, const c
 
 static int run_stage(int argc, char **argv) {
     struct mf_usage usage = {"mf-config stage", "print what one stage reads",
-                             "mf-config stage STAGE [OPTION]...", NULL, NULL};
+                             "mf-config stage STAGE [OPTION]...", NULL, stage_notes};
     return run(usage, true, true, print_stage, argc, argv);
 }
 
@@ -182,7 +208,7 @@ static int write_slices(const struct mf_config *config, const char *folder, cons
 
 static int run_slices(int argc, char **argv) {
     struct mf_usage usage = {"mf-config slices", "write what each stage reads to DIR/STAGE.yaml",
-                             "mf-config slices DIR [OPTION]...", NULL, NULL};
+                             "mf-config slices DIR [OPTION]...", NULL, slices_notes};
     return run(usage, true, false, write_slices, argc, argv);
 }
 

@@ -131,6 +131,10 @@ static const char train_notes[] =
     "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is "
     "said.\n"
     "\n"
+    "examples:\n"
+    "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
+    "  mf-docs my/texts | mf-tokenize train --max-memory 100M > tokenizer.json\n"
+    "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 "
     "cannot\n"
     "write, 78 bad config.\n";
@@ -340,6 +344,10 @@ static int run_encode(int argc, char **argv) {
         "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are "
         "not special are always found.\n"
         "\n"
+        "examples:\n"
+        "  mf-tokenize encode -t tokenizer.json -o train.mf train.docs\n"
+        "  printf 'In the beginning' | mf-tokenize encode -t tokenizer.json --text | mf-cat\n"
+        "\n"
         "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be "
         "opened, 73 or 74 cannot write,\n"
         "78 bad config.\n";
@@ -422,6 +430,10 @@ static int run_decode(int argc, char **argv) {
                                 "between documents. Special tokens have no\n"
                                 "text.\n"
                                 "\n"
+                                "examples:\n"
+                                "  mf-tokenize decode -t tokenizer.json train.mf\n"
+                                "  mf-tokenize decode -t tokenizer.json --docs -o back.docs train.mf\n"
+                                "\n"
                                 "exit status: 0, or 64 wrong use, 65 malformed input or another tokenizer's "
                                 "tokens, 66 input cannot be opened, 73\n"
                                 "or 74 cannot write, 78 bad config.\n";
@@ -434,7 +446,7 @@ static int run_decode(int argc, char **argv) {
     const char *output = NULL, *path = NULL;
     const struct mf_option options[] = {
         {"tokenizer", 't', MF_OPT_STRING, &path, "FILE", "tokenizer.json", 0, 0},
-        {"docs", 0, MF_OPT_FLAG, &d.docs, NULL, "write a docs stream", 0, 0},
+        {"docs", 0, MF_OPT_FLAG, &d.docs, NULL, "write a docs stream instead of plain text", 0, 0},
         {"separator", 0, MF_OPT_STRING, &d.separator, "TEXT", "between documents (default: a line end)", 0,
          0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},

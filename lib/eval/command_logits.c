@@ -11,6 +11,9 @@ static const char notes[] = "Reads a tokens stream from standard input and write
                             "Documents are cut into windows as\n"
                             "mf-eval perplexity does.\n"
                             "\n"
+                            "example:\n"
+                            "  mf-eval logits -m model.safetensors -o logits.f32 < test.mf\n"
+                            "\n"
                             "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, "
                             "73 or 74 cannot write.\n";
 

@@ -1,0 +1,53 @@
+# Installing: the programs, what they know of themselves (manual pages, completion for bash), and libmf with its headers for
+# programs outside the tree. Everything is below PREFIX; DESTDIR is put before it for packages.
+
+BINDIR     := $(DESTDIR)$(PREFIX)/bin
+LIBDIR     := $(DESTDIR)$(PREFIX)/lib
+PCDIR      := $(LIBDIR)/pkgconfig
+INCLUDEDIR := $(DESTDIR)$(PREFIX)/include/mf
+MANDIR     := $(DESTDIR)$(PREFIX)/share/man/man1
+BASHDIR    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+
+MANUALS     := $(patsubst $B/bin/%,$B/man/%.1,$(PROGRAMS))
+COMPLETIONS := $(patsubst $B/bin/%,$B/completion/%,$(PROGRAMS))
+HEADERS     := $(filter-out %internal.h lib/base/help.h lib/base/roff.h lib/eval/commands.h,$(wildcard lib/*/*.h))
+
+$B/man/%.1: $B/bin/%
+	@mkdir -p $(@D)
+	@$< --help=man > $@
+
+$B/completion/%: $B/bin/%
+	@mkdir -p $(@D)
+	@$< --help=bash > $@
+
+# libmf is a static library: whoever links it needs the others too, so they are required and not private.
+.PHONY: $B/libmf.pc
+$B/libmf.pc: | build
+	@version=$$(sed -n 's/^#define MF_VERSION *"\(.*\)"/\1/p' lib/base/options.h); \
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	    'Name: libmf' 'Description: Language models of experts: data, tokenizer, training, assembly, evaluation' \
+	    "Version: $$version" 'Requires: $(LIBS)' 'Libs: -L$${libdir} -lmf -lm -pthread' \
+	    'Cflags: -I$${includedir}/mf -pthread' > $@
+
+## man        make the manual pages in build/man, and the completion for bash in build/completion
+.PHONY: man
+man: $(MANUALS) $(COMPLETIONS)
+
+## install    install programs, manual pages, bash completion and libmf below PREFIX=/usr/local (DESTDIR= goes before it)
+.PHONY: install
+install: build man $B/libmf.a $B/libmf.pc
+	install -d '$(BINDIR)' '$(PCDIR)' '$(MANDIR)' '$(BASHDIR)' $(patsubst lib/%,'$(INCLUDEDIR)/%',$(sort $(dir $(HEADERS))))
+	install $(PROGRAMS) '$(BINDIR)'
+	install -m 644 $(MANUALS) '$(MANDIR)'
+	install -m 644 $(COMPLETIONS) '$(BASHDIR)'
+	install -m 644 $B/libmf.a '$(LIBDIR)'
+	for h in $(HEADERS:lib/%=%); do install -m 644 "lib/$$h" '$(INCLUDEDIR)'/"$$h"; done
+	install -m 644 $B/libmf.pc '$(PCDIR)'
+
+## uninstall  remove what install put there; give the same PREFIX and DESTDIR
+.PHONY: uninstall
+uninstall:
+	rm -f $(patsubst $B/bin/%,'$(BINDIR)/%',$(PROGRAMS)) $(patsubst $B/man/%,'$(MANDIR)/%',$(MANUALS))
+	rm -f $(patsubst $B/completion/%,'$(BASHDIR)/%',$(COMPLETIONS)) '$(LIBDIR)/libmf.a' '$(PCDIR)/libmf.pc'
+	rm -f $(patsubst lib/%,'$(INCLUDEDIR)/%',$(HEADERS))
+	if [ -d '$(INCLUDEDIR)' ]; then find '$(INCLUDEDIR)' -depth -type d -empty -delete; fi

@@ -1,0 +1,264 @@
+# What the programs tell of themselves (help, manual pages, completion), and what make install puts where.
+load helper
+
+PROGRAMS=(mf-assemble mf-calibrate mf-cat mf-config mf-docs mf-eval mf-partition mf-tokenize mf-train-expert mf-train-shared)
+
+# Every program and every command of those that have some, one a line, as --help lists them.
+callables() {
+    local program
+    for program in "${PROGRAMS[@]}"; do
+        echo "$program"
+        "$program" --help | sed -n "/^commands:/,/^\$/s/^  \([a-z]*\) .*/$program \1/p"
+    done
+}
+
+# Installs the programs under test below PREFIX=$1; further arguments go to make.
+mf_make() { # TARGET PREFIX [VARIABLE=VALUE]...
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    env -u MAKEFLAGS -u MAKELEVEL make -s -C "$MF_ROOT" B="${build%/bin}" PREFIX="$2" "${@:3}" "$1"
+}
+
+plain_only() {
+    case ${MF_BIN:-} in */sanitized/*) skip "installed once is enough" ;; esac
+}
+
+@test "the list of programs here and on the pages is that of bin/" {
+    assert_equal "$(printf '%s\n' "${PROGRAMS[@]}")" "$(cd "$MF_ROOT/bin" && printf '%s\n' mf-*.c | sed 's/\.c$//' | sort)"
+    assert_equal "$(mf-cat --help=man | sed -n 's/^\.BR \([a-z\\-]*\) (1),*$/\1/p' | tr -d '\\' | sort)" \
+        "$(printf '%s\n' "${PROGRAMS[@]}" | grep -v mf-cat)"
+}
+
+@test "every help page opens with its purpose and has usage, options, an example and the exit status" {
+    callables > all
+    [ "$(wc -l < all)" -ge 25 ]
+    while read -r call; do
+        $call --help > page
+        [[ $(head -1 page) == "$call - "* ]]
+        grep -q "^usage: $call\|^usage: mf-config \[print\]" page
+        $call --help=man > page.1
+        grep -q '^commands:' page && continue
+        for part in '^common options:' '^examples\?:$' '^exit status: 0'; do
+            grep -q "$part" page || { echo "$call: no $part"; return 1; }
+        done
+        # columns fit a page
+        assert_equal "$(awk 'length > 120' page)" ""
+    done < all
+}
+
+@test "manual pages have all sections and pass mandoc and man without a warning" {
+    command -v mandoc || skip "mandoc is not installed"
+    callables > all
+    while read -r call; do
+        $call --help=man > page.1
+        run -0 mandoc -Tlint page.1
+        assert_output ""
+        run -0 env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l -Tutf8 -Z page.1
+        refute_line --partial "warning"
+        mandoc -Tascii page.1 | col -b > text
+        for section in NAME SYNOPSIS DESCRIPTION 'COMMON OPTIONS' 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
+            grep -qx "$section" text || { echo "$call: no $section"; return 1; }
+        done
+        grep -q "^ *${call// /-} - " text
+        # no line runs out of the page
+        assert_equal "$(awk 'length > 80' text)" ""
+    done < all
+}
+
+@test "a program's page has every option of every command" {
+    callables > all
+    while read -r call; do
+        mandoc -Tascii <(${call% *} --help=man) | col -b > text
+        $call --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -o -- '--[a-z-]*' > options || true
+        while read -r option; do
+            grep -q -- "$option" text || { echo "$call: no $option"; return 1; }
+        done < options
+    done < all
+    # and is the same each time, with the version's date
+    mf-eval --help=man > once
+    TZ=Pacific/Kiritimati mf-eval --help=man | cmp - once
+    grep -q "^\.TH MF-EVAL 1 $(sed -n 's/^#define MF_DATE *"\([0-9-]*\)".*/\1/p' "$MF_ROOT/lib/base/options.h") " once
+}
+
+@test "an unknown form of help and a full output are refused in one line" {
+    run -64 --separate-stderr mf-cat --help=html
+    assert_equal "$stderr" "mf-cat: option '--help' is one of man|bash, or alone, not 'html'"
+    run -64 --separate-stderr mf-eval --help=html
+    assert_equal "$stderr" "mf-eval: option '--help' is one of man|bash, or alone, not 'html'"
+    run -64 --separate-stderr mf-cat --helper
+    assert_equal "$stderr" "mf-cat: unknown option '--helper', did you mean '--help'?"
+    for form in man bash; do
+        for program in mf-cat mf-eval mf-config; do
+            run -74 --separate-stderr bash -c "$program --help=$form > /dev/full"
+            [ "${#stderr_lines[@]}" -eq 1 ]
+            [[ $stderr == "$program"*": standard output: No space left on device" ]]
+        done
+    done
+}
+
+# What bash would offer for the last of the words, as it cuts them; one a line.
+offers() { # PROGRAM WORD...
+    local function=_${1##*/} COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    "${function//-/_}" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+
+@test "bash completes commands, options, choices, files and keys" {
+    for program in "${PROGRAMS[@]}"; do
+        "$program" --help=bash > script
+        bash -n script
+        source script
+        [[ $(complete -p "$program") == "complete -F _${program//-/_} $program" ]]
+    done
+    while read -r call; do
+        $call --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -o -- '--[a-z-]*' | sort > options || true
+        [ -s options ] || continue
+        offers $call -- | grep -- '^--' | sort | diff options -
+    done < <(callables)
+    assert_equal "$(offers mf-eval '' | tr '\n' ' ')" "$(callables | sed -n 's/^mf-eval //p' | tr '\n' ' ')"
+    assert_equal "$(offers mf-eval per)" perplexity
+    assert_equal "$(offers mf-eval perplexity --stri)" --stride
+    assert_equal "$(offers mf-eval --vers)" --version
+    assert_equal "$(offers mf-docs --format '' | tr '\n' ' ')" "auto text jsonl wikitext "
+    assert_equal "$(offers mf-docs --format = j)" jsonl
+    touch 'a file' other
+    mkdir 'a folder'
+    assert_equal "$(offers mf-cat 'a fi')" 'a file'
+    assert_equal "$(offers mf-cat -o oth)" other
+    assert_equal "$(offers mf-partition -o a)" 'a folder'
+    assert_equal "$(offers mf-docs --max-docs '')" ""
+    # keys of the configuration, and the choices of one
+    assert_equal "$(offers mf-eval routing --set model.top)" model.top_k=
+    assert_equal "$(offers mf-eval routing --set '' | sed 's/=$//')" "$(mf-config keys | grep '^[a-z]')"
+    assert_equal "$(offers mf-config --set = model.top)" model.top_k=
+    assert_equal "$(offers mf-config get calibrate.n)" calibrate.norms
+    assert_equal "$(offers mf-assemble --set router.kind = p)" prefix
+    assert_equal "$(offers mf-assemble --set router.kind = | tr '\n' ' ')" "hidden prefix "
+    assert_equal "$(offers mf-assemble --set model.top_k = '')" ""
+    assert_equal "$(offers mf-calibrate --set = calibrate.norms = f)" false
+    # where words are not cut at '='
+    local COMP_WORDBREAKS=' '
+    assert_equal "$(offers mf-assemble --set=router.kind=p)" --set=router.kind=prefix
+    assert_equal "$(offers mf-cat --output=oth)" --output=other
+}
+
+@test "in a real bash, tabs complete a program that was called by its path" {
+    plain_only
+    mf-assemble --help=bash > script
+    cat > type.py <<'PY'
+import os, pty, select, sys, time
+program, script = sys.argv[1:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ.update(PS1="$ ", TERM="dumb")
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+out = b""
+def read(until, seconds=10):
+    global out
+    end = time.time() + seconds
+    while until not in out and time.time() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            out += os.read(fd, 65536)
+os.write(fd, b"source %s; echo rea'dy'\n" % script.encode())
+read(b"ready\r\n")
+out = b""
+os.write(fd, b"%s --set router.k\tpre\t --outp\t" % program.encode())
+read(b"--output ", 10)
+sys.stdout.write(out.decode().replace("\x07", ""))
+PY
+    run -0 /usr/bin/python3 type.py "$(command -v mf-assemble)" script
+    assert_output --partial "mf-assemble --set router.kind=prefix --output "
+}
+
+@test "make install puts everything below PREFIX, and make uninstall removes it" {
+    plain_only
+    mf_make install "$PWD/usr"
+    mf_make install /usr DESTDIR="$PWD/stage"
+    diff <(cd usr && find . -type f ! -name libmf.pc | sort) <(cd stage/usr && find . -type f ! -name libmf.pc | sort)
+    for program in "${PROGRAMS[@]}"; do
+        usr/bin/$program --version
+        usr/bin/$program --help=man | cmp - usr/share/man/man1/$program.1
+        usr/bin/$program --help=bash | cmp - usr/share/bash-completion/completions/$program
+    done
+    man -M "$PWD/usr/share/man" mf-eval | grep -q 'measure models and generate text'
+    grep -qx 'prefix=/usr' stage/usr/lib/pkgconfig/libmf.pc
+    assert_equal "$(find usr -name '*internal*')" ""
+    touch usr/bin/other usr/lib/other.a usr/include/other.h
+    mf_make uninstall "$PWD/usr"
+    mf_make uninstall /usr DESTDIR="$PWD/stage"
+    assert_equal "$(find usr stage -type f | sort | tr '\n' ' ')" "usr/bin/other usr/include/other.h usr/lib/other.a "
+    [ ! -e usr/include/mf ]
+}
+
+# A program outside the tree: encodes its argument and decodes it again.
+outside() {
+    cat <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "base/err.h"
+#include "text/tokenizer.h"
+#ifdef __cplusplus
+}
+#endif
+
+int main(int argc, char **argv) {
+    struct mf_err err = {};
+    struct mf_tokenizer *t = NULL;
+    struct mf_encoder *e = NULL;
+    struct mf_ids ids = {};
+    struct mf_text text = {};
+    if (argc != 3) return EX_USAGE;
+    if (mf_tokenizer_load(&t, argv[1], &err) < 0) return mf_fail(argv[0], &err);
+    if (mf_encoder_new(&e, t, &err) < 0) return mf_fail(argv[0], &err);
+    if (mf_encode(e, argv[2], strlen(argv[2]), MF_SPECIAL_TEXT, &ids, &err) < 0) return mf_fail(argv[0], &err);
+    if (mf_decode(t, ids.ids, ids.count, &text, &err) < 0) return mf_fail(argv[0], &err);
+    for (size_t i = 0; i < ids.count; i++) printf("%s%u", i ? "," : "", (unsigned)ids.ids[i]);
+    printf(" %.*s\n", (int)text.size, text.bytes);
+    free(ids.ids);
+    free(text.bytes);
+    mf_encoder_free(e);
+    mf_tokenizer_free(t);
+    return 0;
+}
+C
+}
+
+@test "a program outside the tree finds libmf by pkg-config, in C and in C++" {
+    plain_only
+    mf_make install "$PWD/usr"
+    export PKG_CONFIG_PATH=$PWD/usr/lib/pkgconfig
+    assert_equal "$(pkg-config --modversion libmf)" "$(usr/bin/mf-cat --version | sed 's/.* //')"
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 20
+    mf-docs --quiet words | mf-tokenize train --quiet --vocab-size 300 -o tokenizer.json
+    text='text of words, ünd 3'
+    expected=$(printf %s "$text" | mf-tokenize encode -t tokenizer.json --text | mf-cat |
+        jq -r 'select(.tokens) | .tokens[1:-1] | join(",")')
+    [ "$(tr -cd , <<< "$expected" | wc -c)" -gt 3 ]
+    outside > outside.c
+    cp outside.c outside.cc
+    cc -o in_c outside.c $(pkg-config --cflags --libs libmf)
+    c++ -o in_cc outside.cc $(pkg-config --cflags --libs libmf)
+    for program in ./in_c ./in_cc; do
+        run -0 $program tokenizer.json "$text"
+        assert_output "$expected $text"
+        run -66 --separate-stderr $program absent.json "$text"
+        assert_equal "$stderr" "$program: absent.json: No such file or directory"
+    done
+}
+
+@test "every installed header stands alone, in C11 and in C++" {
+    plain_only
+    mf_make install "$PWD/usr"
+    export PKG_CONFIG_PATH=$PWD/usr/lib/pkgconfig
+    (cd usr/include/mf && printf '%s\n' */*.h) > headers
+    [ "$(wc -l < headers)" -gt 50 ]
+    flags=$(pkg-config --cflags libmf)
+    while read -r header; do
+        echo "$header"
+        printf '#include "%s"\n' "$header" | cc -std=c11 -Wall -Wextra -Werror $flags -fsyntax-only -x c -
+        printf 'extern "C" {\n#include "%s"\n}\n' "$header" | c++ -Wall -Wextra -Werror $flags -fsyntax-only -x c++ -
+    done < headers
+}
