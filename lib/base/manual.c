@@ -139,9 +139,8 @@ static void put_head(struct mf_roff *p, const char *program, const char *purpose
     for (const char *c = name; *c; c++) putchar(toupper((unsigned char)*c));
     printf(" 1 %s \"ModularForge %s\" \"ModularForge\"\n.SH NAME\n", MF_DATE, MF_VERSION);
     mf_roff_bytes(name, strlen(name), true);
-    printf(" \\- ");
-    mf_roff_bytes(purpose, strlen(purpose), false);
-    printf("\n");
+    printf(" \\-\n");
+    mf_roff_words(p, purpose, strlen(purpose), false);
     mf_roff_heading(p, "SH", "SYNOPSIS");
 }
 
