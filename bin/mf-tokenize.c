@@ -188,7 +188,7 @@ struct encoding {
     struct mf_tokenizer *tokenizer;
     struct worker *workers; /* [threads] */
     struct mf_pool *pool;
-    struct mf_batch batch;
+    struct mf_docs_batch batch;
     struct encoded *encoded; /* [room] */
     size_t room, width;
     atomic_size_t next;
@@ -266,7 +266,7 @@ static int encode_docs(struct encoding *e, struct mf_stream_writer *w, struct mf
     int more;
     if (mf_stream_open(&docs, e->path, "docs", err) < 0) return -1;
     begin_progress(&progress, "mf-tokenize encode", e->common);
-    while ((more = mf_batch_read(&e->batch, docs, BATCH_BYTES, err)) > 0) {
+    while ((more = mf_docs_batch_read(&e->batch, docs, BATCH_BYTES, err)) > 0) {
         if (encode_batch(e, w, err) < 0) {
             more = -1;
             break;
@@ -285,9 +285,9 @@ static int encode_text(struct encoding *e, struct mf_stream_writer *w, struct mf
     const char *id = e->path && strcmp(e->path, "-") != 0 ? e->path : "text";
     if (mf_read_all(e->path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
     struct mf_batch_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
-    e->batch = (struct mf_batch){.docs = &doc, .count = 1};
+    e->batch = (struct mf_docs_batch){.docs = &doc, .count = 1};
     int status = encode_batch(e, w, err);
-    e->batch = (struct mf_batch){0};
+    e->batch = (struct mf_docs_batch){0};
     free(text);
     return status;
 }
@@ -320,7 +320,7 @@ static void stop_workers(struct encoding *e) {
     free(e->workers);
     mf_pool_free(e->pool);
     free(e->encoded);
-    mf_batch_free(&e->batch);
+    mf_docs_batch_free(&e->batch);
 }
 
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {

@@ -11,7 +11,7 @@ static void print_speed(const char *what, size_t bytes, double seconds) {
     printf("modularforge %s %f\n", what, (double)bytes / 1e6 / seconds);
 }
 
-static int measure(const struct mf_tokenizer *t, struct mf_encoder *e, const struct mf_batch *batch,
+static int measure(const struct mf_tokenizer *t, struct mf_encoder *e, const struct mf_docs_batch *batch,
                    struct mf_err *err) {
     struct mf_ids *ids = calloc(batch->count, sizeof *ids);
     struct mf_text text = {0};
@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
     struct mf_tokenizer *t = NULL;
     struct mf_encoder *e = NULL;
     struct mf_stream_reader *docs = NULL;
-    struct mf_batch batch = {0};
+    struct mf_docs_batch batch = {0};
     if (argc != 3) {
         fputs("usage: tokenizer_bench TOKENIZER DOCS\n", stderr);
         return EX_USAGE;
@@ -48,9 +48,9 @@ int main(int argc, char **argv) {
     int status = mf_tokenizer_load(&t, argv[1], &err);
     if (status == 0) status = mf_encoder_new(&e, t, &err);
     if (status == 0) status = mf_stream_open(&docs, argv[2], "docs", &err);
-    if (status == 0) status = mf_batch_read(&batch, docs, SIZE_MAX, &err);
+    if (status == 0) status = mf_docs_batch_read(&batch, docs, SIZE_MAX, &err);
     if (status > 0) status = measure(t, e, &batch, &err);
-    mf_batch_free(&batch);
+    mf_docs_batch_free(&batch);
     mf_stream_close(docs);
     mf_encoder_free(e);
     mf_tokenizer_free(t);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Copies bytes into the batch; returns where they begin, or SIZE_MAX. */
-static size_t keep(struct mf_batch *b, const char *bytes, size_t size) {
+static size_t keep(struct mf_docs_batch *b, const char *bytes, size_t size) {
     if (b->bytes_room - b->used < size) {
         size_t room = b->used + size + b->bytes_room / 2;
         char *grown = realloc(b->bytes, room);
@@ -21,7 +21,7 @@ static size_t keep(struct mf_batch *b, const char *bytes, size_t size) {
 }
 
 /* The document's parts are one behind the other, in this order; pointers come when the bytes move no more. */
-static int add(struct mf_batch *b, struct mf_stream_reader *docs, const struct mf_record *rec,
+static int add(struct mf_docs_batch *b, struct mf_stream_reader *docs, const struct mf_record *rec,
                struct mf_err *err) {
     struct mf_batch_doc d = {.id = ""};
     int there = mf_record_string(rec, "text", &d.text, &d.size, err);
@@ -45,7 +45,8 @@ static int add(struct mf_batch *b, struct mf_stream_reader *docs, const struct m
     return 0;
 }
 
-int mf_batch_read(struct mf_batch *b, struct mf_stream_reader *docs, size_t bytes, struct mf_err *err) {
+int mf_docs_batch_read(struct mf_docs_batch *b, struct mf_stream_reader *docs, size_t bytes,
+                       struct mf_err *err) {
     const struct mf_record *rec;
     int more = 1;
     b->count = b->used = 0;
@@ -62,8 +63,8 @@ int mf_batch_read(struct mf_batch *b, struct mf_stream_reader *docs, size_t byte
     return more < 0 ? -1 : b->count > 0;
 }
 
-void mf_batch_free(struct mf_batch *b) {
+void mf_docs_batch_free(struct mf_docs_batch *b) {
     free(b->docs);
     free(b->bytes);
-    *b = (struct mf_batch){0};
+    *b = (struct mf_docs_batch){0};
 }

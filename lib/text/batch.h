@@ -12,7 +12,7 @@ struct mf_batch_doc {
 };
 
 /* Zeroed at first. */
-struct mf_batch {
+struct mf_docs_batch {
     struct mf_batch_doc *docs; /* [count] */
     size_t count, room;
     char *bytes;
@@ -21,7 +21,8 @@ struct mf_batch {
 
 /* Reads documents until they have `bytes` bytes (at least one document), in the place of those before.
  * Returns 1, 0 at the end of the stream, -1. EX_DATAERR: a record without text. */
-int mf_batch_read(struct mf_batch *batch, struct mf_stream_reader *docs, size_t bytes, struct mf_err *err);
-void mf_batch_free(struct mf_batch *batch);
+int mf_docs_batch_read(struct mf_docs_batch *batch, struct mf_stream_reader *docs, size_t bytes,
+                       struct mf_err *err);
+void mf_docs_batch_free(struct mf_docs_batch *batch);
 
 #endif

@@ -165,7 +165,7 @@ int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
 #define BATCH_BYTES ((size_t)8 << 20)
 
 struct counting {
-    const struct mf_batch *batch;
+    const struct mf_docs_batch *batch;
     struct mf_words **tables; /* of each thread */
     struct mf_err *errs;
     int64_t *cut; /* of each document of the batch */
@@ -212,7 +212,7 @@ int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct
                    struct mf_words_report *report, void (*shown)(void *context, uint64_t documents),
                    void *context, struct mf_err *err) {
     int threads = mf_pool_threads(pool), more = -1;
-    struct mf_batch batch = {0};
+    struct mf_docs_batch batch = {0};
     struct counting c = {.batch = &batch,
                          .tables = calloc((size_t)threads, sizeof(struct mf_words *)),
                          .errs = calloc((size_t)threads, sizeof *c.errs)};
@@ -220,7 +220,7 @@ int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct
     for (int t = 0; t < threads && status == 0; t++)
         status = mf_words_new(&c.tables[t], words->max_word, err);
     *report = (struct mf_words_report){0};
-    while (status == 0 && (more = mf_batch_read(&batch, docs, BATCH_BYTES, err)) > 0) {
+    while (status == 0 && (more = mf_docs_batch_read(&batch, docs, BATCH_BYTES, err)) > 0) {
         status = count_batch(words, &c, pool, report, err);
         int64_t dropped = status == 0 && memory ? mf_words_shrink(words, memory, err) : 0;
         if (dropped < 0) status = -1;
@@ -232,6 +232,6 @@ int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct
     free(c.tables);
     free(c.errs);
     free(c.cut);
-    mf_batch_free(&batch);
+    mf_docs_batch_free(&batch);
     return status < 0 || more < 0 ? -1 : 0;
 }
