@@ -11,7 +11,7 @@
  * any, or the choices; `flags` are all options, `operand` is the kind of an operand. */
 static const char body[] =
     "    # bash cuts words at '=': put this one together again, and find the word before it\n"
-    "    local at=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]} option value lead= kind found=()\n"
+    "    local at=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]} option value lead='' kind found=()\n"
     "    while ((at > 1)) && [[ ${COMP_WORDS[at]} == '=' || ${COMP_WORDS[at - 1]} == '=' ]]; do\n"
     "        ((at--))\n"
     "        word=${COMP_WORDS[at]}$word\n"
@@ -32,11 +32,16 @@ static const char body[] =
     "    folder) mapfile -t found < <(compgen -d -- \"$value\") && compopt -o filenames 2> /dev/null ;;\n"
     "    keys | key)\n"
     "        # mf-config beside the program, wherever it was called from\n"
-    "        local keys=$(\"${1%mf-*}mf-config\" keys 2> /dev/null) choices\n"
+    "        local keys line name='' choices=''\n"
+    "        keys=$(\"${1%mf-*}mf-config\" keys 2> /dev/null)\n"
     "        if [[ $value == *=* ]]; then\n"
     "            lead+=${value%%=*}=\n"
-    "            choices=$(sed -n \"/^${value%%=*}\\$/,/^    default/s/^    default [^;]*; "
-    "\\([a-z_|]*|[a-z_|]*\\);.*/\\1/p\" <<< \"$keys\")\n"
+    "            while IFS= read -r line; do\n"
+    "                [[ $line == [a-z]* ]] && name=$line\n"
+    "                [[ $name == \"${value%%=*}\" && $line =~ ^' '+default.*'; '([a-z_]+('|'[a-z_]+)+)';' ]] "
+    "&& "
+    "choices=${BASH_REMATCH[1]}\n"
+    "            done <<< \"$keys\"\n"
     "            mapfile -t found < <(compgen -W \"${choices//|/ }\" -- \"${value#*=}\")\n"
     "        else\n"
     "            mapfile -t found < <(compgen -W \"$(grep '^[a-z]' <<< \"$keys\")\" -- \"$value\")\n"
@@ -49,7 +54,7 @@ static const char body[] =
     "    *) mapfile -t found < <(compgen -W \"$kind\" -- \"$value\") ;;\n"
     "    esac\n"
     "    # what is before the last '=' stands on the line already, unless words are not cut there\n"
-    "    [[ $COMP_WORDBREAKS == *=* ]] && lead=\n"
+    "    [[ $COMP_WORDBREAKS == *=* ]] && lead=''\n"
     "    COMPREPLY=(\"${found[@]/#/$lead}\")\n"
     "}\n";
 
@@ -114,7 +119,7 @@ static void put_data(const char *indent, const struct mf_option *options, const 
     printf("'\n%stakes+=(", indent);
     put_takes(options);
     put_takes(common);
-    printf(" )\n%soperand=%s\n", indent, operand);
+    printf(" )\n%soperand='%s'\n", indent, operand);
 }
 
 /* "_mf_train_shared" */
@@ -127,7 +132,7 @@ static void put_head(const char *program) {
     printf("# Completion of %s for bash; made from the table that parses its options: %s --help=bash\n",
            program, program);
     put_function(program);
-    printf("() {\n    local -A takes=()\n    local commands= operand=any flags='");
+    printf("() {\n    local -A takes=()\n    local commands='' operand=any flags='");
     put_flags(mf_help_options);
     printf("'\n");
 }
