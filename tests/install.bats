@@ -107,6 +107,12 @@ long_options() { # PROGRAM [COMMAND]
     assert_equal "$stderr" "mf-eval: option '--help' is one of man|bash, or alone, not 'html'"
     run -64 --separate-stderr mf-cat --helper
     assert_equal "$stderr" "mf-cat: unknown option '--helper', did you mean '--help'?"
+    run -64 --separate-stderr mf-eval routing --help=bash
+    assert_equal "$stderr" "mf-eval routing: bash completes whole programs: mf-eval --help=bash"
+    for form in man-command man-examples bash-command; do
+        run -0 mf-cat --help=$form
+        run -0 mf-eval routing --help=$form
+    done
     for form in man bash; do
         for program in mf-cat mf-eval mf-config; do
             run -74 --separate-stderr bash -c "$program --help=$form > /dev/full"

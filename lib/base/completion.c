@@ -38,8 +38,8 @@ static const char body[] =
     "            lead+=${value%%=*}=\n"
     "            while IFS= read -r line; do\n"
     "                [[ $line == [a-z]* ]] && name=$line\n"
-    "                [[ $name == \"${value%%=*}\" && $line =~ ^' '+default.*'; '([a-z_]+('|'[a-z_]+)+)';' ]] "
-    "&& "
+    "                [[ $name == \"${value%%=*}\" ]] || continue\n"
+    "                [[ $line =~ ^' '+default.*'; '([a-z_]+('|'[a-z_]+)+)';' ]] && "
     "choices=${BASH_REMATCH[1]}\n"
     "            done <<< \"$keys\"\n"
     "            mapfile -t found < <(compgen -W \"${choices//|/ }\" -- \"${value#*=}\")\n"
@@ -147,7 +147,8 @@ void mf_completion_print(enum mf_help_form form, const struct mf_usage *usage,
                          const struct mf_option *common) {
     const char *operand = operand_kind(usage->synopsis);
     if (form == MF_HELP_BASH_COMMAND) {
-        printf("    %s)\n", strrchr(usage->program, ' ') + 1);
+        const char *name = strchr(usage->program, ' ');
+        printf("    %s)\n", name ? name + 1 : usage->program);
         put_data("        ", usage->options, common, operand);
         printf("        ;;\n");
         return;

@@ -1,5 +1,4 @@
-/* The help page of a program: purpose, usage, options in columns, notes; and which form of it is asked for.
- */
+/* The help page of a program (purpose, usage, options in columns, notes), and which form is asked for. */
 #include "base/help.h"
 
 #include <string.h>
@@ -152,6 +151,9 @@ static void print_page(const struct mf_usage *usage, const struct mf_option *com
 
 int mf_help_print(enum mf_help_form form, const struct mf_usage *usage, const struct mf_option *common,
                   struct mf_err *err) {
+    if (form == MF_HELP_BASH && strchr(usage->program, ' '))
+        return mf_err_set(err, EX_USAGE, "bash completes whole programs: %.*s --help=bash",
+                          (int)strcspn(usage->program, " "), usage->program);
     switch (form) {
     case MF_HELP_TEXT:
         print_page(usage, common);

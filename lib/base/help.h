@@ -30,7 +30,8 @@ int mf_help_asked(const char *argument, enum mf_help_form *form, struct mf_err *
  * why, and those behind it were not asked. */
 int mf_help_ask(const struct mf_command *commands, enum mf_help_form form);
 
-/* Each prints on standard output. EX_IOERR when that cannot be written. */
+/* Each prints on standard output. EX_IOERR when that cannot be written; EX_USAGE for MF_HELP_BASH of a
+ * command, since bash completes whole programs. */
 int mf_help_print(enum mf_help_form form, const struct mf_usage *usage, const struct mf_option *common,
                   struct mf_err *err);
 int mf_version_print(const char *program, struct mf_err *err); /* a program's name up to its first space */
