@@ -11,7 +11,7 @@
 /* All programs, in the order documents flow through them. */
 static const char *const programs[] = {"mf-docs",         "mf-tokenize", "mf-partition", "mf-train-shared",
                                        "mf-train-expert", "mf-assemble", "mf-calibrate", "mf-eval",
-                                       "mf-config",       "mf-cat"};
+                                       "mf-config",       "mf-cat",      "mf-time"};
 
 static void put_synopsis(struct mf_roff *p, const char *synopsis) {
     while (*synopsis) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE    60 /* characters of a line of the page's source; escapes come on top */
+#define LINE    48 /* characters of a line of the page's source; escapes come on top */
 #define EXAMPLE 70 /* columns of an example before it is folded */
 
 void mf_roff_end_line(struct mf_roff *p) {
