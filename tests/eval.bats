@@ -199,19 +199,43 @@ PY
         [cut]='del body[-5:]'
         [config]='h["__metadata__"]["config"] = "{"'
     )
+    first=$(mf-cat good.safetensors | sed -n 2p | jq -r .name)
     for lie in "${!lies[@]}"; do
         edit_model "$lie.safetensors" "${lies[$lie]}"
-        run mf-eval perplexity -m "$lie.safetensors" t.mf
-        [ "$status" -eq 65 ] || fail "$lie: status $status: $output"
-        [ "${#lines[@]}" -eq 1 ] || fail "$lie: $output"
-        [[ $output == *"$lie.safetensors: "* ]] || fail "$lie: $output"
+        for program in "mf-eval perplexity -m MODEL t.mf" "mf-eval routing -m MODEL t.mf" \
+            "mf-eval logits -m MODEL t.mf" "mf-calibrate -m MODEL -o out.safetensors t.mf" "mf-cat MODEL"; do
+            [ "$lie:$program" != "config:mf-cat MODEL" ] || continue # which shows what is there
+            run ${program/MODEL/$lie.safetensors}
+            [ "$status" -eq 65 ] || fail "$lie: $program: status $status: $output"
+            [ "${#lines[@]}" -eq 1 ] || fail "$lie: $program: $output"
+            [[ $output == *"$lie.safetensors: "* ]] || fail "$lie: $program: $output"
+            [ "$lie" != twice ] || [[ $output == *"$first"* ]] || fail "$output"
+            [ ! -e out.safetensors ] || fail "$lie: $program left its output"
+        done
     done
+    edit_model bare.safetensors 'h["__metadata__"] = {}'
+    mf-cat bare.safetensors > /dev/null
+    run mf-eval perplexity -m bare.safetensors t.mf
+    assert_failure 65
     edit_model same-as-good.safetensors 'h = dict(reversed(list(h.items())))'
     run mf-eval perplexity -m same-as-good.safetensors t.mf
     assert_success
     : > empty.safetensors
     run mf-eval perplexity -m empty.safetensors t.mf
     assert_failure 65
+}
+
+@test "no length in a header is believed before it is checked: memory stays that of a good file" {
+    own_memory_only
+    make_random model -o good.safetensors
+    make_random tokens -o t.mf a=17
+    edit_model huge.safetensors 'd[:8] = struct.pack("<Q", 1 << 63); raw = b""'
+    edit_model long.safetensors 'd[:8] = struct.pack("<Q", 1 << 29); raw = b""'
+    edit_model beyond.safetensors 'b["data_offsets"][1] += 1 << 40; b["shape"] = [(b["data_offsets"][1] - b["data_offsets"][0]) // 4]'
+    good=$(peak_mb mf-eval perplexity -m good.safetensors -o good.txt t.mf)
+    for lie in huge long beyond; do
+        [ "$(peak_mb sh -c "! mf-eval perplexity -m $lie.safetensors t.mf")" -le $((good + 1)) ] || fail "$lie"
+    done
 }
 
 @test "each way to fail has its status" {
