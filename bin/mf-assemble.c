@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "io/file.h"
 #include "model/assemble.h"
@@ -38,7 +39,7 @@ struct request {
 static int parse_experts(const char *list, int64_t **numbers, size_t *n, struct mf_err *err) {
     *n = 0;
     *numbers = calloc(strlen(list) + 1, sizeof **numbers);
-    if (!*numbers) abort();
+    if (!*numbers) mf_no_memory();
     for (const char *at = list;; at++) {
         char *end;
         long long value = strtoll(at, &end, 10);
@@ -84,7 +85,7 @@ static int assemble(const struct request *r, const struct mf_strs *operands, str
     struct mf_spool *pieces = calloc(operands->count, sizeof *pieces);
     int64_t *chosen = NULL;
     size_t n_chosen = 0, n = 0;
-    if (!pieces) abort();
+    if (!pieces) mf_no_memory();
     int status = r->experts ? parse_experts(r->experts, &chosen, &n_chosen, err) : 0;
     for (; n < operands->count && status == 0; n++)
         status = mf_spool_open(&pieces[n], operands->items[n], err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/memory.h"
 #include "base/options.h"
 #include "io/file.h"
 #include "model/config.h"
@@ -92,7 +93,7 @@ static int write_text(const char *path, const char *text, size_t size, struct mf
 static char *print_text(const struct mf_config *config, const char *stage, size_t *size) {
     char *text;
     FILE *memory = open_memstream(&text, size);
-    if (!memory || mf_config_print(config, stage, memory) < 0 || fclose(memory) != 0) abort();
+    if (!memory || mf_config_print(config, stage, memory) < 0 || fclose(memory) != 0) mf_no_memory();
     return text;
 }
 
@@ -141,9 +142,9 @@ static int describe(const struct mf_config *config, const char *operand, const c
     char *text;
     size_t size;
     FILE *memory = open_memstream(&text, &size);
-    if (!memory) abort();
+    if (!memory) mf_no_memory();
     mf_config_describe(memory);
-    if (fclose(memory) != 0) abort();
+    if (fclose(memory) != 0) mf_no_memory();
     int status = write_text(output, text, size, err);
     free(text);
     return status;

@@ -2,6 +2,7 @@
  * foundation is frozen. mf-train-expert -s shared.tar [OPTION]... [TOKENS] > expert.tar */
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "base/options.h"
 #include "model/piece.h"
 #include "train/session.h"
@@ -49,7 +50,7 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
     size_t count = s->training.count + mf_stats_tensors(&stats, NULL);
     if (status == 0) {
         tensors = calloc(count, sizeof *tensors);
-        if (!tensors) abort();
+        if (!tensors) mf_no_memory();
         memcpy(tensors, s->training.tensors, s->training.count * sizeof *tensors);
         mf_stats_tensors(&stats, tensors + s->training.count);
         json_t *meta = json_pack("{ss}", "shared_sha256", shared->hash);

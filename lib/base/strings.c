@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 void mf_strs_add(struct mf_strs *list, const char *item) {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 8;
         const char **items = reallocarray(list->items, capacity, sizeof *items);
-        if (!items) abort();
+        if (!items) mf_no_memory();
         list->items = items;
         list->capacity = capacity;
     }

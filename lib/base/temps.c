@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 /* Entries are used again but never freed, so a handler that runs at any moment finds a whole list. */
 struct mf_temp {
     struct mf_temp *next;
@@ -50,14 +52,14 @@ static void install(void) {
 
 struct mf_temp *mf_temp_add(const char *path) {
     char *copy = strdup(path);
-    if (!copy) abort();
+    if (!copy) mf_no_memory();
     pthread_mutex_lock(&lock);
     if (atomic_load(&owner) != (int)getpid()) install();
     struct mf_temp *t = atomic_load(&temps);
     while (t && atomic_load(&t->live)) t = t->next;
     if (!t) {
         t = calloc(1, sizeof *t);
-        if (!t) abort();
+        if (!t) mf_no_memory();
         t->next = atomic_load(&temps);
         atomic_store(&temps, t);
     }

@@ -6,8 +6,8 @@ struct mf_temp;
 
 /* Remembers `path` (copied). The first call makes SIGINT, SIGTERM, SIGHUP and SIGPIPE remove all remembered
  * files before they end the process, each only where its action is the default one; and makes SIGXFSZ, where
- * it is the default, a failing write (EFBIG) instead. Aborts when memory is out. May be called from several
- * threads. */
+ * it is the default, a failing write (EFBIG) instead. Ends the process when memory is out (base/memory.h).
+ * May be called from several threads. */
 struct mf_temp *mf_temp_add(const char *path);
 
 /* Forgets it: the file has its final name now, or is gone. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "calibrate/internal.h"
 #include "eval/perplexity.h"
 #include "eval/routing.h"
@@ -139,7 +140,7 @@ static int label_by_loss(struct calibration *c, struct mf_err *err) {
     struct mf_perplexity p;
     int status = 0;
     f.losses = malloc((c->n_labels + 1) * sizeof *f.losses);
-    if (!f.losses) abort();
+    if (!f.losses) mf_no_memory();
     for (size_t i = 0; i < c->n_labels; i++) f.losses[i] = INFINITY;
     for (f.expert = 0; f.expert < f.E && status == 0; f.expert++) {
         f.document = 0;
@@ -174,7 +175,7 @@ int calibration_label(struct calibration *c, struct mf_err *err) {
         return mf_err_set(err, EX_DATAERR, "%s: too few documents to fit to half of them",
                           mf_source_name(c->source));
     c->labels = calloc(c->n_labels, sizeof *c->labels);
-    if (!c->labels) abort();
+    if (!c->labels) mf_no_memory();
     if (label_by_partition(c, err)) return 0;
     calibration_note(c, "documents are labelled by the expert that predicts them best");
     return label_by_loss(c, err);
@@ -204,7 +205,7 @@ int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source 
     mf_source_select(source, MF_SOURCE_OTHER_HALF);
     while (mf_source_next(source, &doc, err) > 0) c.n_held += doc.n >= 2;
     c.held = calloc(2 * c.n_held + 1, sizeof *c.held);
-    if (!c.held) abort();
+    if (!c.held) mf_no_memory();
     c.tried = c.held + c.n_held;
     int status = calibration_measure(&c, &c.loss, err);
     double before = c.loss;

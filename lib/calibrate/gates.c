@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "calibrate/internal.h"
 #include "nn/matmul.h"
 
@@ -174,7 +175,7 @@ static int try_layers(struct gates *g, struct mf_err *err) {
 static int fit_and_try(struct gates *g, const struct moments *m, bool within, struct mf_err *err) {
     const struct mf_config *config = g->c->options->config;
     double *a = malloc(m->D * m->D * sizeof *a), *x = malloc(2 * m->D * sizeof *x);
-    if (!a || !x) abort();
+    if (!a || !x) mf_no_memory();
     int status = 0;
     for (size_t i = 0; i < m->L && status == 0; i++)
         status = layer_gates(m, i, within, config->calibrate.ridge, a, x, g->fitted + i * g->n);
@@ -204,7 +205,7 @@ static int search(struct calibration *c, const struct moments *m, struct mf_err 
     double gate_scale = c->moe->router.gate_scale;
     float *memory = calloc(m->L * (4 * n + m->D), sizeof *memory), *given = memory;
     g.taken = calloc(m->L, sizeof *g.taken);
-    if (!memory || !g.taken) abort();
+    if (!memory || !g.taken) mf_no_memory();
     g.old = given + m->L * n;
     g.fitted = g.old + m->L * n;
     g.best = g.fitted + m->L * n;
@@ -234,7 +235,7 @@ int calibration_gates(struct calibration *c, struct mf_err *err) {
     m.counts = calloc(m.E, sizeof *m.counts);
     m.block = calloc(m.D * m.D, sizeof *m.block);
     m.rows = calloc(c->options->batch * s->S, sizeof *m.rows);
-    if (!m.scatter || !m.sums || !m.counts || !m.block || !m.rows) abort();
+    if (!m.scatter || !m.sums || !m.counts || !m.block || !m.rows) mf_no_memory();
     struct mf_moe_watch watch = {.context = &m, .routed = add_rows};
     int status = calibration_run(c, &watch, m.rows, err);
     if (status == 0) status = search(c, &m, err);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "calibrate/internal.h"
 
 struct moments {
@@ -41,7 +42,7 @@ static int gather(struct calibration *c, struct moments *m, bool home, struct mf
     m->sums = calloc(m->sites * m->D, sizeof *m->sums);
     m->squares = calloc(m->sites * m->D, sizeof *m->squares);
     m->rows = calloc(m->sites, sizeof *m->rows);
-    if (!rows || !m->sums || !m->squares || !m->rows) abort();
+    if (!rows || !m->sums || !m->squares || !m->rows) mf_no_memory();
     m->labels = rows;
     struct mf_moe_watch watch = {.context = m, .normalised = add_rows, .route = home ? route_home : NULL};
     int status = calibration_run(c, &watch, rows, err);
@@ -88,7 +89,7 @@ static int try_sites(struct calibration *c, const struct moments *is, const stru
                      struct mf_err *err) {
     size_t D = is->D, L = c->moe->shape.L;
     float *old = malloc(2 * D * sizeof *old), *gain, *bias;
-    if (!old) abort();
+    if (!old) mf_no_memory();
     int status = 0;
     for (size_t order = 0; order < is->sites && status == 0; order++) {
         /* in the order of the forward pass: attention's norm, the FFN's, layer by layer */

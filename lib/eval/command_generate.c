@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "base/rng.h"
 #include "eval/generate.h"
 #include "eval/lengths.h"
@@ -89,7 +90,7 @@ static int write_json(struct mf_out *out, const struct request *q, const struct 
     }
     char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     int status = mf_out_printf(out, err, "%s\n", text);
     free(text);
     return status;

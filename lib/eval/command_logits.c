@@ -2,6 +2,7 @@
 #include "eval/commands.h"
 
 #include <stdlib.h>
+#include "base/memory.h"
 #include "eval/session.h"
 #include "eval/windows.h"
 
@@ -41,7 +42,7 @@ static int run(struct mf_session *s, struct mf_source *source, const char *outpu
     struct mf_out *out;
     if (mf_out_open(&out, output, err) < 0) return -1;
     float *logits = reallocarray(NULL, s->moe->shape.V, sizeof *logits);
-    if (!logits) abort();
+    if (!logits) mf_no_memory();
     int status = write_all(s, source, out, logits, err);
     free(logits);
     if (status == 0) return mf_out_commit(out, err);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "eval/outtext.h"
 
 struct mf_generator {
@@ -20,12 +21,12 @@ struct mf_generator {
 int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
                      const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     struct mf_generator *g = calloc(1, sizeof *g);
-    if (!g) abort();
+    if (!g) mf_no_memory();
     *g = (struct mf_generator){.moe = moe, .work = work, .tokenizer = tokenizer};
     g->logits = reallocarray(NULL, moe->shape.V, sizeof *g->logits);
     g->scratch = reallocarray(NULL, moe->shape.V, sizeof *g->scratch);
     g->weights = reallocarray(NULL, moe->shape.S * moe->router.n_experts, sizeof *g->weights);
-    if (!g->logits || !g->scratch || !g->weights) abort();
+    if (!g->logits || !g->scratch || !g->weights) mf_no_memory();
     if (mf_encoder_new(&g->encoder, tokenizer, err) < 0 || mf_moe_cache_new(&g->cache, moe, err) < 0) {
         mf_generator_free(g);
         return -1;
@@ -99,7 +100,7 @@ static int pass_on(struct mf_outtext *t, bool end, const struct mf_generate_opti
     size_t size;
     while (mf_outtext_next(t, end, &bytes, &size)) {
         r->text = realloc(r->text, r->size + size);
-        if (!r->text) abort();
+        if (!r->text) mf_no_memory();
         memcpy(r->text + r->size, bytes, size);
         r->size += size;
         if (o->text && o->text(o->context, bytes, size, err) < 0) return -1;
@@ -150,7 +151,7 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
     if (status == 0 && o->experts) {
         size_t most = r->n_prompt + o->max_tokens;
         r->experts = reallocarray(NULL, most, sizeof *r->experts);
-        if (!r->experts) abort();
+        if (!r->experts) mf_no_memory();
         memset(r->experts, 0xff, most * sizeof *r->experts);
     }
     for (size_t i = 0, n; i < r->n_prompt && status == 0 && r->end != MF_END_HALTED; i += n) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 int mf_model_tokenizer(struct mf_tokenizer **tokenizer, const char *path, const struct mf_moe *moe,
                        struct mf_err *err) {
     struct mf_tokenizer *t;
@@ -25,7 +27,7 @@ int mf_model_tokenizer(struct mf_tokenizer **tokenizer, const char *path, const 
 uint32_t *mf_token_lengths_of(const struct mf_tokenizer *t) {
     size_t V = mf_tokenizer_size(t);
     uint32_t *lengths = calloc(V ? V : 1, sizeof *lengths);
-    if (!lengths) abort();
+    if (!lengths) mf_no_memory();
     for (size_t i = 0; i < V; i++) {
         const char *bytes;
         size_t size;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "eval/utf8.h"
 
 /* Looks for stop strings that end in the bytes added last; the earliest beginning wins. */
@@ -28,7 +29,7 @@ bool mf_outtext_add(struct mf_outtext *t, const char *bytes, size_t size) {
     if (size > t->capacity - old) {
         t->capacity = 2 * (old + size);
         t->bytes = realloc(t->bytes, t->capacity);
-        if (!t->bytes) abort();
+        if (!t->bytes) mf_no_memory();
     }
     memcpy(t->bytes + old, bytes, size);
     t->size += size;

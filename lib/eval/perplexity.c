@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
+
 /* What is carried from batch to batch: a document may reach over several. */
 struct run {
     const struct mf_perplexity_options *options;
@@ -16,7 +18,7 @@ struct run {
 static struct mf_measure *domain_measure(struct mf_perplexity *p, size_t domain) {
     if (domain >= p->n_domains) {
         p->domains = reallocarray(p->domains, domain + 1, sizeof *p->domains);
-        if (!p->domains) abort();
+        if (!p->domains) mf_no_memory();
         for (size_t i = p->n_domains; i <= domain; i++) p->domains[i] = (struct mf_measure){0};
         p->n_domains = domain + 1;
     }

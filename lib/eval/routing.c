@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "part/agree.h"
 
 /* What the forward pass's callback needs. */
@@ -14,7 +15,7 @@ struct run {
 
 static void *take(size_t count, size_t size) {
     void *memory = calloc(count ? count : 1, size);
-    if (!memory) abort();
+    if (!memory) mf_no_memory();
     return memory;
 }
 
@@ -35,7 +36,7 @@ static void grow_domains(struct mf_routing *r, const struct mf_batch *batch) {
         if (batch->windows[i].domain >= n) n = batch->windows[i].domain + 1;
     if (n == r->n_domains) return;
     r->domains = reallocarray(r->domains, n, size * sizeof *r->domains);
-    if (!r->domains) abort();
+    if (!r->domains) mf_no_memory();
     memset(r->domains + r->n_domains * size, 0, (n - r->n_domains) * size * sizeof *r->domains);
     r->n_domains = n;
 }

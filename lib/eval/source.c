@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+#include "base/memory.h"
 #include "eval/utf8.h"
 #include "part/corpus.h"
 
@@ -48,8 +49,8 @@ int mf_source_open(struct mf_source **source, const char *path, size_t V, const 
                    struct mf_err *err) {
     struct mf_source *s = calloc(1, sizeof *s);
     if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
-    if (!s || !s->domains) abort();
-    if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) abort();
+    if (!s || !s->domains) mf_no_memory();
+    if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
     if (mf_documents_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_source_close(s);
         return -1;
@@ -113,7 +114,7 @@ static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max
     if (s->n_held == s->held_capacity) {
         s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
         s->held = reallocarray(s->held, s->held_capacity, sizeof *s->held);
-        if (!s->held) abort();
+        if (!s->held) mf_no_memory();
     }
     size_t n = doc->n < max_tokens ? doc->n : max_tokens;
     struct held *h = &s->held[s->n_held++];
@@ -121,7 +122,7 @@ static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max
         (struct held){.hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = doc->domain, .n = n};
     h->partition = doc->partition;
     h->tokens = malloc(n * sizeof *h->tokens + doc->id_size);
-    if (!h->tokens) abort();
+    if (!h->tokens) mf_no_memory();
     memcpy(h->tokens, doc->tokens, n * sizeof *h->tokens);
     memcpy(h->tokens + n, doc->id, doc->id_size);
     h->id = (const char *)(h->tokens + n);

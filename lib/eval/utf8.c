@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 #define REPLACEMENT "\xef\xbf\xbd"
 
 size_t mf_utf8_step(const unsigned char *b, size_t n, bool *valid) {
@@ -51,7 +53,7 @@ json_t *mf_utf8_json(const char *bytes, size_t size) {
     const unsigned char *b = (const unsigned char *)bytes;
     char *text = malloc(3 * size + 1); /* a stray byte becomes three */
     size_t used = 0;
-    if (!text) abort();
+    if (!text) mf_no_memory();
     while (size > 0) {
         bool valid;
         size_t n = mf_utf8_step(b, size, &valid);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 struct mf_windows {
     const struct mf_moe *moe;
     struct mf_source *source;
@@ -33,7 +35,7 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
     if (__builtin_mul_overflow(batch ? batch : 1, S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", batch);
     struct mf_windows *w = calloc(1, sizeof *w);
-    if (!w) abort();
+    if (!w) mf_no_memory();
     *w = (struct mf_windows){
         .moe = moe, .source = source, .lengths = lengths, .S = S, .E = E, .max_rows = rows};
     w->stride = stride ? stride : S;
@@ -83,7 +85,7 @@ static size_t keep_id(struct mf_windows *w) {
     if (need > w->ids_capacity) {
         w->ids_capacity = 2 * need;
         w->ids = realloc(w->ids, w->ids_capacity);
-        if (!w->ids) abort();
+        if (!w->ids) mf_no_memory();
     }
     if (w->doc.id_size) memcpy(w->ids + at, w->doc.id, w->doc.id_size);
     w->ids_used = need;

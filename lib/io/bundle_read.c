@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/bundle_internal.h"
 #include "io/json_tensor.h"
 
@@ -143,7 +144,7 @@ static int compare_names(const void *a, const void *b) {
 
 static int check_distinct(const struct mf_bundle *b, struct mf_err *err) {
     const char **names = calloc(b->count ? b->count : 1, sizeof *names);
-    if (!names) abort();
+    if (!names) mf_no_memory();
     for (size_t i = 0; i < b->count; i++) names[i] = b->tensors[i].name;
     qsort(names, b->count, sizeof *names, compare_names);
     int result = 0;
@@ -164,7 +165,7 @@ static int read_tensors(struct mf_bundle *b, struct mf_err *err) {
         return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too many", name_of(b), b->count);
     b->tensors = calloc(b->count ? b->count : 1, sizeof *b->tensors);
     b->hashes = calloc(b->count ? b->count : 1, sizeof *b->hashes);
-    if (!b->tensors || !b->hashes) abort();
+    if (!b->tensors || !b->hashes) mf_no_memory();
     uint64_t total = 0;
     for (size_t i = 0; i < b->count; i++) {
         const json_t *entry = json_array_get(list, i);
@@ -195,7 +196,7 @@ static int read_manifest(struct mf_bundle *b, struct mf_err *err) {
         return mf_err_set(err, EX_DATAERR, "%s: a manifest of %lld bytes is too large", name_of(b),
                           (long long)size);
     char *text = malloc((size_t)size + 1);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     json_t *manifest = NULL;
     if (read_data(b, text, (size_t)size, err) == 0) {
         mf_sha256_of(text, (size_t)size, b->hash);
@@ -216,7 +217,7 @@ static int open_archive(struct mf_bundle *b, struct mf_err *err) {
     if (!b->compressed && (n < 512 || memcmp(first + 257, "ustar", 5) != 0))
         return mf_err_set(err, EX_DATAERR, "%s: not a bundle", name_of(b));
     b->archive = archive_read_new();
-    if (!b->archive) abort();
+    if (!b->archive) mf_no_memory();
     b->err = err;
     if (archive_read_support_format_tar(b->archive) != ARCHIVE_OK) return archive_fail(b, err);
     if (b->compressed && archive_read_support_filter_zstd(b->archive) != ARCHIVE_OK)
@@ -227,7 +228,7 @@ static int open_archive(struct mf_bundle *b, struct mf_err *err) {
 
 int mf_bundle_open_in(struct mf_bundle **bundle, struct mf_in *in, const char *kind, struct mf_err *err) {
     struct mf_bundle *b = calloc(1, sizeof *b);
-    if (!b) abort();
+    if (!b) mf_no_memory();
     b->in = in;
     if (open_archive(b, err) < 0 || read_manifest(b, err) < 0 || check_kind(b, kind, err) < 0 ||
         read_tensors(b, err) < 0) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/bundle_internal.h"
 #include "io/json_tensor.h"
 
@@ -41,7 +42,7 @@ void mf_bundle_member(const struct mf_tensor *t, char name[MF_MEMBER_NAME]) {
 static int write_member(const struct sink *sink, struct archive *a, const char *name, const void *bytes,
                         size_t size) {
     struct archive_entry *entry = archive_entry_new();
-    if (!entry) abort();
+    if (!entry) mf_no_memory();
     archive_entry_set_pathname(entry, name);
     archive_entry_set_size(entry, (la_int64_t)size);
     archive_entry_set_filetype(entry, AE_IFREG);
@@ -108,7 +109,7 @@ int mf_bundle_write(struct mf_out *out, const char *kind, const json_t *meta, co
     if (!manifest)
         return mf_err_set(err, EX_DATAERR, "%s: the manifest is not valid UTF-8", mf_out_name(out));
     struct archive *a = archive_write_new();
-    if (!a) abort();
+    if (!a) mf_no_memory();
     int result = open_archive(&sink, a);
     if (result == 0) result = write_member(&sink, a, MF_MANIFEST, manifest, strlen(manifest));
     for (size_t i = 0; i < count && result == 0; i++) {

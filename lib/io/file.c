@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 #define BUFFER ((size_t)64 << 10)
 
 struct mf_in {
@@ -40,9 +42,9 @@ int mf_in_open(struct mf_in **in, const char *path, struct mf_err *err) {
         return mf_err_set(err, EX_NOINPUT, "%s: is a folder", name);
     }
     struct mf_in *i = malloc(sizeof *i);
-    if (!i) abort();
+    if (!i) mf_no_memory();
     *i = (struct mf_in){.fd = fd, .name = strdup(name)};
-    if (!i->name) abort();
+    if (!i->name) mf_no_memory();
     *in = i;
     return 0;
 }

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/stream_internal.h"
 
 void mf_record_init(struct mf_record *rec, const char *stream) {
     *rec = (struct mf_record){.stream = stream};
-    if (!msgpack_zone_init(&rec->zone, 4096)) abort();
+    if (!msgpack_zone_init(&rec->zone, 4096)) mf_no_memory();
 }
 
 void mf_record_clear(struct mf_record *rec) {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "io/json_tensor.h"
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* bytes of JSON, as in the format's description */
@@ -150,7 +151,7 @@ static int read_places(struct mf_safetensors *st, const json_t *header, uint64_t
     st->tensors = calloc(n ? n : 1, sizeof *st->tensors);
     st->offsets = calloc(n ? n : 1, sizeof *st->offsets);
     st->by_name = calloc(n ? n : 1, sizeof *st->by_name);
-    if (!st->tensors || !st->offsets || !st->by_name) abort();
+    if (!st->tensors || !st->offsets || !st->by_name) mf_no_memory();
     st->count = n;
     for (size_t i = 0; i < n; i++) {
         st->tensors[i] = places[i].tensor;
@@ -199,9 +200,9 @@ int mf_safetensors_open(struct mf_safetensors **model, const char *path, struct 
     bool standard = !path || strcmp(path, "-") == 0;
     if (standard) path = "/dev/stdin";
     struct mf_safetensors *st = calloc(1, sizeof *st);
-    if (!st) abort();
+    if (!st) mf_no_memory();
     st->name = strdup(standard ? "standard input" : path);
-    if (!st->name) abort();
+    if (!st->name) mf_no_memory();
     do
         st->fd =
             open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a named pipe must not block here */

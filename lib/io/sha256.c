@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "io/bundle.h"
 
 struct mf_sha256 {
@@ -11,19 +12,19 @@ struct mf_sha256 {
 
 struct mf_sha256 *mf_sha256_new(void) {
     struct mf_sha256 *sha = malloc(sizeof *sha);
-    if (!sha) abort();
+    if (!sha) mf_no_memory();
     sha->context = EVP_MD_CTX_new();
-    if (!sha->context || EVP_DigestInit_ex(sha->context, EVP_sha256(), NULL) != 1) abort();
+    if (!sha->context || EVP_DigestInit_ex(sha->context, EVP_sha256(), NULL) != 1) mf_no_memory();
     return sha;
 }
 
 void mf_sha256_add(struct mf_sha256 *sha, const void *bytes, size_t size) {
-    if (EVP_DigestUpdate(sha->context, bytes, size) != 1) abort();
+    if (EVP_DigestUpdate(sha->context, bytes, size) != 1) mf_no_memory();
 }
 
 void mf_sha256_end(struct mf_sha256 *sha, char hex[65]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    if (EVP_DigestFinal_ex(sha->context, digest, NULL) != 1) abort();
+    if (EVP_DigestFinal_ex(sha->context, digest, NULL) != 1) mf_no_memory();
     for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     EVP_MD_CTX_free(sha->context);
     free(sha);

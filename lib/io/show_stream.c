@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/show_internal.h"
 #include "io/stream_internal.h"
 
@@ -42,13 +43,13 @@ struct columns {
 static void make_columns(struct columns *c, const struct mf_record *rec) {
     c->count = rec->object.via.map.size;
     c->items = calloc(c->count ? c->count : 1, sizeof *c->items);
-    if (!c->items) abort();
+    if (!c->items) mf_no_memory();
     for (size_t i = 0; i < c->count; i++) {
         const msgpack_object_kv *field = &rec->object.via.map.ptr[i];
         struct column *column = &c->items[i];
         column->size = field->key.via.str.size;
         column->name = malloc(column->size + 1);
-        if (!column->name) abort();
+        if (!column->name) mf_no_memory();
         memcpy(column->name, field->key.via.str.ptr, column->size);
         column->name[column->size] = 0;
         column->numeric = is_number(&field->val);
@@ -153,7 +154,7 @@ static struct field *find_field(struct stats *s, const msgpack_object_str *name)
     struct field *f = &s->fields[s->count++];
     f->size = name->size;
     f->name = malloc(name->size + 1);
-    if (!f->name) abort();
+    if (!f->name) mf_no_memory();
     memcpy(f->name, name->ptr, name->size);
     return f;
 }
@@ -254,7 +255,7 @@ static int show_records(struct view *v, struct mf_stream_reader *r, struct mf_er
 int mf_show_stream(struct mf_out *out, struct mf_stream_reader *r, const struct mf_show *show,
                    struct mf_err *err) {
     struct view v = {.out = out, .show = show, .stats = calloc(1, sizeof *v.stats)};
-    if (!v.stats) abort();
+    if (!v.stats) mf_no_memory();
     int result = show_records(&v, r, err);
     for (size_t i = 0; i < v.stats->count; i++) free(v.stats->fields[i].name);
     free(v.stats);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/json_tensor.h"
 #include "io/show_internal.h"
 
@@ -43,7 +44,7 @@ static int measure(const struct source *s, size_t i, const struct mf_tensor *t, 
                    struct mf_err *err) {
     unsigned char *bytes = malloc(BUFFER);
     double *values = malloc(BUFFER / 2 * sizeof *values); /* for the smallest dtype */
-    if (!bytes || !values) abort();
+    if (!bytes || !values) mf_no_memory();
     uint64_t total = mf_tensor_bytes(t), at = 0;
     int result = 0;
     while (at < total && result == 0) {
@@ -82,7 +83,7 @@ static int write_row(struct mf_out *out, const struct mf_tensor *t, struct mf_er
 static int write_json(struct mf_out *out, json_t *value, struct mf_err *err) {
     char *text = json_dumps(value, JSON_COMPACT);
     json_decref(value);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     int result = mf_out_write(out, text, strlen(text), err);
     free(text);
     return result < 0 ? -1 : mf_out_write(out, "\n", 1, err);

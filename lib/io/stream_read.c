@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/memory.h"
 #include "io/stream_internal.h"
 
 struct mf_stream_reader {
@@ -65,10 +66,10 @@ static int read_header(struct mf_stream_reader *r, const char *kind, struct mf_e
 int mf_stream_open_in(struct mf_stream_reader **reader, struct mf_in *in, const char *kind, bool follow,
                       struct mf_err *err) {
     struct mf_stream_reader *r = calloc(1, sizeof *r);
-    if (!r) abort();
+    if (!r) mf_no_memory();
     r->in = in;
     r->hash = XXH64_createState();
-    if (!r->hash) abort();
+    if (!r->hash) mf_no_memory();
     XXH64_reset(r->hash, 0);
     mf_record_init(&r->header, mf_in_name(in));
     mf_record_init(&r->record, mf_in_name(in));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/memory.h"
 #include "io/stream_internal.h"
 
 struct mf_stream_writer {
@@ -81,10 +82,10 @@ int mf_put_real(struct mf_stream_writer *w, const char *name, double value, stru
 int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
                      struct mf_err *err) {
     struct mf_stream_writer *w = calloc(1, sizeof *w);
-    if (!w) abort();
+    if (!w) mf_no_memory();
     w->out = out;
     w->hash = XXH64_createState();
-    if (!w->hash) abort();
+    if (!w->hash) mf_no_memory();
     XXH64_reset(w->hash, 0);
     w->hashing = true;
     msgpack_packer_init(&w->packer, w, write_bytes);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "io/safetensors.h"
 #include "model/assemble_internal.h"
 #include "nn/embedding.h"
@@ -57,7 +58,7 @@ static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size
     enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
     *count = trunk + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
     struct mf_tensor *t = calloc(*count, sizeof *t);
-    if (!t) abort();
+    if (!t) mf_no_memory();
     if (!expert) mf_trunk_tensors(s, NULL, t);
     mf_ffn_tensors(s, role, 0, NULL, t + trunk);
     t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
@@ -130,7 +131,7 @@ static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, siz
 /* Only the experts of the chosen partitions, in their order. */
 static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct mf_err *err) {
     struct mf_expert_entry *kept = calloc(n, sizeof *kept);
-    if (!kept) abort();
+    if (!kept) mf_no_memory();
     int status = 0;
     for (size_t i = 0; i < n && status == 0; i++) {
         size_t e = 0;
@@ -187,7 +188,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
     a->experts = calloc(n, sizeof *a->experts);
     a->buffer = malloc(BUFFER);
-    if (!a->experts || !a->buffer) abort();
+    if (!a->experts || !a->buffer) mf_no_memory();
     int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
     mf_piece_close(&shared);
     return status;

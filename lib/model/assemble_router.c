@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "base/rng.h"
 #include "model/assemble_internal.h"
 #include "text/tokenizer.h"
@@ -155,7 +156,7 @@ static int write_evidence(const struct mf_assembly *a, struct mf_out *out, struc
     int64_t *counts = malloc(V * sizeof *counts);
     double *share = malloc(V * sizeof *share);
     float *row = malloc(V * sizeof *row);
-    if (!counts || !share || !row) abort();
+    if (!counts || !share || !row) mf_no_memory();
     double total = 0, strength = a->config->router.smoothing * (double)V;
     int status = read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err);
     for (size_t v = MF_SPECIALS; v < V; v++) total += share[v] = (counts[v] > 0 ? (double)counts[v] : 0) + 1;
@@ -179,7 +180,7 @@ int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct m
     size_t D = a->shape.D;
     float *row = malloc(D * sizeof *row);
     double *mean = malloc(D * sizeof *mean), *variance = malloc(D * sizeof *variance);
-    if (!row || !mean || !variance) abort();
+    if (!row || !mean || !variance) mf_no_memory();
     int status = 0;
     for (size_t i = 0; i < a->shape.L && status == 0; i++) {
         if (fill_rows(out, row, 1, D, 1, err) < 0 || fill_rows(out, row, 0, D, 1, err) < 0)

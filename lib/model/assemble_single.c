@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "model/assemble_internal.h"
 
 /* Floats that are added at once. */
@@ -12,7 +13,7 @@
 static struct mf_tensor *tensors_of(const struct mf_assembly *a, enum mf_ffn_role role, size_t *count) {
     *count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL);
     struct mf_tensor *t = calloc(*count, sizeof *t);
-    if (!t) abort();
+    if (!t) mf_no_memory();
     mf_ffn_tensors(&a->shape, role, 0, NULL, t);
     return t;
 }

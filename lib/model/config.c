@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
+#include "base/memory.h"
 #include "io/file.h"
 #include "model/schema.h"
 
@@ -187,7 +188,7 @@ static int read_yaml(struct mf_config *config, struct origins *origins, const ch
         if (err->status == EX_DATAERR) err->status = EX_CONFIG;
         return -1;
     }
-    if (!yaml_parser_initialize(&y.parser)) abort();
+    if (!yaml_parser_initialize(&y.parser)) mf_no_memory();
     yaml_parser_set_input_string(&y.parser, y.bytes, y.size);
     int status = read_document(&y, err);
     if (y.has_event) yaml_event_delete(&y.event);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "io/safetensors.h"
 
 #define BUFFER ((size_t)256 << 10)
@@ -67,7 +68,7 @@ int mf_moe_save(const struct mf_moe *m, struct mf_out *out, const json_t *calibr
     json_t *metadata = metadata_of(m, st, calibration);
     struct mf_tensor *tensors = calloc(mf_safetensors_count(st), sizeof *tensors);
     unsigned char *buffer = malloc(BUFFER);
-    if (!tensors || !buffer) abort();
+    if (!tensors || !buffer) mf_no_memory();
     for (size_t i = 0; i < mf_safetensors_count(st); i++) tensors[i] = *mf_safetensors_tensor(st, i);
     int status = mf_safetensors_header(out, metadata, tensors, mf_safetensors_count(st), err);
     if (status == 0) status = copy_tensors(m, st, out, buffer, err);

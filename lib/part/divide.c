@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "part/files.h"
 
 /* A tokenizer, if there is one, that is the stream's. */
@@ -79,7 +80,7 @@ static int remember_all(struct mf_division *division, struct mf_err *err) {
     uint64_t *prints = calloc(n + 1, sizeof *prints);
     uint16_t *parts = calloc(n + 1, sizeof *parts);
     uint32_t *used = calloc(n + 1, sizeof *used);
-    if (!prints || !parts || !used) abort();
+    if (!prints || !parts || !used) mf_no_memory();
     free(p->prints);
     free(p->parts);
     free(p->used);

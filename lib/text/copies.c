@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+#include "base/memory.h"
 #include "base/rng.h"
 #include "base/simd.h"
 
@@ -70,7 +71,7 @@ static bool is_space(char c) {
 uint64_t mf_text_hash(const char *text, size_t size) {
     XXH64_state_t *state = XXH64_createState();
     size_t ends = 0;
-    if (!state) abort();
+    if (!state) mf_no_memory();
     XXH64_reset(state, 0);
     while (size) {
         const char *end = memchr(text, '\n', size);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 static void count(struct mf_tally *t, size_t size) {
     t->documents++;
     t->bytes += size;
@@ -29,7 +31,7 @@ static json_t *bytes_json(const char *bytes, size_t size) {
     json_t *text = json_stringn(bytes, size);
     if (text) return text;
     char *latin = malloc(2 * size + 1);
-    if (!latin) abort();
+    if (!latin) mf_no_memory();
     size_t n = 0;
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)bytes[i];
@@ -50,7 +52,7 @@ static int tell_removed(struct mf_selection *s, const struct mf_doc *doc, const 
     json_object_set_new(line, "kept", bytes_json(kept, kept_size));
     char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     int status = mf_out_printf(s->removed, err, "%s\n", text);
     free(text);
     return status;
@@ -108,7 +110,7 @@ static size_t cut_at(const char *text, size_t size, uint64_t limit) {
 static int select_pieces(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
     size_t at = 0;
     char *id = malloc(doc->id_size + 32);
-    if (!id) abort();
+    if (!id) mf_no_memory();
     if (doc->id_size) memcpy(id, doc->id, doc->id_size);
     int status = 0;
     for (unsigned long long piece = 1; at < doc->size && status == 0; piece++) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "base/stop.h"
 #include "io/bundle.h"
 #include "nn/matmul.h"
@@ -125,7 +126,7 @@ int mf_train_session_write(struct mf_train_session *s, const char *kind, const c
                            struct mf_err *err) {
     struct mf_out *out;
     struct mf_tensor *all = calloc(count + 1, sizeof *all);
-    if (!all) abort();
+    if (!all) mf_no_memory();
     memcpy(all, tensors, count * sizeof *all);
     all[count] = (struct mf_tensor){.name = "token_counts",
                                     .dtype = MF_I64,
