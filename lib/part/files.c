@@ -131,10 +131,11 @@ static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
 
 /* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of
  * this. */
-static void remove_stale(struct mf_part_files *files) {
+static int remove_stale(struct mf_part_files *files, struct mf_err *err) {
     DIR *folder = opendir(files->folder);
+    if (!folder) return mf_err_sys(err, EX_CANTCREAT, "%s", files->folder);
     struct dirent *entry;
-    while (folder && (entry = readdir(folder)) != NULL) {
+    while ((entry = readdir(folder)) != NULL) {
         char again[40], *end;
         if (strncmp(entry->d_name, "part.", 5) != 0 || entry->d_name[5] < '0' || entry->d_name[5] > '9')
             continue;
@@ -144,7 +145,8 @@ static void remove_stale(struct mf_part_files *files) {
         snprintf(files->path, files->room, "%s/%s", files->folder, again);
         unlink(files->path);
     }
-    if (folder) closedir(folder);
+    closedir(folder);
+    return 0;
 }
 
 int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition *saved, size_t *changed,
@@ -161,10 +163,11 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
         if (same_bytes(files->path, files->new_path)) continue;
         if (rename(files->new_path, files->path) < 0)
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
-        files->parts[e].written = false;
+        else
+            files->parts[e].written = false;
         *changed += e < files->E;
     }
-    if (result == 0) remove_stale(files);
+    if (result == 0) result = remove_stale(files, err);
     mf_part_files_abandon(files); /* removes the new files that equal the old */
     return result;
 }
