@@ -4,13 +4,13 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include "base/memory.h"
+#include "io/file.h"
 #include "text/docs_internal.h"
 
 #define BLOCK ((size_t)64 << 10)
@@ -33,6 +33,10 @@ int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
             f->room = room;
         }
         la_ssize_t n = archive_read_data(f->archive, f->bytes + f->end, BLOCK);
+        if (f->failed->status) {
+            *err = *f->failed;
+            return -1;
+        }
         if (n < 0) return mf_err_set(err, EX_DATAERR, "%s: %s", f->name, archive_error_string(f->archive));
         f->ended = n == 0;
         f->end += (size_t)n;
@@ -42,9 +46,24 @@ int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
 
 /* --- one file, which may be an archive --- */
 
+/* Where an archive's bytes come from. */
+struct source {
+    struct mf_in *in;
+    struct mf_err failed; /* why a read failed: to libarchive that may look like the end of the file */
+    unsigned char block[BLOCK];
+};
+
+static la_ssize_t read_block(struct archive *a, void *context, const void **bytes) {
+    struct source *s = context;
+    int64_t n = mf_in_read(s->in, s->block, BLOCK, &s->failed);
+    if (n < 0) archive_set_error(a, EIO, "read failed");
+    *bytes = s->block;
+    return (la_ssize_t)n;
+}
+
 static struct archive *new_reader(void) {
     struct archive *a = archive_read_new();
-    if (!a) abort();
+    if (!a) mf_no_memory();
     /* none of these starts another program */
     archive_read_support_filter_gzip(a);
     archive_read_support_filter_bzip2(a);
@@ -72,18 +91,19 @@ static void strip_compression(char *name) {
 }
 
 /* The documents of the archive's current entry, or of the file itself. */
-static int read_entry(struct archive *a, struct archive_entry *entry, const char *name, const char *domain,
-                      size_t domain_size, const struct mf_docs_options *o, struct mf_err *err) {
-    struct docs_file f = {.archive = a, .domain = domain, .domain_size = domain_size};
+static int read_entry(struct archive *a, const struct source *s, struct archive_entry *entry,
+                      const char *name, const char *domain, size_t domain_size,
+                      const struct mf_docs_options *o, struct mf_err *err) {
+    struct docs_file f = {.archive = a, .failed = &s->failed, .domain = domain, .domain_size = domain_size};
     char *own = NULL;
     if (archive_format(a) == ARCHIVE_FORMAT_RAW || archive_format(a) == ARCHIVE_FORMAT_EMPTY) {
         own = strdup(name);
-        if (!own) abort();
+        if (!own) mf_no_memory();
         strip_compression(own);
     } else {
         const char *member = archive_entry_pathname(entry);
         if (archive_entry_filetype(entry) != AE_IFREG) return 0;
-        if (asprintf(&own, "%s/%s", name, member ? member : "?") < 0) abort();
+        if (asprintf(&own, "%s/%s", name, member ? member : "?") < 0) mf_no_memory();
     }
     f.name = own;
     int status = docs_parse(&f, o, err);
@@ -92,26 +112,35 @@ static int read_entry(struct archive *a, struct archive_entry *entry, const char
     return status;
 }
 
-static int read_descriptor(int fd, const char *name, const char *domain, size_t domain_size,
-                           const struct mf_docs_options *o, struct mf_err *err) {
-    struct archive *a = new_reader();
+static int read_archive(struct archive *a, struct source *s, const char *name, const char *domain,
+                        size_t domain_size, const struct mf_docs_options *o, struct mf_err *err) {
     struct archive_entry *entry;
-    int status = 0, got = archive_read_open_fd(a, fd, BLOCK);
+    int status = 0, got = archive_read_open(a, s, NULL, read_block, NULL);
     if (got == ARCHIVE_OK)
-        while (status == 0 && (got = archive_read_next_header(a, &entry)) == ARCHIVE_OK)
-            status = read_entry(a, entry, name, domain, domain_size, o, err);
+        while (status == 0 && !s->failed.status && (got = archive_read_next_header(a, &entry)) == ARCHIVE_OK)
+            status = read_entry(a, s, entry, name, domain, domain_size, o, err);
+    if (status == 0 && s->failed.status) {
+        *err = s->failed;
+        return -1;
+    }
     if (status == 0 && got != ARCHIVE_OK && got != ARCHIVE_EOF)
         status = mf_err_set(err, EX_DATAERR, "%s: %s", name, archive_error_string(a));
-    archive_read_free(a);
     return status;
 }
 
+/* A file, or standard input for NULL. */
 static int read_file(const char *path, const char *name, const char *domain, size_t domain_size,
                      const struct mf_docs_options *o, struct mf_err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return mf_err_sys(err, EX_NOINPUT, "%s", path);
-    int status = read_descriptor(fd, name, domain, domain_size, o, err);
-    close(fd);
+    struct source *s = calloc(1, sizeof *s);
+    if (!s) mf_no_memory();
+    int status = mf_in_open(&s->in, path, err);
+    if (status == 0) {
+        struct archive *a = new_reader();
+        status = read_archive(a, s, name, domain, domain_size, o, err);
+        archive_read_free(a);
+        mf_in_close(s->in);
+    }
+    free(s);
     return status;
 }
 
@@ -156,7 +185,7 @@ static int visit(FTS *walk, FTSENT *e, size_t root, const struct mf_docs_options
 
 static int walk_folder(const char *path, const struct mf_docs_options *o, struct mf_err *err) {
     char *copy = strdup(path);
-    if (!copy) abort();
+    if (!copy) mf_no_memory();
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--) copy[n - 1] = 0;
     char *const paths[] = {copy, NULL};
     size_t root = strcmp(copy, "/") == 0 ? 1 : strlen(copy) + 1;
@@ -172,8 +201,7 @@ static int walk_folder(const char *path, const struct mf_docs_options *o, struct
 
 int mf_docs_read(const char *path, const struct mf_docs_options *o, struct mf_err *err) {
     struct stat st;
-    if (!path || strcmp(path, "-") == 0)
-        return read_descriptor(STDIN_FILENO, "standard input", NULL, 0, o, err);
+    if (!path || strcmp(path, "-") == 0) return read_file(NULL, "standard input", NULL, 0, o, err);
     if (stat(path, &st) < 0) return mf_err_sys(err, EX_NOINPUT, "%s", path);
     if (S_ISDIR(st.st_mode)) return walk_folder(path, o, err);
     const char *slash = strrchr(path, '/');
