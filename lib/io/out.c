@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/temps.h"
 
 #define BUFFER ((size_t)64 << 10)
@@ -37,7 +38,7 @@ struct mf_out {
 
 static char *copy_string(const char *text) {
     char *copy = strdup(text);
-    if (!copy) abort();
+    if (!copy) mf_no_memory();
     return copy;
 }
 
@@ -50,7 +51,7 @@ static size_t folder_length(const char *path) {
 static char *folder_of(const char *path) {
     size_t n = folder_length(path);
     char *folder = n ? strndup(path, n) : strdup(".");
-    if (!folder) abort();
+    if (!folder) mf_no_memory();
     return folder;
 }
 
@@ -88,7 +89,7 @@ static int open_temporary(struct mf_out *out, struct mf_err *err) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     size_t folder = folder_length(out->target), size = folder + STEM + RANDOM + 16;
     out->path = malloc(size);
-    if (!out->path) abort();
+    if (!out->path) mf_no_memory();
     for (int attempt = 0; attempt < 100; attempt++) {
         unsigned char bytes[RANDOM];
         char unique[RANDOM + 1] = "";
@@ -165,7 +166,7 @@ static void free_out(struct mf_out *out) {
 
 int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err) {
     struct mf_out *o = malloc(sizeof *o);
-    if (!o) abort();
+    if (!o) mf_no_memory();
     bool standard = !path || strcmp(path, "-") == 0;
     *o = (struct mf_out){.fd = -1, .name = copy_string(standard ? "standard output" : path)};
     int result = standard ? open_descriptor(o, STDOUT_FILENO, err) : open_path(o, path, err);
@@ -213,7 +214,7 @@ int mf_out_printf(struct mf_out *out, struct mf_err *err, const char *format, ..
     if (n < 0) abort();
     if ((size_t)n >= sizeof small) {
         va_start(args, format);
-        if (vasprintf(&large, format, args) < 0) abort();
+        if (vasprintf(&large, format, args) < 0) mf_no_memory();
         va_end(args);
         text = large;
     }
@@ -230,25 +231,49 @@ const char *mf_out_name(const struct mf_out *out) {
     return out->name;
 }
 
-/* The new name must survive a power cut too. Some file systems cannot sync a folder, which is not our
- * failure. */
-static void sync_folder(const char *target) {
-    char *folder = folder_of(target);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* The folder of the target, to sync it: the new name must survive a power cut too. -1 in *fd where we may not
+ * read it, which is not our failure. */
+static int open_folder(const struct mf_out *out, int *fd, struct mf_err *err) {
+    char *folder = folder_of(out->target);
+    do *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (*fd < 0 && errno == EINTR);
     free(folder);
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
+    return *fd < 0 && errno != EACCES ? mf_err_sys(err, EX_CANTCREAT, "%s", out->name) : 0;
 }
 
-static int commit_file(struct mf_out *out, struct mf_err *err) {
-    if (out->mode && fchmod(out->fd, out->mode) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
-    if (fsync(out->fd) < 0) return mf_err_sys(err, EX_IOERR, "%s", out->name);
+static int sync_file(int fd) {
+    int result;
+    do result = fsync(fd);
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
+/* The folder is opened before the rename, so that after it only its sync can fail. Some file systems cannot
+ * sync a folder (EINVAL); of others a failure leaves a name that may not last, which is no output either. */
+static int rename_file(struct mf_out *out, int folder, struct mf_err *err) {
     if (rename(out->path, out->target) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
     mf_temp_drop(out->temp);
     out->temp = NULL;
-    sync_folder(out->target);
-    return 0;
+    if (folder < 0 || sync_file(folder) == 0 || errno == EINVAL || errno == EROFS) return 0;
+    mf_err_sys(err, EX_IOERR, "%s", out->name);
+    unlink(out->target);
+    return -1;
+}
+
+static int commit_file(struct mf_out *out, struct mf_err *err) {
+    int folder;
+    if (out->mode && fchmod(out->fd, out->mode) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
+    if (sync_file(out->fd) < 0) return mf_err_sys(err, EX_IOERR, "%s", out->name);
+    if (open_folder(out, &folder, err) < 0) return -1;
+    int result = rename_file(out, folder, err);
+    if (folder >= 0) close(folder);
+    return result;
+}
+
+/* What was published has its name and lacks only the sync. */
+static int finish_file(struct mf_out *out, struct mf_err *err) {
+    if (out->temp) return commit_file(out, err);
+    return sync_file(out->fd) < 0 ? mf_err_sys(err, EX_IOERR, "%s", out->name) : 0;
 }
 
 int mf_out_publish(struct mf_out *out, struct mf_err *err) {
@@ -257,12 +282,14 @@ int mf_out_publish(struct mf_out *out, struct mf_err *err) {
 }
 
 int mf_out_commit(struct mf_out *out, struct mf_err *err) {
-    if (mf_out_flush(out, err) < 0 || (out->temp && commit_file(out, err) < 0)) {
+    if (mf_out_flush(out, err) < 0 || (out->path && finish_file(out, err) < 0)) {
         mf_out_abandon(out);
         return -1;
     }
-    /* The lock ends here, after the rename. Network file systems report a lost write only now. */
-    int result = close(out->fd) < 0 && errno != EINTR ? mf_err_sys(err, EX_IOERR, "%s", out->name) : 0;
+    /* The lock ends here, after the rename. What a close could tell of a file, its sync has told. */
+    bool direct = !out->path;
+    int result =
+        close(out->fd) < 0 && errno != EINTR && direct ? mf_err_sys(err, EX_IOERR, "%s", out->name) : 0;
     free_out(out);
     return result;
 }
