@@ -12,25 +12,33 @@ struct mf_metrics {
     struct mf_stream_writer *writer;
 };
 
+/* An old stream may be cut anywhere or be none, but what the disk does not give is not to be forgotten. */
+static int unreadable(const struct mf_err *found, struct mf_err *err) {
+    if (found->status == 0 || found->status == EX_DATAERR) return 0;
+    *err = *found;
+    return -1;
+}
+
 /* Copies the records up to step `until`. The old stream ends anywhere: its writer was stopped. */
 static int copy_old(struct mf_metrics *m, struct mf_stream_reader *old, int64_t until, struct mf_err *err) {
     const struct mf_record *rec;
-    struct mf_err cut;
+    struct mf_err cut = {0};
     int64_t step;
     while (mf_stream_next(old, &rec, &cut) > 0 && mf_record_int(rec, "step", &step, &cut) > 0 &&
            step <= until)
         if (mf_stream_copy(m->writer, rec, err) < 0) return -1;
-    return 0;
+    return unreadable(&cut, err);
 }
 
 int mf_metrics_open(struct mf_metrics **out, const char *path, int64_t keep_until, struct mf_err *err) {
     struct mf_metrics *m = calloc(1, sizeof *m);
     struct mf_stream_reader *old = NULL;
-    struct mf_err absent;
+    struct mf_err absent = {0};
     if (!m) return mf_err_set(err, EX_OSERR, "out of memory");
     if (keep_until > 0 && access(path, R_OK) == 0 && mf_stream_open(&old, path, "metrics", &absent) < 0)
         old = NULL;
-    int status = mf_out_open(&m->out, path, err);
+    int status = unreadable(&absent, err);
+    if (status == 0) status = mf_out_open(&m->out, path, err);
     if (status == 0) status = mf_stream_create(&m->writer, m->out, "metrics", 0, err);
     if (status == 0 && old) status = copy_old(m, old, keep_until, err);
     if (status == 0) status = mf_out_publish(m->out, err);
