@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "calibrate/calibrate.h"
 #include "eval/session.h"
@@ -38,22 +39,19 @@ static void show_trial(void *context, const char *what, double loss, bool kept) 
 }
 
 /* The partition of each expert, from the metadata; new. */
-static int64_t *partitions(const struct mf_moe *moe) {
+static int read_partitions(int64_t **partition_of, const struct mf_moe *moe, struct mf_err *err) {
     struct mf_safetensors *st;
-    struct mf_err ignored;
-    json_t *entries = NULL;
-    int64_t *partition_of = calloc(moe->router.n_experts, sizeof *partition_of);
-    if (!partition_of) abort();
-    if (mf_safetensors_open(&st, moe->name, &ignored) == 0) {
-        entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
-        mf_safetensors_close(st);
-    }
+    if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
+    json_t *entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
+    mf_safetensors_close(st);
+    *partition_of = calloc(moe->router.n_experts, sizeof **partition_of);
+    if (!*partition_of) mf_no_memory();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
         const json_t *p = json_object_get(json_array_get(entries, e), "partition");
-        partition_of[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
+        (*partition_of)[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
     }
     json_decref(entries);
-    return partition_of;
+    return 0;
 }
 
 static int save(const struct mf_moe *moe, const char *output, const json_t *report, struct mf_err *err) {
@@ -86,15 +84,16 @@ static int calibrate(struct mf_session *s, const struct mf_common *common, const
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
                           model);
     if (mf_session_source(s, &source, tokens, s->config.calibrate.max_tokens, err) < 0) return -1;
-    int64_t *partition_of = partitions(s->moe);
+    int64_t *partition_of = NULL;
+    int status = read_partitions(&partition_of, s->moe, err);
     struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
-    int status = mf_calibrate(s->moe, s->work, source, s->pool, &options, &report, err);
+    if (status == 0) status = mf_calibrate(s->moe, s->work, source, s->pool, &options, &report, err);
     free(partition_of);
     mf_source_close(source);
     if (status < 0) return -1;
-    status = save(s->moe, output, report, err);
+    if (report_path) status = mf_session_write(report_path, json_incref(report), err);
+    if (status == 0) status = save(s->moe, output, report, err); /* last: its file says that all is there */
     if (status == 0 && !common->quiet) say(report);
-    if (status == 0 && report_path) return mf_session_write(report_path, report, err);
     json_decref(report);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "eval/commands.h"
 
 #include <stdlib.h>
+#include "base/memory.h"
 #include "eval/lengths.h"
 #include "eval/routing.h"
 #include "eval/session.h"
@@ -111,7 +112,7 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
                           mf_source_name(source));
     if (as_json) {
         const char **list = calloc(r->E, sizeof *list);
-        if (!list) abort();
+        if (!list) mf_no_memory();
         for (size_t e = 0; e < r->E; e++) list[e] = json_string_value(json_array_get(names, e));
         json_t *json = mf_routing_json(r, source, list);
         free(list);
@@ -161,8 +162,9 @@ int mf_eval_routing(int argc, char **argv) {
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
     if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
     if (status == 0) {
-        json_t *names = mf_session_experts(s.moe);
-        status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
+        json_t *names = NULL;
+        status = mf_session_experts(&names, s.moe, &err);
+        if (status == 0) status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
         json_decref(names);
         mf_routing_clear(&routing);
     }

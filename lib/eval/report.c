@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "eval/generate.h"
 #include "eval/lengths.h"
@@ -96,7 +97,7 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
     if (mf_piece_open(&p, m->files->shared, "shared", err) < 0) return -1;
     size_t V = p.shape.V;
     int64_t *counts = calloc(V, sizeof *counts);
-    if (!counts) abort();
+    if (!counts) mf_no_memory();
     struct mf_tensor t = {.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {V}, .data = counts};
     int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
     double total = (double)V;
@@ -126,9 +127,13 @@ static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
     struct mf_routing r;
     if (mf_source_rewind(m->source, err) < 0) return -1;
     if (mf_routing(m->s->moe, m->s->work, m->source, m->s->batch, &r, err) < 0) return -1;
-    json_t *names = mf_session_experts(m->s->moe);
+    json_t *names;
+    if (mf_session_experts(&names, m->s->moe, err) < 0) {
+        mf_routing_clear(&r);
+        return -1;
+    }
     const char **list = calloc(r.E, sizeof *list);
-    if (!list) abort();
+    if (!list) mf_no_memory();
     for (size_t e = 0; e < r.E; e++) list[e] = json_string_value(json_array_get(names, e));
     *json = mf_routing_json(&r, m->source, list);
     free(list);

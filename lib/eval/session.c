@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "eval/utf8.h"
 #include "io/safetensors.h"
 #include "nn/matmul.h"
@@ -62,7 +63,7 @@ int mf_session_write(const char *path, json_t *json, struct mf_err *err) {
     struct mf_out *out;
     char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     json_decref(json);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     int status = mf_out_open(&out, path, err);
     if (status == 0) {
         status = mf_out_printf(out, err, "%s\n", text);
@@ -88,18 +89,19 @@ static json_t *entry_name(const json_t *entry) {
     return NULL;
 }
 
-json_t *mf_session_experts(const struct mf_moe *moe) {
+int mf_session_experts(json_t **names, const struct mf_moe *moe, struct mf_err *err) {
     struct mf_safetensors *st;
-    struct mf_err ignored;
-    json_t *entries = NULL, *names = json_array();
-    if (strcmp(moe->router.kind, "single") != 0 && mf_safetensors_open(&st, moe->name, &ignored) == 0) {
+    json_t *entries = NULL;
+    if (strcmp(moe->router.kind, "single") != 0) {
+        if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
         entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
         mf_safetensors_close(st);
     }
+    *names = json_array();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
         json_t *name = entry_name(json_array_get(entries, e));
-        json_array_append_new(names, name ? name : json_sprintf("expert %zu", e));
+        json_array_append_new(*names, name ? name : json_sprintf("expert %zu", e));
     }
     json_decref(entries);
-    return names;
+    return 0;
 }

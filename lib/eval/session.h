@@ -42,7 +42,7 @@ int mf_session_source(struct mf_session *s, struct mf_source **source, const cha
 int mf_session_write(const char *path, json_t *json, struct mf_err *err);
 
 /* The names of an assembled model's experts, from its metadata: a JSON list of n strings; new. Of other
- * files: their number alone. */
-json_t *mf_session_experts(const struct mf_moe *moe);
+ * files: their number alone. An error of reading the file again. */
+int mf_session_experts(json_t **names, const struct mf_moe *moe, struct mf_err *err);
 
 #endif
