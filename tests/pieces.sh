@@ -1,0 +1,15 @@
+#!/bin/bash
+# Makes in a folder everything a program of the pipeline reads, tiny: pieces.sh FOLDER. The programs come from PATH.
+set -euo pipefail
+tests=$(cd "$(dirname "$0")" && pwd)
+cd "$1"
+TINY=$tests/../configs/tiny.yaml
+export MF_ROOT=$tests/..
+# make_tokens and make_pieces, without bats
+eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")"
+make_tokens 20
+make_pieces
+mf-train-shared --quiet --config "$TINY" --set train_shared.steps=4 --set train_shared.warmup=1 --metrics shared.metrics.mf -o again.tar train.mf
+rm again.tar
+mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
+for file in words/*/*.txt; do jq -Rsc --arg id "$file" '{id: $id, text: .}' "$file"; done > words.jsonl
