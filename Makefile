@@ -35,7 +35,8 @@ all: deps build $(RUN)/report.html
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
     libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
-    python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES)
+    strace util-linux python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium mandoc man-db \
+    installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:
 	@scripts/deps.sh $(PACKAGES)
@@ -74,8 +75,20 @@ SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
 
 ## check      set up, build, and run every test, the end-to-end ones again with sanitizers
 .PHONY: check
-check: deps build $(UNITS) $(SANITIZED) $(PEERS)
+check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
 	@scripts/check.sh $B
+
+## check-long every fault in every program, and kills all over the pipeline: about twenty minutes (SEED=, KILLS=100)
+KILLS ?= 100
+.PHONY: check-long
+check-long: deps build $B/tests/faults.so
+	@scripts/check_long.sh $B $(KILLS) $(SEED)
+
+# Makes calls of the system fail; loaded into a program, so built apart from the library.
+$B/tests/faults.so: tests/faults.c Makefile | deps
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $<
 
 ## clean      remove what was built;  distclean: remove runs too
 .PHONY: clean distclean

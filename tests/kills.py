@@ -1,0 +1,175 @@
+"""Kills makes of the pipeline, and programs in them, at random moments: kills.py [--kills N] [--seed N] [--jobs N].
+
+In a new folder, by configs/tiny.yaml on made-up documents. After each kill, make again: now and then that one is killed
+too. What a stage had completed keeps its file (inode and time), and the end is byte for byte that of a run that nobody
+disturbed."""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+STAGES = re.compile(r"docs/\w+\.mf|tokens/[\w.]+\.mf|tokenizer\.json|parts/part\.\d+\.mp|parts/partition\.mp|shared\.tar|"
+                    r"expert\.\d+\.tar|(joined|model)\.safetensors|calibration\.json|report\.json")
+
+
+class Run:
+    """A run folder and the make that fills it."""
+
+    def __init__(self, folder, jobs, sets):
+        self.folder, self.home = os.path.join(folder, "t"), folder
+        self.argv = ["make", "-C", ROOT, "-j%d" % jobs, "RUNS=" + folder, "NAME=t", "CONFIG=configs/tiny.yaml", "THREADS=1",
+                     "DATA=" + os.path.join(os.path.dirname(folder), "words"), "SET=" + sets, "run"]
+
+    def start(self):
+        self.log = open(self.home + ".log", "w")
+        return subprocess.Popen(self.argv, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def finish(self):
+        make = self.start()
+        if make.wait() != 0:
+            sys.exit("make failed:\n" + open(self.home + ".log").read())
+
+    def files(self):
+        found = {}
+        for at, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.relpath(os.path.join(at, name), self.folder)
+                if STAGES.fullmatch(path):
+                    st = os.stat(os.path.join(at, name))
+                    found[path] = (st.st_ino, st.st_mtime_ns)
+        return found
+
+    def strays(self):
+        return [n for _, _, names in os.walk(self.folder) for n in names if re.search(r"\.tmp$|\.new$|\.ckpt", n)]
+
+    def content(self, path):
+        with open(os.path.join(self.folder, path), "rb") as file:
+            data = file.read()
+        if path != "report.json":
+            return data
+        report = json.loads(data)  # without what a clock or the system says
+        report.pop("memory")
+        for training in report.get("training", []):
+            for key in [k for k in training if k in ("tokens_per_s", "peak_memory", "seconds")]:
+                training.pop(key)
+        return report
+
+
+def processes(session):
+    """The processes of a session: (pid, name)."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid) as file:
+                name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            if int(rest.split()[3]) == session and rest.split()[0] != "Z":
+                found.append((int(pid), name))
+        except OSError:
+            pass
+    return found
+
+
+def strike(make, rng):
+    """Kills something of a running make; what and how, or None when nothing was there."""
+    how = rng.choice([signal.SIGKILL, signal.SIGTERM])
+    what = rng.choice(["all", "make", "program", "program"])
+    there, programs, until = [], [], time.monotonic() + 0.5
+    while what == "program" and not programs and time.monotonic() < until and make.poll() is None:
+        there = processes(make.pid)
+        programs = [pid for pid, name in there if name.startswith("mf-")]
+    there = there or processes(make.pid)
+    if what == "program" and not programs or not there:
+        return None
+    try:
+        if what == "all":
+            os.killpg(make.pid, how)
+        elif what == "make":
+            for pid in [pid for pid, name in there if name == "make"]:
+                os.kill(pid, how)
+        else:
+            os.kill(rng.choice(programs), how)
+    except ProcessLookupError:
+        return None
+    return what, how.name
+
+
+def settle(make):
+    """Waits for the make and for all it started: a make that is killed leaves its programs running."""
+    make.wait()
+    while processes(make.pid):
+        time.sleep(0.005)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--set", default="", help="settings, as for make")
+    o = parser.parse_args()
+    print("seed %d" % o.seed, flush=True)
+    rng = random.Random(o.seed)
+    place = tempfile.mkdtemp(prefix="kills.")
+    try:
+        subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
+        kill(o, rng, place)
+    finally:
+        shutil.rmtree(place)
+
+
+def kill(o, rng, place):
+    whole, run = Run(os.path.join(place, "whole"), o.jobs, o.set), Run(os.path.join(place, "runs"), o.jobs, o.set)
+    began = time.monotonic()
+    whole.finish()
+    length = time.monotonic() - began
+    done, rounds, kinds = 0, 0, {}
+    while done < o.kills:
+        make = run.start()
+        time.sleep(rng.uniform(0, 0.9 * length))
+        struck = strike(make, rng) if make.poll() is None else None
+        # a make whose program or which itself was killed is left to end; its orphans are waited for in one case of two
+        if struck is None or struck[0] != "make" or rng.random() < 0.5:
+            settle(make)
+        else:
+            make.wait()
+            subprocess.run(run.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # waits for the orphans' lock
+            settle(make)
+        complete = run.files()
+        if struck:
+            done += 1
+            kinds[struck] = kinds.get(struck, 0) + 1
+        elif make.returncode != 0:
+            sys.exit("make failed untouched:\n" + open(run.home + ".log").read())
+        if "report.json" not in complete and rng.random() < 0.4:
+            continue  # the make that goes on is killed too
+        run.finish()
+        check(whole, run, complete, struck)
+        rounds += 1
+        shutil.rmtree(run.home)
+    print("%d kills (%s), %d runs to the end: all as undisturbed, nothing complete made again" % (
+        done, ", ".join("%s %s %d" % (k + (n,)) for k, n in sorted(kinds.items())), rounds))
+
+
+def check(whole, run, complete, struck):
+    now = run.files()
+    again = [n for n in complete if now.get(n) != complete[n]]
+    if again:
+        sys.exit("after %s these were complete and made again: %s" % (struck, again))
+    if set(now) != set(whole.files()):
+        sys.exit("after %s not the same files: %s" % (struck, set(now) ^ set(whole.files())))
+    differ = [n for n in now if run.content(n) != whole.content(n)]
+    if differ or run.strays():
+        sys.exit("after %s these differ: %s; left over: %s" % (struck, differ, run.strays()))
+
+
+if __name__ == "__main__":
+    main()
