@@ -13,13 +13,17 @@ static const char notes[] =
     "did not change keeps its file and its time.\n"
     "\n"
     "Methods: clustered (tf-idf and balanced k-means), random, curriculum (easy to hard, needs -t), domain.\n"
-    "With --saved DIR/partition.mp documents that were dealt before stay where they are. With --label "
-    "nothing is\n"
-    "divided: the stream is copied with the number of its partition in each record, for validation and "
-    "calibration.\n"
+    "With --saved DIR/partition.mp documents that were dealt before stay where they are, and new ones join "
+    "them; with -n\n"
+    "larger than it has, the documents not seen before make the partitions that are added, and the old parts "
+    "keep their\n"
+    "bytes. With --label nothing is divided: the stream is copied with the number of its partition in each "
+    "record, for\n"
+    "validation and calibration.\n"
     "\n"
     "examples:\n"
     "  mf-partition -n 5 -o parts train.mf\n"
+    "  mf-partition --saved parts/partition.mp -n 6 -o parts more.mf\n"
     "  mf-partition --saved parts/partition.mp --label -o val.labelled.mf val.mf\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot "
@@ -64,7 +68,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     if (mf_config_load(&config, common, err) < 0) return -1;
     d->params = (struct mf_plan_params){
         .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
-        .partitions = (size_t)(asked->partitions ? asked->partitions : config.model.n_experts),
+        .partitions = (size_t)(asked->partitions || d->saved ? asked->partitions : config.model.n_experts),
         .overlap = asked->overlap >= 0 ? asked->overlap : config.partition.overlap,
         .balance = asked->balance > 0 ? asked->balance : config.partition.balance,
         .restarts = config.partition.restarts,
@@ -95,8 +99,8 @@ int main(int argc, char **argv) {
          0},
         {"tokenizer", 't', MF_OPT_STRING, &d.tokenizer, "FILE",
          "tokenizer.json: shows the words that tell the parts apart; needed for the curriculum", 0, 0},
-        {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N", "how many (default: model.n_experts)", 1,
-         MF_PARTITIONS_MAX},
+        {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N",
+         "how many (default: model.n_experts, or as many as --saved has)", 1, MF_PARTITIONS_MAX},
         {"method", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "how to divide (default: partition.method)",
          0, 0},
         {"by", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "another name for --method", 0, 0},
@@ -115,11 +119,12 @@ int main(int argc, char **argv) {
     if (status == 0 && !output && !labels) status = mf_err_set(&err, EX_USAGE, "which folder? (-o DIR)");
     if (status == 0 && labels && !d.saved)
         status = mf_err_set(&err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
-    if (status == 0 && d.saved &&
-        (asked.partitions || asked.method >= 0 || asked.overlap >= 0 || asked.balance > 0))
+    if (status == 0 && d.saved && (asked.method >= 0 || asked.overlap >= 0 || asked.balance > 0))
         status = mf_err_set(&err, EX_USAGE,
-                            "--partitions, --method, --overlap and --balance belong to a new "
-                            "partitioning, a saved one has its own");
+                            "--method, --overlap and --balance belong to a new partitioning, a saved one "
+                            "has its own");
+    if (status == 0 && labels && asked.partitions)
+        status = mf_err_set(&err, EX_USAGE, "--partitions divides, --label does not");
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0)

@@ -100,12 +100,17 @@ $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-
 
 # --- partitions ---
 
-# New documents join the partitioning there is, unless its settings or the tokenizer changed.
+# New documents join the partitioning there is, unless its settings or the tokenizer changed. A larger model.n_experts
+# alone makes more partitions, out of the documents that are new since the last run; the old ones stay as they are.
 $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-partition
 	@mkdir -p $(@D)
-	@saved=$(@D)/partition.mp; for p in $(SLICE)/partition.yaml $(RUN)/tokenizer.json; do [ $$p -ot $$saved ] || rm -f $$saved; done
-	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -o $(@D) \
+	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
+	@grep -v n_experts $(SLICE)/partition.yaml | cmp -s - $(@D)/settings && \
+	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
+	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
 	    $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
+	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings
+	@echo $(words $(EXPERTS)) > $(@D)/experts
 	@touch $@
 
 $(RUN)/parts/part.%.mp: $(RUN)/parts/stamp ;

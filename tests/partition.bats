@@ -73,8 +73,8 @@ END
     assert_parted t.mf parts
     # a part is a tokens stream with the same header and records, in the same order
     mf-cat parts/part.0.mp >shown
-    run -0 jq -c 'select(.mf) | [.mf, .vocab_size, .width, .bos, .eos, .pad, .partition, .partitions]' shown
-    assert_output '["tokens",400,2,2,3,0,0,4]'
+    run -0 jq -c 'select(.mf) | [.mf, .vocab_size, .width, .bos, .eos, .pad, .partition]' shown
+    assert_output '["tokens",400,2,2,3,0,0]'
     mf-cat t.mf | grep -F -f <(jq -r 'select(.id) | "\"\(.id)\""' shown) >expected
     tail -n +2 shown | cmp - expected
 }
@@ -241,6 +241,55 @@ END
     tac lines | tokens >turned.mf
     mf-partition --quiet --saved parts/partition.mp -o turned turned.mf
     for e in 0 1 2 3; do diff <(ids parts/part.$e.mp) <(ids turned/part.$e.mp); done
+}
+
+@test "new documents make new partitions, and the old ones keep their bytes" {
+    kinds() { topics 20 | jq -c 'select(.id | test($ARGS.positional[0]))' --args "$1" | tokens; }
+    kinds 'star|rock' >old.mf
+    kinds 'star|rock|tree' >three.mf
+    mf-partition --quiet -n 2 -o parts old.mf
+    stat -c '%n %i %.Y' parts/part.* >before
+    sha256sum parts/part.* >sums
+    run -0 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts three.mf
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 1 of 3 parts changed"
+    stat -c '%n %i %.Y' parts/part.[01].mp | diff before -
+    assert_equal "$(ids parts/part.2.mp)" "$(ids three.mf | grep tree)"
+    # nothing more to do; new texts go to the nearest, the new ones too
+    run -0 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts three.mf
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 0 of 3 parts changed"
+    topics 5 99 | jq -c 'select(.domain == "tree")' | tokens >val.mf
+    mf-partition --label --saved parts/partition.mp val.mf | mf-cat >shown
+    assert_equal "$(jq -s -c '[.[] | select(.id).partition] | unique' shown)" "[2]"
+    # two at once, told apart by words that the first documents have, by any number of threads
+    kinds 'star|rock|[a-z]0$' >few.mf
+    kinds . >all.mf
+    mf-partition --quiet -n 2 -o two few.mf
+    for t in 1 2; do mf-partition --quiet --threads $t --saved two/partition.mp -n 4 -o four.$t all.mf; done
+    diff -r four.1 four.2
+    for e in 0 1; do cmp two/part.$e.mp four.1/part.$e.mp; done
+    assert_equal "$(for e in 2 3; do ids four.1/part.$e.mp | tr -d '0-9' | sort -u; done | sort | tr '\n' ' ')" "fish tree "
+    # by lot and by domain
+    for method in random domain; do
+        mf-partition --quiet --method $method -n 2 -o $method old.mf
+        sha256sum $method/part.* >sums
+        run -65 --separate-stderr mf-partition --saved $method/partition.mp -n 3 -o $method old.mf
+        assert_regex "$stderr" "^mf-partition: old.mf: .* more partitions"
+        mf-partition --quiet --saved $method/partition.mp -n 3 -o $method three.mf
+        sha256sum --check --quiet sums
+        assert_equal "$(ids $method/part.2.mp)" "$(ids three.mf | grep tree)"
+    done
+}
+
+@test "a partitioning does not grow out of nothing, nor shrink" {
+    topics 20 | tokens >t.mf
+    mf-partition --quiet -n 4 -o parts t.mf
+    sha256sum parts/* >sums
+    run -65 --separate-stderr mf-partition --saved parts/partition.mp -n 5 -o parts t.mf
+    assert_equal "$stderr" "mf-partition: t.mf: 0 documents not seen before are too few for 1 more partitions"
+    run -64 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts t.mf
+    assert_equal "$stderr" "mf-partition: parts/partition.mp has 4 partitions; fewer, 3, need a new partitioning"
+    run -64 --separate-stderr mf-partition --saved parts/partition.mp -n 5 --label t.mf
+    sha256sum --check --quiet sums
 }
 
 @test "labels say where documents belong" {
@@ -428,7 +477,7 @@ END
     run -73 --separate-stderr mf-partition -n 2 -o absent/parts t.mf
     run -73 --separate-stderr mf-partition -n 2 -o t.mf t.mf
     mf-partition --quiet -n 2 -o parts t.mf
-    run -64 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts t.mf
+    run -64 --separate-stderr mf-partition --saved parts/partition.mp --method random -o parts t.mf
     run -74 --separate-stderr bash -c 'mf-partition --label --saved parts/partition.mp t.mf >/dev/full'
     # a write that fails leaves the old parts
     cp -a parts before

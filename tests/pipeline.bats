@@ -55,6 +55,34 @@ stages() {
     assert_equal "$(stages log)" ""
 }
 
+@test "a new domain and one expert more trains that expert alone" {
+    mf_make > log 2>&1
+    sha256sum runs/t/expert.*.tar runs/t/parts/part.*.mp runs/t/shared.tar runs/t/tokenizer.json > sums
+    stat -c '%n %i %.Y' runs/t/expert.*.tar runs/t/parts/part.*.mp runs/t/shared.tar runs/t/tokenizer.json > times
+    # words of the three domains turned round
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" more 60 9
+    mkdir words/delta
+    for f in more/beta/*.txt; do rev "$f" > words/delta/"${f##*/}"; done
+    cp runs/t/model.safetensors three.safetensors
+    mf_make SET=model.n_experts=4 > log 2>&1
+    [[ $(stages log) == *"partition tokenize train-expert.3 " ]]
+    [[ $(stages log) == *assemble*calibrate* ]]
+    sha256sum --check --quiet sums
+    stat -c '%n %i %.Y' $(cut -d' ' -f1 times) | diff times -
+    # the router is made for the four
+    mf-cat runs/t/model.safetensors | grep -F 'experts.3.'
+    mf-eval routing --json -m runs/t/model.safetensors runs/t/tokens/test.mf > routing.json
+    jq -e '.experts | length == 4' routing.json
+    # the new domain gains a fifth at least, the old ones lose no more than a fiftieth
+    mf-eval perplexity --json -m three.safetensors runs/t/tokens/test.mf > before.json
+    mf-eval perplexity --json -m runs/t/model.safetensors runs/t/tokens/test.mf > after.json
+    jq -n -e --slurpfile b before.json --slurpfile a after.json '
+        [$b[0].domains, $a[0].domains] | transpose | all(.[1].perplexity / .[0].perplexity <
+            (if .[0].domain == "delta" then 0.8 else 1.02 end))' || fail "$(jq -c .domains before.json after.json)"
+    mf_make SET=model.n_experts=4 > log 2>&1
+    assert_equal "$(stages log)" ""
+}
+
 @test "touching one partition retrains that expert alone" {
     mf_make > log 2>&1
     sleep 0.01

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "part/files.h"
+#include "part/grow.h"
 
 /* A tokenizer, if there is one, that is the stream's. */
 static int load_tokenizer(struct mf_tokenizer **tokenizer, const struct mf_divide *d, bool needed,
@@ -97,13 +98,25 @@ static int remember_all(struct mf_division *division, struct mf_err *err) {
     return mf_partition_remember(p, division->corpus.prints, division->plan.part, err);
 }
 
+static int grow(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
+    struct mf_partition *p = &division->saved;
+    struct mf_growth growth = {&division->corpus,  division->sketches,   d->name,
+                               d->params.restarts, d->params.iterations, d->pool};
+    if (d->params.partitions == p->E) return 0;
+    if (d->params.partitions > p->E) return mf_partition_grow(p, d->params.partitions, &growth, err);
+    return mf_err_set(err, EX_USAGE, "%s has %zu partitions; fewer, %zu, need a new partitioning", d->saved,
+                      p->E, d->params.partitions);
+}
+
 static int divide_as_before(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
     struct mf_partition *p = &division->saved;
     if (strcmp(p->tokenizer, division->corpus.header.tokenizer) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as in %s", d->saved,
                           p->tokenizer, division->corpus.header.tokenizer, d->name);
+    if (sketch_all(division, d, err) < 0) return -1;
+    if (d->params.partitions && grow(division, d, err) < 0) return -1;
     if (mf_plan_alloc(&division->plan, division->corpus.count, p->E, err) < 0) return -1;
-    if (sketch_all(division, d, err) < 0 || place_all(division, d, err) < 0) return -1;
+    if (place_all(division, d, err) < 0) return -1;
     if (mf_plan_overlap(&division->plan, division->corpus.tokens, p->overlap, err) < 0) return -1;
     return remember_all(division, err);
 }

@@ -6,12 +6,12 @@
 #include "part/plan.h"
 
 struct mf_divide {
-    const char *path;      /* the tokens stream: a file, for it is read several times */
-    const char *name;      /* for messages */
-    const char *tokenizer; /* tokenizer.json, or NULL; needed for the curriculum, read when there */
-    const char *saved;     /* a saved partitioning to go on with, or NULL: a new one */
-    struct mf_plan_params params;
-    size_t features; /* terms of a new partitioning */
+    const char *path;             /* the tokens stream: a file, for it is read several times */
+    const char *name;             /* for messages */
+    const char *tokenizer;        /* tokenizer.json, or NULL; needed for the curriculum, read when there */
+    const char *saved;            /* a saved partitioning to go on with, or NULL: a new one */
+    struct mf_plan_params params; /* with a saved partitioning: partitions is 0, or how many it shall have */
+    size_t features;              /* terms of a new partitioning */
     struct mf_pool *pool;
 };
 
@@ -24,8 +24,10 @@ struct mf_division {
 };
 
 /* Decides where each document goes. With `saved`, documents known to it stay where they are, others are
- * placed by its method, and division->saved then knows all of them. EX_DATAERR: too few documents, another
- * tokenizer than the saved one's; others as for reading. Freed by mf_division_free, also after a failure. */
+ * placed by its method, or make the partitions that are added (part/grow.h), and division->saved then knows
+ * all of them. EX_DATAERR: too few documents, another tokenizer than the saved one's; EX_USAGE: fewer
+ * partitions than the saved one has; others as for reading. Freed by mf_division_free, also after a failure.
+ */
 int mf_divide(struct mf_division *division, const struct mf_divide *divide, struct mf_err *err);
 void mf_division_free(struct mf_division *division);
 

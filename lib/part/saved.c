@@ -72,9 +72,8 @@ int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const 
     return 0;
 }
 
-/* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more
- * than there were goes where the last one is. */
-static long find_known(struct mf_partition *p, uint64_t print) {
+/* The first place of a print in the table, or `documents`. */
+static size_t find_print(const struct mf_partition *p, uint64_t print) {
     size_t low = 0, high = p->documents;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -83,7 +82,18 @@ static long find_known(struct mf_partition *p, uint64_t print) {
         else
             high = middle;
     }
-    if (low == p->documents || p->prints[low] != print) return -1;
+    return low < p->documents && p->prints[low] == print ? low : p->documents;
+}
+
+bool mf_partition_knows(const struct mf_partition *p, uint64_t print) {
+    return find_print(p, print) < p->documents;
+}
+
+/* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more
+ * than there were goes where the last one is. */
+static long find_known(struct mf_partition *p, uint64_t print) {
+    size_t low = find_print(p, print);
+    if (low == p->documents) return -1;
     size_t at = low + p->used[low];
     if (at + 1 < p->documents && p->prints[at + 1] == print) p->used[low]++;
     return p->parts[at];

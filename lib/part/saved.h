@@ -2,6 +2,7 @@
 #ifndef MF_PART_SAVED_H
 #define MF_PART_SAVED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -55,6 +56,9 @@ int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *e
  * how near it is to each, larger is nearer */
 size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
                           const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
+
+/* Whether the partitioning was made from a document with this print, or was given one since. */
+bool mf_partition_knows(const struct mf_partition *p, uint64_t print);
 
 /* The score of a document for partition e of the random method: uniform in [0, 1) and always the same. */
 float mf_partition_lot(uint64_t seed, uint64_t print, size_t e);
