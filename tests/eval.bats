@@ -74,6 +74,19 @@ compare_with_oracle() {
     awk "BEGIN { d = $(jq .perplexity all.json) - exp($all / 36); exit !(d < 1e-3 && d > -1e-3) }"
 }
 
+@test "the losses of the tokens are those of their document, in the order of its text" {
+    make_random model -o m.safetensors
+    make_random tokens -o t.mf a=17 b=90
+    mf-eval perplexity -m m.safetensors --json --losses --batch 1 t.mf > t.json
+    jq -e '[.per_document[] | (.losses | length) == .tokens] | all and length == 2' t.json
+    jq -e '[.per_document[] | ((.losses | add) - .nats | fabs) < 1e-6 * .nats] | all' t.json
+    assert_equal "$(jq -c '[.per_document[] | .losses | length]' t.json)" "[16,89]"
+    mf-eval perplexity -m m.safetensors --json --losses t.mf | jq -c '[.per_document[].losses[] * 1e4 | round]' > many
+    jq -c '[.per_document[].losses[] * 1e4 | round]' t.json | diff - many
+    run -64 --separate-stderr mf-eval perplexity -m m.safetensors --losses t.mf
+    assert_equal "$stderr" "mf-eval perplexity: --losses goes with --json"
+}
+
 @test "a model of zeros has a perplexity of V" {
     make_random model --zero-embedding -o m.safetensors
     make_random tokens -o t.mf a=17 b=20

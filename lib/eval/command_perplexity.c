@@ -37,9 +37,15 @@ static const char notes[] =
 /* What the callbacks collect: the documents, when asked for, and progress. */
 struct collect {
     json_t *documents; /* NULL: not asked for */
+    json_t *losses;    /* of the document so far; NULL: not asked for */
     struct mf_progress progress;
     const struct mf_source *source;
 };
+
+static void add_token(void *context, double loss) {
+    struct collect *c = context;
+    json_array_append_new(c->losses, mf_real_json(loss));
+}
 
 static void add_document(void *context, const char *id, size_t id_size, size_t domain,
                          const struct mf_measure *m) {
@@ -52,6 +58,10 @@ static void add_document(void *context, const char *id, size_t id_size, size_t d
     json_decref(measure);
     json_object_del(one, "documents");
     json_object_del(one, "error");
+    if (c->losses) {
+        json_object_set_new(one, "losses", c->losses);
+        c->losses = json_array();
+    }
     json_array_append_new(c->documents, one);
 }
 
@@ -129,7 +139,7 @@ int mf_eval_perplexity(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL;
-    bool as_json = false, documents = false;
+    bool as_json = false, documents = false, losses = false;
     int64_t max_tokens = -1, batch = 0, stride = 0;
     uint64_t memory = MF_SESSION_CACHE;
     const struct mf_option options[] = {
@@ -139,6 +149,8 @@ int mf_eval_perplexity(int argc, char **argv) {
         {"tokenizer", 't', MF_OPT_STRING, &tokenizer, "FILE", "tokenizer.json, for bits per byte", 0, 0},
         {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
         {"documents", 0, MF_OPT_FLAG, &documents, NULL, "also list every document", 0, 0},
+        {"losses", 0, MF_OPT_FLAG, &losses, NULL,
+         "with --json: list every document with the loss of each scored token", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
          "measure a sample of documents with N tokens in all (default: all; 0: all)", 0, 1e15},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch); changes no result",
@@ -162,16 +174,23 @@ int mf_eval_perplexity(int argc, char **argv) {
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
     if (status == 0) status = mf_session_begin(&s, &common, batch, &err);
     if (status == 0) status = mf_session_model(&s, model, expert, memory, 0, &err);
     if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
     if (status == 0)
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
     if (status == 0) {
-        struct mf_perplexity_options o = {s.batch, (size_t)stride, lengths,      NULL,
-                                          &c,      add_document,   show_progress};
+        struct mf_perplexity_options o = {.batch = s.batch,
+                                          .stride = (size_t)stride,
+                                          .lengths = lengths,
+                                          .context = &c,
+                                          .token = losses ? add_token : NULL,
+                                          .document = add_document,
+                                          .progress = show_progress};
         c.source = source;
-        if (documents) c.documents = json_array();
+        if (documents || losses) c.documents = json_array();
+        if (losses) c.losses = json_array();
         mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common.progress, common.quiet);
         status = mf_perplexity(s.moe, s.work, source, &o, &result, &err);
         mf_progress_end(&c.progress, result.all.tokens);
@@ -179,6 +198,7 @@ int mf_eval_perplexity(int argc, char **argv) {
     if (status == 0) status = write_result(output, as_json, &result, &c, &err);
     mf_perplexity_clear(&result);
     json_decref(c.documents);
+    json_decref(c.losses);
     mf_source_close(source);
     mf_session_end(&s);
     free(lengths);

@@ -45,6 +45,7 @@ static int add_batch(struct run *run, const struct mf_batch *batch, const double
             if (!isfinite(losses[r]))
                 return mf_err_set(err, EX_SOFTWARE, "%s: the loss of a token is not finite", name);
             run->nats += losses[r];
+            if (run->options->token) run->options->token(run->options->context, losses[r]);
         }
         run->tokens += w->scored;
         run->bytes += w->bytes;
