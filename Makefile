@@ -25,6 +25,7 @@ UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 include pipelines/corpus.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
+include pipelines/ablation.mk
 include pipelines/bench.mk
 include pipelines/install.mk
 

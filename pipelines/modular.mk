@@ -27,7 +27,7 @@ TIMED := $(BIN)/mf-time $(RUN)/stages
 STAGES := docs.train docs.val docs.test tokenizer tokens.train tokens.val tokens.test partition label shared
 
 # The numbers of the experts, from the configuration; made before the pipeline's rules are read.
-PIPELINE_GOALS := all run model report experts
+PIPELINE_GOALS := all run model report experts ablation-run ablation-short
 ifneq ($(filter $(PIPELINE_GOALS) $(RUNS)/%,$(or $(MAKECMDGOALS),all)),)
 include $(SLICE)/experts.mk
 endif

@@ -1,0 +1,76 @@
+# What each part of the recipe is worth: the assembled model beside dense models, its own parts, and other routers.
+#
+#   make ablation [SEEDS='1 2 3'] [LENGTHS='2 4'] [ABLATION_MB=1]
+#
+# Every seed is a run of its own, runs/ablation/seedN, made by the pipeline with configs/ablation.yaml, and the models it is
+# compared with. LENGTHS are runs of the first seed whose shared phase is that many times as long. Broken off, it goes on
+# where it was; what is there already is not made again.
+
+SEEDS       ?= 1 2 3
+LENGTHS     ?= 2 4
+ABLATION_MB ?= 1
+ABLATION    := $(RUNS)/ablation
+ABLATION_CONFIG := configs/ablation.yaml
+SHARED_STEPS := $(shell sed -n '/^train_shared:/,/^[a-z]/s/^  steps: *//p' $(ABLATION_CONFIG))
+LENGTH_RUNS := $(LENGTHS:%=$(word 1,$(SEEDS))x%)
+
+## ablation   measure what each part of the recipe is worth, on three seeds; writes docs/quality.md
+.PHONY: ablation
+ablation: $(SEEDS:%=$(ABLATION)/seed%.done) $(LENGTH_RUNS:%=$(ABLATION)/length%.done)
+	scripts/ablation_report.sh $(ABLATION) docs
+
+$(ABLATION)/corpus.list: scripts/corpus.sh scripts/corpus.pl | deps
+	@mkdir -p $(@D)
+	scripts/corpus.sh $(ABLATION)/corpus $$(awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
+	@mv $@.tmp $@
+
+# Each is a make of its own, since a pipeline's rules are those of one run.
+ABLATION_MAKE = $(MAKE) --no-print-directory CONFIG=$(ABLATION_CONFIG) DATA=$(ABLATION)/corpus
+
+$(ABLATION)/seed%.done: $(ABLATION)/corpus.list ablation-look | build
+	+$(ABLATION_MAKE) NAME=ablation/seed$* SET='seed=$*' ablation-run
+	@touch $@
+
+$(ABLATION)/length%.done: $(ABLATION)/corpus.list ablation-look | build
+	+$(ABLATION_MAKE) NAME=ablation/length$* ablation-short \
+	    SET='seed=$(firstword $(subst x, ,$*)) train_shared.steps=$$(($(SHARED_STEPS) * $(lastword $(subst x, ,$*))))'
+	@touch $@
+.PHONY: ablation-look
+ablation-look:
+
+# --- the models one run is compared with ---
+
+# Dense models that train on as many tokens as the shared phase and one expert, or all experts, together; and of twice the
+# width, which has the active parameters of two experts. All in one schedule, from scratch.
+.PHONY: ablation-run ablation-short
+ablation-run: $(RUN)/results/table.tsv
+ablation-short: $(RUN)/results/short.tsv
+
+steps = $$($(BIN)/mf-config get $(1) --config $(2))
+dense_steps = $$(($(call steps,train_shared.steps,$(SLICE)/train-shared.yaml) + $(1) * $(call steps,train_expert.steps,$(SLICE)/train-expert.yaml)))
+dense = $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf -o $@
+
+DENSE_INPUTS = $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf
+$(RUN)/dense.one.tar: $(DENSE_INPUTS)
+	$(dense) --set train_shared.steps=$(call dense_steps,1) $(RUN)/tokens/train.mf
+$(RUN)/dense.all.tar: $(DENSE_INPUTS)
+	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) $(RUN)/tokens/train.mf
+$(RUN)/dense.wide.tar: $(DENSE_INPUTS)
+	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) \
+	    --set model.d_ff=$$((2 * $(call steps,model.d_ff,$(SLICE)/train-shared.yaml))) $(RUN)/tokens/train.mf
+
+# Experts that start from random weights.
+$(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
+	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.init=kaiming $(COMMON) --resume -s $(RUN)/shared.tar \
+	    -v $(RUN)/tokens/val.labelled.mf -p $* -o $@ $(RUN)/parts/part.$*.mp
+
+# --- measuring ---
+
+MEASURE = scripts/ablation.sh $(RUN) $(BIN) $(THREADS)
+$(RUN)/results/short.tsv: $(RUN)/shared.tar $(EXPERT_FILES) $(RUN)/dense.all.tar $(RUN)/tokens/test.mf $(RUN)/tokens/val.labelled.mf
+	@[ ! -e $@ ] || rm -rf $(@D)
+	$(MEASURE) short
+$(RUN)/results/table.tsv: $(RUN)/shared.tar $(EXPERT_FILES) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(RUN)/tokens/test.mf \
+    $(RUN)/tokens/val.labelled.mf $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
+	@[ ! -e $@ ] || rm -rf $(@D)
+	$(MEASURE) whole

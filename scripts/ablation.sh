@@ -1,0 +1,124 @@
+#!/bin/bash
+# Measures the models of one run of the ablation on its test documents: ablation.sh RUN BIN THREADS short|whole
+#
+# RUN/results/NAME.json is what mf-eval says of one model, and is not measured again when it is there. The table,
+# RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
+# router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
+# short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, and every router.
+set -euo pipefail
+run=$1 bin=$2 threads=$3 extent=$4
+results=$run/results
+mkdir -p "$results"
+work=$(mktemp -d "$results/.work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+test=$run/tokens/test.mf
+experts=("$run"/expert.*.tar)
+E=${#experts[@]}
+common=(--quiet --threads "$threads")
+assembly=(--config "$run/config/assemble.yaml")
+calibration=(--config "$run/config/calibrate.yaml")
+
+measure() { # NAME ARGUMENT...
+    local name=$1
+    shift
+    [ -s "$results/$name.json" ] || "$bin/mf-eval" perplexity "${common[@]}" --json -o "$results/$name.json" "$@" "$test"
+}
+measure_routed() { # NAME MODEL
+    measure "$1" -m "$2"
+    [ -s "$results/$1.routing" ] || "$bin/mf-eval" routing "${common[@]}" --json -o "$results/$1.routing" -m "$2" "$test"
+}
+
+# The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with norms (and, for the prefix,
+# evidence and gates) fitted. Discriminant and ridge gates are made by mf-calibrate, so "off" is them alone.
+assembled() { # INIT ROUTER K
+    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=keep off=''
+    [ "$1" = shared ] || files=("$run"/scratch.*.tar)
+    case $2 in
+    random) init=kaiming ;;
+    centroid) init=data_stats ;;
+    discriminant | ridge) router=$2 off=$2 ;;
+    prefix) kind=prefix init=data_stats router=best ;;
+    esac
+    [ ! -s "$results/$name.off.routing" ] || [ ! -s "$results/$name.on.routing" ] || return 0
+    "$bin/mf-assemble" --quiet "${assembly[@]}" --set "router.kind=$kind" --set "router.init=$init" --set "model.top_k=$3" \
+        -o "$work/joined" "$run/shared.tar" "${files[@]}"
+    calibrate "$router" true "$work/on"
+    [ -z "$off" ] || calibrate "$router" false "$work/joined.fitted"
+    [ -z "$off" ] || mv "$work/joined.fitted" "$work/joined"
+    measure_routed "$name.off" "$work/joined"
+    measure_routed "$name.on" "$work/on"
+}
+calibrate() { # ROUTER NORMS OUTPUT
+    "$bin/mf-calibrate" "${common[@]}" "${calibration[@]}" --set "calibrate.router=$1" --set "calibrate.norms=$2" \
+        -m "$work/joined" -o "$3" "$run/tokens/val.labelled.mf"
+}
+
+# The mean of the experts' probabilities, equal or weighted by Bayes with what the document's tokens so far were worth to each.
+ensemble() { # NAME POSTERIOR ALONE.json...
+    local name=$1 posterior=$2
+    shift 2
+    [ -s "$results/$name.json" ] || jq -s --argjson posterior "$posterior" '
+        def logsum: max as $m | $m + (map(. - $m | exp) | add | log);
+        def nats: length as $E | reduce transpose[] as $losses ({w: [range($E) | 0], nats: 0}; .
+            | (.w | logsum) as $before
+            | ([.w, $losses] | transpose | map(.[0] - .[1])) as $after
+            | .nats += $before - ($after | logsum)
+            | if $posterior then .w = $after else . end) | .nats;
+        [.[].per_document] | transpose
+        | map({domain: .[0].domain, tokens: .[0].tokens, nats: (map(.losses) | nats)})
+        | {perplexity: ((map(.nats) | add) / (map(.tokens) | add) | exp),
+           domains: (group_by(.domain) | map({domain: .[0].domain, perplexity: ((map(.nats) | add) / (map(.tokens) | add) | exp)}))}
+    ' "$@" > "$work/ensemble"
+    [ -s "$results/$name.json" ] || mv "$work/ensemble" "$results/$name.json"
+}
+
+# Each domain by the expert whose partition has most of its training documents.
+oracle() {
+    local e
+    for e in $(seq 0 $((E - 1))); do
+        "$bin/mf-cat" "$run/parts/part.$e.mp" | jq -r --arg e "$e" 'select(.id) | "\(.domain) \($e)"'
+    done | sort | uniq -c | sort -k2,2 -k1,1nr | awk '!seen[$2]++ { print $2, $3 }' > "$work/experts"
+    while read -r domain e; do
+        jq -c --arg d "$domain" '.domains[] | select(.domain == $d)' "$results/alone.$e.json"
+    done < "$work/experts" | jq -s '{perplexity: ((map(.nats) | add) / (map(.tokens) | add) | exp), domains: .}' > "$results/oracle.json"
+}
+
+measure dense.shared -m "$run/shared.tar"
+measure dense.all -m "$run/dense.all.tar"
+assembled shared prefix 2
+if [ "$extent" = whole ]; then
+    measure dense.one -m "$run/dense.one.tar"
+    measure dense.wide -m "$run/dense.wide.tar"
+    for e in $(seq 0 $((E - 1))); do measure "alone.$e" -m "$run/shared.tar" -e "$run/expert.$e.tar" --losses; done
+    oracle
+    ensemble ensemble.uniform false "$results"/alone.*.json
+    ensemble ensemble.posterior true "$results"/alone.*.json
+    if [ ! -s "$results/average.json" ]; then
+        "$bin/mf-assemble" --quiet "${assembly[@]}" --average -o "$work/average" "$run/shared.tar" "${experts[@]}"
+        measure average -m "$work/average"
+    fi
+    for init in shared kaiming; do
+        for k in 2 1 "$E"; do
+            for router in prefix random uniform centroid discriminant ridge; do assembled "$init" "$router" "$k"; done
+        done
+    done
+fi
+
+table=$results/$([ "$extent" = whole ] && echo table || echo short).tsv
+for file in "$results"/*.json; do
+    name=$(basename "$file" .json)
+    domains=$(jq -r '[.perplexity] + [.domains | sort_by(.domain)[].perplexity] | map(tostring) | join("\t")' "$file")
+    if [ -s "$results/$name.routing" ]; then
+        routing=$(jq -r '(.experts | length | log) as $most | [.layers | ((map(.entropy) | add) / length / $most), ((map(.agreement) | add) / length)]
+            | map(tostring) | join("\t")' "$results/$name.routing")
+    else
+        routing=$(printf -- '-\t-')
+    fi
+    printf '%s\t%s\t%s\n' "$name" "$domains" "$routing"
+done > "$table.tmp"
+{
+    printf 'name\tmixture\t%s\tbalance\tagreement\n' "$(jq -r '[.domains | sort_by(.domain)[].domain] | join("\t")' "$results/dense.shared.json")"
+    cat "$table.tmp"
+} > "$work/table"
+rm "$table.tmp"
+mv "$work/table" "$table"
