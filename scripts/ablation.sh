@@ -4,6 +4,7 @@
 # RUN/results/NAME.json is what mf-eval says of one model, and is not measured again when it is there. The table,
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
+# INITS, ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, and every router.
 set -euo pipefail
 run=$1 bin=$2 threads=$3 extent=$4
@@ -97,9 +98,9 @@ if [ "$extent" = whole ]; then
         "$bin/mf-assemble" --quiet "${assembly[@]}" --average -o "$work/average" "$run/shared.tar" "${experts[@]}"
         measure average -m "$work/average"
     fi
-    for init in shared kaiming; do
-        for k in 2 1 "$E"; do
-            for router in prefix random uniform centroid discriminant ridge; do assembled "$init" "$router" "$k"; done
+    for init in ${INITS:-shared kaiming}; do
+        for k in ${TOP_K:-2 1 "$E"}; do
+            for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge}; do assembled "$init" "$router" "$k"; done
         done
     done
 fi
