@@ -52,15 +52,19 @@ dense = $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --r
 
 DENSE_INPUTS = $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf
 $(RUN)/dense.one.tar: $(DENSE_INPUTS)
+	$(drop_stale_checkpoint)
 	$(dense) --set train_shared.steps=$(call dense_steps,1) $(RUN)/tokens/train.mf
 $(RUN)/dense.all.tar: $(DENSE_INPUTS)
+	$(drop_stale_checkpoint)
 	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) $(RUN)/tokens/train.mf
 $(RUN)/dense.wide.tar: $(DENSE_INPUTS)
+	$(drop_stale_checkpoint)
 	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) \
 	    --set model.d_ff=$$((2 * $(call steps,model.d_ff,$(SLICE)/train-shared.yaml))) $(RUN)/tokens/train.mf
 
 # Experts that start from random weights.
 $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
+	$(drop_stale_checkpoint)
 	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.init=kaiming $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* -o $@ $(RUN)/parts/part.$*.mp
 
