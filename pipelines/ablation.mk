@@ -33,7 +33,7 @@ $(ABLATION)/seed%.done: $(ABLATION)/corpus.list ablation-look | build
 
 $(ABLATION)/length%.done: $(ABLATION)/corpus.list ablation-look | build
 	+$(ABLATION_MAKE) NAME=ablation/length$* ablation-short \
-	    SET='seed=$(firstword $(subst x, ,$*)) train_shared.steps=$$(($(SHARED_STEPS) * $(lastword $(subst x, ,$*))))'
+	    SET='seed=$(firstword $(subst x, ,$*)) train_shared.steps=$(shell expr $(SHARED_STEPS) \* $(lastword $(subst x, ,$*)))'
 	@touch $@
 .PHONY: ablation-look
 ablation-look:
