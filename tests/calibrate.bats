@@ -8,7 +8,7 @@ make_random() {
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
     load helper
-    make_tokens 150
+    make_tokens 300
     make_pieces --set train_expert.steps=150 --set train_expert.lr=0.01
     for kind in prefix hidden; do
         mf-assemble --quiet --config "$TINY" --set router.kind=$kind -o $kind.safetensors shared.tar expert.?.tar
@@ -21,7 +21,7 @@ setup() {
 }
 
 calibrate() {
-    mf-calibrate --quiet --config "$TINY" "$@"
+    mf-calibrate --quiet --config "$TINY" --set calibrate.max_tokens=12000 "$@"
 }
 
 loss() {

@@ -39,7 +39,7 @@ int calibration_measure(struct calibration *c, double *loss, struct mf_err *err)
     return 0;
 }
 
-/* Is the sum of the documents' differences below 0 by more than its standard error? A change that helps one
+/* Is the sum of the documents' differences below 0 by more than chance makes it? A change that helps one
  * document and hurts others is chance as likely as not. */
 static bool is_better(const struct calibration *c) {
     double sum = 0, squares = 0, n = (double)c->n_held;
@@ -49,7 +49,7 @@ static bool is_better(const struct calibration *c) {
         squares += d * d;
     }
     double error = n > 1 ? sqrt(fmax(squares - sum * sum / n, 0) * n / (n - 1)) : 0;
-    return sum < -error;
+    return sum < -CALIBRATE_ERRORS * error;
 }
 
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err) {

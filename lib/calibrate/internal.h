@@ -8,6 +8,10 @@
 /* A change must lower the held-out loss by this share of it: less could be rounding. */
 #define CALIBRATE_GAIN 1e-5
 
+/* ... and by this many standard errors of the documents' differences. Some thirty changes are tried: at one
+ * error five of them would be kept by chance, at two less than one. */
+#define CALIBRATE_ERRORS 2
+
 struct calibration {
     struct mf_moe *moe;
     struct mf_moe_work *work;
