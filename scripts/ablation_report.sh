@@ -29,8 +29,10 @@ awk -F '\t' -v OFS='\t' '
 
 value() { awk -F '\t' -v name="$1" '$1 == name { print $2 }' "${2:-$means}"; } # NAME [TABLE]: perplexity of the mixture
 rows() { # PATTERN: the lines of a table
-    awk -F '\t' -v pattern="$1" '$1 ~ pattern {
-        printf "| %s | %.2f ± %.2f |", $1, $2, $3
+    awk -F '\t' -v pattern="$1" -v seeds=${#tables[@]} '$1 ~ pattern {
+        printf "| %s | %.2f", $1, $2
+        if (seeds > 1) printf " ± %.2f", $3
+        printf " |"
         for (c = 4; c <= NF - 4; c += 2) printf " %.2f |", $c
         for (c = NF - 3; c <= NF; c += 2) printf $c == "-" ? " |" : " %.3f |", $c
         print ""
@@ -74,11 +76,12 @@ set ytics nomirror
 set yrange [0:*]
 set ylabel "perplexity of the mixture"
 set key off
+set offsets 0.6, 0.6, 0, 0
 plot "$ablation/bars.dat" using 0:2:3:xtic(1) with boxerrorbars lc rgb "#1f6feb"
 set datafile separator whitespace
 set xtics norotate
 set xlabel "length of the shared phase"
-set key top right
+set key below
 set offsets 0.2, 0.2, 0, 0
 plot "$ablation/lengths.dat" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#888888" title "dense after the shared phase", \
     "" using 0:3 with linespoints pt 7 lc rgb "#1f6feb" title "assembled", \
@@ -90,7 +93,7 @@ END
 # Quality
 
 Made by \`make ablation\` (configs/ablation.yaml, seeds: $seeds). Perplexity a token on documents that no stage has seen; the mean over the seeds, ± the
-largest distance from it (with one seed there is none to tell). Balance is the entropy of the experts' shares over its largest, agreement that of first choices with domains.
+largest distance from it (with one seed there is none). Balance is the entropy of the experts' shares over its largest, agreement that of first choices with domains.
 
 ## Bars
 
