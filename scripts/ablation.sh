@@ -10,6 +10,7 @@ set -euo pipefail
 run=$1 bin=$2 threads=$3 extent=$4
 results=$run/results
 mkdir -p "$results"
+for piece in "$run"/*.tar; do find "$results" -type f ! -newer "$piece" -delete; done # measures of other pieces
 work=$(mktemp -d "$results/.work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 test=$run/tokens/test.mf
