@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "io/file.h"
 
@@ -92,7 +93,7 @@ static int record(const char *path, double seconds, double peak, uint64_t bound,
     char *text = json_dumps(now, JSON_REAL_PRECISION(6));
     json_decref(old);
     json_decref(now);
-    if (!text) abort();
+    if (!text) mf_no_memory();
     int written = mf_out_open(&out, path, err);
     if (written == 0) {
         written = mf_out_printf(out, err, "%s\n", text);

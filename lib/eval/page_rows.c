@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "eval/page.h"
+#include "base/memory.h"
 
 static double limit(double value, double low, double high) {
     return !(value > low) ? low : value > high ? high : value;
@@ -21,7 +22,7 @@ static size_t collect(const json_t *report, struct baseline **list) {
     const json_t *numbers = mf_page_find(report, "perplexity");
     size_t n = 0, i;
     struct baseline *b = calloc(json_array_size(experts) + 3, sizeof *b);
-    if (!b) abort();
+    if (!b) mf_no_memory();
     b[n++] = (struct baseline){"This model", mf_page_number(numbers, "test"),
                                mf_page_number(mf_page_find(report, "measures.test"), "error")};
     b[n++] = (struct baseline){"Dense", mf_page_number(numbers, "dense"),

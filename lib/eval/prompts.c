@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "io/file.h"
 
 struct mf_prompts {
@@ -31,7 +32,7 @@ static void interrupt(int signal_number) {
 
 static struct mf_prompts *new_prompts(void) {
     struct mf_prompts *p = calloc(1, sizeof *p);
-    if (!p) abort();
+    if (!p) mf_no_memory();
     return p;
 }
 
@@ -122,7 +123,7 @@ static int read_line(struct mf_prompts *p, const char **text, size_t *size, stru
         if (p->size + taken + 1 > p->capacity) {
             p->capacity = 2 * (p->size + taken + 1);
             p->bytes = realloc(p->bytes, p->capacity);
-            if (!p->bytes) abort();
+            if (!p->bytes) mf_no_memory();
         }
         if (mf_in_read(p->in, p->bytes + p->size, taken, err) < 0) return -1;
         p->size += part;

@@ -154,7 +154,7 @@ static json_t *pieces(const struct mf_tokenizer *tokenizer, const struct mf_gene
     for (size_t i = from; i < to; i++) {
         size_t whole = 0, n;
         bool valid, last = i + 1 == to;
-        if (mf_decode(tokenizer, r->ids.ids + i, 1, &text, &err) < 0) abort(); /* without memory only */
+        if (mf_decode(tokenizer, r->ids.ids + i, 1, &text, &err) < 0) mf_no_memory();
         while (whole < text.size &&
                (n = mf_utf8_step((unsigned char *)text.bytes + whole, text.size - whole, &valid)) > 0)
             whole += n;
