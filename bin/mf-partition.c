@@ -23,7 +23,7 @@ static const char notes[] =
     "\n"
     "examples:\n"
     "  mf-partition -n 5 -o parts train.mf\n"
-    "  mf-partition --saved parts/partition.mp -n 6 -o parts more.mf\n"
+    "  mf-partition --saved parts/partition.mp -n 6 -o parts all.mf\n"
     "  mf-partition --saved parts/partition.mp --label -o val.labelled.mf val.mf\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot "

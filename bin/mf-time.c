@@ -30,15 +30,13 @@ static const char notes[] =
     "be run; or 64 wrong use, 73 or 74 cannot write.\n";
 
 /* The one thing a signal handler can reach. */
-static volatile pid_t child;
+static volatile sig_atomic_t child;
 
 static void pass_on(int signal_number) {
     if (child > 0) kill(child, signal_number);
 }
 
 static void run_child(char **command, pid_t parent) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(127);
     execvp(command[0], command);
@@ -67,8 +65,11 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     signal(SIGQUIT, SIG_IGN);
     sigaction(SIGTERM, &action, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    while (wait4(made, &status, 0, usage) < 0)
-        if (errno != EINTR) return mf_err_sys(err, EX_OSERR, "cannot wait for %s", command[0]);
+    int waited;
+    do waited = wait4(made, &status, 0, usage);
+    while (waited < 0 && errno == EINTR);
+    child = 0; /* the number may be another's by now */
+    if (waited < 0) return mf_err_sys(err, EX_OSERR, "cannot wait for %s", command[0]);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -120,13 +121,13 @@ int main(int argc, char **argv) {
     const struct mf_usage help = {"mf-time", "run a program and write down the time and memory it took",
                                   "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
     int status = mf_options_parse(&help, &common, &operands, argc, argv, &err);
-    if (status > 0) operands.count = 0;
     if (status == 0 && !output) status = mf_err_set(&err, EX_USAGE, "write to which file? (-o FILE)");
     if (status == 0 && !operands.count) status = mf_err_set(&err, EX_USAGE, "run which program?");
     int ended = 0;
     if (status == 0) {
         double start = mf_now();
-        ended = status = run(argv + argc - operands.count, &usage, &err);
+        mf_strs_add(&operands, NULL); /* ends the command */
+        ended = status = run((char **)operands.items, &usage, &err);
         if (status >= 0)
             status = record(output, mf_now() - start, (double)usage.ru_maxrss * 1024, bound, ended, &err);
     }

@@ -8,9 +8,9 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@npm ci --prefix $B/peers --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-## bench      measure training, generation, tokenizer and partitioning beside their peers; writes docs/performance.md
-.PHONY: bench bench-train bench-growth bench-generate bench-tokenizer bench-partition
-bench: bench-train bench-growth bench-generate bench-tokenizer bench-partition
+## bench      measure training, assembly, generation, tokenizer and partitioning beside their peers; writes docs/performance.md
+.PHONY: bench bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
+bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
 	@scripts/performance.sh $B/bench docs
 
 $B/bench/.folder:
@@ -22,6 +22,9 @@ bench-train: deps build $B/tests/sgemm_bench $B/bench/.folder
 
 bench-growth: deps build $B/bench/.folder
 	@scripts/bench_growth.sh $B | tee $B/bench/growth.txt
+
+bench-assemble: deps build $B/bench/.folder
+	@scripts/bench_assemble.sh $B $(THREADS) | tee $B/bench/assemble.txt
 
 bench-generate: deps build $B/tests/bandwidth_bench $B/bench/.folder
 	@scripts/bench_generate.sh $B $(THREADS) | tee $B/bench/generate.txt

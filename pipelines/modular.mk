@@ -108,7 +108,7 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
 	@grep -v n_experts $(SLICE)/partition.yaml | cmp -s - $(@D)/settings && \
 	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
-	    $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
+	    -o $(@D) $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
 	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts
 	@touch $@

@@ -85,6 +85,8 @@ alone; peak memory of assembling and measuring a model of small experts:
 |---|---|---|
 END
     awk '$1 == "experts" { printf "| %s | %s | %s |\n", $2, $3, $4 }' "$results/growth.txt"
+    printf '\n## Assembly, and the memory of calibration\n\n'
+    shown assemble.txt
     printf '\n## Generation and the memory of evaluation\n\nThe peer is tests/peers/generate_torch.py, without a cache. Limit: reading the weights of a token once.\n\n'
     shown generate.txt
     printf '\n## Tokenizer\n\n'

@@ -132,25 +132,29 @@ def until(condition):
             try:
                 seen += os.read(fd, 65536)
             except OSError:
-                return
-signs = lambda: seen.count(b"> ")
-until(lambda: signs() >= 1)
-os.write(fd, b"tenx\x7f est\r")  # the backspace takes the x away
-for k in range(3):
+                time.sleep(0.1)  # it has ended
+# What is typed while the terminal changes its mode is lost or a character of the line: when nothing comes of it,
+# the line is emptied (Ctrl-U) and it is typed again.
+def type_until(keys, condition):
+    typed = [0]
+    def again():
+        if time.monotonic() > typed[0] + 2:
+            os.write(fd, keys)
+            typed[0] = time.monotonic()
+        return condition()
+    until(again)
+def answer(keys):
     before = len(seen)
-    until(lambda: len(seen) > before + 200)
-    os.write(fd, b"\x03")
+    type_until(keys, lambda: len(seen) > before + 300)
     begin = len(seen)
-    until(lambda: b"> " in seen[begin:])
-    time.sleep(0.2)
-    os.write(fd, b"\x1b[A\r")  # the line before, from the history
-before = len(seen)
-until(lambda: len(seen) > before + 200)
+    type_until(b"\x03", lambda: b"> " in seen[begin:])
+ended = lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+until(lambda: b"> " in seen)
+answer(b"\x15tenx\x7f est\r")  # the backspace takes the x away
+for k in range(3):
+    answer(b"\x15\x1b[A\r")  # the line before, from the history
 assert b"ten est" in seen, seen[:200]
-os.write(fd, b"\x03")
-begin = len(seen)
-until(lambda: b"> " in seen[begin:])
-os.write(fd, b"\x04")
+type_until(b"\x15\x04", ended)
 _, status = os.waitpid(pid, 0)
 assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, status
 END

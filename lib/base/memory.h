@@ -3,8 +3,8 @@
  * Large blocks are asked for up front and their failure is a `struct mf_err` (base/arena.h). Of the many
  * small ones a failure ends the process: nothing useful could follow, and some libraries crash then or leave
  * a value out, which would make a wrong file. So in every program that links this library malloc, calloc and
- * realloc of less than 1 MiB do not return without memory, whoever calls them (not in builds with sanitizers,
- * which have their own). */
+ * realloc of less than 1 MiB do not return without memory, whoever calls them (not in builds with the address
+ * sanitizer, which have their own). */
 #ifndef MF_BASE_MEMORY_H
 #define MF_BASE_MEMORY_H
 

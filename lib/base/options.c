@@ -1,4 +1,5 @@
-/* Command lines from a table: parsing and errors. The help page is in help.c. */
+/* Command lines from a table: parsing and errors. What they show of themselves is in help.c, manual.c
+ * and completion.c. */
 #include "base/options.h"
 
 #include <math.h>

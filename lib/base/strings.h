@@ -10,7 +10,7 @@ struct mf_strs {
     const char **items;
     size_t count, capacity;
 };
-void mf_strs_add(struct mf_strs *list, const char *item); /* aborts when memory is out */
+void mf_strs_add(struct mf_strs *list, const char *item); /* ends the process when memory is out */
 void mf_strs_free(struct mf_strs *list);
 
 /* Strict numbers: the whole text, no white space, no overflow. 0, or -1 when it is not one. Reals refuse NaN

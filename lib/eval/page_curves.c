@@ -51,9 +51,12 @@ static double round_step(double range) {
 
 static void grid(FILE *f, const struct axes *a) {
     double step = round_step(a->high - a->low);
+    if (!(step > 0)) return;
     int digits = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    for (double k = ceil(a->low / step - 1e-6); k * step <= a->high + 1e-6 * step; k++) {
-        double y = y_of(a, k * step);
+    double first = ceil(a->low / step - 1e-6);
+    for (int i = 0; i < 20 && (first + i) * step <= a->high + 1e-6 * step;
+         i++) { /* of huge losses all are one */
+        double k = first + i, y = y_of(a, k * step);
         fprintf(f,
                 "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
                 "text-anchor=\"end\">%.*f</text>\n",

@@ -72,7 +72,7 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
         fprintf(f,
                 "<p class=\"verdict\"><span class=\"bad\">Not better than every baseline.</span> Perplexity "
                 "is %.1f%% above the best, ",
-                -better);
+                fabs(better));
     in_words(f, &b[1]);
     fputs(".</p>\n", f);
 }
@@ -201,19 +201,21 @@ void mf_page_domains(FILE *f, const json_t *report) {
 /* --- stages --- */
 
 static void write_time(FILE *f, double seconds) {
+    long long whole = (long long)limit(seconds, 0, 1e15);
     if (seconds < 10)
         fprintf(f, "%.1f s", seconds);
     else if (seconds < 60)
         fprintf(f, "%.0f s", seconds);
     else if (seconds < 3600)
-        fprintf(f, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+        fprintf(f, "%lld min %02lld s", whole / 60, whole % 60);
     else
-        fprintf(f, "%d h %02d min", (int)(seconds / 3600), (int)(seconds / 60) % 60);
+        fprintf(f, "%lld h %02lld min", whole / 3600, whole / 60 % 60);
 }
 
 static void memory_row(FILE *f, const json_t *stage, double most) {
     double peak = mf_page_number(stage, "peak_memory"), bound = mf_page_number(stage, "bound");
     bool over = peak > bound;
+    if (!isfinite(peak)) return;
     fputs("<div class=\"row\"><span>", f);
     mf_page_string(f, json_object_get(stage, "stage"));
     fprintf(f, "</span><span class=\"track\"><i class=\"bar%s\" style=\"width:%.2f%%\"></i>",
@@ -229,6 +231,7 @@ static void memory_row(FILE *f, const json_t *stage, double most) {
 
 static void time_row(FILE *f, const json_t *stage, double most) {
     double seconds = mf_page_number(stage, "seconds"), attempts = mf_page_number(stage, "attempts");
+    if (!isfinite(seconds)) return;
     fputs("<div class=\"row\"><span>", f);
     mf_page_string(f, json_object_get(stage, "stage"));
     fprintf(f, "</span><span class=\"track\"><i class=\"bar\" style=\"width:%.2f%%\"></i></span><span>",

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <histedit.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,6 +68,7 @@ int mf_prompts_interactive(struct mf_prompts **out, const char *program, struct 
     struct mf_prompts *p = new_prompts();
     struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART: reading a line ends, too */
     HistEvent event;
+    setlocale(LC_CTYPE, ""); /* characters are edited whole */
     p->editor = el_init(program, stdin, stdout, stderr);
     p->history = history_init();
     if (!p->editor || !p->history) {

@@ -27,11 +27,6 @@ struct maker {
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
 
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Measures the session's model. *json is new. */
 static int measure(struct maker *m, const char *what, json_t **json, struct mf_err *err) {
     struct mf_perplexity_options o = {.batch = m->s->batch, .lengths = m->lengths};
@@ -80,8 +75,8 @@ static int add_experts(struct maker *m, struct mf_err *err) {
         json_t *json;
         const char *path = m->files->experts->items[e];
         if (open_model(m, m->files->shared, path, err) < 0) return -1;
-        if (measure(m, file_name(path), &json, err) < 0) return -1;
-        json_object_set_new(json, "file", mf_utf8_json(file_name(path), strlen(file_name(path))));
+        if (measure(m, mf_report_name(path), &json, err) < 0) return -1;
+        json_object_set_new(json, "file", mf_utf8_json(mf_report_name(path), strlen(mf_report_name(path))));
         json_array_append_new(numbers, number_of(json));
         json_array_append_new(list, json);
     }
@@ -237,7 +232,7 @@ int mf_report_make(struct mf_session *s, struct mf_source *source, const struct 
     *report = json_object();
     json_object_set_new(*report, "version", json_integer(1));
     json_object_set_new(*report, "model",
-                        mf_utf8_json(file_name(files->model), strlen(file_name(files->model))));
+                        mf_utf8_json(mf_report_name(files->model), strlen(mf_report_name(files->model))));
     json_object_set_new(*report, "perplexity", m.perplexity);
     json_object_set_new(*report, "measures", m.measures);
     int status = mf_model_tokenizer(&tokenizer, files->tokenizer, s->moe, err);

@@ -2,15 +2,19 @@
 #include "eval/report_notes.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "eval/utf8.h"
+#include "io/file.h"
 #include "io/stream.h"
 
 /* Evaluation keeps below this with the default configuration, whatever the number of experts. */
 #define OWN_BOUND 100000000
 
-static const char *file_name(const char *path) {
+#define NOTE_LIMIT ((size_t)16 << 20) /* bytes of a calibration or a stage */
+
+const char *mf_report_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
@@ -22,7 +26,7 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
     int64_t step = 0, memory = 0, most = 0;
     double value, speed = 0;
     int got = 0;
-    json_object_set_new(one, "file", mf_utf8_json(file_name(path), strlen(file_name(path))));
+    json_object_set_new(one, "file", mf_utf8_json(mf_report_name(path), strlen(mf_report_name(path))));
     json_object_set_new(one, "loss", loss);
     json_object_set_new(one, "validation", validation);
     json_array_append_new(trainings, one);
@@ -52,13 +56,19 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
 /* Reads a JSON object. */
 static int read_json(const char *path, json_t **json, struct mf_err *err) {
     json_error_t where;
-    *json = json_load_file(path, 0, &where);
-    if (*json && json_is_object(*json)) return 0;
-    if (!*json && json_error_code(&where) == json_error_cannot_open_file)
-        return mf_err_sys(err, EX_NOINPUT, "%s", path);
+    unsigned char *text;
+    size_t size;
+    if (mf_read_all(path, NOTE_LIMIT, &text, &size, err) < 0) return -1;
+    *json = json_loadb((const char *)text, size, 0, &where);
+    free(text);
+    if (json_is_object(*json)) return 0;
+    if (*json)
+        mf_err_set(err, EX_DATAERR, "%s: not a JSON object", path);
+    else
+        mf_err_set(err, EX_DATAERR, "%s: line %d: %s", path, where.line, where.text);
     json_decref(*json);
     *json = NULL;
-    return mf_err_set(err, EX_DATAERR, "%s: line %d: not a JSON object", path, where.line);
+    return -1;
 }
 
 int mf_report_calibration(const char *path, json_t *report, struct mf_err *err) {
@@ -71,7 +81,7 @@ int mf_report_calibration(const char *path, json_t *report, struct mf_err *err) 
 
 int mf_report_stage(const char *path, json_t *stages, struct mf_err *err) {
     json_t *stage;
-    const char *name = file_name(path);
+    const char *name = mf_report_name(path);
     size_t size = strlen(name);
     if (read_json(path, &stage, err) < 0) return -1;
     if (!json_is_number(json_object_get(stage, "seconds"))) {

@@ -22,4 +22,7 @@ int mf_report_calibration(const char *path, json_t *report, struct mf_err *err);
 /* The largest memory of this process and, when not 0, of the trainings; new. */
 json_t *mf_report_memory(int64_t training);
 
+/* The file's name without its folders. */
+const char *mf_report_name(const char *path);
+
 #endif

@@ -159,7 +159,7 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
 }
 
 void mf_source_select(struct mf_source *s, enum mf_source_part part) {
-    if (!s->sampled) mf_no_memory();
+    if (!s->sampled) abort();
     s->part = part;
     s->next = 0;
 }

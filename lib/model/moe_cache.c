@@ -54,7 +54,6 @@ static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, 
     const size_t start[] = {0, n};
     const struct seqs one = {1, start};
     const float *evidence = c->evidence + c->length * m->router.n_experts;
-    if (n > c->S - c->length || (n > 1 && c->length > 0)) abort();
     if (moe_run(m, w, tokens, &one, evidence, watch, c, hidden, err) < 0) return -1;
     c->length += n;
     return 0;
@@ -62,6 +61,7 @@ static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, 
 
 int mf_moe_fill(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
                 size_t n, const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+    if (n > c->S - c->length || (n > 1 && c->length > 0)) abort();
     mf_moe_evidence(m, c->state, tokens, n, c->evidence + c->length * m->router.n_experts);
     return add(m, w, c, tokens, n, watch, hidden, err);
 }

@@ -1,7 +1,6 @@
 /* The cache of a model's tensors: whole tensors, counted in bytes, least recently used first out. */
 #include "model/weights.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -74,13 +73,7 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
 /* Puts a tensor into the scratch file, and its memory back. */
 static int put_aside(struct mf_weights *w, struct entry *e, size_t bytes, struct mf_err *err) {
     if (w->scratch < 0 && (w->scratch = mf_scratch_open(err)) < 0) return -1;
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = pwrite(w->scratch, (const char *)e->tensor.data + done, bytes - done,
-                           (off_t)(w->scratch_size + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return mf_err_set(err, EX_IOERR, "%s: scratch file: %s", w->name, strerror(errno));
-        done += (size_t)n;
-    }
+    if (mf_scratch_write(w->scratch, e->tensor.data, bytes, w->scratch_size, err) < 0) return -1;
     e->in_file = w->scratch_size;
     e->in_scratch = true;
     e->kept = false;
@@ -94,15 +87,7 @@ static int put_aside(struct mf_weights *w, struct entry *e, size_t bytes, struct
 static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t from, void *data,
                        size_t bytes, struct mf_err *err) {
     if (!e->in_scratch) return mf_safetensors_read(w->st, e->in_file, from, data, bytes, err);
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = pread(w->scratch, (char *)data + done, bytes - done, (off_t)(e->in_file + from + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return mf_err_set(err, EX_IOERR, "%s: scratch file: %s", w->name,
-                              n < 0 ? strerror(errno) : "cut off");
-        done += (size_t)n;
-    }
-    return 0;
+    return mf_pread_all(w->scratch, data, bytes, e->in_file + from, "scratch file", err);
 }
 
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {

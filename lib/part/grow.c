@@ -82,17 +82,22 @@ static bool has_name(const struct mf_partition *p, const char *name, size_t size
     return false;
 }
 
-/* One new partition for each label that has none, named in `names`; documents of known labels are not fresh.
- */
+/* One new partition for each label of fresh documents that has none, named in `names`; documents of known
+ * labels are not fresh (their tokens and sketches are not read again). */
 static int by_label(struct fresh *f, const struct mf_partition *p, size_t k, const struct mf_growth *g,
                     size_t *names, struct mf_err *err) {
     const struct mf_corpus *corpus = g->corpus;
     size_t n = 0, kept = 0;
     uint16_t *part_of = calloc(corpus->n_names + 1, sizeof *part_of);
     if (!part_of) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
+    for (size_t i = 0; i < f->n; i++) {
+        uint16_t label = corpus->labels[f->document[i]];
+        if (label != MF_NO_LABEL) part_of[label] = 1;
+    }
     for (size_t l = 0; l < corpus->n_names; l++) {
+        bool is_fresh = part_of[l] == 1;
         part_of[l] = MF_NO_LABEL;
-        if (has_name(p, corpus->names[l], corpus->name_sizes[l])) continue;
+        if (!is_fresh || has_name(p, corpus->names[l], corpus->name_sizes[l])) continue;
         if (n < k) names[n] = l;
         part_of[l] = (uint16_t)n++;
     }
