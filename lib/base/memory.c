@@ -15,7 +15,7 @@ static void say(const char *text) {
     if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
 }
 
-_Noreturn void mf_no_memory(void) {
+void mf_no_memory(void) {
     mf_temps_remove();
     say(program_invocation_short_name);
     say(": out of memory\n");

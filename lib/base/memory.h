@@ -10,6 +10,6 @@
 
 /* Removes the process's temporary files, prints "PROGRAM: out of memory" and exits with EX_OSERR, without
  * running exit handlers. May be called from several threads. */
-_Noreturn void mf_no_memory(void);
+void mf_no_memory(void) __attribute__((noreturn));
 
 #endif
