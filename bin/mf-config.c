@@ -81,14 +81,6 @@ static int run(struct mf_usage usage, bool has_operand, bool has_output, action 
     return status < 0 ? mf_fail("mf-config", &err) : 0;
 }
 
-static int write_text(const char *path, const char *text, size_t size, struct mf_err *err) {
-    struct mf_out *out;
-    if (mf_out_open(&out, path, err) < 0) return -1;
-    if (mf_out_write(out, text, size, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
-}
-
 /* The YAML of one stage (NULL: of all) in memory; freed by free(). */
 static char *print_text(const struct mf_config *config, const char *stage, size_t *size) {
     char *text;
@@ -100,7 +92,7 @@ static char *print_text(const struct mf_config *config, const char *stage, size_
 static int print(const struct mf_config *config, const char *stage, const char *output, struct mf_err *err) {
     size_t size;
     char *text = print_text(config, stage, &size);
-    int status = write_text(output, text, size, err);
+    int status = mf_out_whole(output, text, size, err);
     free(text);
     return status;
 }
@@ -115,7 +107,7 @@ static int get(const struct mf_config *config, const char *name, const char *out
     char text[1100];
     if (mf_config_get(config, name, text, sizeof text - 1, err) < 0) return -1;
     strcat(text, "\n");
-    return write_text(output, text, strlen(text), err);
+    return mf_out_whole(output, text, strlen(text), err);
 }
 
 static int run_get(int argc, char **argv) {
@@ -145,7 +137,7 @@ static int describe(const struct mf_config *config, const char *operand, const c
     if (!memory) mf_no_memory();
     mf_config_describe(memory);
     if (fclose(memory) != 0) mf_no_memory();
-    int status = write_text(output, text, size, err);
+    int status = mf_out_whole(output, text, size, err);
     free(text);
     return status;
 }
@@ -191,7 +183,7 @@ static int write_slice(const struct mf_config *config, const char *folder, const
     if ((size_t)snprintf(path, sizeof path, "%s/%s.yaml", folder, stage) >= sizeof path)
         return mf_err_set(err, EX_CANTCREAT, "%.100s...: name too long", folder);
     char *text = print_text(config, stage, &size);
-    int status = holds(path, text, size) ? 0 : write_text(path, text, size, err);
+    int status = holds(path, text, size) ? 0 : mf_out_whole(path, text, size, err);
     free(text);
     return status;
 }

@@ -81,7 +81,6 @@ static double number(const json_t *record, const char *key) {
 static int record(const char *path, double seconds, double peak, uint64_t bound, int status,
                   struct mf_err *err) {
     json_t *old = json_load_file(path, 0, NULL), *now = json_object();
-    struct mf_out *out;
     bool more = old && number(old, "status") != 0;
     double before = more ? number(old, "peak_memory") : 0;
     if (more) seconds += number(old, "seconds");
@@ -95,14 +94,9 @@ static int record(const char *path, double seconds, double peak, uint64_t bound,
     json_decref(old);
     json_decref(now);
     if (!text) mf_no_memory();
-    int written = mf_out_open(&out, path, err);
-    if (written == 0) {
-        written = mf_out_printf(out, err, "%s\n", text);
-        if (written < 0)
-            mf_out_abandon(out);
-        else
-            written = mf_out_commit(out, err);
-    }
+    size_t size = strlen(text);
+    text[size] = '\n'; /* where the zero was */
+    int written = mf_out_whole(path, text, size + 1, err);
     free(text);
     return written;
 }

@@ -20,21 +20,13 @@ static const char notes[] =
     "exit status: 0, or 64 wrong use, 65 not a report, 66 input cannot be opened, 73 or 74 cannot write.\n";
 
 static int write_page(const json_t *report, const char *output, struct mf_err *err) {
-    struct mf_out *out;
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return mf_err_sys(err, EX_OSERR, "cannot make a page");
     mf_page_write(f, report);
     int status = fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a page");
-    if (status == 0) status = mf_out_open(&out, output, err);
-    if (status == 0) {
-        status = mf_out_write(out, text, size, err);
-        if (status < 0)
-            mf_out_abandon(out);
-        else
-            status = mf_out_commit(out, err);
-    }
+    if (status == 0) status = mf_out_whole(output, text, size, err);
     free(text);
     return status;
 }

@@ -60,18 +60,12 @@ int mf_session_source(struct mf_session *s, struct mf_source **source, const cha
 }
 
 int mf_session_write(const char *path, json_t *json, struct mf_err *err) {
-    struct mf_out *out;
     char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     json_decref(json);
     if (!text) mf_no_memory();
-    int status = mf_out_open(&out, path, err);
-    if (status == 0) {
-        status = mf_out_printf(out, err, "%s\n", text);
-        if (status < 0)
-            mf_out_abandon(out);
-        else
-            status = mf_out_commit(out, err);
-    }
+    size_t size = strlen(text);
+    text[size] = '\n'; /* where the zero was */
+    int status = mf_out_whole(path, text, size + 1, err);
     free(text);
     return status;
 }

@@ -42,6 +42,9 @@ int mf_out_commit(struct mf_out *out, struct mf_err *err);
 /* Removes what was written and frees `out`. Accepts NULL. */
 void mf_out_abandon(struct mf_out *out);
 
+/* All of it at once: an output of `size` bytes at `path` (NULL: standard output). As the functions above. */
+int mf_out_whole(const char *path, const void *bytes, size_t size, struct mf_err *err);
+
 struct mf_in;
 
 /* Opens an input. NULL or "-" is standard input. EX_NOINPUT when it cannot be opened or is a folder. */

@@ -303,3 +303,11 @@ void mf_out_abandon(struct mf_out *out) {
     close(out->fd);
     free_out(out);
 }
+
+int mf_out_whole(const char *path, const void *bytes, size_t size, struct mf_err *err) {
+    struct mf_out *out;
+    if (mf_out_open(&out, path, err) < 0) return -1;
+    if (mf_out_write(out, bytes, size, err) == 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
