@@ -217,7 +217,10 @@ PY
         edit_model "$lie.safetensors" "${lies[$lie]}"
         for program in "mf-eval perplexity -m MODEL t.mf" "mf-eval routing -m MODEL t.mf" \
             "mf-eval logits -m MODEL t.mf" "mf-calibrate -m MODEL -o out.safetensors t.mf" "mf-cat MODEL"; do
-            [ "$lie:$program" != "config:mf-cat MODEL" ] || continue # which shows what is there
+            case $lie:$program in
+            *:"mf-eval perplexity"* | huge:* | twice:* | overlap:* | beyond:* | cut:*) ;;
+            *) continue ;; # they all read by io/safetensors.h
+            esac
             run ${program/MODEL/$lie.safetensors}
             [ "$status" -eq 65 ] || fail "$lie: $program: status $status: $output"
             [ "${#lines[@]}" -eq 1 ] || fail "$lie: $program: $output"
