@@ -19,8 +19,8 @@ common=(--quiet --config "$config" --threads "$threads")
 # One expert of a step, under as many numbers as are wanted: only the manifest differs.
 mapfile -t documents < <(for i in $(seq 8); do echo "d$i=$S"; done)
 /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"
-mf-train-shared "${common[@]}" --set train_shared.steps=1 --set train_shared.batch=1 -o shared.tar tokens.mf
-mf-train-expert "${common[@]}" --set train_expert.steps=1 --set train_expert.batch=1 -s shared.tar -p 0 -o expert.0.tar tokens.mf
+mf-train-shared "${common[@]}" --set train_shared.steps=1 --set train_shared.warmup=1 --set train_shared.batch=1 -o shared.tar tokens.mf
+mf-train-expert "${common[@]}" --set train_expert.steps=1 --set train_expert.warmup=1 --set train_expert.batch=1 -s shared.tar -p 0 -o expert.0.tar tokens.mf
 /usr/bin/python3 - 64 << 'END'
 import io, json, sys, tarfile
 for e in range(1, int(sys.argv[1])):
