@@ -3,13 +3,9 @@
 #
 # Prints tokens a second and the peak of resident memory of both, for the shared step and the expert's, the ratio, and the
 # work done a second over what sgemm reaches by itself for some seconds. Then what two experts at once bring.
-set -euo pipefail
-build=$(cd "$1" && pwd) config=$(realpath "$2") threads=$3
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-PATH=$build/bin:$PATH
+config=$(realpath "$2") threads=$3
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
 value() { mf-config get "$1" --config "$config"; }
 V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
 F=$(value model.d_ff) S=$(value model.context)
@@ -51,11 +47,6 @@ row expert "$ours_expert" "$(theirs expert)" "$expert_work" "$peak"
 expert() { # THREADS NAME
     mf-train-expert --quiet --config "$config" --threads "$1" --set train_expert.steps=$steps --set train_expert.warmup=1 \
         --set train_expert.batch=$batch --set train_expert.accumulation=1 -s shared.tar -o "$2.tar" tokens.mf
-}
-seconds() { # COMMAND...
-    local begin=$EPOCHREALTIME
-    "$@"
-    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
 in_turn() {
     expert "$1" a

@@ -4,13 +4,9 @@
 # The time to join a shared bundle and its experts, over that of `cat` of as many bytes into a file that is synced, the two in
 # turn, the best of three. Then the peaks of resident memory, which must not grow with the number of experts: 16 MB for
 # assembly, 100 MB for calibration.
-set -euo pipefail
-build=$(cd "$1" && pwd) threads=$2
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-PATH=$build/bin:$PATH
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
+threads=$2
 config=$here/configs/default.yaml
 value() { mf-config get "$1" --config "$config"; }
 V=$(value tokenizer.vocab_size) S=$(value model.context)
@@ -36,11 +32,6 @@ for e in range(1, int(sys.argv[1])):
             out.addfile(member, io.BytesIO(data))
 END
 experts() { seq -f 'expert.%g.tar' 0 $(($1 - 1)); }
-peak_mb() { # COMMAND...
-    /usr/bin/python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
-}
 join() { # E
     local pieces
     mapfile -t pieces < <(experts "$1")
@@ -49,11 +40,6 @@ join() { # E
 copy() {
     cat like > copied
     sync copied
-}
-seconds() { # COMMAND...
-    local begin=$EPOCHREALTIME
-    "$@"
-    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
 echo "assembly, default.yaml"
 printf '%-10s %8s %10s %10s %8s\n' experts MB "ours s" "cat s" ratio

@@ -4,24 +4,15 @@
 # Decoded tokens a second (the time of 400 new tokens less that of 100, so loading does not count) over what memory gives: the
 # bytes of the weights a token meets, at the speed memory was read just before and after. Then the PyTorch twin without a cache,
 # from the same length on. Last the peaks of resident memory with 5 and with 64 experts, which must stay below 100 MB.
-set -euo pipefail
-build=$(cd "$1" && pwd) threads=$2
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-PATH=$build/bin:$PATH
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
+threads=$2
 value() { mf-config get "$1" --config "$here/configs/default.yaml"; }
 V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
 F=$(value model.d_ff) S=$(value model.context) K=$(value model.top_k)
 random() {
     /usr/bin/python3 "$here/tests/oracle/random_model.py" "$1" --tile --kind prefix --V "$V" --D "$D" --H "$H" --L "$L" \
         --F "$F" --S "$S" --top-k "$K" "${@:2}"
-}
-peak_mb() { # COMMAND...
-    /usr/bin/python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
 }
 
 # A vocabulary of V: the bytes, and pairs of them.
@@ -44,16 +35,14 @@ random model --E 5 --tokenizer '' -o model.safetensors
 generate() { # MODEL TOKENS [OPTION]...
     mf-eval generate -m "$1" -t tokenizer.json -p hello --temperature 0 --threads "$threads" --quiet --max-tokens "${@:2}"
 }
-seconds() { # TOKENS
-    local begin=$EPOCHREALTIME
+keep_text() { # TOKENS
     generate model.safetensors "$1" > "text.$1"
-    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
 active=$((4 * (V * D + L * (4 * D * D + 2 * K * D * F))))
 echo "generation, default.yaml, $threads threads, $((active / 1000000)) MB of weights a token; the best of three by share of memory's speed"
 printf '%12s %12s %12s %10s %12s %10s\n' tokens/s "memory GB/s" "limit tok/s" "of limit" "PyTorch" faster
 for _ in 1 2 3; do
-    before=$("$build/tests/bandwidth_bench" "$threads") short=$(seconds 100) long=$(seconds 400)
+    before=$("$build/tests/bandwidth_bench" "$threads") short=$(seconds keep_text 100) long=$(seconds keep_text 400)
     after=$("$build/tests/bandwidth_bench" "$threads")
     awk -v a="$before" -v b="$after" -v s="$short" -v l="$long" -v bytes="$active" 'BEGIN { speed = (a + b) / 2
         limit = speed * 1e9 / bytes; rate = 300 / (l - s); print rate / limit, rate, speed, limit }'

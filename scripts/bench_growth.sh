@@ -3,19 +3,9 @@
 #
 # From d_model 256, 2 layers, d_ff 1024, vocabulary 4096, context 256 and 1 thread one number changes at a time. Of assembly and of
 # measuring, the memory against the number of experts.
-set -euo pipefail
-build=$(cd "$1" && pwd)
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-PATH=$build/bin:$PATH
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
 random() { /usr/bin/python3 "$here/tests/oracle/random_model.py" "$@"; }
-peak() { # COMMAND...: MB
-    /usr/bin/python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
-}
 expert() { # WHAT VALUE
     local D=256 V=4096 S=256 threads=1
     case $1 in d_model) D=$2 ;; vocabulary) V=$2 ;; context) S=$2 ;; threads) threads=$2 ;; esac
@@ -43,6 +33,6 @@ for E in 2 8 32; do
             -p "$e" -s s.tar -o "expert.$e.tar" tokens.mf
         pieces+=("expert.$e.tar")
     done
-    echo "experts $E assembly $(peak mf-assemble --quiet -o m.safetensors s.tar "${pieces[@]}")"
-    echo "experts $E perplexity $(peak mf-eval perplexity -m m.safetensors -o out tokens.mf)"
+    echo "experts $E assembly $(peak_mb mf-assemble --quiet -o m.safetensors s.tar "${pieces[@]}")"
+    echo "experts $E perplexity $(peak_mb mf-eval perplexity -m m.safetensors -o out tokens.mf)"
 done

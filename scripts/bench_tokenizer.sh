@@ -3,18 +3,10 @@
 #
 # Training is the whole program against the library's call, both reading the text from a file. Encoding and decoding are
 # measured in memory, on one thread; then the whole program, with all threads, against the library's batch in memory.
-set -euo pipefail
-build=$(cd "$1" && pwd) threads=$2
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export NODE_PATH=$build/peers/node_modules PATH=$build/bin:$PATH
-seconds() { # COMMAND...
-    local begin=$EPOCHREALTIME
-    "$@"
-    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
-}
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
+threads=$2
+export NODE_PATH=$build/peers/node_modules
 # Lines "NAME WHAT MB/S" become one line of a table: WHAT, ours, and of each other the speed and how many times ours is faster.
 table() { # WHAT FILE
     awk -v what="$1" '$2 == what { if ($1 == "modularforge") ours = $3; else { names[++n] = $1; speeds[n] = $3 } }

@@ -1,0 +1,20 @@
+# What the benchmarks share, read with the folder of the build as $1: `build`, `here` (the project), `work` (a folder for now,
+# which becomes the current one), the programs on PATH, and two measures.
+# shellcheck shell=bash disable=SC2034 # for those that read this
+set -euo pipefail
+build=$(cd "$1" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export PATH=$build/bin:$PATH
+seconds() { # COMMAND...: which prints nothing itself
+    local begin=$EPOCHREALTIME
+    "$@"
+    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
+}
+peak_mb() { # COMMAND...: the most memory it held
+    /usr/bin/python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
+}
