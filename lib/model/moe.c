@@ -8,6 +8,7 @@
 #include "nn/embedding.h"
 #include "nn/gelu.h"
 #include "nn/layernorm.h"
+#include "nn/loss.h"
 #include "nn/matmul.h"
 #include "nn/residual.h"
 #include "nn/vector.h"
@@ -28,8 +29,7 @@ struct mf_moe_work {
     size_t *first, *slots;      /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
     float *in, *mid, *out;      /* one expert's rows: [R,D], [R,F], [R,D] */
     float *rows, *logits;       /* [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
-    float *max;                 /* [N] */
-    double *sum, *wanted;       /* [N] */
+    struct loss_so_far so_far;
 };
 
 static size_t expert_rows(size_t max_rows) {
@@ -57,9 +57,9 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->out = mf_arena_floats(a, R * s->D);
     w->rows = mf_arena_floats(a, block * s->D);
     w->logits = mf_arena_floats(a, N * block);
-    w->max = mf_arena_floats(a, N);
-    w->sum = mf_arena_take(a, N, sizeof *w->sum);
-    w->wanted = mf_arena_take(a, N, sizeof *w->wanted);
+    w->so_far.maximum = mf_arena_floats(a, N);
+    w->so_far.at_target = mf_arena_floats(a, N);
+    w->so_far.sum = mf_arena_take(a, N, sizeof *w->so_far.sum);
 }
 
 int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max_rows, struct mf_pool *pool,
@@ -332,49 +332,18 @@ static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size
     return mf_weights_read(m->file->weights, m->file->embedding, first * D, count * D, w->rows, err);
 }
 
-struct block_job {
-    struct mf_moe_work *w;
-    const uint32_t *targets;
-    size_t first, count;
-};
-
-/* Adds one block of the vocabulary to each row's sum of exponentials (Milakov and Gimelshein 2018, algorithm
- * 3). */
-static void add_block(void *context, size_t begin, size_t end, int thread) {
-    const struct block_job *j = context;
-    struct mf_moe_work *w = j->w;
-    (void)thread;
-    for (size_t n = begin; n < end; n++) {
-        if (j->targets[n] == MF_PAD) continue;
-        float *logits = w->logits + n * j->count, max = vector_max(logits, j->count);
-        if (j->targets[n] >= j->first && j->targets[n] < j->first + j->count)
-            w->wanted[n] = (double)logits[j->targets[n] - j->first];
-        if (max > w->max[n]) {
-            w->sum[n] *= exp((double)w->max[n] - (double)max);
-            w->max[n] = max;
-        }
-        w->sum[n] += vector_exp(logits, logits, -w->max[n], j->count);
-    }
-}
-
 int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
                   size_t N, double *losses, struct mf_err *err) {
     size_t V = m->shape.V, D = m->shape.D;
     if (check_tokens(m, targets, N, err) < 0) return -1;
-    for (size_t n = 0; n < N; n++) {
-        w->max[n] = -INFINITY;
-        w->sum[n] = w->wanted[n] = 0;
-    }
     for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
         size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
         const float *rows;
         if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
         matmul_forward(w->pool, w->logits, hidden, rows, N, count, D, 0);
-        struct block_job job = {w, targets, first, count};
-        mf_pool_run(w->pool, N, 1, add_block, &job);
+        cross_entropy_piece(w->pool, &w->so_far, w->logits, targets, first, N, count, NULL, 0);
     }
-    for (size_t n = 0; n < N; n++)
-        losses[n] = targets[n] == MF_PAD ? 0 : (double)w->max[n] + log(w->sum[n]) - w->wanted[n];
+    cross_entropy_losses(&w->so_far, losses, targets, N);
     return 0;
 }
 

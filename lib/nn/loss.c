@@ -25,13 +25,14 @@ static void piece_part(void *context, size_t begin, size_t end, int thread) {
             continue;
         }
         if (target >= k->v && target - k->v < k->P) k->l->at_target[n] = row[target - k->v];
-        float highest = vector_max(row, k->P), shrink = 0;
+        float highest = vector_max(row, k->P);
+        double shrink = 0;
         if (k->v) {
             highest = highest > *maximum ? highest : *maximum;
-            shrink = expf(*maximum - highest);
-            if (k->mixed && shrink != 1) vector_scale(k->mixed + n * k->D, shrink, k->D);
+            shrink = exp((double)*maximum - (double)highest);
+            if (k->mixed && shrink != 1) vector_scale(k->mixed + n * k->D, (float)shrink, k->D);
         }
-        k->l->sum[n] = (k->v ? k->l->sum[n] * (double)shrink : 0) + vector_exp(row, row, -highest, k->P);
+        k->l->sum[n] = (k->v ? k->l->sum[n] * shrink : 0) + vector_exp(row, row, -highest, k->P);
         *maximum = highest;
     }
 }
