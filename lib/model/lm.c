@@ -300,6 +300,16 @@ static struct mf_trunk_ends trunk_ends(const struct pass *p) {
     return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = lm->tail + D};
 }
 
+/* The table that holds the embeddings of `ids` [N]: of a narrow trunk their own, widened into `room` [N,D],
+ * with the rows `own`. */
+static const float *rows_table(const struct pass *p, float *room, const float *embedding,
+                               const uint32_t *ids) {
+    size_t D = p->lm->shape.D;
+    if (!p->lm->plan.narrow) return embedding;
+    for (size_t n = 0; n < p->N; n++) mf_bf16_widen(room + n * D, p->w->narrow + ids[n] * D, D);
+    return room;
+}
+
 /* The embedding's rows of a piece of the vocabulary, from v on, *P of them. */
 static const float *embedding_piece(const struct pass *p, const float *embedding, size_t v, size_t *P) {
     struct mf_lm *lm = p->lm;
@@ -324,10 +334,9 @@ static void head_in_pieces(const struct pass *p, const float *embedding, float s
     }
     cross_entropy_losses(&lm->so_far, lm->losses, targets, N);
     if (!p->grad) return;
-    for (size_t n = 0; lm->plan.narrow && n < N; n++)
-        mf_bf16_widen(lm->h + n * D, p->w->narrow + targets[n] * D, D);
-    cross_entropy_input(lm->pool, &lm->so_far, lm->y, targets, lm->plan.narrow ? lm->h : embedding,
-                        lm->plan.narrow ? lm->own : targets, scale, N, D);
+    const float *table = rows_table(p, lm->h, embedding, targets);
+    cross_entropy_input(lm->pool, &lm->so_far, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
+                        scale, N, D);
 }
 
 /* The same, and the embedding's gradient dw, which needs whole rows of logits: a block of rows at a time. */
@@ -366,14 +375,12 @@ static double head(const struct pass *p, float scale) {
     return sum;
 }
 
-/* The rows' embeddings. Of a narrow trunk they are widened into a table of their own. */
+/* The rows' embeddings. */
 static void embed(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     size_t D = lm->shape.D;
     const uint32_t *tokens = p->batch->tokens;
-    const float *table = lm->plan.narrow ? lm->y : mf_trunk_ends(&lm->shape, p->w->trunk).embedding;
-    for (size_t n = 0; lm->plan.narrow && n < p->N; n++)
-        mf_bf16_widen(lm->y + n * D, p->w->narrow + tokens[n] * D, D);
+    const float *table = rows_table(p, lm->y, trunk_ends(p).embedding, tokens);
     embedding_forward(lm->pool, lm->layers[0].x, lm->plan.narrow ? lm->own : tokens, &p->batch->seqs, table,
                       lm->pe, p->dropout.p, mask_key(p, 0), D);
 }
