@@ -40,10 +40,8 @@ static void show_trial(void *context, const char *what, double loss, bool kept) 
 
 /* The partition of each expert, from the metadata; new. */
 static int read_partitions(int64_t **partition_of, const struct mf_moe *moe, struct mf_err *err) {
-    struct mf_safetensors *st;
-    if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
-    json_t *entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
-    mf_safetensors_close(st);
+    json_t *entries;
+    if (mf_session_entries(&entries, moe, err) < 0) return -1;
     *partition_of = calloc(moe->router.n_experts, sizeof **partition_of);
     if (!*partition_of) mf_no_memory();
     for (size_t e = 0; e < moe->router.n_experts; e++) {

@@ -11,9 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/memory.h"
 #include "base/options.h"
-#include "io/file.h"
+#include "io/json_file.h"
 
 static const char notes[] =
     "Writes one JSON object (formats/report.md): seconds, peak_memory in bytes, bound, attempts, status. "
@@ -90,15 +89,8 @@ static int record(const char *path, double seconds, double peak, uint64_t bound,
     json_object_set_new(now, "attempts",
                         json_integer(more ? (json_int_t)number(old, "attempts") + 1 : (json_int_t)1));
     json_object_set_new(now, "status", json_integer(status));
-    char *text = json_dumps(now, JSON_REAL_PRECISION(6));
     json_decref(old);
-    json_decref(now);
-    if (!text) mf_no_memory();
-    size_t size = strlen(text);
-    text[size] = '\n'; /* where the zero was */
-    int written = mf_out_whole(path, text, size + 1, err);
-    free(text);
-    return written;
+    return mf_json_write(path, now, JSON_REAL_PRECISION(6), err);
 }
 
 int main(int argc, char **argv) {

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "eval/page.h"
 #include "base/memory.h"
+#include "eval/page.h"
 
 static double limit(double value, double low, double high) {
     return !(value > low) ? low : value > high ? high : value;

@@ -2,11 +2,10 @@
 #include "eval/report_notes.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "eval/utf8.h"
-#include "io/file.h"
+#include "io/json_file.h"
 #include "io/stream.h"
 
 /* Evaluation keeps below this with the default configuration, whatever the number of experts. */
@@ -55,17 +54,9 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
 
 /* Reads a JSON object. */
 static int read_json(const char *path, json_t **json, struct mf_err *err) {
-    json_error_t where;
-    unsigned char *text;
-    size_t size;
-    if (mf_read_all(path, NOTE_LIMIT, &text, &size, err) < 0) return -1;
-    *json = json_loadb((const char *)text, size, 0, &where);
-    free(text);
+    *json = mf_json_read(path, NOTE_LIMIT, 0, err);
     if (json_is_object(*json)) return 0;
-    if (*json)
-        mf_err_set(err, EX_DATAERR, "%s: not a JSON object", path);
-    else
-        mf_err_set(err, EX_DATAERR, "%s: line %d: %s", path, where.line, where.text);
+    if (*json) mf_err_set(err, EX_DATAERR, "%s: not a JSON object", path);
     json_decref(*json);
     *json = NULL;
     return -1;

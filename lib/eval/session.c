@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/memory.h"
 #include "eval/utf8.h"
+#include "io/json_file.h"
 #include "io/safetensors.h"
 #include "nn/matmul.h"
 
@@ -60,14 +60,15 @@ int mf_session_source(struct mf_session *s, struct mf_source **source, const cha
 }
 
 int mf_session_write(const char *path, json_t *json, struct mf_err *err) {
-    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
-    json_decref(json);
-    if (!text) mf_no_memory();
-    size_t size = strlen(text);
-    text[size] = '\n'; /* where the zero was */
-    int status = mf_out_whole(path, text, size + 1, err);
-    free(text);
-    return status;
+    return mf_json_write(path, json, JSON_INDENT(1) | JSON_REAL_PRECISION(12), err);
+}
+
+int mf_session_entries(json_t **entries, const struct mf_moe *moe, struct mf_err *err) {
+    struct mf_safetensors *st;
+    if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
+    *entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
+    mf_safetensors_close(st);
+    return 0;
 }
 
 /* A name for one entry of the metadata's list of experts. */
@@ -84,13 +85,8 @@ static json_t *entry_name(const json_t *entry) {
 }
 
 int mf_session_experts(json_t **names, const struct mf_moe *moe, struct mf_err *err) {
-    struct mf_safetensors *st;
     json_t *entries = NULL;
-    if (strcmp(moe->router.kind, "single") != 0) {
-        if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
-        entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
-        mf_safetensors_close(st);
-    }
+    if (strcmp(moe->router.kind, "single") != 0 && mf_session_entries(&entries, moe, err) < 0) return -1;
     *names = json_array();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
         json_t *name = entry_name(json_array_get(entries, e));
