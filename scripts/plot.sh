@@ -36,7 +36,6 @@ draw() { # TERMINAL OUTPUT
         for name in "${names[@]}"; do
             echo "set title '$name' noenhanced"
             # from the first step to a little beyond the last, also when there is but one
-            # from the first step to a little beyond the last, also when there is but one
             echo "set xrange [0:$(awk 'END { print $1 * 1.02 + 1 }' "$work/$name.loss")]"
             echo -n "plot '$work/$name.loss' with linespoints pt 7 ps 0.2 lw 1.2 lc rgb '#8c959f' title 'training'"
             [ ! -s "$work/$name.val_loss" ] ||
