@@ -39,6 +39,18 @@ static inline float *make_zeros(size_t n) {
     return x;
 }
 
+/* An output as it may be found: not a number, so that what reads it shows. */
+static inline float *make_poison(size_t n) {
+    float *x = make_zeros(n);
+    for (size_t i = 0; i < n; i++) x[i] = NAN;
+    return x;
+}
+
+static inline void free_all(void *const *items, size_t n) {
+    for (size_t i = 0; i < n; i++) free(items[i]);
+}
+#define FREE_ALL(...) free_all((void *const[]){__VA_ARGS__}, sizeof((void *[]){__VA_ARGS__}) / sizeof(void *))
+
 static inline double *to_double(const float *x, size_t n) {
     double *y = malloc((n + 1) * sizeof *y);
     assert_non_null(y);
