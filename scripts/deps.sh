@@ -14,7 +14,8 @@ missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
     <(dpkg-query -W -f '${Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^install ok installed //p' | sort -u))
 [ -n "$missing" ] || exit 0
 read -ra names <<<"${missing//$'\n'/ }"
-command=(apt-get install -y --no-install-recommends "${names[@]}")
+# Another program at work with the packages (a nightly upgrade) is waited for.
+command=(apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${names[@]}")
 echo "installing: ${names[*]}" >&2
 if [ "$(id -u)" -eq 0 ]; then
     apt-get update -qq
