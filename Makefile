@@ -82,7 +82,7 @@ check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
 ## check-long every fault in every program, and kills all over the pipeline: about twenty minutes (SEED=, KILLS=100)
 KILLS ?= 100
 .PHONY: check-long
-check-long: deps build $B/tests/faults.so
+check-long: deps build $(SANITIZED) $B/tests/faults.so
 	@scripts/check_long.sh $B $(KILLS) $(SEED)
 
 # Makes calls of the system fail; loaded into a program, so built apart from the library.

@@ -7,48 +7,44 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
+mkdir "$log"/{unit,plain,sanitized}
+
+# One test, its log and its status in a folder; what it said comes out in one piece.
+one() { # KIND FILE
+    local out=$log/$1/${2##*/}
+    case $1 in
+    unit) "$2" > "$out" 2>&1 ;;
+    plain) MF_BIN=$build/bin bats --tap --timing "$2" > "$out" 2>&1 ;;
+    sanitized) MF_BIN=$build/sanitized/bin bats --tap --timing "$2" > "$out" 2>&1 ;;
+    esac
+    echo $? > "$out.status"
+    { echo "== $2, $1" && cat "$out"; } | flock "$log" cat
+}
+export -f one
+export build log
+
+# shellcheck disable=SC2016 # the arguments are those of the inner shell
+# Two at a time, the long ones (nearly always those of many lines) first, so that both end together. With sanitizers not
+# what runs other programs than ours most of the time; the pipeline with them is for check_long.sh.
+{
+    printf 'unit\n%s\n' "$build"/tests/*_test
+    find tests -name '*.bats' -printf '%s %p\n' | sort -rn | while read -r _ file; do
+        case $file in
+        tests/ablation.bats | tests/corpus.bats | tests/lock.bats | tests/pipeline.bats | tests/tokenizers.bats) ;;
+        *) printf 'sanitized\n%s\n' "$file" ;;
+        esac
+        printf 'plain\n%s\n' "$file"
+    done
+} | xargs -d '\n' -n 2 -P 2 bash -c 'one "$@"' one
 
 # Adds what a log in the form of cmocka or of bats --tap shows, and its exit status.
-count() {
-    local ok bad skips
-    ok=$(grep -cE '^(\[ +OK \] |ok )' "$1")
-    skips=$(grep -c '^ok .*# skip' "$1")
-    bad=$(grep -cE '^(\[  FAILED  \] [a-z]|not ok )' "$1")
-    if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+for status in "$log"/*/*.status; do
+    out=${status%.status}
+    ok=$(grep -cE '^(\[ +OK \] |ok )' "$out")
+    skips=$(grep -c '^ok .*# skip' "$out")
+    bad=$(grep -cE '^(\[  FAILED  \] [a-z]|not ok )' "$out")
+    if [ "$(cat "$status")" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
     passed=$((passed + ok - skips)) failed=$((failed + bad)) skipped=$((skipped + skips))
-}
-
-# The bats files of one build, one after the other; the logs and statuses stay in a folder.
-run_bats() {
-    local programs=$1 folder=$2 file
-    mkdir -p "$folder"
-    for file in tests/*.bats; do
-        # with sanitizers, not what runs other programs than ours most of the time
-        if [ "$programs" != "$build/bin" ]; then
-            case $file in tests/ablation.bats | tests/corpus.bats | tests/lock.bats | tests/tokenizers.bats) continue ;; esac
-        fi
-        MF_BIN="$programs" bats --tap --timing "$file" > "$folder/${file##*/}" 2>&1
-        echo $? > "$folder/${file##*/}.status"
-    done
-}
-
-run_bats "$build/sanitized/bin" "$log/sanitized" &
-sanitized=$!
-for unit in "$build"/tests/*_test; do
-    echo "== ${unit##*/}"
-    "$unit" 2>&1 | tee "$log/unit" || true
-    count "$log/unit" "${PIPESTATUS[0]}"
-done
-run_bats "$build/bin" "$log/plain"
-wait $sanitized
-for kind in plain sanitized; do
-    for file in tests/*.bats; do
-        out=$log/$kind/${file##*/}
-        [ -e "$out" ] || continue
-        echo "== $file, $kind"
-        cat "$out"
-        count "$out" "$(cat "$out.status")"
-    done
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -19,4 +19,7 @@ python3 tests/faults.py "$work" --jobs 2 --seed "$seed" --kinds memory --sample 
 
 echo "== kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
+
+echo "== the pipeline of programs built with sanitizers"
+MF_BIN="$build/sanitized/bin" bats tests/pipeline.bats || status=1
 exit $status
