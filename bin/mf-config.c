@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include "base/memory.h"
 #include "base/options.h"
-#include "io/file.h"
+#include "io/json_file.h"
 #include "model/config.h"
 
 #define SOURCES                                                                                              \
@@ -33,6 +33,7 @@ static const char check_notes[] = SOURCES "\n"
 static const char keys_notes[] =
     "Each key has three lines: its name; its meaning; its default, its range or choices, and the stages that "
     "read it.\n"
+    "With --json, an array of objects: key, kind, default, low and high or choices, stages, meaning.\n"
     "\n"
     "examples:\n"
     "  mf-config keys\n"
@@ -51,22 +52,36 @@ static const char slices_notes[] =
     "example:\n"
     "  mf-config slices runs/mine/config --config my.yaml\n" STATUSES;
 
-/* What a command does with the loaded configuration. `operand` is NULL for commands without one. */
-typedef int action(const struct mf_config *config, const char *operand, const char *output,
-                   struct mf_err *err);
+/* What a command was given; NULL or false where it takes no such thing. */
+struct request {
+    const char *operand, *output;
+    bool json, dry_run;
+};
+
+/* What a command takes; from OUTPUT on in the order of the options in run(). */
+enum { OPERAND = 1, OUTPUT = 2, JSON = 4, DRY_RUN = 8 };
+
+/* What a command does with the loaded configuration. */
+typedef int action(const struct mf_config *config, const struct request *request, struct mf_err *err);
 
 /* A command from its arguments to its exit status. */
-static int run(struct mf_usage usage, bool has_operand, bool has_output, action *act, int argc, char **argv) {
+static int run(struct mf_usage usage, unsigned takes, action *act, int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_config config;
     struct mf_strs operands = {0};
-    const char *output = NULL;
-    const struct mf_option options[] = {
-        {has_output ? "output" : NULL, 'o', MF_OPT_STRING, &output, "FILE",
-         "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+    struct request request = {0};
+    const struct mf_option all[] = {
+        {"output", 'o', MF_OPT_STRING, &request.output, "FILE", "write to FILE instead of standard output", 0,
+         0},
+        {"json", 0, MF_OPT_FLAG, &request.json, NULL, "print JSON", 0, 0},
+        {"dry-run", 0, MF_OPT_FLAG, &request.dry_run, NULL,
+         "name the files that would be written, and write none", 0, 0},
     };
+    struct mf_option options[4] = {0};
+    size_t n = 0, has_operand = takes & OPERAND ? 1 : 0;
+    for (size_t i = 0; i < 3; i++)
+        if (takes & OUTPUT << i) options[n++] = all[i];
     usage.options = options;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && operands.count > has_operand)
@@ -75,7 +90,10 @@ static int run(struct mf_usage usage, bool has_operand, bool has_output, action 
     if (status == 0 && operands.count < has_operand)
         status = mf_err_set(&err, EX_USAGE, "an operand is missing: %s", usage.synopsis);
     if (status == 0) status = mf_config_load(&config, &common, &err);
-    if (status == 0) status = act(&config, has_operand ? operands.items[0] : NULL, output, &err);
+    if (status == 0) {
+        if (has_operand) request.operand = operands.items[0];
+        status = act(&config, &request, &err);
+    }
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);
     return status < 0 ? mf_fail("mf-config", &err) : 0;
@@ -89,10 +107,10 @@ static char *print_text(const struct mf_config *config, const char *stage, size_
     return text;
 }
 
-static int print(const struct mf_config *config, const char *stage, const char *output, struct mf_err *err) {
+static int print(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     size_t size;
-    char *text = print_text(config, stage, &size);
-    int status = mf_out_whole(output, text, size, err);
+    char *text = print_text(config, request->operand, &size);
+    int status = mf_out_whole(request->output, text, size, err);
     free(text);
     return status;
 }
@@ -100,44 +118,45 @@ static int print(const struct mf_config *config, const char *stage, const char *
 static int run_print(int argc, char **argv) {
     struct mf_usage usage = {"mf-config print", "print all values as YAML", "mf-config [print] [OPTION]...",
                              NULL, print_notes};
-    return run(usage, false, true, print, argc, argv);
+    return run(usage, OUTPUT, print, argc, argv);
 }
 
-static int get(const struct mf_config *config, const char *name, const char *output, struct mf_err *err) {
+static int get(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     char text[1100];
-    if (mf_config_get(config, name, text, sizeof text - 1, err) < 0) return -1;
+    if (mf_config_get(config, request->operand, text, sizeof text - 1, err) < 0) return -1;
     strcat(text, "\n");
-    return mf_out_whole(output, text, strlen(text), err);
+    return mf_out_whole(request->output, text, strlen(text), err);
 }
 
 static int run_get(int argc, char **argv) {
     struct mf_usage usage = {"mf-config get", "print one value", "mf-config get SECTION.KEY [OPTION]...",
                              NULL, get_notes};
-    return run(usage, true, true, get, argc, argv);
+    return run(usage, OPERAND | OUTPUT, get, argc, argv);
 }
 
-static int check(const struct mf_config *config, const char *operand, const char *output,
-                 struct mf_err *err) {
-    (void)config, (void)operand, (void)output, (void)err; /* it has been loaded: it is good */
+static int check(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    (void)config, (void)request, (void)err; /* it has been loaded: it is good */
     return 0;
 }
 
 static int run_check(int argc, char **argv) {
     struct mf_usage usage = {"mf-config check", "check the values and print nothing",
                              "mf-config check [OPTION]...", NULL, check_notes};
-    return run(usage, false, false, check, argc, argv);
+    return run(usage, 0, check, argc, argv);
 }
 
-static int describe(const struct mf_config *config, const char *operand, const char *output,
-                    struct mf_err *err) {
-    (void)config, (void)operand;
+static int describe(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    (void)config;
     char *text;
     size_t size;
+    if (request->json)
+        return mf_json_write(request->output, mf_config_schema(), JSON_INDENT(1) | JSON_REAL_PRECISION(12),
+                             err);
     FILE *memory = open_memstream(&text, &size);
     if (!memory) mf_no_memory();
     mf_config_describe(memory);
     if (fclose(memory) != 0) mf_no_memory();
-    int status = mf_out_whole(output, text, size, err);
+    int status = mf_out_whole(request->output, text, size, err);
     free(text);
     return status;
 }
@@ -145,15 +164,14 @@ static int describe(const struct mf_config *config, const char *operand, const c
 static int run_keys(int argc, char **argv) {
     struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL,
                              keys_notes};
-    return run(usage, false, true, describe, argc, argv);
+    return run(usage, OUTPUT | JSON, describe, argc, argv);
 }
 
-static int print_stage(const struct mf_config *config, const char *name, const char *output,
-                       struct mf_err *err) {
-    const char *const *stages = mf_config_stages();
+static int print_stage(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    const char *const *stages = mf_config_stages(), *name = request->operand;
     size_t n = 0;
     for (; stages[n]; n++)
-        if (strcmp(stages[n], name) == 0) return print(config, name, output, err);
+        if (strcmp(stages[n], name) == 0) return print(config, request, err);
     const char *near = mf_nearest(name, stages, n);
     return mf_err_set(err, EX_USAGE, "unknown stage '%.60s'%s%s%s", name, near ? ", did you mean '" : "",
                       near ? near : "", near ? "'?" : "");
@@ -162,7 +180,7 @@ static int print_stage(const struct mf_config *config, const char *name, const c
 static int run_stage(int argc, char **argv) {
     struct mf_usage usage = {"mf-config stage", "print what one stage reads",
                              "mf-config stage STAGE [OPTION]...", NULL, stage_notes};
-    return run(usage, true, true, print_stage, argc, argv);
+    return run(usage, OPERAND | OUTPUT, print_stage, argc, argv);
 }
 
 /* Is the file there with exactly these bytes? */
@@ -176,33 +194,56 @@ static bool holds(const char *path, const char *text, size_t size) {
     return same;
 }
 
-static int write_slice(const struct mf_config *config, const char *folder, const char *stage,
+/* Writes FOLDER/STAGE.yaml unless it has these values, or in a dry run adds its name to `names`. */
+static int write_slice(const struct mf_config *config, const char *folder, const char *stage, FILE *names,
                        struct mf_err *err) {
     char path[4096];
     size_t size;
+    int status = 0;
     if ((size_t)snprintf(path, sizeof path, "%s/%s.yaml", folder, stage) >= sizeof path)
         return mf_err_set(err, EX_CANTCREAT, "%.100s...: name too long", folder);
     char *text = print_text(config, stage, &size);
-    int status = holds(path, text, size) ? 0 : mf_out_whole(path, text, size, err);
+    if (!holds(path, text, size)) {
+        if (names)
+            fprintf(names, "%s\n", path);
+        else
+            status = mf_out_whole(path, text, size, err);
+    }
     free(text);
     return status;
 }
 
-static int write_slices(const struct mf_config *config, const char *folder, const char *output,
-                        struct mf_err *err) {
-    (void)output;
+static int each_slice(const struct mf_config *config, const char *folder, FILE *names, struct mf_err *err) {
+    for (const char *const *stage = mf_config_stages(); *stage; stage++)
+        if (write_slice(config, folder, *stage, names, err) < 0) return -1;
+    return 0;
+}
+
+static int name_slices(const struct mf_config *config, const char *folder, struct mf_err *err) {
+    char *text;
+    size_t size;
+    FILE *names = open_memstream(&text, &size);
+    if (!names) mf_no_memory();
+    int status = each_slice(config, folder, names, err);
+    if (fclose(names) != 0) mf_no_memory();
+    if (status == 0) status = mf_out_whole(NULL, text, size, err);
+    free(text);
+    return status;
+}
+
+static int write_slices(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    const char *folder = request->operand;
     struct stat st;
+    if (request->dry_run) return name_slices(config, folder, err);
     if (mkdir(folder, 0777) < 0 && (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode)))
         return mf_err_sys(err, EX_CANTCREAT, "%s", folder);
-    for (const char *const *stage = mf_config_stages(); *stage; stage++)
-        if (write_slice(config, folder, *stage, err) < 0) return -1;
-    return 0;
+    return each_slice(config, folder, NULL, err);
 }
 
 static int run_slices(int argc, char **argv) {
     struct mf_usage usage = {"mf-config slices", "write what each stage reads to DIR/STAGE.yaml",
                              "mf-config slices DIR [OPTION]...", NULL, slices_notes};
-    return run(usage, true, false, write_slices, argc, argv);
+    return run(usage, OPERAND | DRY_RUN, write_slices, argc, argv);
 }
 
 int main(int argc, char **argv) {

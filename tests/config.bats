@@ -83,6 +83,14 @@ refuses() {
     done
 }
 
+@test "the keys in JSON are those for people" {
+    mf-config keys --json > keys.json
+    jq -r '.[] | "\(.key)\n    \(.meaning)\n    default \(.default)"' keys.json > ours
+    mf-config keys | sed 's/^\(    default [^;]*\);.*/\1/' | diff - ours
+    jq -e 'all(.[]; (.stages | length > 0) and (if .kind == "int" or .kind == "real" then .low <= (.default | tonumber)
+        and .high >= (.default | tonumber) elif .kind == "choice" then .default as $d | .choices | index($d) != null else true end))' keys.json
+}
+
 @test "slices change their time only with their values" {
     mf-config slices s --set model.top_k=3
     assert_equal "$(ls s | tr '\n' ' ')" "assemble.yaml calibrate.yaml docs.yaml encode.yaml eval.yaml partition.yaml tokenizer.yaml train-expert.yaml train-shared.yaml "
@@ -91,6 +99,12 @@ refuses() {
     assert_equal "$(find s -newermt 2002-01-01 -printf '%f\n' | grep yaml | sort | tr '\n' ' ')" "assemble.yaml eval.yaml "
     grep -q 'top_k: 2' s/assemble.yaml
     assert_equal "$(mf-config stage assemble --set model.top_k=2)" "$(cat s/assemble.yaml)"
+    # what would be written is named, and nothing is
+    run -0 mf-config slices --dry-run s --set model.top_k=2 --set eval.samples=9 --set docs.max_docs=3
+    assert_output s/docs.yaml
+    refute grep -q 'max_docs: 3' s/docs.yaml
+    assert_equal "$(mf-config slices --dry-run new | wc -l)" 9
+    [ ! -e new ]
     # a slice is a config of its own
     for slice in s/*.yaml; do mf-config check --config "$slice"; done
 }

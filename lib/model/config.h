@@ -96,6 +96,9 @@ const char *const *mf_config_stages(void);
 /* The schema for people: every key with its default, range, stages and meaning. */
 void mf_config_describe(FILE *file);
 
+/* The same for programs: an array of objects; new, freed by json_decref. */
+json_t *mf_config_schema(void);
+
 /* The values one stage reads as a JSON object of objects, for manifests; new, freed by json_decref. */
 json_t *mf_config_json(const struct mf_config *config, const char *stage);
 

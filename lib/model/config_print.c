@@ -78,6 +78,44 @@ void mf_config_describe(FILE *file) {
     }
 }
 
+/* "a|b|c" as an array. */
+static json_t *choices_json(const char *choices) {
+    json_t *all = json_array();
+    for (size_t n; *choices; choices += n + (choices[n] == '|')) {
+        n = strcspn(choices, "|");
+        json_array_append_new(all, json_stringn(choices, n));
+    }
+    return all;
+}
+
+static json_t *limit_json(const struct mf_key *key, double limit) {
+    return key->kind == MF_KEY_INT ? json_integer((json_int_t)limit) : json_real(limit);
+}
+
+static json_t *key_json(const struct mf_key *key) {
+    static const char *const kinds[] = {"int", "real", "choice", "bool", "text"};
+    const char *const *stages = mf_config_stages();
+    json_t *readers = json_array();
+    for (unsigned s = 0; stages[s]; s++)
+        if (key->stages & 1u << s) json_array_append_new(readers, json_string(stages[s]));
+    json_t *object = json_pack("{ss ss ss so ss}", "key", key->name, "kind", kinds[key->kind], "default",
+                               key->fallback, "stages", readers, "meaning", key->meaning);
+    if (key->kind == MF_KEY_CHOICE) json_object_set_new(object, "choices", choices_json(key->choices));
+    if (key->kind == MF_KEY_INT || key->kind == MF_KEY_REAL) {
+        json_object_set_new(object, "low", limit_json(key, key->low));
+        json_object_set_new(object, "high", limit_json(key, key->high));
+    }
+    return object;
+}
+
+json_t *mf_config_schema(void) {
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    json_t *all = json_array();
+    for (size_t i = 0; i < count; i++) json_array_append_new(all, key_json(&keys[i]));
+    return all;
+}
+
 static json_t *value_json(const struct mf_key *key, const struct mf_config *config) {
     const char *source = (const char *)config + key->offset;
     char text[1100];
