@@ -60,7 +60,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     enum mf_assembly_kind kind = r->dense     ? MF_ASSEMBLE_DENSE
                                  : r->average ? MF_ASSEMBLE_AVERAGE
                                               : MF_ASSEMBLE_MIXTURE;
-    int status = mf_config_load(&config, r->common, err);
+    int status = mf_config_load_stage(&config, r->common, "assemble", err);
     if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
     if (status == 0) status = mf_out_open(&out, r->output, err);
     if (status == 0) status = mf_assembly_write(&a, out, err);

@@ -125,7 +125,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
                const char *removed, struct mf_err *err) {
     struct mf_config config;
     struct mf_selection *s = &w->selection;
-    if (mf_config_load(&config, common, err) < 0) return -1;
+    if (mf_config_load_stage(&config, common, "docs", err) < 0) return -1;
     *s = (struct mf_selection){
         .val_fraction = config.docs.val_fraction,
         .test_fraction = config.docs.test_fraction,

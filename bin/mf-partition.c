@@ -65,7 +65,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
                const char *tokens, bool labels, const char *output, struct mf_err *err) {
     struct mf_config config;
     struct mf_spool source; /* the stream is read several times */
-    if (mf_config_load(&config, common, err) < 0) return -1;
+    if (mf_config_load_stage(&config, common, "partition", err) < 0) return -1;
     d->params = (struct mf_plan_params){
         .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
         .partitions = (size_t)(asked->partitions || d->saved ? asked->partitions : config.model.n_experts),

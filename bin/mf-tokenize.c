@@ -111,7 +111,7 @@ static int write_tokenizer(void *context, struct mf_out *out, struct mf_err *err
 static int train(struct training *t, const char *output, struct mf_err *err) {
     struct mf_config config;
     struct mf_words_report report;
-    if (mf_config_load(&config, t->common, err) < 0) return -1;
+    if (mf_config_load_stage(&config, t->common, "tokenizer", err) < 0) return -1;
     if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
     if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
     if (t->vocab_size < MF_VOCAB_MIN)
@@ -324,8 +324,8 @@ static void stop_workers(struct encoding *e) {
 }
 
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {
-    struct mf_config config; /* nothing of it is used here, but a wrong key is an error everywhere */
-    if (mf_config_load(&config, e->common, err) < 0) return -1;
+    struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
+    if (mf_config_load_stage(&config, e->common, "encode", err) < 0) return -1;
     if (mf_tokenizer_load(&e->tokenizer, tokenizer_path, err) < 0) return -1;
     e->width = mf_tokenizer_size(e->tokenizer) <= 65536 ? 2 : 4;
     int status = start_workers(e, err);
@@ -457,7 +457,7 @@ static int run_decode(int argc, char **argv) {
     if (status == 0 && !path) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time");
     d.path = operands.count ? operands.items[0] : NULL;
-    if (status == 0) status = mf_config_load(&config, &common, &err);
+    if (status == 0) status = mf_config_load_stage(&config, &common, "encode", &err);
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
     if (status == 0) status = write_to(output, write_text, &d, &err);

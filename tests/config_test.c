@@ -305,6 +305,43 @@ static void test_sets(void **state) {
     assert_int_equal(err.status, EX_CONFIG);
 }
 
+/* A stage sees the values it reads by the schema, and of all others the defaults. */
+static void test_stage_sees(void **state) {
+    (void)state;
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    struct mf_err err;
+    for (const char *const *stage = mf_config_stages(); *stage; stage++)
+        for (size_t i = 0; i < count; i++) {
+            struct mf_config config;
+            char set[128], text[1100];
+            const char *sets[] = {set}, *value = keys[i].kind == MF_KEY_TEXT ? "x" : NULL;
+            if (keys[i].kind == MF_KEY_BOOL) value = "false";
+            if (keys[i].kind == MF_KEY_CHOICE) value = keys[i].choices;
+            if (!value) continue; /* numbers may not go together with others */
+            snprintf(set, sizeof set, "%s=%.*s", keys[i].name, (int)strcspn(value, "|"), value);
+            struct mf_common common = {.sets = {sets, 1, 1}, .seed = -1};
+            assert_int_equal(mf_config_load_stage(&config, &common, *stage, &err), 0);
+            mf_key_format(&keys[i], &config, text, sizeof text);
+            if (keys[i].stages & mf_stage_bit(*stage))
+                assert_string_equal(text, strchr(set, '=') + 1);
+            else
+                assert_string_equal(text, keys[i].fallback);
+        }
+    struct mf_config config;
+    const char *sets[] = {"model.d_ff=64"};
+    struct mf_common common = {.sets = {sets, 1, 1}, .seed = 7};
+    assert_int_equal(mf_config_load_stage(&config, &common, "train-shared", &err), 0);
+    assert_int_equal(config.model.d_ff, 64);
+    assert_int_equal(config.seed, 7);
+    assert_int_equal(mf_config_load_stage(&config, &common, "docs", &err), 0);
+    assert_int_equal(config.model.d_ff, 2048);
+    assert_int_equal(config.seed, 1);
+    sets[0] = "model.d_ff=0"; /* wrong for every stage */
+    assert_int_equal(mf_config_load_stage(&config, &common, "docs", &err), -1);
+    assert_int_equal(err.status, EX_CONFIG);
+}
+
 /* Cut and damaged files are read or refused, nothing else. */
 static void test_damaged(void **state) {
     (void)state;
@@ -332,9 +369,10 @@ static void test_damaged(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schema), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_get),    cmocka_unit_test(test_messages),   cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_files),  cmocka_unit_test(test_sets),       cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_schema),  cmocka_unit_test(test_round_trip), cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_get),     cmocka_unit_test(test_messages),   cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_sets),       cmocka_unit_test(test_stage_sees),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -15,10 +15,10 @@ uint64_t mf_session_half_memory(void) {
     return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : MF_SESSION_CACHE;
 }
 
-int mf_session_begin(struct mf_session *s, const struct mf_common *common, int64_t batch,
+int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
                      struct mf_err *err) {
     *s = (struct mf_session){0};
-    if (mf_config_load(&s->config, common, err) < 0) return -1;
+    if (mf_config_load_stage(&s->config, common, stage, err) < 0) return -1;
     s->batch = (size_t)(batch > 0 ? batch : s->config.eval.batch);
     matmul_setup();
     return mf_pool_new(&s->pool, (int)common->threads, err);

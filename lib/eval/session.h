@@ -24,9 +24,10 @@ struct mf_session {
     struct mf_moe_work *work; /* for it: batch * S rows */
 };
 
-/* Loads the config and starts the threads. `batch` 0 takes the config's. EX_CONFIG and others as the
- * config's. */
-int mf_session_begin(struct mf_session *s, const struct mf_common *common, int64_t batch, struct mf_err *err);
+/* Loads the config as `stage` reads it and starts the threads. `batch` 0 takes the config's. EX_CONFIG and
+ * others as the config's. */
+int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
+                     struct mf_err *err);
 
 /* Opens a model, closing the one before (model/moe.h). `rows` of working memory, or 0 for batch * S. */
 int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,

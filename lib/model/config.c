@@ -292,18 +292,32 @@ static void follow(struct mf_config *c, const struct origins *o) {
         c->model.top_k = c->model.n_experts;
 }
 
+static void set_default(struct mf_config *config, const struct mf_key *key) {
+    struct mf_err err;
+    if (mf_key_parse(key, config, key->fallback, "default", &err) < 0) abort();
+}
+
 int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err) {
     struct origins origins = {.file = common->config};
     size_t count;
     const struct mf_key *keys = mf_keys(&count);
     if (count > sizeof origins.lines / sizeof *origins.lines) abort();
     memset(config, 0, sizeof *config);
-    for (size_t i = 0; i < count; i++)
-        if (mf_key_parse(&keys[i], config, keys[i].fallback, "default", err) < 0) abort();
+    for (size_t i = 0; i < count; i++) set_default(config, &keys[i]);
     if (common->config && read_yaml(config, &origins, common->config, err) < 0) return -1;
     for (size_t i = 0; i < common->sets.count; i++)
         if (apply_set(config, &origins, common->sets.items[i], err) < 0) return -1;
     if (common->seed >= 0) config->seed = common->seed;
     follow(config, &origins);
     return check(config, &origins, err);
+}
+
+int mf_config_load_stage(struct mf_config *config, const struct mf_common *common, const char *stage,
+                         struct mf_err *err) {
+    size_t count;
+    const struct mf_key *keys = mf_keys(&count);
+    if (mf_config_load(config, common, err) < 0) return -1;
+    for (size_t i = 0; i < count; i++)
+        if (!(keys[i].stages & mf_stage_bit(stage))) set_default(config, &keys[i]);
+    return 0;
 }

@@ -83,6 +83,11 @@ struct mf_config {
  * values that do not fit together (d_model not a multiple of n_heads, top_k above n_experts, ...). */
 int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err);
 
+/* The same for a program that is one of mf_config_stages(): all values are checked, but those that the stage
+ * does not read by the schema have their defaults. So what it does cannot depend on more than its slice. */
+int mf_config_load_stage(struct mf_config *config, const struct mf_common *common, const char *stage,
+                         struct mf_err *err);
+
 /* Writes the resolved values as YAML; with `stage`, only those that stage reads (NULL: all). */
 int mf_config_print(const struct mf_config *config, const char *stage, FILE *file);
 

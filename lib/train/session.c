@@ -15,7 +15,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            struct mf_err *err) {
     *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1};
-    if (mf_config_load(&s->config, common, err) < 0) return -1;
+    if (mf_config_load_stage(&s->config, common, stage, err) < 0) return -1;
     if (S == 0) S = (size_t)s->config.model.context;
     matmul_setup();
     if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
