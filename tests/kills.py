@@ -19,6 +19,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STAGES = re.compile(r"docs/\w+\.mf|tokens/[\w.]+\.mf|tokenizer\.json|parts/part\.\d+\.mp|parts/partition\.mp|shared\.tar|"
                     r"expert\.\d+\.tar|(joined|model)\.safetensors|calibration\.json|report\.json")
+MEASURED = ("memory", "peak_memory", "seconds", "tokens_per_s", "attempts")  # what a clock or the system says in a report
 
 
 class Run:
@@ -56,12 +57,7 @@ class Run:
             data = file.read()
         if path != "report.json":
             return data
-        report = json.loads(data)  # without what a clock or the system says
-        report.pop("memory")
-        for training in report.get("training", []):
-            for key in [k for k in training if k in ("tokens_per_s", "peak_memory", "seconds")]:
-                training.pop(key)
-        return report
+        return json.loads(data, object_hook=lambda o: {k: v for k, v in o.items() if k not in MEASURED})
 
 
 def processes(session):
