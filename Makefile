@@ -1,6 +1,5 @@
 # ModularForge: `make` sets up, builds and runs the whole pipeline; `make check` tests it; `make help` lists the rest.
 
-CONFIG  ?= configs/demo.yaml
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CFLAGS  ?= -O3 -g
@@ -9,7 +8,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.SECONDARY:
 .DEFAULT_GOAL := all
 
 B        ?= build
@@ -22,6 +20,7 @@ LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
+include pipelines/names.mk
 include pipelines/corpus.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
@@ -40,7 +39,9 @@ PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack
     installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:
+ifneq ($(filter deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)
 	@scripts/deps.sh $(PACKAGES)
+endif
 
 ## build      compile the programs into build/bin
 .PHONY: build
@@ -48,6 +49,8 @@ build: $(PROGRAMS)
 
 # Rules of one build: folder, further flags.
 define RULES
+.SECONDARY: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/*.c tests/*.c))
+
 $(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard lib/*/*.c))
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^

@@ -71,10 +71,10 @@ $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-ex
 # --- measuring ---
 
 MEASURE = scripts/ablation.sh $(RUN) $(BIN) $(THREADS)
-$(RUN)/results/short.tsv: $(RUN)/shared.tar $(EXPERT_FILES) $(RUN)/dense.all.tar $(RUN)/tokens/test.mf $(RUN)/tokens/val.labelled.mf
+MEASURED = $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml $(SLICE)/calibrate.yaml $(RUN)/tokens/test.mf $(RUN)/tokens/val.labelled.mf
+$(RUN)/results/short.tsv: $(MEASURED) $(RUN)/dense.all.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
 	$(MEASURE) short
-$(RUN)/results/table.tsv: $(RUN)/shared.tar $(EXPERT_FILES) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(RUN)/tokens/test.mf \
-    $(RUN)/tokens/val.labelled.mf $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
+$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
 	$(MEASURE) whole

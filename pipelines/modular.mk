@@ -3,37 +3,63 @@
 #   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
-# whose time changes only when a value in it does. The tokenizer and the shared foundation are made once: when documents
+# which is written when a value in it changes. What changed is found before anything is made, by content and not by time, so
+# that `make -n` and `make -q` know it too. The tokenizer and the shared foundation are made once: when documents
 # change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
 # the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
 
-NAME    ?= $(basename $(notdir $(CONFIG)))
-RUNS    ?= runs
-RUN     := $(RUNS)/$(NAME)
 THREADS ?= $(shell nproc)
 SET     ?=
 # What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive.
 DATA    ?= $(CORPUS)
 DOCS_FLAGS ?= --domain-from folder
 
-BIN   := $B/bin
-SLICE := $(RUN)/config
-COMMON = --threads $(THREADS)
+BIN    := $B/bin
+SLICE  := $(RUN)/config
+COMMON  = --threads $(THREADS)
+
+# The documents' files with their times, and how they are read.
+INPUTS := $(RUN)/inputs.list
+list_inputs = { find -L $(DATA) -type f -printf '%p %s %T@\n' | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
+
+# --- what changed ---
+
+# Files that depend on this are made again.
+.PHONY: changed
+changed:
+
+# mf-config says which slices changed and how many experts there are, so it is built before the other rules are read.
+ifneq ($(PIPELINE_GOALS),)
+ifeq ($(LOOKING),)
+include $B/config.mk
+endif
+SETTINGS       := --config '$(CONFIG)' $(patsubst %,--set '%',$(SET))
+SLICES_CHANGED := $(shell $(BIN)/mf-config slices --dry-run $(SLICE) $(SETTINGS) 2> /dev/null || echo unknown)
+EXPERTS        := $(shell seq -s ' ' 0 $$(($$($(BIN)/mf-config get model.n_experts $(SETTINGS) 2> /dev/null) - 1)))
+INPUTS_CHANGED := $(shell $(list_inputs) 2> /dev/null | cmp -s - $(INPUTS) || echo changed)
+# An empty file is none: `touch` or `make -t` made it.
+EMPTY          := $(shell find $(RUN) -type f -empty ! -name '.*' ! -name stamp 2> /dev/null)
+endif
+$(filter-out unknown,$(SLICES_CHANGED)) $(EMPTY): changed
+
+$B/config.mk: $(BIN)/mf-config
+	@touch $@
+
+$(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-config
+	@mkdir -p $(@D)
+	$(BIN)/mf-config stage $* $(SETTINGS) -o $@
+
+# --- names and goals ---
 
 # Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
 # default configuration keeps to; training the shared foundation has none.
 timed = $(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) --
 TIMED := $(BIN)/mf-time $(RUN)/stages
-STAGES := docs.train docs.val docs.test tokenizer tokens.train tokens.val tokens.test partition label shared
-
-# The numbers of the experts, from the configuration; made before the pipeline's rules are read.
-PIPELINE_GOALS := all run model report experts ablation-run ablation-short
-ifneq ($(filter $(PIPELINE_GOALS) $(RUNS)/%,$(or $(MAKECMDGOALS),all)),)
-include $(SLICE)/experts.mk
-endif
-EXPERTS ?=
-STAGES += $(addprefix expert.,$(EXPERTS)) join calibrate
+SPLITS := train val test
+STAGES := $(SPLITS:%=docs.%) tokenizer $(SPLITS:%=tokens.%) partition label shared \
+    $(addprefix expert.,$(EXPERTS)) join calibrate
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
+PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
 
 ## run        run the pipeline without installing packages: runs/NAME/report.json and report.html
 .PHONY: run model report experts
@@ -51,50 +77,29 @@ fresh:
 $(RUN)/stages:
 	@mkdir -p $@
 
+# `changed` when one of these files, which are made beside a target, is not there or empty: $(call lost,FILES).
+lost = $(if $(filter-out $(filter-out $(EMPTY),$(wildcard $(1))),$(1)),changed)
+
 # An option for each of the files that are there: $(call there,--option,FILES). Asked when the recipe runs; make's own
 # wildcard would know only the files that were there when it began.
 there = $$(for f in $(2); do [ ! -e "$$f" ] || echo "$(1) $$f"; done)
 
-# --- configuration ---
-
-# The values given by SET are remembered, so that other ones make new slices.
-ifneq ($(strip $(SET)),$(strip $(shell cat $(SLICE)/set 2>/dev/null)))
-SET_CHANGED := set-changed
-endif
-.PHONY: set-changed
-set-changed:
-
-$(SLICE)/stamp: $(CONFIG) $(SET_CHANGED) | $(BIN)/mf-config
-	@mkdir -p $(SLICE)
-	$(BIN)/mf-config slices $(SLICE) --config $(CONFIG) $(addprefix --set ,$(SET))
-	@echo '$(strip $(SET))' > $(SLICE)/set
-	@touch $@
-
-$(SLICE)/%.yaml: $(SLICE)/stamp ;
-
-$(SLICE)/experts.mk: $(SLICE)/stamp | $(BIN)/mf-config
-	@echo "EXPERTS := $$(seq -s ' ' 0 $$(($$($(BIN)/mf-config get model.n_experts --config $(SLICE)/partition.yaml) - 1)))" > $@
-
 # --- documents and tokens ---
 
-# The list of the documents' files, with their times; its own time changes only when it does.
-INPUTS := $(RUN)/inputs.list
-$(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) inputs-look
+$(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 	@mkdir -p $(@D)
-	@find -L $(DATA) -type f -printf '%p %s %T@\n' | LC_ALL=C sort > $@.tmp
-	@[ -s $@.tmp ] || { echo "no documents in $(DATA)" >&2; rm -f $@.tmp; exit 66; }
-	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
-.PHONY: inputs-look
-inputs-look:
+	@[ -n "$$(find -L $(DATA) -type f -print -quit)" ] || { echo "no documents in $(DATA)" >&2; exit 66; }
+	@$(list_inputs) > $@.tmp
+	@mv $@.tmp $@
 
-$(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
+$(SPLITS:%=$(RUN)/docs/%.mf): $(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
 	@mkdir -p $(@D)
 	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
 
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
 
-$(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
+$(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	@mkdir -p $(@D)
 	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
 
@@ -102,18 +107,21 @@ $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-
 
 # New documents join the partitioning there is, unless its settings or the tokenizer changed. A larger model.n_experts
 # alone makes more partitions, out of the documents that are new since the last run; the old ones stay as they are.
-$(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-partition
+$(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json \
+    $(call lost,$(PARTS)) | $(TIMED) $(BIN)/mf-partition
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
 	@grep -v n_experts $(SLICE)/partition.yaml | cmp -s - $(@D)/settings && \
 	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
-	    -o $(@D) $$([ ! -e $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
+	    -o $(@D) $$([ ! -s $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
 	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts
 	@touch $@
 
-$(RUN)/parts/part.%.mp: $(RUN)/parts/stamp ;
+# A part that did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
+$(PARTS): $(RUN)/parts/stamp
+	+
 
 $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
 	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
@@ -130,7 +138,7 @@ $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tok
 	$(call timed,shared,) $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
 
-$(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
+$(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
 	$(drop_stale_checkpoint)
 	$(call timed,expert.$*,220) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
@@ -140,9 +148,10 @@ $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-exp
 $(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
 	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
 
-$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml | $(TIMED) $(BIN)/mf-calibrate
-	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json -o $@ \
-	    $(RUN)/tokens/val.labelled.mf
+$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml \
+    $(call lost,$(RUN)/calibration.json) | $(TIMED) $(BIN)/mf-calibrate
+	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json \
+	    -o $@ $(RUN)/tokens/val.labelled.mf
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
 	$(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \

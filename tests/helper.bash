@@ -64,3 +64,15 @@ with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as out:
         out.addfile(info, io.BytesIO(bytes(content)))
 PY
 }
+
+# Runs make on the documents in words/ (or WORDS) with the tiny configuration, in runs/ here.
+mf_make() { # [ARGUMENT]...
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="${WORDS:-$PWD/words}" \
+        THREADS=1 "$@" "${GOAL:-run}"
+}
+
+# The stages that a make's output shows to have run, in short: "docs tokenize ..."; experts with their numbers.
+stages() {
+    sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$1" | sed 's/^.*mf-time .* -- //' | grep -o 'bin/mf-[a-z-]* .*' | sed -E 's/^bin\/mf-([a-z-]+) .*-p ([0-9]+) .*/\1.\2/; s/^bin\/mf-([a-z-]+) .*/\1/' | sort -u | tr '\n' ' '
+}
