@@ -28,32 +28,36 @@ loss() {
     mf-eval perplexity --json -m "$1" "$2" | jq .loss
 }
 
-# The bytes of all tensors of the experts, of a model.
-experts_of() {
-    /usr/bin/python3 - "$1" <<'PY'
+# The hash of a model's tensors that are never trained again, or of those whose names hold a word.
+experts_of() { # MODEL [WORD]
+    /usr/bin/python3 - "$@" <<'PY'
 import hashlib, json, struct, sys
 data = open(sys.argv[1], "rb").read()
 n = struct.unpack("<Q", data[:8])[0]
 header, body = json.loads(data[8 : 8 + n]), data[8 + n :]
 digest = hashlib.sha256()
-for name in sorted(k for k in header if ".experts." in k or "attention" in k or "embedding" in k):
+words = sys.argv[2:] or [".experts.", "attention", "embedding"]
+for name in sorted(k for k in header if any(word in k for word in words)):
     begin, end = header[name]["data_offsets"]
     digest.update(name.encode() + body[begin:end])
 print(digest.hexdigest())
 PY
 }
 
-# Sets every gate of a model to an expression of e (expert) and d (column).
-edit_gates() {
-    /usr/bin/python3 - "$@" <<'PY'
-import json, struct, sys
+# Sets every gate of a model to an expression of e (expert), d (column) and h (mean input of the layer's experts).
+edit_gates() { # MODEL TARGET EXPRESSION
+    /usr/bin/python3 - "$@" expert.?.tar <<'PY'
+import json, struct, sys, tarfile
 source, target, value = sys.argv[1:4]
+experts = [tarfile.open(path) for path in sys.argv[4:]]
 data = bytearray(open(source, "rb").read())
 n = struct.unpack("<Q", data[:8])[0]
 header = json.loads(data[8 : 8 + n])
 for name, entry in header.items():
     if name.endswith("router.gate.weight"):
         E, D = entry["shape"]
+        member = "stats.ffn_in.%s.mean.f32" % name.split(".")[1]
+        h = [sum(x) / len(experts) for x in zip(*(struct.unpack("<%df" % D, t.extractfile(member).read()) for t in experts))]
         at = 8 + n + entry["data_offsets"][0]
         data[at : at + 4 * E * D] = struct.pack("<%df" % (E * D), *[eval(value) for e in range(E) for d in range(D)])
 open(target, "wb").write(data)
@@ -92,10 +96,23 @@ PY
 }
 
 @test "one expert that takes everything: its gate far above the others" {
-    edit_gates hidden.safetensors bad.safetensors '1e3 if e == 0 else -1e3'
+    for k in 1 2; do
+        mf-assemble --quiet --config "$TINY" --set router.kind=hidden --set model.top_k=$k -o h.safetensors shared.tar expert.?.tar
+        edit_gates h.safetensors bad.safetensors '1e3 * h[d] if e == 0 else -1e3 * h[d]'
+        mf-eval routing --json -m bad.safetensors test.mf > bad.json
+        jq -e --argjson k $k 'all(.layers[]; .shares[0] > 0.99 / $k and (.shares | add) > 0.9999 and (.dead | length) == 3 - $k)' bad.json
+        calibrate -m bad.safetensors --report r.json -o good.safetensors val.labelled.mf
+        jq -e '.loss_after < .loss_before' r.json
+        mf-eval routing --json -m good.safetensors test.mf > good.json
+        jq -e 'all(.layers[]; .shares[0] < 0.9 and (.dead | length) == 0)' good.json
+        assert_equal "$(experts_of good.safetensors)" "$(experts_of bad.safetensors)"
+    done
+    # what is still idle is reported
+    calibrate --set calibrate.router=keep -m bad.safetensors --report r.json -o same.safetensors val.labelled.mf
+    jq -e '.notes | any(. == "layer 0: expert 2 still gets no token") and any(. == "layer 1: expert 2 still gets no token")' r.json
+    # documents without a partition are labelled by the expert that predicts them best
     calibrate -m bad.safetensors --report r.json -o good.safetensors val.mf
     jq -e '.loss_after <= .loss_before' r.json
-    # documents without a partition are labelled by the expert that predicts them best
     jq -e '.notes | any(contains("predicts them best"))' r.json
 }
 
@@ -108,6 +125,14 @@ PY
     before=$(loss same.safetensors t.mf)
     after=$(loss c.safetensors t.mf)
     awk "BEGIN { d = ($before - $after) / $before; exit !(d < 1e-6 && d > -1e-6) }"
+    # whatever the norms gain
+    run mf-calibrate --config "$TINY" -m same.safetensors -o n.safetensors t.mf
+    assert_success
+    assert_output --partial "gates stay as they were"
+    for model in c n; do
+        assert_equal "$(experts_of $model.safetensors router)" "$(experts_of same.safetensors router)"
+        assert_equal "$(experts_of $model.safetensors)" "$(experts_of same.safetensors)"
+    done
 }
 
 @test "each way to fail has its status, and leaves no output" {

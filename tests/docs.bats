@@ -105,8 +105,9 @@ b/deep/2.txt two b"
     assert_equal "$(docs one.mf | jq -c .text)" "$(docs two.mf | jq -c .text)"
     mf-docs --quiet bytes | mf-tokenize train --quiet --vocab-size 260 -o t.json 2> /dev/null
     mf-docs --quiet bytes | mf-tokenize encode -t t.json | mf-tokenize decode -t t.json | cmp - bytes
-    printf '{"text": "before\\u0000after"}\n' > zero.jsonl
-    assert_equal "$(mf-docs --quiet zero.jsonl | mf-cat | jq -c 'select(.text) | .text | explode | .[6]')" 0
+    printf '{"text": "%s"}\n' 'before\u0000after' '\u0000' 'end\u0000' > zero.jsonl
+    mf-docs --quiet zero.jsonl | mf-tokenize encode -t t.json | mf-tokenize decode -t t.json --separator '|' > text
+    printf 'before\0after|\0|end\0' | cmp - text
 }
 
 @test "JSON lines: keys, ids, domains, blank lines" {

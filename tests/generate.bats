@@ -37,6 +37,22 @@ generate() {
         assert_equal "$(generate --max-tokens 30 --temperature 0 $options -p ten)" "$greedy"
     done
     assert_equal "$(generate --max-tokens 30 --temperature 1e-8 --seed 9 -p ten)" "$greedy"
+    # where all logits are equal the lowest id is taken: padding, unknown and begin are never drawn, so it is the end
+    /usr/bin/python3 - << 'END'
+import json, struct
+data = bytearray(open("m.safetensors", "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8 : 8 + n])
+for name in "shared.token_embedding.weight", "shared.lm_head.weight":
+    begin, end = (8 + n + at for at in header[name]["data_offsets"])
+    data[begin:end] = bytes(end - begin)
+open("zero.safetensors", "wb").write(data)
+END
+    for options in "--seed 5" "--seed 6 --top-k 3" "--top-p 0.5"; do
+        # shellcheck disable=SC2086
+        mf-eval generate -m zero.safetensors -t tokenizer.json --temperature 0 $options --json -p ten > zero.json
+        jq -e '.end == "eos" and .tokens == 1' zero.json
+    done
 }
 
 @test "a negative temperature and one that is no number are refused by name" {
@@ -166,6 +182,8 @@ END
     printf 'ten\0est' > zero
     generate --max-tokens 5 --json zero > out.json
     assert_equal "$(jq -r '.prompt | explode | .[3]' out.json)" 0
+    # all of it is read: as many tokens as encode makes of it, which adds one at the end
+    assert_equal "$(jq .prompt_tokens out.json)" "$(mf-tokenize encode -t tokenizer.json --text zero | mf-cat | jq 'select(.id).tokens | length - 1')"
     head -c 3000 words/alpha/00?.txt > long
     run generate --max-tokens 40 --bare long
     assert_success

@@ -28,7 +28,7 @@ own_memory_only() {
 
 # Streams of made-up documents in the current folder, ready to train on: {train,val,test}.mf, tokenizer.json, the parts
 # in parts/, and val.labelled.mf; all by configs/tiny.yaml.
-TINY=$MF_ROOT/configs/tiny.yaml
+export TINY=$MF_ROOT/configs/tiny.yaml
 make_tokens() { # [DOCUMENTS of each of three kinds]
     /usr/bin/python3 "$MF_ROOT/tests/words.py" words "${1:-40}"
     for split in train val test; do

@@ -167,6 +167,13 @@ END
     [ ! -e runs/t/expert.1.tar ]
 }
 
+@test "a recipe that joins programs by a pipe fails when any of them fails" {
+    printf 'first:\n\t@false | true\nlast:\n\t@true | false\n' > pipe.mk
+    for goal in first last; do
+        run -2 make -C "$MF_ROOT" -f Makefile -f "$PWD/pipe.mk" $goal
+    done
+}
+
 @test "-k trains the other experts when one fails, and says that it failed" {
     sha256sum runs/t/expert.*.tar runs/t/model.safetensors > sums
     rm runs/t/expert.*.tar

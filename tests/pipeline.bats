@@ -110,6 +110,7 @@ setup() {
     # a cap on the size of files
     run bash -c "ulimit -f 20; $(declare -f mf_make); mf_make SET='$long'"
     assert_failure
+    assert_output --partial "File too large"
     [ ! -e runs/t/model.safetensors ]
     mf_make SET="$long" > log 2>&1 || fail "$(cat log)"
     [[ $(stages log) != *train-shared* ]]

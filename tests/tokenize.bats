@@ -153,6 +153,30 @@ if line:
 END
 }
 
+# Runs a program and prints the milliseconds of processor time it took and the most memory it held, in MB.
+cost() { # COMMAND [ARGUMENT]...
+    /usr/bin/python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+u = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(int((u.ru_utime + u.ru_stime) * 1000), u.ru_maxrss // 1000)' "$@"
+}
+
+@test "beside one enormous word training takes little more time and memory" {
+    own_memory_only
+    long_line none | docs >normal.mf
+    read -r ms mb <<<"$(cost mf-tokenize train --quiet --threads 1 --vocab-size 2000 -o none.json normal.mf)"
+    for kind in letters base64 one; do
+        long_line $kind | docs >$kind.mf
+        read -r more_ms more_mb <<<"$(cost mf-tokenize train --quiet --threads 1 --vocab-size 2000 -o $kind.json $kind.mf)"
+        echo "$kind: $more_ms ms and $more_mb MB, without the line $ms ms and $mb MB"
+        [ "$more_ms" -lt $((3 * ms + 100)) ]
+        [ "$more_mb" -lt $((mb + 5)) ]
+        # counted to its end: memory in proportion to its length
+        read -r more_ms more_mb <<<"$(cost mf-tokenize train --quiet --threads 1 --vocab-size 2000 --max-word 0 -o $kind.json $kind.mf)"
+        [ "$more_mb" -lt $((mb + 50)) ]
+    done
+}
+
 @test "one enormous word costs its length and does not take the vocabulary" {
     long_line none | docs >normal.mf
     mf-tokenize train --quiet --vocab-size 2000 -o none.json normal.mf

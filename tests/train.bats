@@ -94,6 +94,12 @@ curve() {
     run mf-train-shared --quiet --config "$TINY" --set train_shared.steps=5000 --resume -v val.mf -o s.tar test.mf
     assert_failure 65
     assert_output --partial "tokens is"
+    # the same text by another tokenizer of the same size
+    jq '.model.merges |= (.[:-2] + [.[-1], .[-2]])' tokenizer.json > other.json
+    for f in train val; do mf-tokenize encode -t other.json -o other.$f.mf $f.docs; done
+    run mf-train-shared --quiet --config "$TINY" --set train_shared.steps=5000 --resume -v other.val.mf -o s.tar other.train.mf
+    assert_failure 65
+    assert_output --regexp "tokenizer[a-z_0-9]* is"
     [ ! -e s.tar ]
 }
 
@@ -119,6 +125,13 @@ for member in tar:
         seen += 1
 assert seen == 1 + 2 * (4 + 2) + 2, seen
 PY
+    # nothing of the shared part is in the optimizer's memory
+    mf-train-expert --quiet --config "$TINY" --set train_expert.steps=100000 -s s.tar -o e2.tar parts/part.2.mp 3>&- &
+    until [ -e e2.tar.ckpt ]; do kill -0 $!; sleep 0.02; done
+    kill -KILL $!
+    tar tf e2.tar.ckpt > members
+    grep -q 'fc1.weight' members
+    refute grep -E 'shared|attention|embedding|output_norm' members
 }
 
 @test "with a learning rate of 0 an expert is what it began as" {
