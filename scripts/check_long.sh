@@ -22,4 +22,11 @@ python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
 
 echo "== the pipeline of programs built with sanitizers"
 MF_BIN="$build/sanitized/bin" bats tests/pipeline.bats || status=1
+
+echo "== keys, with the other routers, experts and partitions"
+python3 tests/words.py "$work/words" 40
+settings='router.kind=hidden expert.init=kaiming partition.overlap=0.2 calibrate.router=ridge'
+pipeline=(make -C "$PWD" RUNS="$work/runs" NAME=t CONFIG="$PWD/configs/tiny.yaml" DATA="$work/words" THREADS=1 run)
+"${pipeline[@]}" SET="$settings" > "$work/log" 2>&1 || cat "$work/log"
+python3 tests/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline[@]}" || status=1
 exit $status
