@@ -39,8 +39,9 @@ for line in sys.stdin:
 
 @test "each key re-runs the stages that read it, and no stage sees other keys" {
     cd "$BATS_FILE_TMPDIR"
-    run python3 "$MF_ROOT/tests/keys.py" "$PWD/runs" "$TINY" "" make -C "$MF_ROOT" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" \
-        DATA="$WORDS" THREADS=1 run
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    run python3 "$MF_ROOT/tests/keys.py" "$PWD/runs" "$TINY" "" make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t \
+        CONFIG="$TINY" DATA="$WORDS" THREADS=1 run
     assert_success
     # the library has no other way to the settings
     assert_equal "$(cd "$MF_ROOT" && grep -rlw mf_config_load bin lib | tr '\n' ' ')" \
