@@ -115,8 +115,8 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
 	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
 	    -o $(@D) $$([ ! -s $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
-	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings
-	@echo $(words $(EXPERTS)) > $(@D)/experts
+	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings.tmp; mv $(@D)/settings.tmp $(@D)/settings
+	@echo $(words $(EXPERTS)) > $(@D)/experts.tmp; mv $(@D)/experts.tmp $(@D)/experts
 	@touch $@
 
 # A part that did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
