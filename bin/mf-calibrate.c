@@ -101,14 +101,14 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *model = NULL, *output = NULL, *report = NULL;
-    uint64_t memory = (uint64_t)64 << 20;
+    uint64_t memory = MF_SESSION_CACHE;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the model to FILE instead of standard output",
          0, 0},
         {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 64M)", 0, 0},
+         "memory for weights read from the file (default: 16M)", 0, 0},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
                                    "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};

@@ -16,22 +16,27 @@
 struct moments {
     struct calibration *c;
     size_t D, E, L;
-    double *scatter;  /* [L,D,D] sum of h h^T */
+    double *scatter;  /* [L] lower triangles, row by row, of the sum of h h^T */
     double *sums;     /* [L,E,D] sum of h of each label */
     uint64_t *counts; /* [E] rows of each label */
     float *block;     /* [D,D] of one batch */
     uint32_t *rows;   /* [N] labels of the batch */
 };
 
+static size_t triangle(size_t D) {
+    return D * (D + 1) / 2;
+}
+
 static void add_rows(void *context, size_t layer, const uint32_t *experts, const float *weights,
                      const float *h, size_t N) {
     struct moments *m = context;
     size_t D = m->D;
-    double *scatter = m->scatter + layer * D * D;
+    double *scatter = m->scatter + layer * triangle(D);
     (void)experts, (void)weights;
     memset(m->block, 0, D * D * sizeof *m->block);
     matmul_backward_weight(m->c->pool, m->block, h, h, N, D, D);
-    for (size_t i = 0; i < D * D; i++) scatter[i] += (double)m->block[i];
+    for (size_t i = 0; i < D; i++)
+        for (size_t j = 0; j <= i; j++) *scatter++ += (double)m->block[i * D + j];
     for (size_t n = 0; n < N; n++) {
         double *sum = m->sums + (layer * m->E + m->rows[n]) * D;
         for (size_t d = 0; d < D; d++) sum[d] += (double)h[n * D + d];
@@ -74,7 +79,9 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
     double rows = 0, trace = 0, *mean = x + D;
     memset(mean, 0, D * sizeof *mean);
     for (size_t e = 0; e < E; e++) rows += (double)m->counts[e];
-    for (size_t i = 0; i < D * D; i++) a[i] = m->scatter[layer * D * D + i] / rows;
+    const double *scatter = m->scatter + layer * triangle(D);
+    for (size_t i = 0; i < D; i++)
+        for (size_t j = 0; j <= i; j++) a[i * D + j] = *scatter++ / rows;
     for (size_t e = 0; e < E; e++)
         for (size_t d = 0; d < D; d++) mean[d] += m->sums[(layer * E + e) * D + d] / rows;
     for (size_t e = 0; e < E; e++) {
@@ -230,7 +237,7 @@ static int search(struct calibration *c, const struct moments *m, struct mf_err 
 int calibration_gates(struct calibration *c, struct mf_err *err) {
     const struct mf_shape *s = &c->moe->shape;
     struct moments m = {.c = c, .D = s->D, .E = c->moe->router.n_experts, .L = s->L};
-    m.scatter = calloc(m.L * m.D * m.D, sizeof *m.scatter);
+    m.scatter = calloc(m.L * triangle(m.D), sizeof *m.scatter);
     m.sums = calloc(m.L * m.E * m.D, sizeof *m.sums);
     m.counts = calloc(m.E, sizeof *m.counts);
     m.block = calloc(m.D * m.D, sizeof *m.block);

@@ -21,14 +21,16 @@ struct mf_moe_work {
     struct mf_pool *pool;
     struct mf_arena arena;
     size_t max_rows;
-    float *x, *h, *mixed, *qkv; /* [N,D] residual stream, normalised, attended; [N,3D] */
-    float *attention;           /* scratch of the kernel */
-    float *gate;                /* [N,E] logits of the router */
-    uint32_t *experts;          /* [N,top_k] */
-    float *weights;             /* [N,top_k] */
-    size_t *first, *slots;      /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
-    float *in, *mid, *out;      /* one expert's rows: [R,D], [R,F], [R,D] */
-    float *rows, *logits;       /* [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
+    float *x, *h;          /* [N,D] residual stream, normalised */
+    float *attention;      /* scratch of the kernel */
+    float *gate;           /* [N,E] logits of the router */
+    uint32_t *experts;     /* [N,top_k] */
+    float *weights;        /* [N,top_k] */
+    size_t *first, *slots; /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
+    /* Three users of the same memory, none of which needs it when the next one begins. */
+    float *qkv, *mixed;    /* attention: [N,3D], [N,D] attended */
+    float *in, *mid, *out; /* one expert's rows: [R,D], [R,F], [R,D] */
+    float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
     struct loss_so_far so_far;
 };
 
@@ -44,19 +46,22 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, s->D / s->H);
     w->x = mf_arena_floats(a, N * s->D);
     w->h = mf_arena_floats(a, N * s->D);
-    w->mixed = mf_arena_floats(a, N * s->D);
-    w->qkv = mf_arena_floats(a, 3 * N * s->D);
     w->attention = mf_arena_floats(a, scratch > s->H * s->S ? scratch : s->H * s->S);
     w->gate = mf_arena_floats(a, N * E);
     w->experts = mf_arena_take(a, N * E, sizeof *w->experts);
     w->weights = mf_arena_floats(a, N * E);
     w->first = mf_arena_take(a, E + 1, sizeof *w->first);
     w->slots = mf_arena_take(a, N * E, sizeof *w->slots);
-    w->in = mf_arena_floats(a, R * s->D);
-    w->mid = mf_arena_floats(a, R * s->F);
-    w->out = mf_arena_floats(a, R * s->D);
-    w->rows = mf_arena_floats(a, block * s->D);
-    w->logits = mf_arena_floats(a, N * block);
+    struct mf_arena together[3] = {*a, *a, *a};
+    w->qkv = mf_arena_floats(&together[0], 3 * N * s->D);
+    w->mixed = mf_arena_floats(&together[0], N * s->D);
+    w->in = mf_arena_floats(&together[1], R * s->D);
+    w->mid = mf_arena_floats(&together[1], R * s->F);
+    w->out = mf_arena_floats(&together[1], R * s->D);
+    w->rows = mf_arena_floats(&together[2], block * s->D);
+    w->logits = mf_arena_floats(&together[2], N * block);
+    for (size_t i = 0; i < 3; i++)
+        if (together[i].used > a->used) a->used = together[i].used;
     w->so_far.maximum = mf_arena_floats(a, N);
     w->so_far.at_target = mf_arena_floats(a, N);
     w->so_far.sum = mf_arena_take(a, N, sizeof *w->so_far.sum);
