@@ -4,8 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/rng.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
+#include "nn/gate.h"
 #include "nn/gelu.h"
 #include "nn/layernorm.h"
 #include "nn/loss.h"
@@ -17,31 +19,14 @@
 #define EXPERT_ROWS ((size_t)512)  /* rows that go through an expert together */
 #define VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
 
-struct mf_moe_work {
-    struct mf_pool *pool;
-    struct mf_arena arena;
-    size_t max_rows;
-    float *x, *h;          /* [N,D] residual stream, normalised */
-    float *attention;      /* scratch of the kernel */
-    float *gate;           /* [N,E] logits of the router */
-    uint32_t *experts;     /* [N,top_k] */
-    float *weights;        /* [N,top_k] */
-    size_t *first, *slots; /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
-    /* Three users of the same memory, none of which needs it when the next one begins. */
-    float *qkv, *mixed;    /* attention: [N,3D], [N,D] attended */
-    float *in, *mid, *out; /* one expert's rows: [R,D], [R,F], [R,D] */
-    float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
-    struct loss_so_far so_far;
-};
-
-static size_t expert_rows(size_t max_rows) {
+size_t moe_expert_rows(size_t max_rows) {
     return max_rows < EXPERT_ROWS ? max_rows : EXPERT_ROWS;
 }
 
 static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     struct mf_arena *a = &w->arena;
-    size_t N = w->max_rows, R = expert_rows(N), E = m->router.n_experts;
+    size_t N = w->max_rows, R = moe_expert_rows(N), E = m->router.n_experts;
     size_t block = s->V < VOCAB_BLOCK ? s->V : VOCAB_BLOCK, longest = N < s->S ? N : s->S;
     size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, s->D / s->H);
     w->x = mf_arena_floats(a, N * s->D);
@@ -112,21 +97,21 @@ struct routing_job {
     struct mf_moe_work *w;
     size_t layer;
     const float *evidence;
+    const struct moe_noise *noise;
 };
 
-/* The place of the largest logit that is not among the first `k` chosen; NaN counts as least. */
-static uint32_t best_left(const float *logits, size_t E, const uint32_t *chosen, size_t k) {
-    uint32_t best = UINT32_MAX;
-    float best_logit = -INFINITY;
-    for (uint32_t e = 0; e < E; e++) {
-        bool taken = false;
-        for (size_t j = 0; j < k; j++) taken |= chosen[j] == e;
-        if (!taken && (best == UINT32_MAX || logits[e] > best_logit)) {
-            best = e;
-            best_logit = isnan(logits[e]) ? -INFINITY : logits[e];
-        }
+/* logits [E] of row n += noise of a deviation that the row itself gives (Shazeer et al. 2017, eq. 4). */
+static void add_noise(const struct routing_job *job, size_t n, float *logits) {
+    size_t E = job->m->router.n_experts, D = job->m->shape.D;
+    const float *weight = job->m->layers[job->layer].noise;
+    struct mf_rng rng;
+    mf_rng_seed(&rng, mf_rng_at(mf_rng_at(job->noise->key, job->layer), n));
+    for (size_t e = 0; e < E; e++) {
+        float z = (float)vector_dot(weight + e * D, job->w->h + n * D, D),
+              normal = (float)mf_rng_normal(&rng);
+        logits[e] += normal * softplus_forward(z);
+        job->noise->slope[n * E + e] = normal * softplus_backward(z);
     }
-    return best;
 }
 
 static void route_rows(void *context, size_t begin, size_t end, int thread) {
@@ -144,15 +129,19 @@ static void route_rows(void *context, size_t begin, size_t end, int thread) {
                 logit += r->gate_scale * vector_dot(gate + e * D, job->w->h + n * D, D);
             logits[e] = (float)logit;
         }
-        for (size_t k = 0; k < K; k++) experts[k] = best_left(logits, E, experts, k);
-        if (r->over_all) softmax(logits, E);
-        for (size_t k = 0; k < K; k++) weights[k] = logits[experts[k]];
-        if (!r->over_all) softmax(weights, K);
+        if (job->noise) add_noise(job, n, logits);
+        gate_forward(experts, weights, logits, E, K, r->over_all);
     }
 }
 
+void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
+               const struct moe_noise *noise) {
+    struct routing_job job = {m, w, layer, evidence, noise};
+    mf_pool_run(w->pool, N, 1, route_rows, &job);
+}
+
 /* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
-static void group(struct mf_moe_work *w, size_t slots, size_t E) {
+void moe_group(struct mf_moe_work *w, size_t slots, size_t E) {
     memset(w->first, 0, (E + 1) * sizeof *w->first);
     for (size_t i = 0; i < slots; i++) w->first[w->experts[i] + 1]++;
     for (size_t e = 0; e < E; e++) w->first[e + 1] += w->first[e];
@@ -193,7 +182,7 @@ static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, siz
     const struct moe_expert *x = &m->file->layers[layer].experts[e];
     size_t D = m->shape.D, F = m->shape.F, first = w->first[e], count = w->first[e + 1] - first;
     for (size_t done = 0, R; done < count; done += R) {
-        R = count - done < expert_rows(w->max_rows) ? count - done : expert_rows(w->max_rows);
+        R = count - done < moe_expert_rows(w->max_rows) ? count - done : moe_expert_rows(w->max_rows);
         struct rows_job job = {w, w->slots + first + done, from, x->small.fc2_bias, top_k, D};
         const float *fc1, *fc2;
         mf_pool_run(w->pool, R, 1, gather, &job);
@@ -221,15 +210,14 @@ static void normalise(struct mf_moe_work *w, float *rows, const float *gain, con
 }
 
 /* x += sum over the chosen experts of weight * FFN_e(h). */
-static int ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
-               const struct mf_moe_watch *watch, struct mf_err *err) {
+int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
+            const struct mf_moe_watch *watch, const struct moe_noise *noise, struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     size_t D = m->shape.D, E = m->router.n_experts, K = m->router.top_k, site = m->shape.L + layer;
     const float *from = w->h;
     if (l->moe_gain) {
         normalise(w, w->h, l->moe_gain, l->moe_bias, N, D, site, watch);
-        struct routing_job job = {m, w, layer, evidence};
-        mf_pool_run(w->pool, N, 1, route_rows, &job);
+        moe_route(m, w, layer, evidence, N, noise);
         if (watch && watch->route) watch->route(watch->context, layer, w->experts, w->weights, N);
         if (watch && watch->routed) watch->routed(watch->context, layer, w->experts, w->weights, w->h, N);
     } else {
@@ -240,15 +228,15 @@ static int ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const floa
             w->weights[n] = 1;
         }
     }
-    group(w, N * K, E);
+    moe_group(w, N * K, E);
     for (size_t e = 0; e < E; e++)
         if (run_expert(m, w, layer, e, from, K, err) < 0) return -1;
     return 0;
 }
 
 /* x += out_proj(attention(LN(x))); with a cache, of rows that join it: the first ones, or one more. */
-static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
-                  const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
+int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
+               const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     const float *qkv, *out;
     size_t D = m->shape.D, H = m->shape.H;
@@ -266,7 +254,7 @@ static int attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const s
     return 0;
 }
 
-static int check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err) {
+int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err) {
     for (size_t n = 0; n < N; n++)
         if (tokens[n] >= m->shape.V)
             return mf_err_set(err, EX_DATAERR, "%s: token %u is not below the vocabulary's %zu", m->name,
@@ -282,8 +270,8 @@ static bool keeps_embedding(const struct mf_moe *m) {
 }
 
 /* x = embedding + position; row n stands at first_position + its place in its sequence. */
-static int embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-                 size_t first_position, struct mf_err *err) {
+int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+              size_t first_position, struct mf_err *err) {
     size_t D = m->shape.D;
     const float *pe = m->pe + first_position * D, *table;
     if (keeps_embedding(m)) {
@@ -307,9 +295,11 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
     size_t N = seqs->start[seqs->count];
     if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
     size_t first_position = cache ? cache->length : 0;
-    if (check_tokens(m, tokens, N, err) < 0 || embed(m, w, tokens, seqs, first_position, err) < 0) return -1;
+    if (moe_check_tokens(m, tokens, N, err) < 0 || moe_embed(m, w, tokens, seqs, first_position, err) < 0)
+        return -1;
     for (size_t i = 0; i < m->shape.L; i++)
-        if (attend(m, w, i, seqs, N, watch, cache, err) < 0 || ffn(m, w, i, evidence, N, watch, err) < 0)
+        if (moe_attend(m, w, i, seqs, N, watch, cache, err) < 0 ||
+            moe_ffn(m, w, i, evidence, N, watch, NULL, err) < 0)
             return -1;
     normalise(w, w->h, m->out_gain, m->out_bias, N, m->shape.D, 2 * m->shape.L, watch);
     *hidden = w->h;
@@ -337,19 +327,25 @@ static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size
     return mf_weights_read(m->file->weights, m->file->embedding, first * D, count * D, w->rows, err);
 }
 
-int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
-                  size_t N, double *losses, struct mf_err *err) {
+int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
+             double *losses, float *mixed, struct mf_err *err) {
     size_t V = m->shape.V, D = m->shape.D;
-    if (check_tokens(m, targets, N, err) < 0) return -1;
+    if (moe_check_tokens(m, targets, N, err) < 0) return -1;
     for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
         size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
         const float *rows;
         if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
         matmul_forward(w->pool, w->logits, hidden, rows, N, count, D, 0);
-        cross_entropy_piece(w->pool, &w->so_far, w->logits, targets, first, N, count, NULL, 0);
+        cross_entropy_piece(w->pool, &w->so_far, w->logits, targets, first, N, count, mixed, D);
+        if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, count, D, first > 0);
     }
     cross_entropy_losses(&w->so_far, losses, targets, N);
     return 0;
+}
+
+int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
+                  size_t N, double *losses, struct mf_err *err) {
+    return moe_head(m, w, hidden, targets, N, losses, NULL, err);
 }
 
 int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, float *logits,

@@ -31,6 +31,7 @@ struct mf_moe_layer {
     float *attn_gain, *attn_bias; /* [D] attn_norm */
     float *moe_gain, *moe_bias;   /* [D] moe_layers.i.ffn_norm; NULL for kind "single" */
     float *gate;                  /* [E,D]; NULL for kind "single" */
+    float *noise; /* [E,D] router.noise_weight, used in training only; zero when the file has none */
 };
 
 struct mf_moe {

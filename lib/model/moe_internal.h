@@ -1,10 +1,12 @@
-/* What moe.c (the forward pass), moe_cache.c (generation) and moe_open.c (reading a model) share. */
+/* What moe.c (the forward pass), moe_backward.c (the router's gradients), moe_cache.c (generation) and
+ * moe_open.c (reading a model) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
 #include "base/arena.h"
 #include "model/moe.h"
 #include "model/weights.h"
+#include "nn/loss.h"
 
 /* Indices of large tensors in `weights`, and one expert's small ones. */
 struct moe_expert {
@@ -23,6 +25,29 @@ struct mf_moe_file {
     struct moe_large *layers; /* [L] */
 };
 
+struct mf_moe_work {
+    struct mf_pool *pool;
+    struct mf_arena arena;
+    size_t max_rows;
+    float *x, *h;          /* [N,D] residual stream, normalised */
+    float *attention;      /* scratch of the kernel */
+    float *gate;           /* [N,E] logits of the router */
+    uint32_t *experts;     /* [N,top_k] */
+    float *weights;        /* [N,top_k] */
+    size_t *first, *slots; /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
+    /* Three users of the same memory, none of which needs it when the next one begins. */
+    float *qkv, *mixed;    /* attention: [N,3D], [N,D] attended */
+    float *in, *mid, *out; /* one expert's rows: [R,D], [R,F], [R,D] */
+    float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
+    struct loss_so_far so_far;
+};
+
+/* Noise on the logits of a router in training. */
+struct moe_noise {
+    uint64_t key; /* of the pass: a row's noise is a function of key, layer and row */
+    float *slope; /* [N,E] out: d(noise of a logit) / d((noise_weight h)_e) */
+};
+
 struct mf_moe_cache {
     struct mf_arena arena;
     size_t length, S, D;
@@ -38,5 +63,25 @@ void moe_cache_put(struct mf_moe_cache *cache, size_t layer, const float *qkv, s
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
             const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err);
+
+/* The parts of it; w->x [N,D] holds the residual stream, w->h what was normalised last. */
+int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err);
+int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
+              size_t first_position, struct mf_err *err);
+int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
+               const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err);
+int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
+            const struct mf_moe_watch *watch, const struct moe_noise *noise, struct mf_err *err);
+
+/* w->h to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL: none. */
+void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
+               const struct moe_noise *noise);
+/* Lists in w->first and w->slots the slots of each expert. */
+void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
+size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */
+
+/* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from. */
+int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
+             double *losses, float *mixed, struct mf_err *err);
 
 #endif

@@ -27,6 +27,7 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
             layer.moe_gain = mf_arena_floats(a, s->D);
             layer.moe_bias = mf_arena_floats(a, s->D);
             layer.gate = mf_arena_floats(a, E * s->D);
+            layer.noise = mf_arena_floats(a, E * s->D);
         }
         struct moe_expert *experts = mf_arena_take(a, E, sizeof *experts);
         if (a->base) {
@@ -209,6 +210,9 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
         if (load(m, name, D, 0, m->layers[i].moe_bias, err) < 0) return -1;
         snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", i);
         if (load(m, name, E, D, m->layers[i].gate, err) < 0) return -1;
+        snprintf(name, sizeof name, "moe_layers.%zu.router.noise_weight.weight", i);
+        if (mf_weights_has(m->file->weights, name) && load(m, name, E, D, m->layers[i].noise, err) < 0)
+            return -1;
     }
     for (size_t e = 0; e < E; e++)
         if (load_ffn(m, MF_FFN_MOE, e, err) < 0) return -1;

@@ -23,7 +23,8 @@ static const float *replaced(const struct mf_moe *m, const char *name) {
                      {"shared.transformer_blocks.%zu.attn_norm.bias", l->attn_bias},
                      {"moe_layers.%zu.ffn_norm.weight", l->moe_gain},
                      {"moe_layers.%zu.ffn_norm.bias", l->moe_bias},
-                     {"moe_layers.%zu.router.gate.weight", l->gate}};
+                     {"moe_layers.%zu.router.gate.weight", l->gate},
+                     {"moe_layers.%zu.router.noise_weight.weight", l->noise}};
         for (size_t j = 0; j < sizeof small / sizeof *small; j++) {
             snprintf(own, sizeof own, small[j].format, i);
             if (strcmp(name, own) == 0) return small[j].data;

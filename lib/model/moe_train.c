@@ -1,0 +1,319 @@
+/* The forward pass of moe.c, kept, and its way back to each layer's router. */
+#include "model/moe_train.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "io/file.h"
+#include "model/moe_internal.h"
+#include "nn/attention.h"
+#include "nn/gate.h"
+#include "nn/gelu.h"
+#include "nn/layernorm.h"
+#include "nn/loss.h"
+#include "nn/matmul.h"
+#include "nn/vector.h"
+
+struct mf_moe_tape {
+    struct mf_moe_work *w;
+    struct mf_arena arena;
+    size_t max_rows;
+    int scratch;    /* file: the residual stream before attention, then before the experts, of each layer */
+    float *dx, *dh; /* [N,D] gradients of the residual stream, and of what a norm made of it */
+    float *mean, *rstd, *lse;                /* [N], [N], [N,H] */
+    float *slope, *dlogits, *dweights;       /* [N,E], [N,E], [N,K] */
+    float *dshares;                          /* [E] gradient of the softmax over all logits, of any row */
+    uint32_t *own;                           /* [N] 0, 1, 2, ... */
+    double *losses;                          /* [N] */
+    float *dqkv;                             /* [N,3D], where an expert has */
+    float *rows, *pre, *row_mean, *row_rstd; /* [R,D] rows of h, [R,F], [R], [R] */
+};
+
+static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
+    const struct mf_shape *s = &m->shape;
+    struct mf_arena *a = &t->arena;
+    size_t N = t->max_rows, R = moe_expert_rows(N), E = m->router.n_experts;
+    t->dx = mf_arena_floats(a, N * s->D);
+    t->dh = mf_arena_floats(a, N * s->D);
+    t->mean = mf_arena_floats(a, N);
+    t->rstd = mf_arena_floats(a, N);
+    t->lse = mf_arena_floats(a, N * s->H);
+    t->slope = mf_arena_floats(a, N * E);
+    t->dlogits = mf_arena_floats(a, N * E);
+    t->dweights = mf_arena_floats(a, N * E);
+    t->dshares = mf_arena_floats(a, E);
+    t->own = mf_arena_take(a, N, sizeof *t->own);
+    t->losses = mf_arena_take(a, N, sizeof *t->losses);
+    struct mf_arena expert = *a;
+    t->dqkv = mf_arena_floats(a, 3 * N * s->D);
+    t->rows = mf_arena_floats(&expert, R * s->D);
+    t->pre = mf_arena_floats(&expert, R * s->F);
+    t->row_mean = mf_arena_floats(&expert, R);
+    t->row_rstd = mf_arena_floats(&expert, R);
+    if (expert.used > a->used) a->used = expert.used;
+}
+
+int mf_moe_tape_new(struct mf_moe_tape **out, const struct mf_moe *m, struct mf_moe_work *work,
+                    size_t max_rows, struct mf_err *err) {
+    struct mf_moe_tape *t = calloc(1, sizeof *t);
+    if (!t) return mf_err_set(err, EX_OSERR, "out of memory");
+    t->w = work;
+    t->max_rows = max_rows;
+    layout(t, m);
+    if (mf_arena_init(&t->arena, t->arena.used, err) < 0 || (t->scratch = mf_scratch_open(err)) < 0) {
+        mf_arena_free(&t->arena);
+        free(t);
+        return -1;
+    }
+    layout(t, m);
+    for (size_t n = 0; n < max_rows; n++) t->own[n] = (uint32_t)n;
+    *out = t;
+    return 0;
+}
+
+void mf_moe_tape_free(struct mf_moe_tape *t) {
+    if (!t) return;
+    close(t->scratch);
+    mf_arena_free(&t->arena);
+    free(t);
+}
+
+size_t mf_moe_routers_size(const struct mf_moe *m) {
+    return 2 * m->shape.L * m->router.n_experts * m->shape.D;
+}
+
+/* One pass. */
+struct pass {
+    struct mf_moe *m;
+    struct mf_moe_tape *t;
+    struct mf_moe_work *w;
+    const struct mf_moe_lesson *lesson;
+    const struct moe_noise *noise; /* NULL: none */
+    size_t N;
+    float *gradient;
+    double balance; /* so far */
+};
+
+/* --- the residual stream, kept --- */
+
+static int keep(const struct pass *p, size_t site, struct mf_err *err) {
+    size_t bytes = p->N * p->m->shape.D * sizeof *p->w->x;
+    return mf_scratch_write(p->t->scratch, p->w->x, bytes, site * bytes, err);
+}
+
+static int take_back(const struct pass *p, size_t site, struct mf_err *err) {
+    size_t bytes = p->N * p->m->shape.D * sizeof *p->w->x;
+    return mf_pread_all(p->t->scratch, p->w->x, bytes, site * bytes, "scratch file", err);
+}
+
+static int forward(const struct pass *p, struct mf_err *err) {
+    struct mf_moe *m = p->m;
+    struct mf_moe_work *w = p->w;
+    const struct mf_moe_lesson *l = p->lesson;
+    if (moe_check_tokens(m, l->tokens, p->N, err) < 0 || moe_embed(m, w, l->tokens, &l->seqs, 0, err) < 0)
+        return -1;
+    for (size_t i = 0; i < m->shape.L; i++) {
+        if (keep(p, 2 * i, err) < 0 || moe_attend(m, w, i, &l->seqs, p->N, NULL, NULL, err) < 0) return -1;
+        if (keep(p, 2 * i + 1, err) < 0 || moe_ffn(m, w, i, l->evidence, p->N, NULL, p->noise, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Losses of the rows in w->x; dx becomes their gradient. */
+static int head(const struct pass *p, double *loss, struct mf_err *err) {
+    struct mf_moe *m = p->m;
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    const uint32_t *targets = p->lesson->targets;
+    size_t N = p->N, D = m->shape.D;
+    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, m->out_gain, m->out_bias, N, D);
+    if (moe_head(m, w, w->h, targets, N, t->losses, t->dh, err) < 0) return -1;
+    for (size_t n = 0; n < N; n++) /* the targets' embeddings, where dx will be */
+        if (mf_weights_read(m->file->weights, m->file->embedding, targets[n] * D, D, t->dx + n * D, err) < 0)
+            return -1;
+    cross_entropy_input(w->pool, &w->so_far, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
+    memset(t->dx, 0, N * D * sizeof *t->dx);
+    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, m->out_gain, t->mean, t->rstd, NULL, N, D);
+    *loss = 0;
+    for (size_t n = 0; n < N; n++) *loss += t->losses[n];
+    return 0;
+}
+
+/* --- one expert --- */
+
+/* Some of an expert's rows, whose slots are `slots`. */
+struct rows_job {
+    const struct pass *p;
+    const size_t *slots;
+    const float *bias;
+};
+
+static void gather(void *context, size_t begin, size_t end, int thread) {
+    const struct rows_job *j = context;
+    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        memcpy(j->p->t->rows + i * D, j->p->w->h + j->slots[i] / K * D, D * sizeof(float));
+}
+
+/* With y = FFN(h) and x += weight * y:  dweight = dx . y, and dy = weight * dx, in y's place. */
+static void weigh_back(void *context, size_t begin, size_t end, int thread) {
+    const struct rows_job *j = context;
+    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
+    (void)thread;
+    for (size_t i = begin; i < end; i++) {
+        const float *dx = j->p->t->dx + j->slots[i] / K * D;
+        float *y = j->p->w->out + i * D;
+        j->p->t->dweights[j->slots[i]] = (float)(vector_dot(dx, y, D) + vector_dot(dx, j->bias, D));
+        memcpy(y, dx, D * sizeof *y);
+        vector_scale(y, j->p->w->weights[j->slots[i]], D);
+    }
+}
+
+static void scatter(void *context, size_t begin, size_t end, int thread) {
+    const struct rows_job *j = context;
+    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        vector_add(j->p->t->dh + j->slots[i] / K * D, j->p->w->in + i * D, 1, D);
+}
+
+/* Adds an expert's share to dh, unless nothing below needs it, and gives its slots' dweights. */
+static int expert_backward(const struct pass *p, size_t layer, size_t e, struct mf_err *err) {
+    struct mf_moe *m = p->m;
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    const struct moe_expert *x = &m->file->layers[layer].experts[e];
+    size_t D = m->shape.D, F = m->shape.F, first = w->first[e], count = w->first[e + 1] - first;
+    for (size_t done = 0, R; done < count; done += R) {
+        R = count - done < moe_expert_rows(t->max_rows) ? count - done : moe_expert_rows(t->max_rows);
+        struct rows_job job = {p, w->slots + first + done, x->small.fc2_bias};
+        const float *fc1, *fc2;
+        mf_pool_run(w->pool, R, 1, gather, &job);
+        layernorm_forward(w->pool, w->in, t->row_mean, t->row_rstd, t->rows, x->small.norm_gain,
+                          x->small.norm_bias, R, D);
+        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
+        matmul_forward(w->pool, t->pre, w->in, fc1, R, F, D, 0);
+        bias_gelu_forward(w->pool, w->mid, t->pre, x->small.fc1_bias, R, F);
+        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
+        matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
+        mf_pool_run(w->pool, R, 1, weigh_back, &job);
+        if (layer == 0) continue;
+        matmul_backward_input(w->pool, w->mid, w->out, fc2, R, D, F, 0);
+        bias_gelu_backward(w->pool, w->mid, NULL, w->mid, t->pre, x->small.fc1_bias, NULL, R, F);
+        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
+        matmul_backward_input(w->pool, w->out, w->mid, fc1, R, F, D, 0);
+        memset(w->in, 0, R * D * sizeof *w->in);
+        layernorm_backward(w->pool, w->in, NULL, NULL, w->out, t->rows, x->small.norm_gain, t->row_mean,
+                           t->row_rstd, NULL, R, D);
+        mf_pool_run(w->pool, R, 1, scatter, &job);
+    }
+    return 0;
+}
+
+/* --- the router --- */
+
+/* The balance of a layer and its gradient in dshares, from the softmax over all logits in w->gate. */
+static double balance_backward(const struct pass *p) {
+    const struct mf_moe_work *w = p->w;
+    size_t N = p->N, E = p->m->router.n_experts, slots = N * p->m->router.top_k;
+    double sum = 0;
+    for (size_t e = 0; e < E; e++) {
+        double share = 0, got = (double)(w->first[e + 1] - w->first[e]) / (double)slots;
+        for (size_t n = 0; n < N; n++) share += (double)w->gate[n * E + e] / (double)N;
+        sum += (double)E * got * share;
+        p->t->dshares[e] = (float)(p->lesson->balance * (double)E * got / (double)N);
+    }
+    return sum;
+}
+
+static void logits_backward(void *context, size_t begin, size_t end, int thread) {
+    const struct pass *p = context;
+    const struct mf_router *r = &p->m->router;
+    size_t E = r->n_experts, K = r->top_k;
+    (void)thread;
+    for (size_t n = begin; n < end; n++)
+        gate_backward(p->t->dlogits + n * E, p->t->dweights + n * K, p->t->dshares, p->w->gate + n * E,
+                      p->w->experts + n * K, p->w->weights + n * K, E, K, r->over_all);
+}
+
+/* Logits are scale * gate h plus noise: adds to their gradients, and to dh. */
+static void router_backward(struct pass *p, size_t layer) {
+    const struct mf_moe_layer *l = &p->m->layers[layer];
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
+    float *dgate = p->gradient + 2 * layer * E * D, *dnoise = dgate + E * D;
+    for (size_t n = 0; n < N && !p->m->router.over_all; n++) softmax(w->gate + n * E, E);
+    p->balance += balance_backward(p);
+    mf_pool_run(w->pool, N, 1, logits_backward, p);
+    if (p->noise) {
+        for (size_t i = 0; i < N * E; i++) t->slope[i] *= t->dlogits[i];
+        matmul_backward_weight(w->pool, dnoise, t->slope, w->h, N, E, D);
+        if (layer) matmul_backward_input(w->pool, t->dh, t->slope, l->noise, N, E, D, 1);
+    }
+    vector_scale(t->dlogits, (float)p->m->router.gate_scale, N * E);
+    matmul_backward_weight(w->pool, dgate, t->dlogits, w->h, N, E, D);
+    if (layer) matmul_backward_input(w->pool, t->dh, t->dlogits, l->gate, N, E, D, 1);
+}
+
+/* --- one layer --- */
+
+/* dx: gradient of the layer's output in, of the experts' input out; of the lowest layer as it was. */
+static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
+    const struct mf_moe_layer *l = &p->m->layers[layer];
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
+    if (take_back(p, 2 * layer + 1, err) < 0) return -1;
+    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, l->moe_gain, l->moe_bias, N, D);
+    moe_route(p->m, w, layer, p->lesson->evidence, N, p->noise);
+    moe_group(w, N * p->m->router.top_k, E);
+    memset(t->dh, 0, N * D * sizeof *t->dh);
+    for (size_t e = 0; e < E; e++)
+        if (expert_backward(p, layer, e, err) < 0) return -1;
+    router_backward(p, layer);
+    if (layer == 0) return 0;
+    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, l->moe_gain, t->mean, t->rstd, NULL, N, D);
+    return 0;
+}
+
+/* dx: gradient of the attention's output in, of its input out. */
+static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err *err) {
+    struct mf_moe *m = p->m;
+    const struct mf_moe_layer *l = &m->layers[layer];
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    const struct seqs *seqs = &p->lesson->seqs;
+    const float *qkv, *out;
+    size_t N = p->N, D = m->shape.D, H = m->shape.H;
+    if (take_back(p, 2 * layer, err) < 0) return -1;
+    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, l->attn_gain, l->attn_bias, N, D);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
+    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
+    attention_forward(w->pool, w->mixed, t->lse, w->qkv, seqs, D, H, w->attention);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
+    matmul_backward_input(w->pool, t->dh, t->dx, out, N, D, D, 0);
+    attention_backward(w->pool, t->dqkv, t->dh, w->qkv, w->mixed, t->lse, seqs, D, H, w->attention);
+    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
+    matmul_backward_input(w->pool, t->dh, t->dqkv, qkv, N, 3 * D, D, 0);
+    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, l->attn_gain, t->mean, t->rstd, NULL, N, D);
+    return 0;
+}
+
+int mf_moe_backward(struct mf_moe *m, struct mf_moe_tape *t, const struct mf_moe_lesson *lesson,
+                    float *gradient, double *loss, double *balance, struct mf_err *err) {
+    struct moe_noise noise = {lesson->key, t->slope};
+    struct pass p = {.m = m, .t = t, .w = t->w, .lesson = lesson, .gradient = gradient};
+    p.N = lesson->seqs.start[lesson->seqs.count];
+    p.noise = lesson->noisy ? &noise : NULL;
+    if (p.N > t->max_rows || p.N > t->w->max_rows || !m->layers[0].gate) abort();
+    if (forward(&p, err) < 0 || head(&p, loss, err) < 0) return -1;
+    for (size_t i = m->shape.L; i-- > 0;) {
+        if (ffn_backward(&p, i, err) < 0) return -1;
+        if (i > 0 && attention_layer_backward(&p, i, err) < 0) return -1;
+    }
+    *balance = p.balance;
+    return 0;
+}

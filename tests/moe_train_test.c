@@ -1,0 +1,202 @@
+/* The router's gradients in an assembled model against central differences of its own forward pass. */
+#include "files.h"
+#include "nn.h"
+
+#include "io/safetensors.h"
+#include "model/moe_train.h"
+#include "nn/gate.h"
+#include "nn/matmul.h"
+
+enum { E = 4, K = 2, ROWS = 14 };
+static const struct mf_shape shape = {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7};
+static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
+static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, 0, 9, 9, 4, 12, 8, 17, 5};
+static const size_t starts[] = {0, 7, 12, 14};
+
+/* Random numbers for every tensor that has a place here. */
+static void write_model(const char *path) {
+    struct mf_err err;
+    struct mf_out *out;
+    struct mf_tensor list[200];
+    float *trunk = make_zeros(mf_trunk_size(&shape)), *ffn[E],
+          *row = make_random(2 * E * shape.D * shape.L, 3);
+    size_t n = mf_trunk_tensors(&shape, trunk, list);
+    mf_trunk_init(&shape, trunk, 1, 1);
+    for (size_t e = 0; e < E; e++) {
+        ffn[e] = make_zeros(mf_ffn_size(&shape));
+        mf_ffn_init(&shape, ffn[e], e);
+        n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
+    }
+    for (size_t i = 0; i < shape.L; i++) {
+        struct mf_tensor norm = {.dtype = MF_F32, .n_dims = 1, .shape = {shape.D}, .data = row};
+        struct mf_tensor gate = {.dtype = MF_F32, .n_dims = 2, .shape = {E, shape.D}};
+        snprintf(norm.name, sizeof norm.name, "moe_layers.%zu.ffn_norm.weight", i);
+        list[n++] = norm;
+        snprintf(norm.name, sizeof norm.name, "moe_layers.%zu.ffn_norm.bias", i);
+        list[n++] = norm;
+        gate.data = row + 2 * i * E * shape.D;
+        snprintf(gate.name, sizeof gate.name, "moe_layers.%zu.router.gate.weight", i);
+        list[n++] = gate;
+        gate.data = row + (2 * i + 1) * E * shape.D;
+        snprintf(gate.name, sizeof gate.name, "moe_layers.%zu.router.noise_weight.weight", i);
+        list[n++] = gate;
+    }
+    json_t *metadata = json_object(), *config = mf_shape_json(&shape);
+    json_object_set_new(config, "n_experts", json_integer(E));
+    json_object_set_new(config, "top_k", json_integer(K));
+    mf_metadata_set_json(metadata, "config", config);
+    assert_int_equal(mf_out_open(&out, path, &err), 0);
+    assert_int_equal(mf_safetensors_header(out, metadata, list, n, &err), 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(mf_out_write(out, list[i].data, mf_tensor_bytes(&list[i]), &err), 0);
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    json_decref(metadata);
+    for (size_t e = 0; e < E; e++) free(ffn[e]);
+    free(trunk);
+    free(row);
+}
+
+struct fixture {
+    struct mf_pool *pool;
+    struct mf_moe *moe;
+    struct mf_moe_work *work;
+    struct mf_moe_tape *tape;
+    float *evidence;
+};
+
+static void begin(struct fixture *f, int threads) {
+    struct mf_err err;
+    matmul_setup();
+    write_model("model.safetensors");
+    f->pool = make_pool(threads);
+    assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, 0, &err), 0);
+    assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, f->pool, &err), 0);
+    assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), 0);
+    f->evidence = make_random((size_t)ROWS * E, 5);
+}
+
+static void end(struct fixture *f) {
+    mf_moe_tape_free(f->tape);
+    mf_moe_work_free(f->work);
+    mf_moe_close(f->moe);
+    mf_pool_free(f->pool);
+    free(f->evidence);
+}
+
+static double objective(struct fixture *f, const struct mf_moe_lesson *lesson, float *gradient) {
+    struct mf_err err;
+    double loss, balance;
+    assert_int_equal(mf_moe_backward(f->moe, f->tape, lesson, gradient, &loss, &balance, &err), 0);
+    return lesson->scale * loss + lesson->balance * balance;
+}
+
+/* A step across the border of a choice has no difference to compare with: few parameters may be off. */
+static void check(bool noisy, bool over_all, double gate_scale) {
+    struct fixture f;
+    begin(&f, 2);
+    struct mf_moe_lesson lesson = {.tokens = tokens,
+                                   .targets = targets,
+                                   .seqs = {3, starts},
+                                   .evidence = f.evidence,
+                                   .scale = 0.3,
+                                   .balance = 0.7,
+                                   .noisy = noisy,
+                                   .key = 11};
+    f.moe->router.over_all = over_all;
+    f.moe->router.gate_scale = gate_scale;
+    f.moe->router.evidence_scale = 0.5;
+    size_t size = mf_moe_routers_size(f.moe), part = E * shape.D, off = 0;
+    float *gradient = make_zeros(size), *unused = make_zeros(size);
+    objective(&f, &lesson, gradient);
+    double largest = 0;
+    for (size_t i = 0; i < size; i++) largest = fmax(largest, fabs((double)gradient[i]));
+    assert_true(largest > 1e-2);
+    for (size_t i = 0; i < size; i++) {
+        struct mf_moe_layer *l = &f.moe->layers[i / (2 * part)];
+        float *x = (i / part % 2 ? l->noise : l->gate) + i % part, old = *x;
+        *x = old + 2e-3f;
+        double up = objective(&f, &lesson, unused), width = (double)*x;
+        *x = old - 2e-3f;
+        double down = objective(&f, &lesson, unused);
+        double expected = (up - down) / (width - (double)*x);
+        *x = old;
+        off += !(fabs((double)gradient[i] - expected) <= 5e-3 * largest);
+        if (!noisy && i / part % 2) assert_true(gradient[i] == 0);
+    }
+    if (off > size / 50) fail_msg("%zu of %zu gradients differ", off, size);
+    free(gradient);
+    free(unused);
+    end(&f);
+}
+
+static void test_gradients(void **state) {
+    (void)state;
+    check(false, false, 1);
+    check(false, true, 1);
+}
+
+static void test_gradients_noisy(void **state) {
+    (void)state;
+    check(true, false, 1);
+    check(true, true, 0.4);
+}
+
+/* Without noise the loss is that of measuring, whatever the number of experts in memory. */
+static void test_loss(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    const float *hidden;
+    double losses[ROWS], expected = 0, loss, balance;
+    begin(&f, 1);
+    struct mf_moe_lesson lesson = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
+    float *gradient = make_zeros(mf_moe_routers_size(f.moe));
+    assert_int_equal(mf_moe_forward(f.moe, f.work, tokens, &lesson.seqs, NULL, NULL, &hidden, &err), 0);
+    assert_int_equal(mf_moe_losses(f.moe, f.work, hidden, targets, ROWS, losses, &err), 0);
+    for (size_t n = 0; n < ROWS; n++) expected += losses[n];
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    assert_true(loss == expected);
+    assert_true(balance > 0.9 * (double)shape.L);
+    free(gradient);
+    end(&f);
+}
+
+/* The balance of rows that all go one way is E in each layer; of rows that differ in nothing, 1. */
+static void test_balance(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    double loss, balance;
+    begin(&f, 1);
+    struct mf_moe_lesson lesson = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
+    float *gradient = make_zeros(mf_moe_routers_size(f.moe));
+    f.moe->router.gate_scale = 0;
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    assert_true(fabs(balance / (double)shape.L - 1) < 1e-5);
+    f.moe->router.evidence_scale = 1;
+    for (size_t i = 0; i < (size_t)ROWS * E; i++) f.evidence[i] = i % E == 0 ? 50 : i % E == 1 ? 49.9f : 0;
+    lesson.evidence = f.evidence;
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    assert_true(fabs(balance / (double)shape.L - E / (double)K) < 1e-4);
+    free(gradient);
+    end(&f);
+}
+
+static void test_softplus(void **state) {
+    (void)state;
+    const float points[] = {-90, -3, 0, 2, 90};
+    for (size_t i = 0; i < 5; i++) {
+        double x = (double)points[i], step = 1e-4;
+        assert_true(fabs((double)softplus_forward(points[i]) - log1p(exp(x))) < 1e-6 * (1 + fabs(x)));
+        double slope = (log1p(exp(x + step)) - log1p(exp(x - step))) / (2 * step);
+        assert_true(fabs((double)softplus_backward(points[i]) - slope) < 1e-6);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_noisy), cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_balance),   cmocka_unit_test(test_softplus),
+    };
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}
