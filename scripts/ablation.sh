@@ -31,22 +31,23 @@ measure_routed() { # NAME MODEL
 }
 
 # The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with norms (and, for the prefix,
-# evidence and gates) fitted. Discriminant and ridge gates are made by mf-calibrate, so "off" is them alone.
+# evidence and gates) fitted. Discriminant, ridge and trained gates are made by mf-calibrate, so "off" is them alone.
 assembled() { # INIT ROUTER K
     local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=keep off=''
     [ "$1" = shared ] || files=("$run"/scratch.*.tar)
     case $2 in
     random) init=kaiming ;;
     centroid) init=data_stats ;;
-    discriminant | ridge) router=$2 off=$2 ;;
+    discriminant | ridge) off=$2 ;;
+    trained) off=train ;;
     prefix) kind=prefix init=data_stats router=best ;;
     esac
     [ ! -s "$results/$name.off.routing" ] || [ ! -s "$results/$name.on.routing" ] || return 0
     "$bin/mf-assemble" --quiet "${assembly[@]}" --set "router.kind=$kind" --set "router.init=$init" --set "model.top_k=$3" \
         -o "$work/joined" "$run/shared.tar" "${files[@]}"
-    calibrate "$router" true "$work/on"
-    [ -z "$off" ] || calibrate "$router" false "$work/joined.fitted"
+    [ -z "$off" ] || calibrate "$off" false "$work/joined.fitted"
     [ -z "$off" ] || mv "$work/joined.fitted" "$work/joined"
+    calibrate "$router" true "$work/on"
     measure_routed "$name.off" "$work/joined"
     measure_routed "$name.on" "$work/on"
 }
@@ -101,7 +102,7 @@ if [ "$extent" = whole ]; then
     fi
     for init in ${INITS:-shared kaiming}; do
         for k in ${TOP_K:-2 1 "$E"}; do
-            for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge}; do assembled "$init" "$router" "$k"; done
+            for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do assembled "$init" "$router" "$k"; done
         done
     done
 fi

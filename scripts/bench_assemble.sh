@@ -68,6 +68,8 @@ for E in 2 64; do
     mapfile -t pieces < <(experts "$E")
     row "assembly, $E experts" 16 mf-assemble --quiet --config "$config" --set "model.n_experts=$E" -o model.safetensors shared.tar "${pieces[@]}"
     row "calibration, $E experts" 100 mf-calibrate "${common[@]}" -m model.safetensors -o calibrated.safetensors tokens.mf
+    row "calibration by training, $E experts" 100 mf-calibrate "${common[@]}" --set calibrate.router=train --set calibrate.steps=2 \
+        --set calibrate.norms=false -m model.safetensors -o calibrated.safetensors tokens.mf
     rm -f calibrated.safetensors
 done
 [ -z "$over" ] || { echo "$over" >&2; exit 1; }

@@ -135,6 +135,33 @@ PY
     done
 }
 
+@test "trained gates go further than those in closed form, and no expert changes" {
+    calibrate --threads 2 --set calibrate.norms=false --set calibrate.router=train --set calibrate.steps=40 --set calibrate.lr=0.02 \
+        -m hidden.safetensors --report r.json -o trained.safetensors val.labelled.mf
+    jq -e '[.changes[] | select(.what | startswith("gates trained"))] | length == 4' r.json
+    jq -e '.changes | map(select(.kept)) | last | .what | startswith("gates trained")' r.json
+    jq -e '.loss_after == ([.changes[] | select(.kept).loss] | min)' r.json
+    assert_equal "$(experts_of trained.safetensors)" "$(experts_of hidden.safetensors)"
+    before=$(loss hidden.safetensors test.mf)
+    after=$(loss trained.safetensors test.mf)
+    awk "BEGIN { exit !($after < $before) }"
+}
+
+@test "training follows seed and config, and nothing else" {
+    train() { # OUTPUT [OPTION]...
+        calibrate --threads 2 --set calibrate.norms=false --set calibrate.router=train --set calibrate.steps=1 \
+            --set calibrate.max_tokens=3000 -m hidden.safetensors -o "$@" val.labelled.mf
+    }
+    train a.safetensors
+    train b.safetensors --seed 1
+    cmp a.safetensors b.safetensors
+    for other in seed=3 calibrate.noise=false calibrate.balance=0.5; do
+        train b.safetensors --set $other
+        run cmp a.safetensors b.safetensors
+        assert_failure
+    done
+}
+
 @test "each way to fail has its status, and leaves no output" {
     run calibrate -o x.safetensors val.mf
     assert_failure 64

@@ -159,7 +159,7 @@ offers() { # PROGRAM WORD...
     assert_equal "$(offers mf-eval routing --set model.top)" model.top_k=
     assert_equal "$(offers mf-eval routing --set '' | sed 's/=$//')" "$(mf-config keys | grep '^[a-z]')"
     assert_equal "$(offers mf-config --set = model.top)" model.top_k=
-    assert_equal "$(offers mf-config get calibrate.n)" calibrate.norms
+    assert_equal "$(offers mf-config get calibrate.nor)" calibrate.norms
     assert_equal "$(offers mf-assemble --set router.kind = p)" prefix
     assert_equal "$(offers mf-assemble --set router.kind = | tr '\n' ' ')" "hidden prefix "
     assert_equal "$(offers mf-assemble --set model.top_k = '')" ""

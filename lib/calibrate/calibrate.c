@@ -1,4 +1,5 @@
-/* The order of things: label, then the evidence's scale, the gates, the norms; and measuring each change. */
+/* The order of things: label, then the evidence's scale, the gates, their training, the norms; and measuring
+ * each change. */
 #include "calibrate/calibrate.h"
 
 #include <math.h>
@@ -214,6 +215,8 @@ int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source 
     if (status == 0) status = calibration_evidence(&c, err);
     if (status == 0 && options->config->calibrate.router != MF_CALIBRATE_KEEP)
         status = calibration_gates(&c, err);
+    if (status == 0 && options->config->calibrate.router == MF_CALIBRATE_TRAIN)
+        status = calibration_train(&c, err);
     if (status == 0 && options->config->calibrate.norms) status = calibration_norms(&c, err);
     if (status == 0) status = report_idle(&c, err);
     if (status == 0)

@@ -1,5 +1,5 @@
-/* Calibration: an assembled model's router and norms are fitted to a sample of documents, in closed form or
- * by trying a few values; the experts stay as they are.
+/* Calibration: an assembled model's router and norms are fitted to a sample of documents, in closed form, by
+ * trying a few values or, where asked for, by training the gates; the experts stay as they are.
  *
  * The sample is cut in two. One half is fitted to; on the other each change is measured, and only one that
  * lowers the loss there is kept. So the calibrated model is never worse on documents it was not fitted to. */

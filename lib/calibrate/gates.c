@@ -227,7 +227,10 @@ static int search(struct calibration *c, const struct moments *m, struct mf_err 
     if (any == 0) { /* also the gates that do not count come back */
         for (size_t i = 0; i < m->L; i++) memcpy(c->moe->layers[i].gate, given + i * n, n * sizeof *given);
         c->moe->router.gate_scale = gate_scale;
-        calibration_note(c, "no other gate lowers the loss: the gates stay as they were");
+        bool last = c->options->config->calibrate.router != MF_CALIBRATE_TRAIN;
+        calibration_note(
+            c, last ? "no other gate lowers the loss: the gates stay as they were"
+                    : "no gate in closed form lowers the loss: training begins with what was there");
     }
     free(memory);
     free(g.taken);

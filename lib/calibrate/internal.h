@@ -49,6 +49,7 @@ int calibration_label(struct calibration *c, struct mf_err *err);
 /* The steps. */
 int calibration_evidence(struct calibration *c, struct mf_err *err);
 int calibration_gates(struct calibration *c, struct mf_err *err);
+int calibration_train(struct calibration *c, struct mf_err *err);
 int calibration_norms(struct calibration *c, struct mf_err *err);
 
 #endif

@@ -21,7 +21,8 @@ enum mf_calibrate_router {
     MF_CALIBRATE_KEEP,
     MF_CALIBRATE_RIDGE,
     MF_CALIBRATE_DISCRIMINANT,
-    MF_CALIBRATE_BEST
+    MF_CALIBRATE_BEST,
+    MF_CALIBRATE_TRAIN
 };
 
 /* One training: the shared foundation's or an expert's. */
@@ -68,6 +69,9 @@ struct mf_config {
         bool norms;
         int64_t max_tokens;
         double ridge;
+        int64_t steps;
+        double lr, balance;
+        bool noise;
     } calibrate;
     struct {
         int64_t batch, max_tokens, sample_tokens, samples;

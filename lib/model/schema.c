@@ -49,7 +49,8 @@ enum {
         INT(section.log_every, "10", 1, MANY, reader, "steps between records of the metrics")
 
 static const struct mf_key keys[] = {
-    INT(seed, "1", 0, 0x1p62, PARTITION | SHARED | EXPERT | ASSEMBLE | EVAL, "where random numbers start"),
+    INT(seed, "1", 0, 0x1p62, PARTITION | SHARED | EXPERT | ASSEMBLE | CALIBRATE | EVAL,
+        "where random numbers start"),
 
     REAL(docs.val_fraction, "0.05", 0, 1, DOCS, "share of the documents for validation"),
     REAL(docs.test_fraction, "0.05", 0, 1, DOCS, "share of the documents for the test"),
@@ -91,11 +92,17 @@ static const struct mf_key keys[] = {
            "first gate of a hidden router"),
     REAL(router.smoothing, "1", 1e-9, 1e9, ASSEMBLE, "count added to every token's count in a partition"),
 
-    CHOICE(calibrate.router, "best", "keep|ridge|discriminant|best", CALIBRATE, "how the gate is fitted"),
+    CHOICE(calibrate.router, "best", "keep|ridge|discriminant|best|train", CALIBRATE,
+           "how the gate is fitted; train: steps from the best"),
     {"calibrate.norms", MF_KEY_BOOL, AT(calibrate.norms), "true", 0, 0, NULL, CALIBRATE,
      "also fit the norms before the experts"},
     INT(calibrate.max_tokens, "200000", 1, MANY, CALIBRATE, "calibration tokens read at most"),
     REAL(calibrate.ridge, "0.01", 0, 1e9, CALIBRATE, "strength of the ridge"),
+    INT(calibrate.steps, "100", 1, MANY, CALIBRATE, "router train: optimizer steps"),
+    REAL(calibrate.lr, "0.001", 0, 100, CALIBRATE, "router train: largest learning rate"),
+    REAL(calibrate.balance, "0.01", 0, 1e9, CALIBRATE, "router train: weight of the experts' balance"),
+    {"calibrate.noise", MF_KEY_BOOL, AT(calibrate.noise), "true", 0, 0, NULL, CALIBRATE,
+     "router train: noise on the logits"},
 
     INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
     INT(eval.max_tokens, "0", 0, MANY, EVAL, "tokens measured at most; 0: all"),

@@ -1,0 +1,240 @@
+/* The gates by gradient steps, from the best there are: the loss of the first half's windows, with noise on
+ * the logits and the experts' balance. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/memory.h"
+#include "base/rng.h"
+#include "calibrate/internal.h"
+#include "model/moe_train.h"
+#include "nn/vector.h"
+#include "text/tokenizer.h"
+#include "train/optimizer.h"
+
+#define STEP_ROWS ((size_t)2048) /* rows of a step, or of one pass if that is more */
+#define TRIALS    4              /* times that the gates are measured on their way, evenly spread */
+
+/* The first half's documents, cut into windows. */
+struct windows {
+    size_t S, E;
+    uint32_t *tokens; /* of all documents, one after the other */
+    size_t n_tokens, n;
+    struct window {
+        size_t at, inputs; /* tokens[at] is its first input; the last one's target follows it */
+    } * list;
+    double *states; /* [n,E] evidence before the first input */
+};
+
+static void *grow(void *array, size_t count, size_t item) {
+    array = reallocarray(array, count ? count : 1, item);
+    if (!array) mf_no_memory();
+    return array;
+}
+
+/* Appends a document's windows; `evidence` [S,E] and `state` [E] are scratch. */
+static void cut(struct windows *w, const struct mf_moe *moe, const struct mf_token_doc *doc, double *state,
+                float *evidence) {
+    size_t count = (doc->n - 2) / w->S + 1;
+    w->tokens = grow(w->tokens, w->n_tokens + doc->n, sizeof *w->tokens);
+    w->list = grow(w->list, w->n + count, sizeof *w->list);
+    w->states = grow(w->states, (w->n + count) * w->E, sizeof *w->states);
+    memcpy(w->tokens + w->n_tokens, doc->tokens, doc->n * sizeof *doc->tokens);
+    memset(state, 0, w->E * sizeof *state);
+    for (size_t p = 0; p < doc->n - 1; p += w->S, w->n++) {
+        size_t left = doc->n - 1 - p, inputs = left < w->S ? left : w->S;
+        w->list[w->n] = (struct window){w->n_tokens + p, inputs};
+        memcpy(w->states + w->n * w->E, state, w->E * sizeof *state);
+        mf_moe_evidence(moe, state, doc->tokens + p, inputs, evidence);
+    }
+    w->n_tokens += doc->n;
+}
+
+static int read_windows(struct windows *w, const struct calibration *c, struct mf_err *err) {
+    struct mf_token_doc doc;
+    w->S = c->moe->shape.S;
+    w->E = c->moe->router.n_experts;
+    double *state = grow(NULL, w->E, sizeof *state);
+    float *evidence = grow(NULL, w->S * w->E, sizeof *evidence);
+    int got;
+    mf_source_select(c->source, MF_SOURCE_HALF);
+    while ((got = mf_source_next(c->source, &doc, err)) > 0)
+        if (doc.n >= 2) cut(w, c->moe, &doc, state, evidence);
+    free(state);
+    free(evidence);
+    return got;
+}
+
+static void free_windows(struct windows *w) {
+    free(w->tokens);
+    free(w->list);
+    free(w->states);
+}
+
+/* The training's state, and the batch of one pass. */
+struct training {
+    struct calibration *c;
+    struct windows windows;
+    struct mf_moe_tape *tape;
+    size_t max_rows;
+    uint64_t seed, drawn;       /* windows drawn so far */
+    float *gradient, *m, *v;    /* [L, gate and noise, E, D] */
+    float *best;                /* the same of the model: what is kept */
+    struct mf_tensor *tensors;  /* [2L] */
+    uint32_t *tokens, *targets; /* [max_rows] */
+    float *evidence;            /* [max_rows,E] */
+    double *state;              /* [E] */
+    size_t *seqs;               /* [max_rows+1] */
+};
+
+/* The next window of an order that is another for every time through. */
+static const struct window *draw(const struct training *t, uint64_t drawn, size_t *index) {
+    uint64_t n = t->windows.n;
+    *index = (size_t)mf_rng_permute(mf_rng_key(t->seed, "calibrate windows", drawn / n), n, drawn % n);
+    return &t->windows.list[*index];
+}
+
+/* Packs the next windows into a batch of at most max_rows rows; returns the number of its targets. */
+static size_t pack(struct training *t, struct mf_moe_lesson *lesson) {
+    const struct windows *w = &t->windows;
+    size_t N = 0, count = 0, scored = 0, index;
+    const struct window *next;
+    t->seqs[0] = 0;
+    while ((next = draw(t, t->drawn, &index))->inputs <= t->max_rows - N) {
+        const uint32_t *tokens = w->tokens + next->at;
+        memcpy(t->state, w->states + index * w->E, w->E * sizeof *t->state);
+        mf_moe_evidence(t->c->moe, t->state, tokens, next->inputs, t->evidence + N * w->E);
+        for (size_t r = 0; r < next->inputs; r++) {
+            uint32_t target = tokens[r + 1] == MF_BOS ? MF_PAD : tokens[r + 1];
+            t->tokens[N + r] = tokens[r];
+            t->targets[N + r] = target;
+            scored += target != MF_PAD;
+        }
+        N += next->inputs;
+        t->seqs[++count] = N;
+        t->drawn++;
+    }
+    lesson->seqs = (struct seqs){count, t->seqs};
+    return scored;
+}
+
+/* One step: passes until it has its rows. *loss per token. */
+static int step(struct training *t, const struct mf_train_config *config, int64_t number, double *loss,
+                struct mf_err *err) {
+    const struct calibration *c = t->c;
+    size_t size = mf_moe_routers_size(c->moe), rows = 0, targets = 0;
+    double nats = 0;
+    memset(t->gradient, 0, size * sizeof *t->gradient);
+    for (uint64_t pass = 0; rows < STEP_ROWS; pass++) {
+        struct mf_moe_lesson lesson = {.tokens = t->tokens, .targets = t->targets, .evidence = t->evidence};
+        double sum, balance;
+        size_t scored = pack(t, &lesson), N = t->seqs[lesson.seqs.count];
+        /* sums over rows; the step's mean is taken when it is made */
+        lesson.scale = 1;
+        lesson.balance = c->options->config->calibrate.balance * (double)scored / (double)c->moe->shape.L;
+        lesson.noisy = c->options->config->calibrate.noise;
+        lesson.key = mf_rng_at(mf_rng_key(t->seed, "calibrate noise", (uint64_t)number), pass);
+        if (mf_moe_backward(c->moe, t->tape, &lesson, t->gradient, &sum, &balance, err) < 0) return -1;
+        rows += N;
+        targets += scored;
+        nats += sum;
+    }
+    *loss = targets ? nats / (double)targets : 0;
+    double mean = targets ? 1 / (double)targets : 0,
+           norm = mean * mf_gradient_norm(c->pool, t->gradient, size);
+    double clip = norm > config->clip ? config->clip / norm : 1;
+    mf_adamw(c->pool, t->tensors, 2 * c->moe->shape.L, t->gradient, t->m, t->v, config,
+             mf_learning_rate(config, number), mean * clip, number);
+    return 0;
+}
+
+static void copy_routers(const struct training *t, float *to) {
+    size_t n = t->windows.E * t->c->moe->shape.D;
+    for (size_t i = 0; i < 2 * t->c->moe->shape.L; i++)
+        memcpy(to + i * n, t->tensors[i].data, n * sizeof *to);
+}
+
+static void put_routers(const struct training *t, const float *from) {
+    size_t n = t->windows.E * t->c->moe->shape.D;
+    for (size_t i = 0; i < 2 * t->c->moe->shape.L; i++)
+        memcpy(t->tensors[i].data, from + i * n, n * sizeof *from);
+}
+
+static int run(struct training *t, struct mf_err *err) {
+    const struct mf_config *all = t->c->options->config;
+    int64_t steps = all->calibrate.steps;
+    const struct mf_train_config config = {.steps = steps,
+                                           .warmup = steps / 10,
+                                           .lr = all->calibrate.lr,
+                                           .min_lr = all->calibrate.lr / 10,
+                                           .clip = 1,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.999,
+                                           .eps = 1e-8};
+    struct mf_router *router = &t->c->moe->router;
+    double gate_scale = router->gate_scale;
+    bool any = false;
+    /* with the gates counting fully; those that did not count before begin at zero */
+    for (size_t i = 0; i < t->c->moe->shape.L; i++)
+        vector_scale(t->c->moe->layers[i].gate, (float)gate_scale, t->windows.E * t->c->moe->shape.D);
+    router->gate_scale = 1;
+    for (int64_t s = 1, tried = 0; s <= steps; s++) {
+        double loss;
+        if (step(t, &config, s, &loss, err) < 0) return -1;
+        if (s * TRIALS / steps == tried) continue;
+        tried = s * TRIALS / steps;
+        char what[64];
+        bool kept;
+        snprintf(what, sizeof what, "gates trained for %lld steps", (long long)s);
+        if (calibration_try(t->c, what, &kept, err) < 0) return -1;
+        if (kept) copy_routers(t, t->best);
+        any |= kept;
+    }
+    put_routers(t, t->best);
+    if (any) return 0;
+    router->gate_scale = gate_scale;
+    calibration_note(t->c, "training lowers the loss no further: the gates stay as they were before it");
+    return 0;
+}
+
+static int prepare(struct training *t, struct mf_err *err) {
+    const struct calibration *c = t->c;
+    struct mf_moe *moe = c->moe;
+    size_t size = mf_moe_routers_size(moe), L = moe->shape.L, E = t->windows.E;
+    t->max_rows = c->options->batch * moe->shape.S;
+    t->seed = (uint64_t)c->options->config->seed;
+    t->gradient = calloc(size, 4 * sizeof *t->gradient);
+    t->tensors = calloc(2 * L, sizeof *t->tensors);
+    t->tokens = grow(NULL, 2 * t->max_rows, sizeof *t->tokens);
+    t->evidence = grow(NULL, t->max_rows * E, sizeof *t->evidence);
+    t->state = grow(NULL, E, sizeof *t->state);
+    t->seqs = grow(NULL, t->max_rows + 1, sizeof *t->seqs);
+    if (!t->gradient || !t->tensors) mf_no_memory();
+    t->m = t->gradient + size;
+    t->v = t->m + size;
+    t->best = t->v + size;
+    t->targets = t->tokens + t->max_rows;
+    for (size_t i = 0; i < 2 * L; i++)
+        t->tensors[i] =
+            (struct mf_tensor){.dtype = MF_F32,
+                               .n_dims = 2,
+                               .shape = {E, moe->shape.D},
+                               .data = i % 2 ? moe->layers[i / 2].noise : moe->layers[i / 2].gate};
+    copy_routers(t, t->best);
+    return mf_moe_tape_new(&t->tape, moe, c->work, t->max_rows, err);
+}
+
+int calibration_train(struct calibration *c, struct mf_err *err) {
+    struct training t = {.c = c};
+    int status = read_windows(&t.windows, c, err);
+    if (status == 0) status = prepare(&t, err);
+    if (status == 0) status = run(&t, err);
+    mf_moe_tape_free(t.tape);
+    free_windows(&t.windows);
+    free(t.gradient);
+    free(t.tensors);
+    free(t.tokens);
+    free(t.evidence);
+    free(t.state);
+    free(t.seqs);
+    return status;
+}
