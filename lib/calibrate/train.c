@@ -11,7 +11,8 @@
 #include "text/tokenizer.h"
 #include "train/optimizer.h"
 
-#define STEP_ROWS ((size_t)2048) /* rows of a step, or of one pass if that is more */
+#define STEP_ROWS ((size_t)2048) /* rows of a step at least */
+#define PASS_ROWS ((size_t)1024) /* rows of a pass, where a window has no more: so it stays under 100 MB */
 #define TRIALS    4              /* times that the gates are measured on their way, evenly spread */
 
 /* The first half's documents, cut into windows. */
@@ -200,7 +201,8 @@ static int prepare(struct training *t, struct mf_err *err) {
     const struct calibration *c = t->c;
     struct mf_moe *moe = c->moe;
     size_t size = mf_moe_routers_size(moe), L = moe->shape.L, E = t->windows.E;
-    t->max_rows = c->options->batch * moe->shape.S;
+    size_t S = moe->shape.S, rows = c->options->batch * S;
+    t->max_rows = rows <= PASS_ROWS ? rows : S < PASS_ROWS ? PASS_ROWS : S;
     t->seed = (uint64_t)c->options->config->seed;
     t->gradient = calloc(size, 4 * sizeof *t->gradient);
     t->tensors = calloc(2 * L, sizeof *t->tensors);
