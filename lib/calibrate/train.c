@@ -118,28 +118,25 @@ static size_t pack(struct training *t, struct mf_moe_lesson *lesson) {
     return scored;
 }
 
-/* One step: passes until it has its rows. *loss per token. */
-static int step(struct training *t, const struct mf_train_config *config, int64_t number, double *loss,
+/* One step: passes until it has its rows. */
+static int step(struct training *t, const struct mf_train_config *config, int64_t number,
                 struct mf_err *err) {
     const struct calibration *c = t->c;
     size_t size = mf_moe_routers_size(c->moe), rows = 0, targets = 0;
-    double nats = 0;
     memset(t->gradient, 0, size * sizeof *t->gradient);
     for (uint64_t pass = 0; rows < STEP_ROWS; pass++) {
         struct mf_moe_lesson lesson = {.tokens = t->tokens, .targets = t->targets, .evidence = t->evidence};
-        double sum, balance;
+        double loss, balance; /* the trials measure better */
         size_t scored = pack(t, &lesson), N = t->seqs[lesson.seqs.count];
         /* sums over rows; the step's mean is taken when it is made */
         lesson.scale = 1;
         lesson.balance = c->options->config->calibrate.balance * (double)scored / (double)c->moe->shape.L;
         lesson.noisy = c->options->config->calibrate.noise;
         lesson.key = mf_rng_at(mf_rng_key(t->seed, "calibrate noise", (uint64_t)number), pass);
-        if (mf_moe_backward(c->moe, t->tape, &lesson, t->gradient, &sum, &balance, err) < 0) return -1;
+        if (mf_moe_backward(c->moe, t->tape, &lesson, t->gradient, &loss, &balance, err) < 0) return -1;
         rows += N;
         targets += scored;
-        nats += sum;
     }
-    *loss = targets ? nats / (double)targets : 0;
     double mean = targets ? 1 / (double)targets : 0,
            norm = mean * mf_gradient_norm(c->pool, t->gradient, size);
     double clip = norm > config->clip ? config->clip / norm : 1;
@@ -179,8 +176,7 @@ static int run(struct training *t, struct mf_err *err) {
         vector_scale(t->c->moe->layers[i].gate, (float)gate_scale, t->windows.E * t->c->moe->shape.D);
     router->gate_scale = 1;
     for (int64_t s = 1, tried = 0; s <= steps; s++) {
-        double loss;
-        if (step(t, &config, s, &loss, err) < 0) return -1;
+        if (step(t, &config, s, err) < 0) return -1;
         if (s * TRIALS / steps == tried) continue;
         tried = s * TRIALS / steps;
         char what[64];
