@@ -19,10 +19,10 @@ static const struct mf_shape shape = {.V = 19, .D = 8, .H = 2, .L = 3, .F = 40, 
 /* --- the twin --- */
 
 /* x * mask of dropout at a site, for element i of [N,D]. */
-static double drop(double x, struct mf_lm_dropout dropout, uint64_t site, size_t i) {
+static double drop(double x, struct dropout dropout, uint64_t site, size_t i) {
     float mask;
     if (dropout.p == 0) return x;
-    dropout_mask(&mask, dropout.p, mf_rng_at(dropout.key, site), i, 1);
+    dropout_mask(&mask, dropout.p, mf_rng_at(dropout.key, site), dropout.first + i, 1);
     return x * (double)mask;
 }
 
@@ -44,7 +44,7 @@ static void product(double *y, const double *x, const double *w, size_t O, size_
 struct twin {
     const double *trunk, *ffn;
     const struct mf_lm_batch *batch;
-    struct mf_lm_dropout dropout;
+    struct dropout dropout;
 };
 
 static void twin_attention(const struct twin *t, double *x, const double *w, size_t layer, size_t N) {
@@ -205,7 +205,7 @@ static void check_gradients(float p, bool frozen, bool recompute, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
-    struct mf_lm_dropout dropout = {p, 12345};
+    struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {ROWS, frozen, recompute, false};
     begin(&f, threads);
     struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
@@ -252,7 +252,7 @@ static void test_loss_and_accumulation(void **state) {
     struct mf_err err;
     begin(&f, 2);
     struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
-    struct mf_lm_dropout none = {0, 0};
+    struct dropout none = {0};
     assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false}, f.pool, &err),
                      0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
@@ -272,7 +272,7 @@ static void test_recompute(void **state) {
     (void)state;
     struct fixture f;
     struct mf_err err;
-    struct mf_lm_dropout dropout = {0.25f, 5};
+    struct dropout dropout = {0.25f, 5, 0};
     begin(&f, 2);
     struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
     float *kept = malloc(f.n_trunk * sizeof *kept);
@@ -298,7 +298,7 @@ static void test_narrow(void **state) {
     (void)state;
     struct fixture f;
     struct mf_err err;
-    struct mf_lm_dropout dropout = {0.25f, 5};
+    struct dropout dropout = {0.25f, 5, 0};
     double loss[2];
     begin(&f, 2);
     uint16_t *narrow = malloc(f.n_trunk * sizeof *narrow);

@@ -213,10 +213,10 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     layernorm_backward(pool, dx, NULL, NULL, out, x, w, mean, rstd, NULL, N, D);
     bias_gelu_forward(pool, TAKE(N * D), x, w, N, D);
     bias_gelu_backward(pool, TAKE(N * D), NULL, out, x, w, NULL, N, D);
-    embedding_forward(pool, TAKE(N * D), tokens, &seqs, w, x, 0.2f, 5, D);
-    embedding_backward(pool, TAKE(V * D), x, tokens, &seqs, 0.2f, 5, D);
-    residual_forward(pool, dx, x, w, 0.2f, 6, N, D);
-    residual_backward(pool, TAKE(N * D), NULL, x, 0.2f, 7, NULL, N, D);
+    embedding_forward(pool, TAKE(N * D), tokens, &seqs, w, x, (struct dropout){0.2f, 5, 0}, D);
+    embedding_backward(pool, TAKE(V * D), x, tokens, &seqs, (struct dropout){0.2f, 5, 0}, D);
+    residual_forward(pool, dx, x, w, (struct dropout){0.2f, 6, 0}, N, D);
+    residual_backward(pool, TAKE(N * D), NULL, x, (struct dropout){0.2f, 7, 0}, NULL, N, D);
     float *logits = TAKE(N * D);
     memcpy(logits, x, N * D * sizeof *x);
     cross_entropy_backward(pool, losses, logits, (const uint32_t[N]){1, 2}, 0.5f, N, D);
@@ -227,7 +227,7 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     float *more = TAKE(4 * D);
     layernorm_backward(pool, TAKE(N * D), more, more + D, out, x, w, mean, rstd, scratch, N, D);
     bias_gelu_backward(pool, TAKE(N * D), more + 2 * D, out, x, w, scratch, N, D);
-    residual_backward(pool, TAKE(N * D), more + 3 * D, x, 0.2f, 7, scratch, N, D);
+    residual_backward(pool, TAKE(N * D), more + 3 * D, x, (struct dropout){0.2f, 7, 0}, scratch, N, D);
     matmul_forward(pool, TAKE(N * V), x, w, N, V, D, 0);
     matmul_backward_input(pool, TAKE(N * D), qkv, w, N, V, D, 0);
     matmul_backward_weight(pool, TAKE(V * D), qkv, x, N, V, D);

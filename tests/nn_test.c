@@ -337,12 +337,13 @@ static void test_positions(void **state) {
 }
 
 /* The mask of a whole array in double, from its definition. */
-static double *make_mask(size_t n, float p, uint64_t key) {
+static double *make_mask(size_t n, struct dropout dropout) {
     double *mask = calloc(n + 1, sizeof *mask);
     assert_non_null(mask);
     for (size_t i = 0; i < n; i++) {
-        uint64_t half = mf_rng_at(key, i / 2) >> (i % 2 ? 32 : 0) & 0xffffffff;
-        mask[i] = (double)half < (double)p * 0x1p32 ? 0 : 1 / (1 - (double)p);
+        uint64_t at = dropout.first + i;
+        uint64_t half = mf_rng_at(dropout.key, at / 2) >> (at % 2 ? 32 : 0) & 0xffffffff;
+        mask[i] = (double)half < (double)dropout.p * 0x1p32 ? 0 : 1 / (1 - (double)dropout.p);
     }
     return mask;
 }
@@ -370,23 +371,23 @@ static void check_embedding(size_t D, float p, int threads) {
     enum { V = 5, N = 11 };
     const size_t start[] = {0, 1, 7, N};
     const uint32_t tokens[N] = {4, 1, 1, 0, 3, 4, 0, 2, 1, 0, 4};
-    const uint64_t key = 1234;
+    const struct dropout dropout = {p, 1234, 2 * D + (size_t)threads};
     struct seqs seqs = {3, start};
     struct mf_pool *pool = make_pool(threads);
     float *table = make_random(V * D, 1), *pe = make_random(N * D, 2), *dx = make_random(N * D, 3);
     float *x = make_poison(N * D), *dtable = make_random(V * D, 4);
     double *table2 = to_double(table, V * D), *pe2 = to_double(pe, N * D), *dx2 = to_double(dx, N * D);
-    double *mask = make_mask(N * D, p, key), *x2 = calloc(N * D, sizeof *x2),
+    double *mask = make_mask(N * D, dropout), *x2 = calloc(N * D, sizeof *x2),
            *before = to_double(dtable, V * D);
     struct embedding_twin t = {table2, pe2, mask, dx2, tokens, start, 3, D, x2};
-    embedding_forward(pool, x, tokens, &seqs, table, pe, p, key, D);
+    embedding_forward(pool, x, tokens, &seqs, table, pe, dropout, D);
     embedding_twin(&t);
     assert_close("x", x, x2, N * D, 1e-6);
-    embedding_backward(pool, dtable, dx, tokens, &seqs, p, key, D);
+    embedding_backward(pool, dtable, dx, tokens, &seqs, dropout, D);
     for (size_t i = 0; i < V * D; i++) dtable[i] = (float)((double)dtable[i] - before[i]); /* it adds */
     assert_gradient("dtable", dtable + D, table2 + D, (V - 1) * D, embedding_twin, &t);
-    for (size_t d = 0; d < D; d++) assert_true(dtable[d] == 0);   /* PAD's row does not learn */
-    embedding_backward(pool, NULL, dx, tokens, &seqs, p, key, D); /* frozen */
+    for (size_t d = 0; d < D; d++) assert_true(dtable[d] == 0);    /* PAD's row does not learn */
+    embedding_backward(pool, NULL, dx, tokens, &seqs, dropout, D); /* frozen */
     FREE_ALL(table, pe, dx, x, dtable, table2, pe2, dx2, mask, x2, before);
     mf_pool_free(pool);
 }
@@ -415,23 +416,23 @@ static double residual_twin(const void *context) {
 }
 
 static void check_residual(size_t N, size_t D, float p, bool biased, int threads) {
-    const uint64_t key = 4321;
+    const struct dropout dropout = {p, 4321, biased ? 0 : 5 * D + 1};
     struct mf_pool *pool = make_pool(threads);
     float *x = make_random(N * D, 1), *y = make_random(N * D, 2), *bias = make_random(D, 3);
     float *dx = make_random(N * D, 4), *dy = make_poison(N * D), *dbias = make_random(D, 5);
     float *scratch = make_poison((size_t)threads * D);
     double *x2 = to_double(x, N * D), *y2 = to_double(y, N * D), *bias2 = to_double(bias, D);
-    double *dx2 = to_double(dx, N * D), *before = to_double(dbias, D), *mask = make_mask(N * D, p, key);
+    double *dx2 = to_double(dx, N * D), *before = to_double(dbias, D), *mask = make_mask(N * D, dropout);
     double *sum = calloc(N * D, sizeof *sum);
     struct residual_twin t = {x2, y2, biased ? bias2 : NULL, mask, dx2, N, D, sum};
-    residual_forward(pool, x, y, biased ? bias : NULL, p, key, N, D);
+    residual_forward(pool, x, y, biased ? bias : NULL, dropout, N, D);
     residual_twin(&t);
     assert_close("x", x, sum, N * D, 1e-6);
-    residual_backward(pool, dy, biased ? dbias : NULL, dx, p, key, scratch, N, D);
+    residual_backward(pool, dy, biased ? dbias : NULL, dx, dropout, scratch, N, D);
     assert_gradient("dy", dy, y2, N * D, residual_twin, &t);
     for (size_t d = 0; d < D; d++) dbias[d] = (float)((double)dbias[d] - before[d]); /* it adds */
     if (biased) assert_gradient("dbias", dbias, bias2, D, residual_twin, &t);
-    residual_backward(pool, dx, NULL, dx, p, key, NULL, N, D); /* in place, frozen bias */
+    residual_backward(pool, dx, NULL, dx, dropout, NULL, N, D); /* in place, frozen bias */
     assert_memory_equal(dx, dy, N * D * sizeof *dx);
     FREE_ALL(x, y, bias, dx, dy, dbias, scratch, x2, y2, bias2, dx2, before, mask, sum);
     mf_pool_free(pool);

@@ -172,15 +172,17 @@ struct pass {
     struct mf_lm *lm;
     const struct mf_lm_weights *w, *grad; /* grad NULL: forward only */
     const struct mf_lm_batch *batch;
-    struct mf_lm_dropout dropout;
+    struct dropout dropout;
     size_t N;
     mf_lm_watch *watch;
     void *context;
 };
 
-/* Where dropout happens: 0 the embedding, then two a layer. */
-static uint64_t mask_key(const struct pass *p, size_t site) {
-    return mf_rng_at(p->dropout.key, site);
+/* Dropout where it happens: site 0 the embedding, then two a layer. */
+static struct dropout dropout_at(const struct pass *p, size_t site) {
+    struct dropout dropout = p->dropout;
+    dropout.key = mf_rng_at(dropout.key, site);
+    return dropout;
 }
 
 /* h = LN(x), with the rows shown to the watcher before gain and bias. */
@@ -213,7 +215,7 @@ static void attention_layer(const struct pass *p, size_t i) {
     attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
     matmul_forward(lm->pool, lm->y, k->mixed, w.out, N, D, D, 0);
     memcpy(k->x_ffn, k->x, N * D * sizeof *k->x);
-    residual_forward(lm->pool, k->x_ffn, lm->y, NULL, p->dropout.p, mask_key(p, 1 + 2 * i), N, D);
+    residual_forward(lm->pool, k->x_ffn, lm->y, NULL, dropout_at(p, 1 + 2 * i), N, D);
 }
 
 /* dx: gradient of the layer's FFN input in, of the attention's input out. */
@@ -229,7 +231,7 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
         matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
         attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
     }
-    residual_backward(lm->pool, lm->y, NULL, lm->dx, p->dropout.p, mask_key(p, 1 + 2 * i), lm->sums, N, D);
+    residual_backward(lm->pool, lm->y, NULL, lm->dx, dropout_at(p, 1 + 2 * i), lm->sums, N, D);
     if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
     matmul_backward_input(lm->pool, lm->h, lm->y, w.out, N, D, D, 0);
     attention_backward(lm->pool, dqkv, lm->h, k->qkv, k->mixed, k->lse, &p->batch->seqs, D, lm->shape.H,
@@ -263,7 +265,7 @@ static void ffn_layer(const struct pass *p, size_t i, float *next) {
         matmul_forward_block(lm->pool, lm->y, D, lm->wide, U, w.fc2 + f, F, N, D, U, f > 0);
     }
     memcpy(next, k->x_ffn, N * D * sizeof *next);
-    residual_forward(lm->pool, next, lm->y, w.fc2_bias, p->dropout.p, mask_key(p, 2 + 2 * i), N, D);
+    residual_forward(lm->pool, next, lm->y, w.fc2_bias, dropout_at(p, 2 + 2 * i), N, D);
 }
 
 /* dx: gradient of the layer's output in, of the FFN's input out. */
@@ -275,8 +277,7 @@ static void ffn_layer_backward(const struct pass *p, size_t i) {
     size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
     float *dh = lm->x; /* which the head was the last to read */
     layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
-    residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, p->dropout.p, mask_key(p, 2 + 2 * i), lm->sums, N,
-                      D);
+    residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, dropout_at(p, 2 + 2 * i), lm->sums, N, D);
     for (size_t f = 0, U; f < F; f += U) {
         float *pre = units_of(lm, i, f, &U);
         if (lm->plan.recompute) matmul_forward(lm->pool, pre, lm->h, w.fc1 + f * D, N, U, D, 0);
@@ -382,7 +383,7 @@ static void embed(const struct pass *p) {
     const uint32_t *tokens = p->batch->tokens;
     const float *table = rows_table(p, lm->y, trunk_ends(p).embedding, tokens);
     embedding_forward(lm->pool, lm->layers[0].x, lm->plan.narrow ? lm->own : tokens, &p->batch->seqs, table,
-                      lm->pe, p->dropout.p, mask_key(p, 0), D);
+                      lm->pe, dropout_at(p, 0), D);
 }
 
 static void forward(const struct pass *p) {
@@ -404,7 +405,7 @@ double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct 
 }
 
 double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
-                      const struct mf_lm_batch *batch, struct mf_lm_dropout dropout, float scale) {
+                      const struct mf_lm_batch *batch, struct dropout dropout, float scale) {
     struct pass p = {.lm = lm, .w = w, .grad = grad, .batch = batch, .dropout = dropout};
     p.N = batch->seqs.start[batch->seqs.count];
     forward(&p);
@@ -415,6 +416,6 @@ double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const str
     }
     if (grad->trunk)
         embedding_backward(lm->pool, mf_trunk_ends(&lm->shape, grad->trunk).embedding, lm->dx, batch->tokens,
-                           &batch->seqs, dropout.p, mask_key(&p, 0), lm->shape.D);
+                           &batch->seqs, dropout_at(&p, 0), lm->shape.D);
     return loss;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "base/pool.h"
 #include "model/shape.h"
+#include "nn/dropout.h"
 #include "nn/seqs.h"
 
 /* Parameters, or their gradients. */
@@ -24,12 +25,6 @@ struct mf_lm_weights {
 struct mf_lm_batch {
     const uint32_t *tokens, *targets; /* [N], each below V */
     struct seqs seqs;                 /* each at most S rows */
-};
-
-/* Dropout of one pass. The masks are a function of `key` alone. */
-struct mf_lm_dropout {
-    float p;
-    uint64_t key;
 };
 
 /* Plain-normalised rows before a norm's gain and bias: site i < L: attn_norm i; L <= i < 2L: the FFN's norm
@@ -59,8 +54,9 @@ size_t mf_lm_memory(const struct mf_shape *shape, const struct mf_lm_plan *plan,
 double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
                   mf_lm_watch *watch, void *context);
 
-/* The same with dropout, and ADDS scale * d(sum of losses)/d(parameter) to the gradients. */
+/* The same with dropout (each place has its own masks), and ADDS scale * d(sum of losses)/d(parameter) to the
+ * gradients. */
 double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
-                      const struct mf_lm_batch *batch, struct mf_lm_dropout dropout, float scale);
+                      const struct mf_lm_batch *batch, struct dropout dropout, float scale);
 
 #endif

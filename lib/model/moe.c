@@ -276,7 +276,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
     const float *pe = m->pe + first_position * D, *table;
     if (keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
-        embedding_forward(w->pool, w->x, tokens, seqs, table, pe, 0, 0, D);
+        embedding_forward(w->pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);
         return 0;
     }
     for (size_t q = 0; q < seqs->count; q++)

@@ -2,7 +2,6 @@
 #include "nn/embedding.h"
 
 #include <math.h>
-#include "nn/dropout.h"
 #include "base/simd.h"
 
 #define PAD         0u
@@ -23,8 +22,7 @@ struct embedding {
     const float *table, *pe, *dx;
     const uint32_t *tokens;
     const struct seqs *seqs;
-    float p;
-    uint64_t key;
+    struct dropout dropout;
     size_t D;
 };
 
@@ -60,17 +58,17 @@ static void forward_rows(void *context, size_t first, size_t last, int thread) {
         const float *position = c->pe + (n - c->seqs->start[sequence]) * c->D;
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
-            add_rows(c->x + at, token + d, position + d, c->p > 0 ? mask : NULL, count);
+            if (c->dropout.p > 0)
+                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_rows(c->x + at, token + d, position + d, c->dropout.p > 0 ? mask : NULL, count);
         }
     }
 }
 
 void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, const struct seqs *seqs,
-                       const float *table, const float *pe, float p, uint64_t key, size_t D) {
-    struct embedding c = {.x = x, .table = table, .pe = pe, .tokens = tokens, .seqs = seqs, .p = p};
-    c.key = key;
-    c.D = D;
+                       const float *table, const float *pe, struct dropout dropout, size_t D) {
+    struct embedding c = {.x = x, .table = table, .pe = pe, .tokens = tokens, .seqs = seqs, .D = D};
+    c.dropout = dropout;
     mf_pool_run(pool, seqs->start[seqs->count], 1, forward_rows, &c);
 }
 
@@ -93,16 +91,17 @@ static void backward_columns(void *context, size_t first, size_t last, int threa
         float *row = c->dtable + (size_t)c->tokens[n] * c->D;
         for (size_t d = first; d < last; d += DROPOUT_CHUNK) {
             size_t count = last - d < DROPOUT_CHUNK ? last - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
-            add_masked(row + d, c->dx + at, c->p > 0 ? mask : NULL, count);
+            if (c->dropout.p > 0)
+                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_masked(row + d, c->dx + at, c->dropout.p > 0 ? mask : NULL, count);
         }
     }
 }
 
 void embedding_backward(struct mf_pool *pool, float *dtable, const float *dx, const uint32_t *tokens,
-                        const struct seqs *seqs, float p, uint64_t key, size_t D) {
+                        const struct seqs *seqs, struct dropout dropout, size_t D) {
     if (!dtable) return;
-    struct embedding c = {.dtable = dtable, .dx = dx, .tokens = tokens, .seqs = seqs, .p = p, .key = key};
+    struct embedding c = {.dtable = dtable, .dx = dx, .tokens = tokens, .seqs = seqs, .dropout = dropout};
     c.D = D;
     mf_pool_run(pool, D, COLUMN_UNIT, backward_columns, &c);
 }

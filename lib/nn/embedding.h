@@ -3,6 +3,7 @@
 #define MF_NN_EMBEDDING_H
 
 #include <stdint.h>
+#include "nn/dropout.h"
 #include "nn/seqs.h"
 
 /* pe [S,D]: pe[s,2j] = sin(s w_j), pe[s,2j+1] = cos(s w_j), w_j = exp(2j * -ln(10000)/D), computed in double
@@ -10,14 +11,13 @@
 void positions_fill(float *pe, size_t S, size_t D);
 
 /* x[n,:] = dropout(table[tokens[n],:] + pe[position of row n in its sequence,:])
- *   x [N,D] out, tokens [N] in (each below V; the caller has checked), table [V,D], pe [S,D], p and key as in
- * residual.h */
+ *   x [N,D] out, tokens [N] in (each below V; the caller has checked), table [V,D], pe [S,D] */
 void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, const struct seqs *seqs,
-                       const float *table, const float *pe, float p, uint64_t key, size_t D);
+                       const float *table, const float *pe, struct dropout dropout, size_t D);
 
 /* dtable[tokens[n],:] += mask/(1-p) * dx[n,:], except for token 0 (PAD), whose row stays zero. Split over
  * columns, so that the sum over rows is in row order for any number of threads. */
 void embedding_backward(struct mf_pool *pool, float *dtable, const float *dx, const uint32_t *tokens,
-                        const struct seqs *seqs, float p, uint64_t key, size_t D);
+                        const struct seqs *seqs, struct dropout dropout, size_t D);
 
 #endif

@@ -2,15 +2,13 @@
 #include "nn/residual.h"
 
 #include <string.h>
-#include "nn/dropout.h"
 #include "base/simd.h"
 #include "nn/vector.h"
 
 struct residual {
     float *out, *scratch; /* scratch: dbias of each thread, or NULL */
     const float *in, *bias;
-    float p;
-    uint64_t key;
+    struct dropout dropout;
     size_t D;
 };
 
@@ -34,15 +32,17 @@ static void forward_rows(void *context, size_t first, size_t last, int thread) {
     for (size_t n = first; n < last; n++) {
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->p > 0) dropout_mask(mask, c->p, c->key, at, count);
-            add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, c->p > 0 ? mask : NULL, count);
+            if (c->dropout.p > 0)
+                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, c->dropout.p > 0 ? mask : NULL,
+                       count);
         }
     }
 }
 
-void residual_forward(struct mf_pool *pool, float *x, const float *y, const float *bias, float p,
-                      uint64_t key, size_t N, size_t D) {
-    struct residual c = {.out = x, .in = y, .bias = bias, .p = p, .key = key, .D = D};
+void residual_forward(struct mf_pool *pool, float *x, const float *y, const float *bias,
+                      struct dropout dropout, size_t N, size_t D) {
+    struct residual c = {.out = x, .in = y, .bias = bias, .dropout = dropout, .D = D};
     mf_pool_run(pool, N, 1, forward_rows, &c);
 }
 
@@ -56,8 +56,8 @@ static void backward_rows(void *context, size_t first, size_t last, int thread) 
     for (size_t n = first; n < last; n++) {
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->p > 0) {
-                dropout_mask(mask, c->p, c->key, at, count);
+            if (c->dropout.p > 0) {
+                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
                 multiply(c->out + at, c->in + at, mask, count);
             } else if (c->out != c->in) {
                 memcpy(c->out + at, c->in + at, count * sizeof *c->out);
@@ -67,10 +67,10 @@ static void backward_rows(void *context, size_t first, size_t last, int thread) 
     }
 }
 
-void residual_backward(struct mf_pool *pool, float *dy, float *dbias, const float *dx, float p, uint64_t key,
+void residual_backward(struct mf_pool *pool, float *dy, float *dbias, const float *dx, struct dropout dropout,
                        float *scratch, size_t N, size_t D) {
     size_t n_threads = (size_t)mf_pool_threads(pool);
-    struct residual c = {.out = dy, .scratch = dbias ? scratch : NULL, .in = dx, .p = p, .key = key, .D = D};
+    struct residual c = {.out = dy, .scratch = dbias ? scratch : NULL, .in = dx, .dropout = dropout, .D = D};
     if (dbias) memset(scratch, 0, n_threads * D * sizeof *scratch);
     mf_pool_run(pool, N, 1, backward_rows, &c);
     for (size_t t = 0; dbias && t < n_threads; t++) vector_add(dbias, scratch + t * D, 1, D);

@@ -279,7 +279,7 @@ static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *re
     memset(l->gradient, 0, l->n * sizeof *l->gradient);
     while (mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice)) {
         uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), number++);
-        struct mf_lm_dropout dropout = {(float)l->t->dropout, key};
+        struct dropout dropout = {(float)l->t->dropout, key, 0};
         sum += mf_lm_backward(l->lm, &l->t->weights, &l->gradients, &slice, dropout, (float)(1 / targets));
         l->rows += slice.seqs.start[slice.seqs.count];
     }
