@@ -17,6 +17,12 @@ MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=o
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 
+# Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
+# for when it is linked, since `make deps` may have brought it; MPI= builds without it.
+MPI      ?= $(shell pkg-config --exists ompi-c && echo ompi-c)
+RANKS    := lib/train/ranks_mpi.c
+WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(RANKS) $(shell pkg-config --cflags --libs $(MPI)))
+
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
@@ -35,8 +41,8 @@ all: deps build $(RUN)/report.html
 ## deps       install the Debian packages that are missing
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
     libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
-    strace util-linux python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium mandoc man-db \
-    installation-guide-amd64 $(CORPUS_PACKAGES)
+    libopenmpi-dev openmpi-bin strace util-linux python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium \
+    mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps
 deps:
 ifneq ($(filter deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)
@@ -51,7 +57,7 @@ build: $(PROGRAMS)
 define RULES
 .SECONDARY: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/*.c tests/*.c))
 
-$(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard lib/*/*.c))
+$(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(RANKS),$(wildcard lib/*/*.c)))
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 
@@ -63,7 +69,10 @@ $(1)/obj/%.o: %.c Makefile | deps
 $(1)/bin/%: $(1)/obj/bin/%.o $(1)/libmf.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
-	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
+
+$(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
+$(1)/bin/mf-train-shared: $(RANKS)
 
 $(1)/tests/%: $(1)/obj/tests/%.o $(1)/libmf.a
 	@mkdir -p $$(@D)

@@ -1,5 +1,8 @@
 /* mf-train-shared: trains the foundation that all experts share, with a temporary dense FFN in their place.
- *     mf-train-shared [OPTION]... [TOKENS] > shared.tar */
+ *     mf-train-shared [OPTION]... [TOKENS] > shared.tar
+ *     mpirun -n 2 mf-train-shared [OPTION]... TOKENS > shared.tar */
+#include <stdio.h>
+#include <string.h>
 #include "base/options.h"
 #include "train/session.h"
 
@@ -13,8 +16,19 @@ static const char notes[] =
     "goes on\n"
     "and ends with the same bytes as a run that was never stopped.\n"
     "\n"
-    "example:\n"
+    "Where it was built with MPI (--version says so), several processes train together, on one machine or "
+    "many:\n"
+    "each takes `batch` windows, so that N of them train as one process does with N times the batch, up to "
+    "rounding,\n"
+    "and each needs the memory that is printed. Tokens are then a file that all can read; the first process "
+    "alone\n"
+    "writes. mpirun ends all a second after it got a signal: --mca odls_base_sigkill_timeout 60 gives them "
+    "a minute\n"
+    "to write a checkpoint.\n"
+    "\n"
+    "examples:\n"
     "  mf-train-shared --config my.yaml -v val.mf --metrics shared.metrics -o shared.tar train.mf\n"
+    "  mpirun -n 4 mf-train-shared --config my.yaml -v val.mf -o shared.tar train.mf\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or another training's checkpoint, 66 input cannot "
     "be\n"
@@ -31,11 +45,20 @@ static int shape_of(const struct mf_config *config, size_t vocab, struct mf_shap
     return mf_shape_check(shape, "config", err);
 }
 
-static int train(struct mf_train_session *s, const struct mf_common *common, const struct mf_train_options *o,
-                 const char *tokens, int *signal, struct mf_err *err) {
+/* Of several processes only one has the standard input. */
+static int check_input(const struct mf_ranks *ranks, const char *path, struct mf_err *err) {
+    if (ranks->count == 1 || (path && strcmp(path, "-") != 0)) return 0;
+    return mf_err_set(err, EX_USAGE, "%d processes cannot share the standard input: name a file",
+                      ranks->count);
+}
+
+static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, const struct mf_common *common,
+                   const struct mf_train_options *o, const char *tokens, struct mf_err *err) {
     struct mf_shape shape;
-    struct mf_training_result result;
+    if (check_input(ranks, tokens, err) < 0) return -1;
+    if (o->validation && check_input(ranks, o->validation, err) < 0) return -1;
     if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, err) < 0) return -1;
+    s->training.ranks = *ranks;
     if (shape_of(&s->config, s->data.vocab, &shape, err) < 0) return -1;
     if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
         0)
@@ -43,12 +66,28 @@ static int train(struct mf_train_session *s, const struct mf_common *common, con
     if (mf_train_session_model(s, MF_FFN_DENSE, err) < 0) return -1;
     mf_trunk_init(&shape, s->trunk, s->config.model.init_std, (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->ffn, (uint64_t)s->config.seed);
-    if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
+    return 0;
+}
+
+static int train(struct mf_train_session *s, const struct mf_ranks *ranks, const struct mf_common *common,
+                 const struct mf_train_options *o, const char *tokens, int *signal, struct mf_err *err) {
+    struct mf_training_result result;
+    int status = mf_ranks_agree(ranks, prepare(s, ranks, common, o, tokens, err), err);
+    if (status < 0 || mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;
     if (result.signal) return 0;
-    return mf_train_session_write(s, "shared", o->output, json_object(), &result, s->tensors, s->n_tensors,
-                                  err);
+    if (ranks->rank == 0)
+        status = mf_train_session_write(s, "shared", o->output, json_object(), &result, s->tensors,
+                                        s->n_tensors, err);
+    return mf_ranks_agree(ranks, status, err);
+}
+
+/* The second line of --version. */
+static int print_build(struct mf_err *err) {
+    char text[64];
+    printf("built %s\n", mf_ranks_build(text));
+    return fflush(stdout) == 0 && !ferror(stdout) ? 1 : mf_err_sys(err, EX_IOERR, "standard output");
 }
 
 int main(int argc, char **argv) {
@@ -60,14 +99,20 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-train-shared", "train the foundation that all experts share",
                                    "mf-train-shared [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
+    struct mf_ranks ranks;
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 1 && common.version) status = print_build(&err);
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    int began = mf_ranks_begin(&ranks, &err);
+    if (status >= 0 && began < 0) status = -1;
+    common.quiet |= ranks.rank > 0;
     if (status == 0)
-        status = train(&s, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
+        status = train(&s, &ranks, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
     mf_train_session_end(&s);
+    mf_ranks_end(&ranks);
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);
-    if (status < 0) return mf_fail("mf-train-shared", &err);
+    if (status < 0) return ranks.rank == 0 ? mf_fail("mf-train-shared", &err) : err.status;
     return signal ? 128 + signal : 0;
 }

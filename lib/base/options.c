@@ -171,7 +171,8 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
         if (strcmp(argument, "-h") == 0 && !find_letter(&p, 'h')) asks = 1;
         if (asks < 0) return -1;
         if (asks) return mf_help_print(form, usage, table, err) < 0 ? -1 : 1;
-        if (strcmp(argument, "--version") == 0) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
+        common->version = strcmp(argument, "--version") == 0;
+        if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
         int result =
             argument[1] == '-' ? parse_long(&p, argument + 2, err) : parse_letters(&p, argument + 1, err);
         if (result < 0) return -1;

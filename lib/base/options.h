@@ -44,6 +44,7 @@ struct mf_common {
     int64_t threads;     /* --threads N; default the number of processors this process may use */
     int64_t seed;        /* --seed N; -1 when not given */
     bool quiet;
+    bool version; /* --version was asked for, and has been printed */
     int progress; /* enum mf_progress_mode */
 };
 

@@ -95,9 +95,14 @@ void mf_window_batch_free(struct mf_window_batch *b) {
     *b = (struct mf_window_batch){0};
 }
 
+size_t mf_data_rows(const struct mf_data *data, uint64_t index) {
+    uint64_t left = data->tokens - 1 - index % data->windows * data->S;
+    return left < data->S ? (size_t)left : data->S;
+}
+
 int mf_data_read(const struct mf_data *data, uint64_t index, struct mf_window_batch *b, struct mf_err *err) {
-    uint64_t at = index % data->windows * data->S, left = data->tokens - 1 - at;
-    size_t rows = left < data->S ? (size_t)left : data->S, first = b->first[b->windows];
+    uint64_t at = index % data->windows * data->S;
+    size_t rows = mf_data_rows(data, index), first = b->first[b->windows];
     if (b->windows >= b->max_windows) abort();
     /* one token more than there are rows: the last row's target */
     if (mf_pread_all(data->fd, b->tokens + first, (rows + 1) * sizeof *b->tokens, at * sizeof *b->tokens,

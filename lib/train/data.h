@@ -41,7 +41,10 @@ struct mf_window_batch {
 int mf_window_batch_new(struct mf_window_batch *b, size_t max_windows, size_t S, struct mf_err *err);
 void mf_window_batch_free(struct mf_window_batch *b);
 
-/* Appends window `index` (taken modulo the number of windows) of `data`. EX_IOERR. */
+/* Rows of window `index` (taken modulo the number of windows): S, or fewer at the end of the data. */
+size_t mf_data_rows(const struct mf_data *data, uint64_t index);
+
+/* Appends window `index` (modulo again) of `data`. EX_IOERR. */
 int mf_data_read(const struct mf_data *data, uint64_t index, struct mf_window_batch *b, struct mf_err *err);
 
 /* The next windows from *window on that fit into max_rows rows, as sequences: false when none is left. The

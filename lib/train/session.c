@@ -14,7 +14,7 @@
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            struct mf_err *err) {
-    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1};
+    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1, .training.ranks.count = 1};
     if (mf_config_load_stage(&s->config, common, stage, err) < 0) return -1;
     if (S == 0) S = (size_t)s->config.model.context;
     matmul_setup();
@@ -92,14 +92,15 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->data = &s->data;
     t->validation = o->validation ? &s->validation : NULL;
     t->identity = s->identity;
-    t->checkpoint = *s->checkpoint ? s->checkpoint : NULL;
-    t->metrics = o->metrics;
+    t->checkpoint = *s->checkpoint && t->ranks.rank == 0 ? s->checkpoint : NULL;
+    t->metrics = t->ranks.rank == 0 ? o->metrics : NULL;
     t->resume = o->resume;
     t->keep = o->keep;
     t->skip_nonfinite = o->skip_nonfinite;
     if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
     /* another cut of the batches rounds differently */
-    json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.plan.max_rows));
+    json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.cut_rows));
+    if (t->ranks.count > 1) json_object_set_new(s->identity, "ranks", json_integer(t->ranks.count));
     if (t->memory.plan.narrow) json_object_set_new(s->identity, "frozen_part", json_string("BF16"));
     return 0;
 }
@@ -117,6 +118,7 @@ static json_t *training_json(const struct mf_train_session *s, const struct mf_t
     }
     if (!isnan(state->first_loss))
         json_object_set_new(j, "first_validation_loss", json_real(state->first_loss));
+    if (s->training.ranks.count > 1) json_object_set_new(j, "ranks", json_integer(s->training.ranks.count));
     json_object_set(j, "settings", json_object_get(s->identity, "settings"));
     return j;
 }

@@ -1,5 +1,6 @@
 /* Steps, validations, checkpoints. Which windows a step sees and what its dropout drops are functions of the
- * seed and the step's number, so a resumed training needs no other state than its arrays and its step. */
+ * seed and the step's number, so a resumed training needs no other state than its arrays and its step, and
+ * ranks need to exchange nothing but sums. All ranks hold the same parameters and moments. */
 #include "train/trainer.h"
 
 #include <math.h>
@@ -7,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "base/stop.h"
 #include "io/file.h"
@@ -52,7 +55,8 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->gradients = n * sizeof(float);
     m->optimizer = 2 * n * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
-    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t));
+    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t)) +
+                   mf_ranks_memory(&t->ranks);
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
 }
 
@@ -60,11 +64,16 @@ static double megabytes(size_t bytes) {
     return (double)bytes / 1e6;
 }
 
+/* The most rows that a rank has in a step. */
+static size_t rank_rows(const struct mf_training *t) {
+    return (size_t)(t->config->batch * t->config->accumulation) * t->shape.S;
+}
+
 /* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
  * a frozen trunk in bf16. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
-    size_t S = t->shape.S, most = (size_t)(t->config->batch * t->config->accumulation) * S;
+    size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;
     if (most > MF_TRAIN_ROWS) most = MF_TRAIN_ROWS;
     if (most < S) most = S;
     for (int narrow = 0; narrow <= (limit && t->frozen); narrow++)
@@ -79,8 +88,14 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
 }
 
 int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
-    const struct mf_train_memory *m = &t->memory;
-    if (!find_plan(t, limit, n_threads) && limit)
+    struct mf_train_memory *m = &t->memory;
+    bool found = find_plan(t, limit, n_threads);
+    m->cut_rows = m->plan.max_rows;
+    if (m->plan.max_rows > rank_rows(t)) {
+        m->plan.max_rows = rank_rows(t);
+        measure(t, m->plan, n_threads);
+    }
+    if (!found && limit)
         return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
                           megabytes(m->total), megabytes(limit));
     if (!t->common->quiet)
@@ -117,7 +132,7 @@ static int begin(struct loop *l, struct mf_err *err) {
     if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;
     if (mf_window_batch_new(&l->batch, windows, S, err) < 0) return -1;
     l->state = (struct mf_train_state){.best_step = -1, .best_loss = INFINITY, .first_loss = NAN};
-    if (!t->checkpoint) return (l->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
+    if (!t->checkpoint && t->ranks.rank == 0) return (l->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
     return 0;
 }
 
@@ -138,6 +153,7 @@ static void best_path(const struct loop *l, char path[4096]) {
 
 static int keep_best(struct loop *l, struct mf_err *err) {
     char path[4096];
+    if (l->t->ranks.rank > 0) return 0;
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     if (l->t->checkpoint) {
         best_path(l, path);
@@ -151,7 +167,7 @@ static int take_best(struct loop *l, struct mf_err *err) {
     char path[4096];
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     struct mf_train_state state;
-    if (l->state.best_step < 0 || l->state.best_step == l->state.step) return 0;
+    if (l->t->ranks.rank > 0 || l->state.best_step < 0 || l->state.best_step == l->state.step) return 0;
     if (!l->t->checkpoint)
         return mf_pread_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), 0, "scratch file", err);
     best_path(l, path);
@@ -164,25 +180,28 @@ static int take_best(struct loop *l, struct mf_err *err) {
 
 /* --- validation --- */
 
-/* Reads the validation's windows once: evenly spread over its data. */
+/* Reads this rank's part of the validation's windows once: evenly spread over its data. */
 static int read_validation(struct loop *l, struct mf_err *err) {
     const struct mf_data *data = l->t->validation;
-    uint64_t windows = (uint64_t)(l->t->config->batch * l->t->config->validate_batches);
+    uint64_t count = (uint64_t)l->t->ranks.count, rank = (uint64_t)l->t->ranks.rank;
+    uint64_t windows = (uint64_t)(l->t->config->batch * l->t->config->validate_batches) * count;
     if (!data) return 0;
     if (windows > data->windows) windows = data->windows;
-    if (mf_window_batch_new(&l->validation, (size_t)windows, l->t->shape.S, err) < 0) return -1;
-    for (uint64_t i = 0; i < windows; i++)
+    uint64_t begin = windows * rank / count, end = windows * (rank + 1) / count;
+    if (mf_window_batch_new(&l->validation, (size_t)(end - begin), l->t->shape.S, err) < 0) return -1;
+    for (uint64_t i = begin; i < end; i++)
         if (mf_data_read(data, i * data->windows / windows, &l->validation, err) < 0) return -1;
     return 0;
 }
 
 static int validate(struct loop *l, double *loss, struct mf_err *err) {
     struct mf_lm_batch slice;
-    double sum = 0;
+    double sums[] = {0, (double)l->validation.targets_left}; /* losses, targets */
     size_t window = 0;
     while (mf_slice(&l->validation, l->t->validation, l->t->memory.plan.max_rows, &window, &slice))
-        sum += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
-    *loss = l->validation.targets_left ? sum / (double)l->validation.targets_left : 0;
+        sums[0] += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
+    mf_ranks_sum_doubles(&l->t->ranks, sums, 2);
+    *loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
     if (!isfinite(*loss))
         return mf_err_set(err, EX_SOFTWARE,
                           "step %lld: the validation loss is not a number; the training diverged",
@@ -191,21 +210,40 @@ static int validate(struct loop *l, double *loss, struct mf_err *err) {
     if (*loss >= l->state.best_loss) return 0;
     l->state.best_loss = *loss;
     l->state.best_step = l->state.step;
-    return keep_best(l, err);
+    return mf_ranks_agree(&l->t->ranks, keep_best(l, err), err);
 }
 
 /* --- one step --- */
 
-/* The windows of a step, out of a shuffled order that is new in each pass over the data. */
-static int read_step(struct loop *l, int64_t step, struct mf_err *err) {
+/* Where a rank's windows begin in a step's whole batch. */
+struct place {
+    uint64_t slice;
+    size_t rows; /* before it in the slice */
+};
+
+/* A window of all the steps' windows in order, out of a shuffled order that is new in each pass over the
+ * data. */
+static uint64_t shuffled(const struct loop *l, uint64_t number) {
+    uint64_t windows = l->t->data->windows, key = mf_rng_key(l->t->seed, "order", number / windows);
+    return mf_rng_permute(key, windows, number % windows);
+}
+
+/* This rank's windows of a step, which follow on those of the ranks before it. */
+static int read_step(struct loop *l, int64_t step, struct place *place, struct mf_err *err) {
     const struct mf_data *data = l->t->data;
+    size_t own = l->batch.max_windows, before = own * (size_t)l->t->ranks.rank;
+    uint64_t first = (uint64_t)(step - 1) * own * (uint64_t)l->t->ranks.count;
+    *place = (struct place){0, 0};
     l->batch.windows = 0;
     l->batch.targets_left = 0;
-    for (size_t i = 0; i < l->batch.max_windows; i++) {
-        uint64_t number = (uint64_t)(step - 1) * l->batch.max_windows + i, pass = number / data->windows;
-        uint64_t key = mf_rng_key(l->t->seed, "order", pass);
-        if (mf_data_read(data, mf_rng_permute(key, data->windows, number % data->windows), &l->batch, err) <
-            0)
+    for (size_t i = 0; i < before + own; i++) {
+        uint64_t index = shuffled(l, first + i);
+        size_t rows = mf_data_rows(data, index);
+        if (i <= before && place->rows + rows > l->t->memory.cut_rows)
+            *place = (struct place){place->slice + 1, 0};
+        if (i < before)
+            place->rows += rows;
+        else if (mf_data_read(data, index, &l->batch, err) < 0)
             return -1;
     }
     return 0;
@@ -213,32 +251,36 @@ static int read_step(struct loop *l, int64_t step, struct mf_err *err) {
 
 /* --- numbers that are none --- */
 
+#define NOWHERE INT64_MAX
+
 struct finder {
-    size_t site; /* SIZE_MAX: none found */
+    int64_t site; /* NOWHERE: none found */
     size_t D;
 };
 
 static void look_for_nonfinite(void *context, size_t site, const float *rows, size_t N) {
     struct finder *f = context;
-    for (size_t i = 0; i < N * f->D && f->site == SIZE_MAX; i++)
-        if (!isfinite(rows[i])) f->site = site;
+    for (size_t i = 0; i < N * f->D && f->site == NOWHERE; i++)
+        if (!isfinite(rows[i])) f->site = (int64_t)site;
 }
 
 /* Where the first value that is no number is: in what enters a layer's attention or FFN, in what enters the
  * output norm, in a tensor's gradient. */
 static void name_place(struct loop *l, char *text, size_t room) {
-    struct finder f = {SIZE_MAX, l->t->shape.D};
-    size_t window = 0, L = l->t->shape.L, at = 0;
+    struct finder f = {NOWHERE, l->t->shape.D};
+    size_t window = 0, at = 0;
+    int64_t L = (int64_t)l->t->shape.L;
     struct mf_lm_batch slice;
-    while (f.site == SIZE_MAX && mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice))
+    while (f.site == NOWHERE && mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice))
         mf_lm_loss(l->lm, &l->t->weights, &slice, look_for_nonfinite, &f);
+    f.site = mf_ranks_least(&l->t->ranks, f.site);
     if (f.site < 2 * L) {
-        snprintf(text, room, "the input of the %s of layer %zu", f.site < L ? "attention" : "FFN",
-                 f.site % L);
+        snprintf(text, room, "the input of the %s of layer %lld", f.site < L ? "attention" : "FFN",
+                 (long long)(f.site % L));
         return;
     }
     if (f.site == 2 * L) {
-        snprintf(text, room, "the output of layer %zu", L - 1);
+        snprintf(text, room, "the output of layer %lld", (long long)(L - 1));
         return;
     }
     for (size_t i = 0; i < l->t->count; i++) {
@@ -270,19 +312,24 @@ static int skip_or_stop(struct loop *l, int64_t step, double loss, struct mf_err
 
 static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *record, struct mf_err *err) {
     const struct mf_train_config *c = l->t->config;
+    const struct mf_ranks *ranks = &l->t->ranks;
     struct mf_lm_batch slice;
+    struct place at;
     size_t window = 0;
-    uint64_t number = 0;
     double sum = 0;
-    if (read_step(l, step, err) < 0) return -1;
-    double targets = l->batch.targets_left ? (double)l->batch.targets_left : 1;
+    if (mf_ranks_agree(ranks, read_step(l, step, &at, err), err) < 0) return -1;
+    double whole[] = {(double)l->batch.targets_left, (double)l->batch.first[l->batch.windows]};
+    mf_ranks_sum_doubles(ranks, whole, 2);
+    double targets = whole[0] > 0 ? whole[0] : 1;
     memset(l->gradient, 0, l->n * sizeof *l->gradient);
-    while (mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice)) {
-        uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), number++);
-        struct dropout dropout = {(float)l->t->dropout, key, 0};
+    for (; mf_slice(&l->batch, l->t->data, l->t->memory.cut_rows - at.rows, &window, &slice); at.rows = 0) {
+        uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), at.slice++);
+        struct dropout dropout = {(float)l->t->dropout, key, at.rows * l->t->shape.D};
         sum += mf_lm_backward(l->lm, &l->t->weights, &l->gradients, &slice, dropout, (float)(1 / targets));
-        l->rows += slice.seqs.start[slice.seqs.count];
     }
+    mf_ranks_sum_doubles(ranks, &sum, 1);
+    mf_ranks_sum(ranks, l->gradient, l->n);
+    l->rows += (uint64_t)whole[1];
     double norm = mf_gradient_norm(l->pool, l->gradient, l->n), loss = sum / targets;
     *record = (struct mf_metrics_record){step, loss, mf_learning_rate(c, step),
                                          norm, NAN,  (double)l->rows / (mf_now() - l->began)};
@@ -305,8 +352,31 @@ static int resume(struct loop *l, struct mf_err *err) {
 }
 
 static int checkpoint(struct loop *l, struct mf_err *err) {
-    if (!l->t->checkpoint) return 0;
-    return mf_checkpoint_write(l->t->checkpoint, l->t->keep, l->t->identity, &l->state, &l->arrays, err);
+    int status = 0;
+    if (l->t->checkpoint)
+        status =
+            mf_checkpoint_write(l->t->checkpoint, l->t->keep, l->t->identity, &l->state, &l->arrays, err);
+    return mf_ranks_agree(&l->t->ranks, status, err);
+}
+
+/* Makes sure that all ranks are of one training, and gives them what rank 0 begins with or read. */
+static int align(struct loop *l, struct mf_err *err) {
+    const struct mf_ranks *ranks = &l->t->ranks;
+    if (ranks->count == 1) return 0;
+    char *identity = json_dumps(l->t->identity, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!identity) mf_no_memory();
+    uint64_t own = XXH64(identity, strlen(identity), 0), first = own;
+    free(identity);
+    mf_ranks_share(ranks, &first, sizeof first, 0);
+    int status =
+        own == first ? 0 : mf_err_set(err, EX_DATAERR, "tokens, settings or threads are not those of rank 0");
+    if (mf_ranks_agree(ranks, status, err) < 0) return -1;
+    mf_ranks_share(ranks, &l->state, sizeof l->state, 0);
+    mf_ranks_share(ranks, l->t->tensors[0].data, l->n * sizeof(float), 0);
+    if (l->state.step == 0) return 0;
+    mf_ranks_share(ranks, l->m, l->n * sizeof *l->m, 0);
+    mf_ranks_share(ranks, l->v, l->n * sizeof *l->v, 0);
+    return 0;
 }
 
 static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf_err *err) {
@@ -315,7 +385,8 @@ static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf
     snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", r->loss, r->tokens_per_s);
     mf_progress_show(&l->progress, (uint64_t)r->step, text);
     bool due = r->step % c->log_every == 0 || r->step == 1 || r->step == c->steps || !isnan(r->val_loss);
-    return l->metrics && due ? mf_metrics_add(l->metrics, r, err) : 0;
+    if (!due) return 0;
+    return mf_ranks_agree(&l->t->ranks, l->metrics ? mf_metrics_add(l->metrics, r, err) : 0, err);
 }
 
 /* Was the best validation so many validations ago that no better one is expected? */
@@ -343,7 +414,7 @@ static int run(struct loop *l, struct mf_training_result *result, struct mf_err 
             return -1;
         if (log_step(l, &record, err) < 0) return -1;
         if (out_of_patience(l)) break;
-        result->signal = last ? 0 : mf_stop_signal();
+        result->signal = last ? 0 : (int)mf_ranks_most(&l->t->ranks, mf_stop_signal());
         if ((result->signal || (!last && step % c->checkpoint_every == 0)) && checkpoint(l, err) < 0)
             return -1;
         if (result->signal) return 0;
@@ -359,6 +430,8 @@ int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_traini
     if (status == 0) status = read_validation(&l, err);
     if (status == 0) status = resume(&l, err);
     if (status == 0 && t->metrics) status = mf_metrics_open(&l.metrics, t->metrics, l.state.step, err);
+    status = mf_ranks_agree(&t->ranks, status, err);
+    if (status == 0) status = align(&l, err);
     if (status == 0) {
         mf_progress_begin(&l.progress, t->program, "steps", (uint64_t)t->config->steps,
                           (enum mf_progress_mode)t->common->progress, t->common->quiet);
@@ -372,6 +445,7 @@ int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_traini
         l.metrics = NULL;
         status = mf_metrics_finish(metrics, err);
     }
+    status = mf_ranks_agree(&t->ranks, status, err);
     result->state = l.state;
     end(&l);
     return status;

@@ -7,6 +7,7 @@
 #include "model/lm.h"
 #include "train/checkpoint.h"
 #include "train/data.h"
+#include "train/ranks.h"
 
 /* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
  * A micro-batch larger than this is cut, which changes nothing but the rounding. */
@@ -19,9 +20,10 @@
 /* Bytes that a training takes, by what they are for. */
 struct mf_train_memory {
     size_t parameters, gradients, optimizer, activations,
-        workspace; /* workspace: program, libraries, batches */
+        workspace; /* workspace: program, libraries, batches, ranks */
     size_t total;
     struct mf_lm_plan plan;
+    size_t cut_rows; /* where the whole batch of all ranks is cut: as one process would cut it */
 };
 
 struct mf_training {
@@ -31,7 +33,8 @@ struct mf_training {
     struct mf_shape shape;
     double dropout;
     uint64_t seed;
-    bool frozen; /* only the FFN learns */
+    struct mf_ranks ranks; /* each takes config->batch windows of a batch `count` times as large */
+    bool frozen;           /* only the FFN learns */
     struct mf_lm_weights
         weights; /* initial values in, the best ones out; trunk and FFN in one array unless frozen */
     const struct mf_tensor
@@ -39,8 +42,8 @@ struct mf_training {
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */
     const json_t *identity;                  /* checkpoint.h */
-    const char *checkpoint;                  /* a file, or NULL: none */
-    const char *metrics;                     /* a file, or NULL: none */
+    const char *checkpoint;                  /* a file, or NULL: none; of rank 0 only */
+    const char *metrics;                     /* a file, or NULL: none; of rank 0 only */
     bool resume;                             /* go on from the checkpoint if it is there */
     int64_t keep;                            /* older checkpoints */
     int64_t skip_nonfinite;                  /* steps that may be passed over */
@@ -59,8 +62,9 @@ struct mf_training_result {
 int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, struct mf_err *err);
 
 /* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
- * mf_train_clean removes it. EX_SOFTWARE when the training diverges: the message names the step and where the
- * first number that is none appeared. EX_DATAERR for a checkpoint of another training. */
+ * mf_train_clean removes it. All ranks return alike; the best weights are rank 0's alone. EX_SOFTWARE when
+ * the training diverges: the message names the step and where the first number that is none appeared.
+ * EX_DATAERR for a checkpoint of another training, and for ranks of different ones. */
 int mf_train(const struct mf_training *training, struct mf_pool *pool, struct mf_training_result *result,
              struct mf_err *err);
 void mf_train_clean(const struct mf_training *training);
