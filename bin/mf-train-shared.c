@@ -104,15 +104,15 @@ int main(int argc, char **argv) {
     if (status == 1 && common.version) status = print_build(&err);
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
-    int began = mf_ranks_begin(&ranks, &err);
-    if (status >= 0 && began < 0) status = -1;
+    if (mf_ranks_begin(&ranks, &err) < 0) status = -1;
+    status = mf_ranks_agree(&ranks, status, &err);
     common.quiet |= ranks.rank > 0;
     if (status == 0)
         status = train(&s, &ranks, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
     mf_train_session_end(&s);
-    mf_ranks_end(&ranks);
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);
-    if (status < 0) return ranks.rank == 0 ? mf_fail("mf-train-shared", &err) : err.status;
-    return signal ? 128 + signal : 0;
+    if (status < 0 && ranks.rank == 0) mf_fail("mf-train-shared", &err);
+    mf_ranks_end(&ranks);
+    return status < 0 ? err.status : signal ? 128 + signal : 0;
 }

@@ -19,9 +19,12 @@ struct mf_ranks {
     float *room; /* for mf_ranks_sum; NULL when alone */
 };
 
-/* Finds the others, if mpirun started this process. EX_OSERR. Ended by mf_ranks_end, also after a failure. */
+/* Finds the others, if mpirun started this process. EX_OSERR, on all. Ended by mf_ranks_end, also after a
+ * failure. */
 int mf_ranks_begin(struct mf_ranks *ranks, struct mf_err *err);
-void mf_ranks_end(struct mf_ranks *ranks); /* of a zeroed one too */
+
+/* Waits until all are here: mpirun ends the others when one exits with a failure. */
+void mf_ranks_end(struct mf_ranks *ranks);
 
 /* "with Open MPI v4.1.4" or "without MPI". */
 const char *mf_ranks_build(char text[64]);

@@ -43,7 +43,9 @@ int mf_ranks_begin(struct mf_ranks *r, struct mf_err *err) {
 void mf_ranks_end(struct mf_ranks *r) {
     free(r->room);
     r->room = NULL;
-    if (is_begun()) MPI_Finalize();
+    if (!is_begun()) return;
+    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
 }
 
 const char *mf_ranks_build(char text[64]) {
