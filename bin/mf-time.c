@@ -15,11 +15,10 @@
 #include "io/json_file.h"
 
 static const char notes[] =
-    "Writes one JSON object (formats/report.md): seconds, peak_memory in bytes, bound, attempts, status. "
-    "When the record\n"
-    "there is of an attempt that failed or was stopped, this one is added to it: a training that was "
-    "interrupted and\n"
-    "went on is counted whole. SIGTERM is handed to the program; its exit status becomes mf-time's.\n"
+    "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound, attempts,\n"
+    "status. When the record there is of an attempt that failed or was stopped, this one is added to it: a\n"
+    "training that was interrupted and went on is counted whole. SIGTERM is handed to the program; its exit\n"
+    "status becomes mf-time's.\n"
     "\n"
     "example:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
@@ -76,14 +75,22 @@ static double number(const json_t *record, const char *key) {
     return json_number_value(json_object_get(record, key));
 }
 
+static double of_timeval(struct timeval t) {
+    return (double)t.tv_sec + (double)t.tv_usec * 1e-6;
+}
+
 /* Adds an unfinished record in the same place, and writes. */
-static int record(const char *path, double seconds, double peak, uint64_t bound, int status,
+static int record(const char *path, double seconds, const struct rusage *usage, uint64_t bound, int status,
                   struct mf_err *err) {
+    double cpu = of_timeval(usage->ru_utime) + of_timeval(usage->ru_stime);
+    double peak = (double)usage->ru_maxrss * 1024;
     json_t *old = json_load_file(path, 0, NULL), *now = json_object();
     bool more = old && number(old, "status") != 0;
     double before = more ? number(old, "peak_memory") : 0;
     if (more) seconds += number(old, "seconds");
+    if (more) cpu += number(old, "cpu_seconds");
     json_object_set_new(now, "seconds", json_real(seconds));
+    json_object_set_new(now, "cpu_seconds", json_real(cpu));
     json_object_set_new(now, "peak_memory", json_integer((json_int_t)(before > peak ? before : peak)));
     json_object_set_new(now, "bound", bound ? json_integer((json_int_t)bound) : json_null());
     json_object_set_new(now, "attempts",
@@ -114,8 +121,7 @@ int main(int argc, char **argv) {
         double start = mf_now();
         mf_strs_add(&operands, NULL); /* ends the command */
         ended = status = run((char **)operands.items, &usage, &err);
-        if (status >= 0)
-            status = record(output, mf_now() - start, (double)usage.ru_maxrss * 1024, bound, ended, &err);
+        if (status >= 0) status = record(output, mf_now() - start, &usage, bound, ended, &err);
     }
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);

@@ -6,10 +6,18 @@
 #include <sys/resource.h>
 #include <time.h>
 
-double mf_now(void) {
+static double read_clock(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double mf_now(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double mf_cpu_seconds(void) {
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* VmHWM rather than getrusage: ru_maxrss starts from what the parent had before exec. */

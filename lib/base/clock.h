@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 double mf_now(void);         /* seconds of a clock that never steps back */
+double mf_cpu_seconds(void); /* that the processors worked for this process, all threads together */
 size_t mf_peak_memory(void); /* peak resident memory so far, in bytes (VmHWM) */
 
 #endif

@@ -86,9 +86,10 @@ int mf_report_stage(const char *path, json_t *stages, struct mf_err *err) {
 }
 
 void mf_report_own_stage(double start, json_t *stages) {
-    json_array_append_new(stages, json_pack("{s:s, s:f, s:I, s:I, s:i, s:i}", "stage", "report", "seconds",
-                                            mf_now() - start, "peak_memory", (json_int_t)mf_peak_memory(),
-                                            "bound", (json_int_t)OWN_BOUND, "attempts", 1, "status", 0));
+    json_array_append_new(stages, json_pack("{s:s, s:f, s:f, s:I, s:I, s:i, s:i}", "stage", "report",
+                                            "seconds", mf_now() - start, "cpu_seconds", mf_cpu_seconds(),
+                                            "peak_memory", (json_int_t)mf_peak_memory(), "bound",
+                                            (json_int_t)OWN_BOUND, "attempts", 1, "status", 0));
 }
 
 json_t *mf_report_memory(int64_t training) {
