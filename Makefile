@@ -31,6 +31,7 @@ include pipelines/corpus.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
 include pipelines/ablation.mk
+include pipelines/scaling.mk
 include pipelines/bench.mk
 include pipelines/install.mk
 

@@ -47,7 +47,7 @@ assert_one_line() { # STATUS LINE COMMAND...
 }
 
 @test "two processes train as one with twice the batch, with the same bytes each time" {
-    few=(--set train_shared.steps=20)
+    few=(--set train_shared.steps=20 --set train_shared.validate_every=10)
     ranks 2 "${few[@]}" --metrics two.mf -o two.tar
     [ -z "$(ls | grep -E 'ckpt|tmp')" ]
     ranks 2 "${few[@]}" -o again.tar
@@ -65,10 +65,10 @@ assert_one_line() { # STATUS LINE COMMAND...
 }
 
 @test "a signal to one process stops all with a checkpoint; one that is killed ends all; resumed, the bytes are the same" {
-    long=(--set train_shared.steps=240 --set train_shared.checkpoint_every=30)
+    long=(--set train_shared.steps=120 --set train_shared.checkpoint_every=20)
     ranks 2 "${long[@]}" --metrics whole.mf -o whole.tar
     at() { until [ "$(mf-cat m.mf 2> /dev/null | grep -c step)" -ge "$1" ]; do kill -0 $pid; sleep 0.02; done; }
-    for end in TERM:143:40 KILL:137:100; do
+    for end in TERM:143:15 KILL:137:50; do
         IFS=: read -r signal expected step <<< "$end"
         "${launch[@]}" -n 2 "${shared[@]}" -v val.mf "${long[@]}" --metrics m.mf --resume -o s.tar train.mf 3>&- &
         pid=$!
@@ -88,7 +88,6 @@ assert_one_line() { # STATUS LINE COMMAND...
 
 @test "an error ends all processes with one line and its status" {
     assert_one_line 66 "nothing.mf: No such file or directory" "${launch[@]}" -n 2 "${shared[@]}" -o x.tar nothing.mf
-    assert_one_line 78 "--set: train_shared.steps is 0, must be at least 1" ranks 2 --set train_shared.steps=0 -o x.tar
     assert_one_line 64 "2 processes cannot share the standard input: name a file" "${launch[@]}" -n 2 "${shared[@]}" -o x.tar
     # of rank 1 alone, before the first step
     assert_one_line 66 "rank 1: nothing.mf: No such file or directory" \
@@ -97,7 +96,6 @@ assert_one_line() { # STATUS LINE COMMAND...
         "${launch[@]}" -n 1 "${shared[@]}" -o x.tar train.mf : -n 1 "${shared[@]}" -o x.tar test.mf
     # of rank 0 alone, while the other goes on: it alone writes
     assert_one_line 73 "no/x.ckpt.best: No such file or directory" ranks 2 --checkpoint no/x.ckpt -o x.tar
-    assert_one_line 74 "/dev/full: No space left on device" ranks 2 --metrics /dev/full -o x.tar
     [ ! -e x.tar ]
     [ -z "$(ls | grep tmp)" ]
 }
