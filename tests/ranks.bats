@@ -79,6 +79,9 @@ assert_one_line() { # STATUS LINE COMMAND...
         [ -e s.tar.ckpt ]
         [ ! -e s.tar ]
     done
+    run one "${long[@]}" --resume -o s.tar
+    assert_failure 65
+    assert_output --partial "of another training: ranks is 2 there, missing here"
     ranks 2 "${long[@]}" --metrics m.mf --resume -o s.tar
     cmp whole.tar s.tar
     curve whole.mf > whole.curve

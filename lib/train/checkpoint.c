@@ -86,21 +86,29 @@ int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
     return status;
 }
 
+static int differs(const char *path, const char *key, const json_t *here, const json_t *there,
+                   struct mf_err *err) {
+    char *ours = here ? json_dumps(here, JSON_ENCODE_ANY) : NULL,
+         *theirs = there ? json_dumps(there, JSON_ENCODE_ANY) : NULL;
+    mf_err_set(err, EX_DATAERR, "%s: of another training: %s is %.80s there, %.80s here", path, key,
+               theirs ? theirs : "missing", ours ? ours : "missing");
+    free(ours);
+    free(theirs);
+    return -1;
+}
+
 /* Names the first thing in which two objects differ. */
-static int compare(const char *path, const json_t *ours, const json_t *theirs, struct mf_err *err) {
+static int compare(const char *path, const json_t *here, const json_t *there, struct mf_err *err) {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)ours, key, value) {
-        const json_t *other = json_object_get(theirs, key);
+    json_object_foreach((json_t *)(uintptr_t)here, key, value) {
+        const json_t *other = json_object_get(there, key);
         if (json_equal(value, other)) continue;
         if (json_is_object(value) && json_is_object(other)) return compare(path, value, other, err);
-        char *mine = json_dumps(value, JSON_ENCODE_ANY),
-             *there = other ? json_dumps(other, JSON_ENCODE_ANY) : NULL;
-        mf_err_set(err, EX_DATAERR, "%s: of another training: %s is %.80s there, %.80s here", path, key,
-                   there ? there : "missing", mine ? mine : "?");
-        free(mine);
-        free(there);
-        return -1;
+        return differs(path, key, value, other, err);
+    }
+    json_object_foreach((json_t *)(uintptr_t)there, key, value) {
+        if (!json_object_get(here, key)) return differs(path, key, NULL, value, err);
     }
     return 0;
 }
