@@ -65,7 +65,7 @@ class Shape:
         return 4 * (self.trunk + V * D + self.S * D + L * 4 * D + E * (2 * L * D + V + self.ffn))
 
     def model_tensors(self, E):
-        return 5 + self.L * (6 + 3 + 6 * E)
+        return 6 + self.L * (10 + 6 * E)
 
 
 def sent(shape, ranks):

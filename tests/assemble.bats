@@ -207,3 +207,25 @@ PY
     run -64 assemble --dense --average shared.tar expert.0.tar
     run -64 assemble --average shared.tar
 }
+
+@test "the sizes that docs/scaling.md counts with are those of the files" {
+    assemble -o m.safetensors shared.tar expert.{0,1,2}.tar
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MF_ROOT/scripts /usr/bin/python3 - <<'PY'
+import json, os, struct, tarfile
+from scaling import Shape
+
+def tensors(path):
+    with tarfile.open(path) as tar:
+        return sum(member.size for member in tar if member.name != "manifest.json"), json.load(tar.extractfile("manifest.json"))
+
+size, manifest = tensors("shared.tar")
+shape = Shape(manifest["config"])
+assert size == shape.shared_bytes(), (size, shape.shared_bytes())
+assert tensors("expert.0.tar")[0] == shape.expert_bytes()
+with open("m.safetensors", "rb") as f:
+    header = struct.unpack("<Q", f.read(8))[0]
+    listed = json.loads(f.read(header))
+assert os.path.getsize("m.safetensors") - 8 - header == shape.model_bytes(3)
+assert len(listed) - 1 == shape.model_tensors(3), len(listed)
+PY
+}

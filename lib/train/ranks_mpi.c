@@ -10,10 +10,10 @@
 #include "base/memory.h"
 #include "nn/vector.h"
 
-#define PART ((size_t)1 << 16) /* floats of a message: enough for the network, few for memory */
-#define WORKSPACE                                                                                            \
-    ((size_t)12 << 20) /* of MPI's library, and what it shares with ranks of the same machine                \
-                        */
+/* floats of a message: enough for the network, few for memory */
+#define PART ((size_t)1 << 16)
+/* of MPI's library, and what it shares with ranks of the same machine */
+#define WORKSPACE ((size_t)12 << 20)
 
 /* Open MPI's mpirun, or srun with its help, says so to what it starts. Alone MPI is not even started: that
  * takes time and memory. */
