@@ -101,14 +101,14 @@ static int differs(const char *path, const char *key, const json_t *here, const 
 static int compare(const char *path, const json_t *here, const json_t *there, struct mf_err *err) {
     const char *key;
     json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)there, key, value) {
+        if (!json_object_get(here, key)) return differs(path, key, NULL, value, err);
+    }
     json_object_foreach((json_t *)(uintptr_t)here, key, value) {
         const json_t *other = json_object_get(there, key);
         if (json_equal(value, other)) continue;
         if (json_is_object(value) && json_is_object(other)) return compare(path, value, other, err);
         return differs(path, key, value, other, err);
-    }
-    json_object_foreach((json_t *)(uintptr_t)there, key, value) {
-        if (!json_object_get(here, key)) return differs(path, key, NULL, value, err);
     }
     return 0;
 }
