@@ -18,7 +18,8 @@ static const char notes[] =
     "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound, attempts,\n"
     "status. When the record there is of an attempt that failed or was stopped, this one is added to it: a\n"
     "training that was interrupted and went on is counted whole. SIGTERM is handed to the program; its exit\n"
-    "status becomes mf-time's.\n"
+    "status becomes mf-time's. SIGUSR1, which srun of Slurm hands on where it takes SIGTERM for itself, becomes\n"
+    "SIGTERM.\n"
     "\n"
     "example:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
@@ -31,7 +32,8 @@ static const char notes[] =
 static volatile sig_atomic_t child;
 
 static void pass_on(int signal_number) {
-    if (child > 0) kill(child, signal_number);
+    (void)signal_number;
+    if (child > 0) kill(child, SIGTERM);
 }
 
 static void run_child(char **command, pid_t parent) {
@@ -46,15 +48,17 @@ static void run_child(char **command, pid_t parent) {
 static int run(char **command, struct rusage *usage, struct mf_err *err) {
     int status;
     pid_t parent = getpid();
-    sigset_t term, before;
+    sigset_t asking, before;
     struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, &before); /* until the program's number is known */
+    sigemptyset(&asking);
+    sigaddset(&asking, SIGTERM);
+    sigaddset(&asking, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &asking, &before); /* until the program's number is known */
     pid_t made = fork();
     if (made < 0) return mf_err_sys(err, EX_OSERR, "cannot start %s", command[0]);
     if (made == 0) {
+        signal(SIGUSR1, SIG_IGN); /* sent to all processes of a job, it is for mf-time */
         sigprocmask(SIG_SETMASK, &before, NULL);
         run_child(command, parent);
     }
@@ -62,6 +66,7 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     signal(SIGINT, SIG_IGN); /* a terminal sends these to both */
     signal(SIGQUIT, SIG_IGN);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
     int waited;
     do waited = wait4(made, &status, 0, usage);

@@ -1,17 +1,30 @@
-/* The stop flag: a signal asks once; the second time it ends the process. */
+/* The stop flag: a signal asks once; a later one ends the process. */
 #include "base/stop.h"
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "base/temps.h"
 
 /* The other global of the library: a signal handler can reach nothing else. */
 static atomic_int stop;
+static _Atomic int64_t asked; /* when, in ns; 0: not yet */
+
+static int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 static void ask_to_stop(int signal_number) {
-    int none = 0;
-    if (atomic_compare_exchange_strong(&stop, &none, signal_number)) return;
+    int64_t never = 0, time = now();
+    if (atomic_compare_exchange_strong(&asked, &never, time)) {
+        atomic_store(&stop, signal_number);
+        return;
+    }
+    if (time - never < (int64_t)MF_STOP_ONCE * 1000000) return;
     mf_temps_remove();
     signal(signal_number, SIG_DFL);
     raise(signal_number);

@@ -2,7 +2,11 @@
 #ifndef MF_BASE_STOP_H
 #define MF_BASE_STOP_H
 
-/* From now on SIGINT and SIGTERM only set the flag; a second one ends the process at once. */
+/* Signals that come within so many milliseconds are one request: who stops a group of processes reaches a
+ * program directly and through mf-time, which hands its own on. */
+#define MF_STOP_ONCE 1000
+
+/* From now on SIGINT and SIGTERM only set the flag; a second one, later, ends the process at once. */
 void mf_stop_watch(void);
 
 /* The signal that came, or 0. A program that stops for it exits with 128 + that number. */
