@@ -28,6 +28,7 @@ UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
 include pipelines/names.mk
 include pipelines/corpus.mk
+include pipelines/cluster.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
 include pipelines/ablation.mk

@@ -1,5 +1,5 @@
 /* mf-config: shows, checks and slices the configuration.
- *     mf-config [print|get|check|keys|stage|slices] [OPTION]... */
+ *     mf-config [print|get|check|keys|stage|slices|memory] [OPTION]... */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "io/json_file.h"
 #include "model/config.h"
+#include "train/session.h"
 
 #define SOURCES                                                                                              \
     "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n"
@@ -52,10 +53,18 @@ static const char slices_notes[] =
     "example:\n"
     "  mf-config slices runs/mine/config --config my.yaml\n" STATUSES;
 
+static const char memory_notes[] = "In MB (10^6 bytes), as the training itself says before it begins; STAGE "
+                                   "is train-shared or train-expert. "
+                                   "The vocabulary\n"
+                                   "is taken to be as large as tokenizer.vocab_size.\n" SOURCES "\n"
+                                   "example:\n"
+                                   "  mf-config memory train-expert --config my.yaml --threads 8\n" STATUSES;
+
 /* What a command was given; NULL or false where it takes no such thing. */
 struct request {
     const char *operand, *output;
     bool json, dry_run;
+    int64_t threads;
 };
 
 /* What a command takes; from OUTPUT on in the order of the options in run(). */
@@ -92,6 +101,7 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
     if (status == 0) status = mf_config_load(&config, &common, &err);
     if (status == 0) {
         if (has_operand) request.operand = operands.items[0];
+        request.threads = common.threads;
         status = act(&config, &request, &err);
     }
     mf_strs_free(&operands);
@@ -246,6 +256,25 @@ static int run_slices(int argc, char **argv) {
     return run(usage, OPERAND | DRY_RUN, write_slices, argc, argv);
 }
 
+static int memory(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    char text[32];
+    size_t bytes;
+    const char *stage = request->operand;
+    bool expert = strcmp(stage, "train-expert") == 0;
+    if (!expert && strcmp(stage, "train-shared") != 0)
+        return mf_err_set(err, EX_USAGE,
+                          "memory is planned for train-shared and train-expert, not for '%.60s'", stage);
+    if (mf_train_forecast(config, expert, (int)request->threads, &bytes, err) < 0) return -1;
+    snprintf(text, sizeof text, "%zu\n", (bytes + 999999) / 1000000);
+    return mf_out_whole(request->output, text, strlen(text), err);
+}
+
+static int run_memory(int argc, char **argv) {
+    struct mf_usage usage = {"mf-config memory", "print the memory that a training plans to take",
+                             "mf-config memory STAGE [OPTION]...", NULL, memory_notes};
+    return run(usage, OPERAND | OUTPUT, memory, argc, argv);
+}
+
 int main(int argc, char **argv) {
     const struct mf_command commands[] = {
         {"print", "print all values as YAML (also without a command)", run_print},
@@ -254,6 +283,7 @@ int main(int argc, char **argv) {
         {"keys", "list all keys with default, range and meaning", run_keys},
         {"stage", "print what one stage reads", run_stage},
         {"slices", "write what each stage reads to a folder", run_slices},
+        {"memory", "print the memory that a training plans to take", run_memory},
         {NULL, NULL, NULL},
     };
     bool asks = argc > 1 && (strncmp(argv[1], "--help", 6) == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -31,17 +31,6 @@ static const char notes[] =
     "be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
-static int shape_of(const struct mf_config *config, size_t vocab, struct mf_shape *shape,
-                    struct mf_err *err) {
-    *shape = (struct mf_shape){.V = vocab,
-                               .D = (size_t)config->model.d_model,
-                               .H = (size_t)config->model.n_heads,
-                               .L = (size_t)config->model.n_layers,
-                               .F = (size_t)config->model.d_ff,
-                               .S = (size_t)config->model.context};
-    return mf_shape_check(shape, "config", err);
-}
-
 /* Of several processes only one has the standard input. */
 static int check_input(const struct mf_ranks *ranks, const char *path, struct mf_err *err) {
     if (ranks->count == 1 || (path && strcmp(path, "-") != 0)) return 0;
@@ -56,7 +45,7 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, con
     if (o->validation && check_input(ranks, o->validation, err) < 0) return -1;
     if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, err) < 0) return -1;
     s->training.ranks = *ranks;
-    if (shape_of(&s->config, s->data.vocab, &shape, err) < 0) return -1;
+    if (mf_train_shape(&s->config, s->data.vocab, &shape, err) < 0) return -1;
     if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
         0)
         return -1;

@@ -52,8 +52,8 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 # --- names and goals ---
 
 # Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
-# default configuration keeps to; training the shared foundation has none.
-timed = $(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) --
+# default configuration keeps to; training the shared foundation has none. On a cluster a launcher comes before it.
+timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) --
 TIMED := $(BIN)/mf-time $(RUN)/stages
 SPLITS := train val test
 STAGES := $(SPLITS:%=docs.%) tokenizer $(SPLITS:%=tokens.%) partition label shared \
@@ -153,8 +153,8 @@ $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.m
 	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json \
 	    -o $@ $(RUN)/tokens/val.labelled.mf
 
-$(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(BIN)/mf-eval
-	$(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
+$(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
+	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    $(addprefix -e ,$(EXPERT_FILES)) $(call there,--metrics,$(RUN)/shared.metrics.mf $(EXPERT_FILES:.tar=.metrics.mf)) \
 	    $(call there,--stage,$(STAGES:%=$(RUN)/stages/%.json)) \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf

@@ -175,3 +175,21 @@ refuses() {
     run -0 --separate-stderr bash -c 'mf-config keys | true'
     assert_equal "$stderr" ""
 }
+
+@test "the memory of a training is what the training plans by itself" {
+    make_tokens
+    local settings=(--config "$TINY" --threads 2 --set model.d_model=256 --set model.d_ff=1024 --set tokenizer.vocab_size="$(
+        jq '.model.vocab | length' tokenizer.json)") stage said
+    mf-train-shared "${settings[@]}" --set train_shared.steps=10 -v val.mf -o shared.tar train.mf 2> shared.said
+    mf-train-expert "${settings[@]}" --set train_expert.steps=10 -s shared.tar -v val.labelled.mf -p 0 -o e.tar parts/part.0.mp 2> expert.said
+    for stage in shared expert; do
+        said=$(sed -n 's/.*: memory \([0-9]*\) MB.*/\1/p' $stage.said)
+        [ "$said" -gt 20 ]
+        run mf-config memory train-$stage "${settings[@]}"
+        assert_success
+        assert_output --regexp "^($said|$((said + 1)))\$"
+    done
+    run mf-config memory eval
+    assert_equal "$status" 64
+    assert_output "mf-config: memory is planned for train-shared and train-expert, not for 'eval'"
+}

@@ -27,7 +27,7 @@ FOLLOWS = {
     "calibrate": ["eval"],
     "eval": [],
 }
-RECORDS = {"tokens": "encode", "shared": "train-shared", "expert": "train-expert", "join": "assemble"}
+RECORDS = {"tokens": "encode", "shared": "train-shared", "expert": "train-expert", "join": "assemble", "report": "eval"}
 
 
 def output(*command):
@@ -45,7 +45,7 @@ def closure(stages):
 def shown(commands):
     """The stages in the output of make -n."""
     records = re.findall(r"mf-time -o \S+/stages/([a-z]+)", commands)
-    return {RECORDS.get(r, r) for r in records} | ({"eval"} if "mf-eval report" in commands else set())
+    return {RECORDS.get(r, r) for r in records}
 
 
 class Config:

@@ -78,6 +78,10 @@ struct mf_config {
         double temperature;
         char prompts[1024]; /* prompts of the report's samples, separated by '|' */
     } eval;
+    struct {
+        char launch[1024]; /* the command that runs a stage elsewhere; "": none */
+        int64_t minutes, spare_mb, retries;
+    } cluster;
 };
 
 /* Fills `config` with the defaults, then the YAML file of --config, then each --set, then --seed. A default

@@ -35,7 +35,7 @@ int mf_config_print(const struct mf_config *config, const char *stage, FILE *fil
     for (size_t i = 0; i < count; i++) {
         char text[1100];
         size_t n = mf_key_section(&keys[i]);
-        if (!(keys[i].stages & bit)) continue;
+        if (stage && !(keys[i].stages & bit)) continue;
         mf_key_format(&keys[i], config, text, sizeof text);
         if (n && (strlen(section) < n || memcmp(section, keys[i].name, n + 1) != 0))
             fprintf(file, "%.*s:\n", (int)n, keys[i].name);
@@ -71,7 +71,8 @@ void mf_config_describe(FILE *file) {
             snprintf(range, sizeof range, keys[i].high >= 1e15 ? "%.10g .." : "%.10g .. %.10g", keys[i].low,
                      keys[i].high);
         fprintf(file, "%s\n    %s\n    default %s; %s; read by", keys[i].name, keys[i].meaning,
-                keys[i].fallback, range);
+                *keys[i].fallback ? keys[i].fallback : "\"\"", range);
+        if (!keys[i].stages) fputs(" make", file);
         for (unsigned s = 0; stages[s]; s++)
             if (keys[i].stages & 1u << s) fprintf(file, " %s", stages[s]);
         fputc('\n', file);
@@ -144,7 +145,7 @@ json_t *mf_config_json(const struct mf_config *config, const char *stage) {
     for (size_t i = 0; i < count; i++) {
         size_t n = mf_key_section(&keys[i]);
         char section[64];
-        if (!(keys[i].stages & bit)) continue;
+        if (stage && !(keys[i].stages & bit)) continue;
         if (n == 0) {
             json_object_set_new(all, keys[i].name, value_json(&keys[i], config));
             continue;

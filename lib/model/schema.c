@@ -16,7 +16,8 @@ enum {
     ASSEMBLE = 1 << 6,
     CALIBRATE = 1 << 7,
     EVAL = 1 << 8,
-    ALL_STAGES = (1 << 9) - 1
+    ALL_STAGES = (1 << 9) - 1,
+    NO_STAGE = 0 /* read by make: no result depends on it */
 };
 
 #define MANY    1e15 /* more than any count of documents, tokens or steps */
@@ -112,6 +113,13 @@ static const struct mf_key keys[] = {
     {"eval.prompts", MF_KEY_TEXT, AT(eval.prompts),
      "In the beginning|The function returns|The most important", 0, 1023, NULL, EVAL,
      "prompts of the samples, separated by |"},
+
+    {"cluster.launch", MF_KEY_TEXT, AT(cluster.launch), "", 0, 1023, NULL, NO_STAGE,
+     "before each stage's command; {run} {stage} {cpus} {memory_mb} {minutes} are filled in"},
+    INT(cluster.minutes, "720", 1, 1e7, NO_STAGE, "time limit of a job"),
+    INT(cluster.spare_mb, "256", 0, 1e9, NO_STAGE, "memory of a job beyond what its stage takes"),
+    INT(cluster.retries, "5", 0, 1e6, NO_STAGE,
+        "more tries of a job that was killed, without a new checkpoint"),
 };
 
 #define N_KEYS (sizeof keys / sizeof keys[0])

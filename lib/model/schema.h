@@ -20,7 +20,7 @@ struct mf_key {
     const char *fallback;
     double low, high;    /* of numbers; the bytes of a text */
     const char *choices; /* "a|b|c" */
-    unsigned stages;     /* bit i: stage i of mf_config_stages() reads it */
+    unsigned stages;     /* bit i: stage i of mf_config_stages() reads it; none: make does */
     const char *meaning;
 };
 

@@ -11,6 +11,28 @@
 #include "io/bundle.h"
 #include "nn/matmul.h"
 
+int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *shape, struct mf_err *err) {
+    *shape = (struct mf_shape){.V = V,
+                               .D = (size_t)config->model.d_model,
+                               .H = (size_t)config->model.n_heads,
+                               .L = (size_t)config->model.n_layers,
+                               .F = (size_t)config->model.d_ff,
+                               .S = (size_t)config->model.context};
+    return mf_shape_check(shape, "config", err);
+}
+
+int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
+                      struct mf_err *err) {
+    const struct mf_common quiet = {.quiet = true};
+    const struct mf_data any = {.fd = -1};
+    struct mf_training t = {.common = &quiet, .frozen = frozen, .validation = &any, .ranks.count = 1};
+    t.config = frozen ? &config->train_expert : &config->train_shared;
+    if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
+    if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
+    *bytes = t.memory.total;
+    return 0;
+}
+
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            struct mf_err *err) {
