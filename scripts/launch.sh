@@ -50,7 +50,7 @@ version() {
 # The status in the record, unless it is the one that was there before. After an end that seems good it may be late.
 verdict() {
     local looks=1
-    [ "$status" -ne 0 ] || looks=10
+    [ "$status" -ne 0 ] || looks=3
     while [ "$(version "$record")" = "$before" ]; do
         [ $((looks -= 1)) -gt 0 ] || return 0
         sleep 0.5
