@@ -93,7 +93,7 @@ SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
 check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
 	@scripts/check.sh $B
 
-## check-long every fault in every program, and kills all over the pipeline: about twenty minutes (SEED=, KILLS=100)
+## check-long every fault in every program, kills all over the pipeline, and a cluster: about twenty minutes (SEED=, KILLS=100)
 KILLS ?= 100
 .PHONY: check-long
 check-long: deps build $(SANITIZED) $B/tests/faults.so

@@ -29,4 +29,8 @@ settings='router.kind=hidden expert.init=kaiming partition.overlap=0.2 calibrate
 pipeline=(make -C "$PWD" RUNS="$work/runs" NAME=t CONFIG="$PWD/configs/tiny.yaml" DATA="$work/words" THREADS=1 run)
 "${pipeline[@]}" SET="$settings" > "$work/log" 2>&1 || cat "$work/log"
 python3 tests/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline[@]}" || status=1
+
+echo "== cluster"
+scripts/deps.sh slurmctld slurmd slurm-client munge
+python3 tests/cluster.py --seed "$seed" || status=1
 exit $status

@@ -2,8 +2,8 @@
 at the end: cluster.py [--seed N].
 
 While experts are trained as jobs, make is interrupted as by Ctrl-C, and killed with its launchers; made again, one job is
-cancelled, one comes to its time limit, and one loses its node. Each goes on from its checkpoint, no checkpoint ever goes
-back, and the end is byte for byte that of a run without a cluster."""
+cancelled, one comes to its time limit, and one loses its node, twice: it is set down, and its power fails. Each goes on from
+its checkpoint, no checkpoint ever goes back, and the end is byte for byte that of a run without a cluster."""
 
 import argparse
 import getpass
@@ -60,7 +60,7 @@ class Slurm:
     """The daemons of a cluster, all in one folder."""
 
     def __init__(self, place):
-        self.place, self.daemons = place, []
+        self.place, self.daemons = place, {}
         os.makedirs(os.path.join(place, "state"))
         ports = free_ports(1 + len(NODES))
         host = socket.gethostname().split(".")[0]
@@ -89,7 +89,14 @@ class Slurm:
         argv = ["setpriv", "--pdeathsig", "KILL", "--"] + argv
         env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
         with open(os.path.join(self.place, "daemons.log"), "a") as log:
-            self.daemons.append(subprocess.Popen(argv, env=env, stdout=log, stderr=log))
+            self.daemons[argv[-1]] = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def power_off(self, node, program):
+        """Kills the node's daemon and all of the job that `program` belongs to; the controller is told."""
+        self.daemons[node].kill()
+        for pid in ancestors(program, "slurmstepd"):
+            os.kill(pid, signal.SIGKILL)
+        said("scontrol", "update", "NodeName=" + node, "State=DOWN", "Reason=test")
 
     def stop(self):
         said("scancel", "--user", getpass.getuser())
@@ -97,13 +104,24 @@ class Slurm:
             if not jobs():
                 break
             time.sleep(0.1)
-        for daemon in reversed(self.daemons):
+        for daemon in reversed(list(self.daemons.values())):
             daemon.terminate()
             try:
                 daemon.wait(10)
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+
+def ancestors(pid, last):
+    """The process, its parent and so on, up to the one of the name `last`: killed in that order, none starts another."""
+    found, name = [], ""
+    while name != last:
+        with open("/proc/%d/stat" % pid) as file:
+            name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+        found.append(pid)
+        pid = int(rest.split()[1])
+    return found[::-1]
 
 
 def free_ports(count):
@@ -202,7 +220,17 @@ def killed(run, experts):
     print("killed: no job is left")
 
 
-def struck(run, experts, rng):
+def moved(experts, e, number, node):
+    """The node that an expert is trained on after its job of that number was lost with its node, and goes on there."""
+    wait("the job to go to another node", lambda: experts.job(e)[1] not in ("", node))
+    if experts.job(e)[0] == number:
+        sys.exit("expert %d: job %s was not lost" % (e, number))
+    before = experts.step(e)
+    wait("the job to go on", lambda: experts.step(e) > before)
+    return experts.job(e)[1]
+
+
+def struck(slurm, run, experts, rng):
     """One job cancelled, one at its limit, one without its node."""
     late, cancelled, failed = rng.sample(experts.numbers, 3)
     make = run.start()
@@ -212,10 +240,11 @@ def struck(run, experts, rng):
     said("scancel", experts.job(cancelled)[0])
     number, node = experts.job(failed)
     said("scontrol", "update", "NodeName=" + node, "State=DOWN", "Reason=test")
-    wait("the job to go to another node", lambda: experts.job(failed)[1] not in ("", node))
-    if experts.job(failed)[0] == number:
-        sys.exit("expert %d: job %s was not lost" % (failed, number))
+    other = moved(experts, failed, number, node)
     said("scontrol", "update", "NodeName=" + node, "State=RESUME")
+    number = experts.job(failed)[0]
+    slurm.power_off(other, experts.program(failed))
+    moved(experts, failed, number, other)
     while make.poll() is None:
         for e in experts.numbers:
             experts.step(e)
@@ -227,7 +256,7 @@ def struck(run, experts, rng):
     for e in experts.numbers:
         if not re.search(r"launch.sh: expert.%d: the job was (killed|lost) \(.*; again in" % e, log):
             sys.exit("expert %d was not tried again:\n%s" % (e, log))
-    for sign in ("DUE TO TIME LIMIT", "Node failure on " + node, "CANCELLED"):
+    for sign in ("DUE TO TIME LIMIT", "Node failure on " + node, "Node failure on " + other, "CANCELLED"):
         if sign not in log:
             sys.exit("no '%s' from Slurm:\n%s" % (sign, log))
     print("tried again: %s" % ", ".join(re.findall(r"launch.sh: (.*);", log)))
@@ -261,7 +290,7 @@ def main():
             slurm.start()
             interrupted(run, experts)
             killed(run, experts)
-            struck(run, experts, random.Random(o.seed))
+            struck(slurm, run, experts, random.Random(o.seed))
         finally:
             slurm.stop()
         compare(whole, run)

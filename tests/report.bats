@@ -106,6 +106,18 @@ JSON
     jq -e '.status == 7' t.json
 }
 
+@test "mf-time makes SIGTERM of SIGUSR1, which the program does not notice" {
+    mf-time -o t.json -- sh -c 'trap "exit 7" TERM; echo $$ > program; while :; do sleep 0.02; done' 3>&- &
+    until [ -s program ]; do sleep 0.01; done
+    kill -USR1 "$(cat program)"
+    sleep 0.1
+    [ ! -e t.json ]
+    kill -USR1 "$(cat program)" $!
+    local ended=0
+    wait $! || ended=$?
+    assert_equal "$ended" 7
+}
+
 @test "the curves so far are drawn from whole, unfinished and cut streams" {
     make_tokens
     mkdir -p runs/t
