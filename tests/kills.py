@@ -85,17 +85,20 @@ def strike(make, rng):
     there = there or processes(make.pid)
     if what == "program" and not programs or not there:
         return None
-    try:
-        if what == "all":
-            os.killpg(make.pid, how)
-        elif what == "make":
-            for pid in [pid for pid, name in there if name == "make"]:
-                os.kill(pid, how)
-        else:
-            os.kill(rng.choice(programs), how)
-    except ProcessLookupError:
-        return None
-    return what, how.name
+    if what == "all":
+        send, targets = os.killpg, [make.pid]
+    elif what == "make":
+        send, targets = os.kill, [pid for pid, name in there if name == "make"]
+    else:
+        send, targets = os.kill, [rng.choice(programs)]
+    hit = 0
+    for target in targets:
+        try:
+            send(target, how)
+            hit += 1
+        except ProcessLookupError:  # ended by itself, or with the make before it
+            pass
+    return (what, how.name) if hit else None
 
 
 def settle(make):
