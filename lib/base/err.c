@@ -36,7 +36,7 @@ static void fill(struct mf_err *err, int status, const char *format, va_list arg
     memcpy(err->text, text, sizeof text);
 }
 
-int mf_err_set(struct mf_err *err, int status, const char *format, ...) {
+int(mf_err_set)(struct mf_err *err, int status, const char *format, ...) {
     va_list args;
     va_start(args, format);
     fill(err, status, format, args, NULL);
@@ -44,7 +44,7 @@ int mf_err_set(struct mf_err *err, int status, const char *format, ...) {
     return -1;
 }
 
-int mf_err_sys(struct mf_err *err, int status, const char *format, ...) {
+int(mf_err_sys)(struct mf_err *err, int status, const char *format, ...) {
     char reason[128];
     const char *text = strerror_r(errno, reason, sizeof reason);
     va_list args;
