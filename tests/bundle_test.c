@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <math.h>
 
 #include "io/bundle.h"
 
@@ -232,6 +233,71 @@ static void test_manifests(void **state) {
         SHAPED("[1000000000000]"));
 }
 
+static void refuse_fill(const char *message, const char *path, const struct mf_tensor *wanted) {
+    struct mf_bundle *b;
+    assert_int_equal(mf_bundle_open(&b, path, "expert", &err), 0);
+    assert_int_equal(mf_bundle_fill(b, wanted, 1, &err), -1);
+    assert_int_equal(err.status, EX_DATAERR);
+    assert_string_equal(err.text, message);
+    mf_bundle_close(b);
+}
+
+static void test_fill(void **state) {
+    (void)state;
+    struct mf_bundle *b;
+    struct mf_tensor t[2];
+    float whole[6], widened[200];
+    uint16_t rounded[200];
+    write_bundle("a.tar");
+    describe(t);
+    t[0].data = whole;
+    t[1].data = rounded;
+    t[1].dtype = MF_BF16; /* holds whole numbers up to 256 exactly */
+    assert_int_equal(mf_bundle_open(&b, "a.tar", "expert", &err), 0);
+    assert_int_equal(mf_bundle_fill(b, t, 2, &err), 0);
+    mf_bundle_close(b);
+    assert_memory_equal(whole, first, sizeof first);
+    mf_bf16_widen(widened, rounded, 200);
+    assert_memory_equal(widened, second, sizeof second);
+    memset(rounded, 0, sizeof rounded);
+    assert_int_equal(mf_bundle_open(&b, "a.tar", "expert", &err), 0);
+    assert_int_equal(mf_bundle_fill(b, t + 1, 1, &err), 0); /* the other one is passed over */
+    mf_bundle_close(b);
+    mf_bf16_widen(widened, rounded, 200);
+    assert_memory_equal(widened, second, sizeof second);
+
+    t[0].shape[0] = 3;
+    refuse_fill("a.tar: tensor layers.0.fc1.weight is F32 [2,3], not F32 [3,3]", "a.tar", t);
+    t[0].n_dims = 1;
+    refuse_fill("a.tar: tensor layers.0.fc1.weight is F32 [2,3], not F32 [3]", "a.tar", t);
+    t[1].dtype = MF_I64;
+    refuse_fill("a.tar: tensor layers.0.fc1.bias is F32 [200], not I64 [200]", "a.tar", t + 1);
+    strcpy(t[1].name, "layers.1.fc1.bias");
+    refuse_fill("a.tar: missing tensor layers.1.fc1.bias", "a.tar", t + 1);
+    size_t size, at = 0;
+    unsigned char *bytes = read_file("a.tar", &size);
+    while (memcmp(bytes + at, second, 8) != 0 || memcmp(bytes + at, second, sizeof second) != 0) at++;
+    bytes[at] ^= 1;
+    write_file("flip", bytes, size);
+    free(bytes);
+    describe(t);
+    t[1].data = rounded;
+    t[1].dtype = MF_BF16;
+    refuse_fill("flip: tensor layers.0.fc1.bias: bytes do not match their sha256", "flip", t + 1);
+}
+
+static void test_bf16(void **state) {
+    (void)state;
+    /* to the nearest, ties to even; what is too large becomes infinite, and NaN stays one */
+    float x[] = {1 + 1.0f / 256, 1 + 3.0f / 256, -1 - 1.1f / 256, 3.4e38f, INFINITY, NAN};
+    const float expected[] = {1, 1 + 4.0f / 256, -1 - 2.0f / 256, INFINITY, INFINITY};
+    uint16_t rounded[6];
+    mf_bf16_round(rounded, x, 6);
+    mf_bf16_widen(x, rounded, 6);
+    assert_memory_equal(x, expected, sizeof expected);
+    assert_true(isnan(x[5]));
+}
+
 static void test_foreign_files(void **state) {
     (void)state;
     write_file("f", "", 0);
@@ -252,6 +318,8 @@ int main(void) {
         cmocka_unit_test(test_data_behind_the_end),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_manifests),
+        cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_foreign_files),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

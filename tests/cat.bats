@@ -87,6 +87,28 @@ pack_bundle() {
     assert_line '==> s <=='
 }
 
+@test "every kind of value, as JSON, as a table and in numbers" {
+    cat >line <<'END'
+{"text":"\"q\" \\ \n\t\u0001\u007f\u0085 é€😀 \udcff \udcc0\udcaf \udced\udca0\udc80 \udcf5","n":-3,"x":0.1,"nan":NaN,"up":Infinity,"down":-Infinity,"yes":true,"no":null,"bin":[1,2],"map":{"list":[1,-2,"z"],"empty":{}}}
+END
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" <line >s
+    run -0 --separate-stderr mf-cat s
+    assert_line -n 1 '{"text":"\"q\" \\ \n\t\u0001\u007f\u0085 é€😀 � �� ��� �","n":-3,"x":0.1,"nan":"NaN","up":"Infinity","down":"-Infinity","yes":true,"no":null,"bin":{"bin":4},"map":{"list":[1,-2,"z"],"empty":{}}}'
+    run -0 --separate-stderr mf-cat --table s
+    assert_line -n 1 --regexp '^"q" .* -3 +0\.1 +nan +inf +-inf +true +- +\(4 bytes\) +\(2 fields\)$'
+    run -0 --separate-stderr mf-cat --stats s
+    assert_line --regexp '^n +value +1 +-3 +-3 +-3 +-3 +0$'
+    assert_line --regexp '^nan +value +1 .* 1$'
+    assert_line --regexp '^yes +value +1 +1 '
+    assert_line --regexp '^map +items +1 +2 '
+    echo '{"id":"a","tokens":[5,260]}' |
+        /usr/bin/python3 "$MF_ROOT/tests/stream.py" '{"mf":"tokens","version":1,"width":2}' >tokens
+    run -0 --separate-stderr mf-cat tokens
+    assert_line -n 1 '{"id":"a","tokens":[5,260]}'
+    run -0 --separate-stderr mf-cat --stats tokens
+    assert_line --regexp '^tokens +tokens +1 +2 '
+}
+
 @test "head shows the first ones and reads no further" {
     hex stream.md 1 >s
     head -c -3 s >cut

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "io/file.h"
+#include "io/json_file.h"
 
 static struct mf_err err;
 
@@ -69,7 +70,9 @@ static void test_link_is_kept(void **state) {
 
 static void test_impossible_targets(void **state) {
     (void)state;
-    static const char *const paths[] = {".", "missing/file", "/proc/nothing/here", "", "folder/"};
+    static const char *const paths[] = {".",          "missing/file",    "/proc/nothing/here",
+                                        "",           "folder/",         "/dev/fd/4294967297",
+                                        "/dev/fd/1x", "/proc/self/fd/-1"};
     struct mf_out *out;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         assert_int_equal(mf_out_open(&out, paths[i], &err), -1);
@@ -171,6 +174,11 @@ static void test_closed_standard_streams(void **state) {
         if (mf_out_open(&out, "file", &err) < 0 || mf_out_write(out, "x", 1, &err) < 0) _exit(1);
         if (mf_out_open(&standard, "-", &err) == 0 || err.status != EX_IOERR) _exit(2); /* not the file */
         if (mf_out_commit(out, &err) < 0) _exit(3);
+        struct mf_in *in;
+        if (mf_in_open(&in, "file", &err) < 0) _exit(4);
+        if (fcntl(0, F_GETFD) != -1 || fcntl(1, F_GETFD) != -1) _exit(5); /* their numbers stay free */
+        mf_in_close(in);
+        if (mf_in_open(&in, NULL, &err) == 0 || err.status != EX_NOINPUT) _exit(6);
         _exit(0);
     }
     int status;
@@ -182,7 +190,7 @@ static void test_closed_standard_streams(void **state) {
 static void test_input_in_pieces(void **state) {
     (void)state;
     size_t size = 300001;
-    unsigned char *bytes = malloc(size), *back = malloc(size + 10);
+    unsigned char *bytes = malloc(size), *back = malloc(2 * size); /* steps triple */
     for (size_t i = 0; i < size; i++) bytes[i] = (unsigned char)(i * 7 + i / 251);
     write_file("in", bytes, size);
     struct mf_in *in;
@@ -232,6 +240,41 @@ static void test_scratch(void **state) {
     assert_int_equal(err.status, EX_DATAERR);
     assert_int_equal(mf_pread_all(fd, back, 1, UINT64_MAX, "scratch", &err), -1);
     close(fd);
+    assert_int_equal(mf_scratch_write(fd, "x", 1, 0, &err), -1);
+    assert_int_equal(err.status, EX_IOERR);
+    static char longest[5000];
+    memset(longest, 'n', sizeof longest - 1);
+    const char *const folders[] = {"/absent", longest}, *before = getenv("TMPDIR");
+    char *kept = before ? strdup(before) : NULL;
+    for (size_t i = 0; i < 2; i++) {
+        setenv("TMPDIR", folders[i], 1);
+        assert_int_equal(mf_scratch_open(&err), -1);
+        assert_int_equal(err.status, EX_CANTCREAT);
+    }
+    if (kept)
+        setenv("TMPDIR", kept, 1);
+    else
+        unsetenv("TMPDIR");
+    free(kept);
+}
+
+static void test_json(void **state) {
+    (void)state;
+    assert_int_equal(mf_json_write("good.json", json_pack("{s:i}", "a", 1), JSON_COMPACT, &err), 0);
+    check_content("good.json", "{\"a\":1}\n");
+    json_t *json = mf_json_read("good.json", 100, 0, &err);
+    assert_int_equal(json_integer_value(json_object_get(json, "a")), 1);
+    json_decref(json);
+    write_file("bad.json", "{\n\"a\": }", 8);
+    assert_null(mf_json_read("bad.json", 100, 0, &err));
+    assert_int_equal(err.status, EX_DATAERR);
+    assert_memory_equal(err.text, "bad.json: line 2: ", 18);
+    assert_null(mf_json_read("bad.json", 7, 0, &err));
+    assert_string_equal(err.text, "bad.json: larger than 7 bytes");
+    assert_null(mf_json_read("absent", 100, 0, &err));
+    assert_int_equal(err.status, EX_NOINPUT);
+    assert_int_equal(mf_json_write("missing/file", json_object(), 0, &err), -1);
+    assert_int_equal(err.status, EX_CANTCREAT);
 }
 
 int main(void) {
@@ -245,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_closed_standard_streams),
         cmocka_unit_test(test_input_in_pieces),
         cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/strings.h"
 #include "base/temps.h"
 
 #define BUFFER ((size_t)64 << 10)
@@ -121,9 +123,13 @@ static int open_temporary(struct mf_out *out, struct mf_err *err) {
 static int named_descriptor(const char *path) {
     if (strcmp(path, "/dev/stdout") == 0) return STDOUT_FILENO;
     if (strcmp(path, "/dev/stderr") == 0) return STDERR_FILENO;
-    int fd, end = 0;
-    if (sscanf(path, "/dev/fd/%d%n", &fd, &end) == 1 && path[end] == 0 && fd >= 0) return fd;
-    if (sscanf(path, "/proc/self/fd/%d%n", &fd, &end) == 1 && path[end] == 0 && fd >= 0) return fd;
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        size_t n = strlen(folders[i]);
+        int64_t fd;
+        if (strncmp(path, folders[i], n) == 0 && mf_parse_int(path + n, &fd) == 0 && fd >= 0 && fd <= INT_MAX)
+            return (int)fd;
+    }
     return -1;
 }
 
