@@ -37,10 +37,15 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
                            : 0;
 }
 
+/* The name of the i-th tensor of statistics: mean and mean square of each layer. */
+static void name_stats(char name[MF_TENSOR_NAME], size_t i) {
+    snprintf(name, MF_TENSOR_NAME, "stats.ffn_in.%zu.%s", i / 2, i % 2 ? "square" : "mean");
+}
+
 int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle *b, struct mf_err *err) {
     for (size_t i = 0; wants_stats(a) && i < 2 * a->shape.L; i++) {
         struct mf_tensor t = {.dtype = MF_F32, .n_dims = 1, .shape = {a->shape.D}};
-        snprintf(t.name, sizeof t.name, "stats.ffn_in.%zu.%s", i / 2, i % 2 ? "square" : "mean");
+        name_stats(t.name, i);
         if (mf_bundle_expect(b, &t, 1, err) < 0) return -1;
     }
     return 0;
@@ -54,13 +59,14 @@ static size_t slot_bytes(const struct mf_assembly *a) {
 
 /* Where in a slot a tensor of a bundle goes, or -1. */
 static int64_t place(const struct mf_assembly *a, const char *name) {
-    size_t layer, D = a->shape.D;
-    int end = 0;
+    char wanted[MF_TENSOR_NAME];
     if (strcmp(name, "token_counts") == 0) return 0;
-    if (sscanf(name, "stats.ffn_in.%zu.%n", &layer, &end) != 1 || end == 0 || layer >= a->shape.L) return -1;
-    bool square = strcmp(name + end, "square") == 0;
-    if (!square && strcmp(name + end, "mean") != 0) return -1;
-    return (int64_t)(a->shape.V * sizeof(int64_t) + (2 * layer + square) * D * sizeof(float));
+    for (size_t i = 0; i < 2 * a->shape.L; i++) {
+        name_stats(wanted, i);
+        if (strcmp(name, wanted) == 0)
+            return (int64_t)(a->shape.V * sizeof(int64_t) + i * a->shape.D * sizeof(float));
+    }
+    return -1;
 }
 
 bool mf_assembly_keeps(const struct mf_assembly *a, const char *name) {
