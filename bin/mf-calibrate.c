@@ -78,7 +78,7 @@ static int calibrate(struct mf_session *s, const struct mf_common *common, const
                      struct mf_err *err) {
     struct mf_source *source;
     struct show show = {common->quiet};
-    json_t *report;
+    json_t *report = NULL;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
     if (mf_session_model(s, model, NULL, memory, 0, err) < 0) return -1;
     if (strcmp(s->moe->router.kind, "single") == 0)

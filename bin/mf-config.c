@@ -134,8 +134,9 @@ static int run_print(int argc, char **argv) {
 static int get(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     char text[1100];
     if (mf_config_get(config, request->operand, text, sizeof text - 1, err) < 0) return -1;
-    strcat(text, "\n");
-    return mf_out_whole(request->output, text, strlen(text), err);
+    size_t size = strlen(text);
+    text[size++] = '\n';
+    return mf_out_whole(request->output, text, size, err);
 }
 
 static int run_get(int argc, char **argv) {

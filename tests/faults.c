@@ -99,7 +99,7 @@ __attribute__((constructor)) static void prepare(void) {
     if (path) open_log(path);
     char text[64];
     if (!fault) return;
-    if (strlen(fault) >= sizeof text || !read_fault(strcpy(text, fault))) {
+    if (strlen(fault) >= sizeof text || !read_fault(memcpy(text, fault, strlen(fault) + 1))) {
         static const char message[] = "faults.so: MF_FAULT is not KIND:N:WHAT\n";
         (void)!real.write(STDERR_FILENO, message, sizeof message - 1);
         _exit(127);

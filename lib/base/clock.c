@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -27,7 +28,7 @@ size_t mf_peak_memory(void) {
     if (f) {
         char line[256];
         while (fgets(line, sizeof line, f))
-            if (sscanf(line, "VmHWM: %zu kB", &kib) == 1) break;
+            if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoul(line + 6, NULL, 10);
         fclose(f);
     }
     if (kib) return kib * 1024;

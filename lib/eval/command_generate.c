@@ -99,11 +99,12 @@ static int write_json(struct mf_out *out, const struct request *q, const struct 
 static int one(struct mf_generator *g, size_t context, struct writer *w, struct request *q,
                struct mf_err *err) {
     struct mf_generated result;
-    q->options.context = w;
-    q->options.halted = halted;
-    q->options.text = q->as_json ? NULL : write_piece;
+    struct mf_generate_options options = q->options;
+    options.context = w;
+    options.halted = halted;
+    options.text = q->as_json ? NULL : write_piece;
     if (!q->as_json && !q->bare && write_piece(w, q->text, q->size, err) < 0) return -1;
-    if (mf_generate(g, q->text, q->size, q->key, &q->options, &result, err) < 0) return -1;
+    if (mf_generate(g, q->text, q->size, q->key, &options, &result, err) < 0) return -1;
     int status = q->as_json ? write_json(w->out, q, &result, err) : mf_out_printf(w->out, err, "\n");
     if (status == 0) status = mf_out_flush(w->out, err);
     if (result.slid && !q->slid && !q->quiet) {

@@ -73,7 +73,7 @@ static int receive_value(struct mf_record *rec, struct mf_in *in, uint64_t *inne
     unsigned c = (unsigned)first;
     if (c <= 0x7f || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3)
         return 0;                                        /* small ints, nil, booleans */
-    if (c <= 0x8f) return *inner = 2 * (c & 15), 0;      /* fixmap */
+    if (c <= 0x8f) return *inner = 2 * (first & 15), 0;  /* fixmap */
     if (c <= 0x9f) return *inner = c & 15, 0;            /* fixarray */
     if (c <= 0xbf) return receive(rec, in, c & 31, err); /* fixstr */
     switch (c) {

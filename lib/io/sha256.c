@@ -25,7 +25,7 @@ void mf_sha256_add(struct mf_sha256 *sha, const void *bytes, size_t size) {
 void mf_sha256_end(struct mf_sha256 *sha, char hex[65]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     if (EVP_DigestFinal_ex(sha->context, digest, NULL) != 1) mf_no_memory();
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     EVP_MD_CTX_free(sha->context);
     free(sha);
 }

@@ -208,7 +208,7 @@ static int write_stats(struct mf_out *out, const struct mf_stream_reader *r, con
         char name[81];
         mf_show_clean(name, f->name, f->size, 20);
         if (mf_out_printf(out, err, "%-20s %-7s %10llu %12.6g %12.6g %12.6g %12.6g %6llu\n", name,
-                          f->what ? f->what : "-", (unsigned long long)(v->count + v->bad), v->min, v->mean,
+                          f->what ? f->what : "-", (unsigned long long)v->count + v->bad, v->min, v->mean,
                           v->max, v->mean * (double)v->count, (unsigned long long)v->bad) < 0)
             return -1;
     }

@@ -272,9 +272,9 @@ static int copy_piece(struct mf_assembly *a, struct mf_piece *p, const char *pre
 static int copy_head(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
     struct mf_piece p;
     size_t index;
-    int more, status = -1;
+    int status = -1;
     if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
-    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
+    while (mf_bundle_next(p.bundle, &index, err) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
         if (strcmp(t->name, "shared.token_embedding.weight") != 0) continue;
         status = mf_assembly_copy(a, p.bundle, mf_tensor_bytes(t), out, err);

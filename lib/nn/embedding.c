@@ -9,7 +9,7 @@
 
 void positions_fill(float *pe, size_t S, size_t D) {
     for (size_t d = 0; d < D; d++) {
-        double frequency = exp((double)(d / 2 * 2) * -log(10000.0) / (double)D);
+        double frequency = exp((double)(d - d % 2) * -log(10000.0) / (double)D);
         for (size_t s = 0; s < S; s++) {
             double angle = (double)s * frequency;
             pe[s * D + d] = (float)(d % 2 == 0 ? sin(angle) : cos(angle));
@@ -50,7 +50,7 @@ static size_t find_sequence(const struct seqs *seqs, size_t n) {
 static void forward_rows(void *context, size_t first, size_t last, int thread) {
     (void)thread;
     const struct embedding *c = context;
-    float mask[DROPOUT_CHUNK];
+    float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
     size_t sequence = find_sequence(c->seqs, first);
     for (size_t n = first; n < last; n++) {
         while (n >= c->seqs->start[sequence + 1]) sequence++;
@@ -58,9 +58,8 @@ static void forward_rows(void *context, size_t first, size_t last, int thread) {
         const float *position = c->pe + (n - c->seqs->start[sequence]) * c->D;
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->dropout.p > 0)
-                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
-            add_rows(c->x + at, token + d, position + d, c->dropout.p > 0 ? mask : NULL, count);
+            if (mask) dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_rows(c->x + at, token + d, position + d, mask, count);
         }
     }
 }
@@ -84,16 +83,15 @@ MF_CLONES static void add_masked(float *restrict y, const float *restrict x, con
 static void backward_columns(void *context, size_t first, size_t last, int thread) {
     (void)thread;
     const struct embedding *c = context;
-    float mask[DROPOUT_CHUNK];
+    float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
     size_t N = c->seqs->start[c->seqs->count];
     for (size_t n = 0; n < N; n++) {
         if (c->tokens[n] == PAD) continue;
         float *row = c->dtable + (size_t)c->tokens[n] * c->D;
         for (size_t d = first; d < last; d += DROPOUT_CHUNK) {
             size_t count = last - d < DROPOUT_CHUNK ? last - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->dropout.p > 0)
-                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
-            add_masked(row + d, c->dx + at, c->dropout.p > 0 ? mask : NULL, count);
+            if (mask) dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_masked(row + d, c->dx + at, mask, count);
         }
     }
 }

@@ -43,7 +43,7 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct norm *k = context;
     (void)thread;
     for (size_t n = begin; n < end; n++) {
-        float m, variance;
+        float m = 0, variance = 0;
         moments(k->x + n * k->D, k->D, &m, &variance);
         float r = 1 / sqrtf(variance + LAYERNORM_EPS);
         normalise(k->y + n * k->D, k->x + n * k->D, k->gain, k->bias, m, r, k->D);

@@ -28,14 +28,12 @@ MF_CLONES static void add_branch(float *restrict x, const float *restrict y, con
 static void forward_rows(void *context, size_t first, size_t last, int thread) {
     (void)thread;
     const struct residual *c = context;
-    float mask[DROPOUT_CHUNK];
+    float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
     for (size_t n = first; n < last; n++) {
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->dropout.p > 0)
-                dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
-            add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, c->dropout.p > 0 ? mask : NULL,
-                       count);
+            if (mask) dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, mask, count);
         }
     }
 }
@@ -52,11 +50,11 @@ MF_CLONES static void multiply(float *y, const float *x, const float *mask, size
 
 static void backward_rows(void *context, size_t first, size_t last, int thread) {
     const struct residual *c = context;
-    float mask[DROPOUT_CHUNK];
+    float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
     for (size_t n = first; n < last; n++) {
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
-            if (c->dropout.p > 0) {
+            if (mask) {
                 dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
                 multiply(c->out + at, c->in + at, mask, count);
             } else if (c->out != c->in) {

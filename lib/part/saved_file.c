@@ -222,7 +222,7 @@ int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *e
     size_t features = 0;
     *p = (struct mf_partition){0};
     if (mf_stream_open(&r, path, "partition", err) < 0) return -1;
-    float *column = malloc((MF_FEATURES_MAX + 1) * sizeof *column);
+    float *column = calloc(MF_FEATURES_MAX + 1, sizeof *column);
     int result = column ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a centroid");
     if (result == 0) result = read_header(p, r, &features, err);
     if (result == 0) result = read_terms(p, features, r, err);

@@ -104,7 +104,7 @@ static int by_number(const void *a, const void *b) {
 }
 
 static bool heavier(const float *weights, uint16_t a, uint16_t b) {
-    return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
+    return weights[a] > weights[b] || (a < b && weights[a] == weights[b]);
 }
 
 /* Moves the `keep` heaviest of the touched features to the front (quickselect; equal weights: the lower

@@ -55,7 +55,7 @@ static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_
 #define CANDIDATES 64
 
 static void print_words(const struct mf_division *d, size_t e, FILE *file) {
-    uint16_t features[CANDIDATES];
+    uint16_t features[CANDIDATES] = {0};
     char words[SHOWN][32];
     size_t n = mf_telling_features(&d->saved, e, features, CANDIDATES), shown = 0;
     for (size_t i = 0; i < n && shown < SHOWN; i++) {

@@ -121,7 +121,7 @@ struct gathered {
 
 static int gather(const struct docs_file *f, struct gathered *g, const char *line, size_t size,
                   struct mf_err *err) {
-    if (g->size + size + 1 > MF_DOC_LIMIT)
+    if (size >= MF_DOC_LIMIT - g->size)
         return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name, MF_DOC_LIMIT);
     if (g->room - g->size < size + 1) {
         size_t room = 2 * g->room + size + 4096;

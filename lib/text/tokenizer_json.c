@@ -151,7 +151,7 @@ static int read_merge(struct reading *r, const json_t *merge, size_t i, char *na
     memcpy(name, left, left_size);
     name[left_size] = '\0';
     if (merge_part(r, name, i, &a) < 0 || merge_part(r, right, i, &b) < 0) return -1;
-    strcpy(name + left_size, right);
+    memcpy(name + left_size, right, strlen(right) + 1);
     if (merge_part(r, name, i, &both) < 0) return -1;
     uint64_t key = mf_pair(a, b);
     if (mf_pair_map_get(&r->t->merges, key)) {

@@ -85,7 +85,7 @@ static int count(struct mf_words *w, uint64_t hash, const char *text, size_t siz
     struct word *x = find(w, hash, text, size);
     x->count += times;
     if (x->count != times) return 0;
-    if (w->text_room - w->text_used < size) {
+    if (w->text_room - w->text_used <= size) {
         size_t room = 2 * w->text_room + size + 65536;
         char *grown = realloc(w->text, room);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for words");

@@ -70,7 +70,8 @@ static void describe(struct mf_tensor *t, const struct mf_stats *s, size_t site,
     if (site == 2 * L)
         snprintf(t->name, sizeof t->name, "stats.out_in.%s", what);
     else
-        snprintf(t->name, sizeof t->name, "stats.%s.%zu.%s", site < L ? "attn_in" : "ffn_in", site % L, what);
+        snprintf(t->name, sizeof t->name, "stats.%s.%zu.%s", site < L ? "attn_in" : "ffn_in",
+                 site < L ? site : site - L, what);
 }
 
 size_t mf_stats_tensors(const struct mf_stats *s, struct mf_tensor *tensors) {

@@ -76,7 +76,7 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;
     if (most > MF_TRAIN_ROWS) most = MF_TRAIN_ROWS;
     if (most < S) most = S;
-    for (int narrow = 0; narrow <= (limit && t->frozen); narrow++)
+    for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
         for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow}, n_threads);
