@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/simd.h"
+#include "base/strings.h"
 
 enum { TIMES = 15, LANES = 64 };
 #define COUNT ((size_t)128 << 20)
@@ -37,9 +38,10 @@ int main(int argc, char **argv) {
     struct mf_pool *pool;
     struct pass p;
     double speeds[TIMES];
-    int threads = argc == 2 ? atoi(argv[1]) : 0;
+    int64_t threads;
+    if (argc != 2 || mf_parse_int(argv[1], &threads) < 0 || threads < 1 || threads > 256) return EXIT_FAILURE;
     float *data = aligned_alloc(2 << 20, COUNT * sizeof *data);
-    if (threads < 1 || threads > 256 || !data || mf_pool_new(&pool, threads, &err) < 0) return EXIT_FAILURE;
+    if (!data || mf_pool_new(&pool, (int)threads, &err) < 0) return EXIT_FAILURE;
     madvise(data, COUNT * sizeof *data, MADV_HUGEPAGE); /* as the weights lie */
     memset(data, 0, COUNT * sizeof *data);              /* real pages */
     p.data = data;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/strings.h"
 
 enum { N = 2048, TIMES = 60 };
 
@@ -12,11 +13,13 @@ static int by_value(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    float *a = malloc(sizeof(float) * N * N), *b = malloc(sizeof(float) * N * N),
-          *c = malloc(sizeof(float) * N * N);
+    int64_t threads;
     double speeds[TIMES];
-    if (argc != 2 || !a || !b || !c) return EXIT_FAILURE;
-    openblas_set_num_threads(atoi(argv[1]));
+    if (argc != 2 || mf_parse_int(argv[1], &threads) < 0 || threads < 1 || threads > 256) return EXIT_FAILURE;
+    openblas_set_num_threads((int)threads);
+    float *a = malloc(3 * sizeof *a * N * N);
+    if (!a) return EXIT_FAILURE;
+    float *b = a + (size_t)N * N, *c = b + (size_t)N * N;
     for (size_t i = 0; i < (size_t)N * N; i++) {
         a[i] = (float)(i % 7) - 3;
         b[i] = (float)(i % 5) - 2;
@@ -29,7 +32,5 @@ int main(int argc, char **argv) {
     qsort(speeds, TIMES, sizeof *speeds, by_value);
     printf("%.1f\n", speeds[TIMES / 2]);
     free(a);
-    free(b);
-    free(c);
     return EXIT_SUCCESS;
 }

@@ -126,9 +126,9 @@ static void words_are_cut_as_a_regular_expression_does(void **state) {
     while (fscanf(f, "%511s %511s", lengths, hex) == 2) {
         size_t size = strlen(hex) / 2, begin = 0;
         for (size_t i = 0; i < size; i++) {
-            unsigned byte;
-            assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-            text[i] = (char)byte;
+            char digits[] = {hex[2 * i], hex[2 * i + 1], 0}, *end;
+            text[i] = (char)strtoul(digits, &end, 16);
+            assert_true(end == digits + 2);
         }
         for (at = lengths; begin < size; at += *at == ',') {
             size_t length = mf_word_length(text + begin, size - begin), wanted = strtoul(at, &at, 10);

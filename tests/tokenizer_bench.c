@@ -13,7 +13,7 @@ static void print_speed(const char *what, size_t bytes, double seconds) {
 
 static int measure(const struct mf_tokenizer *t, struct mf_encoder *e, const struct mf_docs_batch *batch,
                    struct mf_err *err) {
-    struct mf_ids *ids = calloc(batch->count, sizeof *ids);
+    struct mf_ids *ids = calloc(batch->count + 1, sizeof *ids);
     struct mf_text text = {0};
     size_t bytes = 0;
     int status = ids ? 0 : mf_err_set(err, EX_OSERR, "out of memory");

@@ -63,6 +63,7 @@ static size_t larger(size_t a, size_t b) {
  */
 static size_t even_part(size_t n, size_t most) {
     if (n <= most) return n;
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): there is room for at least one */
     size_t parts = (n + most - 1) / most, part = (n + parts - 1) / parts, sixteens = (part + 15) / 16 * 16;
     return sixteens <= most ? sixteens : part;
 }

