@@ -114,6 +114,20 @@ data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if 
     refuses "rot.tar: layers.1.fc2.weight" shared.tar expert.0.tar rot.tar
 }
 
+@test "a tensor whose name only resembles that of a statistic is left alone" {
+    edit_bundle expert.1.tar more.tar '
+t = dict(next(t for t in m["tensors"] if t["name"] == "stats.ffn_in.0.mean"))
+other = data["layers.0.norm.weight.f32"]
+t.update(name="stats.ffn_in.00.mean", sha256=hashlib.sha256(other).hexdigest())
+m["tensors"].append(t)
+data[t["name"] + ".f32"] = other'
+    for expert in expert.1 more; do
+        assemble --set router.kind=hidden --set router.init=data_stats -o $expert.safetensors shared.tar expert.0.tar $expert.tar
+        mf-cat --stats $expert.safetensors | grep router.gate > $expert.gates
+    done
+    diff expert.1.gates more.gates
+}
+
 @test "a shared bundle where an expert belongs, and the other way round, is refused" {
     refuses "shared.tar: shared expert" shared.tar expert.0.tar shared.tar
     refuses "expert.0.tar: expert shared" expert.0.tar expert.1.tar expert.2.tar
