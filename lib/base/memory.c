@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static void say(const char *text) {
 }
 
 void mf_no_memory(void) {
+    static atomic_flag ending = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&ending)) pause(); /* another thread is at it */
     mf_temps_remove();
     say(program_invocation_short_name);
     say(": out of memory\n");
