@@ -56,14 +56,16 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
                        const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
     struct mf_config config;
     struct mf_assembly a = {.scratch = -1};
+    struct mf_pool *pool = NULL;
     struct mf_out *out = NULL;
     enum mf_assembly_kind kind = r->dense     ? MF_ASSEMBLE_DENSE
                                  : r->average ? MF_ASSEMBLE_AVERAGE
                                               : MF_ASSEMBLE_MIXTURE;
     int status = mf_config_load_stage(&config, r->common, "assemble", err);
     if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
+    if (status == 0) status = mf_pool_new(&pool, (int)r->common->threads, err);
     if (status == 0) status = mf_out_open(&out, r->output, err);
-    if (status == 0) status = mf_assembly_write(&a, out, err);
+    if (status == 0) status = mf_assembly_write(&a, pool, out, err);
     uint64_t bytes = status == 0 ? mf_out_offset(out) : 0;
     if (status == 0)
         status = mf_out_commit(out, err);
@@ -76,6 +78,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
                              : "",
                 a.n_experts, a.n_experts == 1 ? "" : "s", a.count, (double)bytes / 1e6,
                 (double)mf_peak_memory() / 1e6);
+    mf_pool_free(pool);
     mf_assembly_free(&a);
     return status;
 }

@@ -35,7 +35,7 @@ experts() { seq -f 'expert.%g.tar' 0 $(($1 - 1)); }
 join() { # E
     local pieces
     mapfile -t pieces < <(experts "$1")
-    mf-assemble --quiet --config "$config" --set "model.n_experts=$1" -o model.safetensors shared.tar "${pieces[@]}"
+    mf-assemble "${common[@]}" --set "model.n_experts=$1" -o model.safetensors shared.tar "${pieces[@]}"
 }
 copy() {
     cat like > copied
@@ -66,7 +66,7 @@ row() { # NAME BOUND COMMAND...
 }
 for E in 2 64; do
     mapfile -t pieces < <(experts "$E")
-    row "assembly, $E experts" 16 mf-assemble --quiet --config "$config" --set "model.n_experts=$E" -o model.safetensors shared.tar "${pieces[@]}"
+    row "assembly, $E experts" 16 mf-assemble "${common[@]}" --set "model.n_experts=$E" -o model.safetensors shared.tar "${pieces[@]}"
     row "calibration, $E experts" 100 mf-calibrate "${common[@]}" -m model.safetensors -o calibrated.safetensors tokens.mf
     row "calibration by training, $E experts" 100 mf-calibrate "${common[@]}" --set calibrate.router=train --set calibrate.steps=2 \
         --set calibrate.norms=false -m model.safetensors -o calibrated.safetensors tokens.mf

@@ -53,6 +53,8 @@ refuses() {
     assemble -o a.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
     assemble shared.tar expert.0.tar expert.1.tar expert.2.tar > b.safetensors
     cmp a.safetensors b.safetensors
+    assemble --threads 4 -o c.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    cmp a.safetensors c.safetensors
 }
 
 @test "every router kind and init makes a model that can be measured" {
@@ -112,6 +114,9 @@ data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if 
 @test "bytes that do not match their hash are refused, and the model does not get its name" {
     edit_bundle expert.1.tar rot.tar 'data["layers.1.fc2.weight.f32"][17] ^= 1'
     refuses "rot.tar: layers.1.fc2.weight" shared.tar expert.0.tar rot.tar
+    # of several, the first is named, whichever of the threads was there before the others
+    edit_bundle expert.2.tar worse.tar 'data["layers.0.fc1.weight.f32"][0] ^= 1'
+    for _ in 1 2 3 4 5; do refuses "rot.tar: layers.1.fc2.weight" --threads 4 shared.tar rot.tar expert.0.tar worse.tar; done
 }
 
 @test "a tensor whose name only resembles that of a statistic is left alone" {

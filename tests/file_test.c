@@ -53,6 +53,26 @@ static void test_commit_and_abandon(void **state) {
     assert_int_equal(st.st_mode & 0777, 0604);
 }
 
+static void test_room_filled_in_any_order(void **state) {
+    (void)state;
+    struct mf_out *out;
+    uint64_t at;
+    assert_int_equal(mf_out_open(&out, "room", &err), 0);
+    assert_int_equal(mf_out_write(out, "<", 1, &err), 0);
+    assert_int_equal(mf_out_reserve(out, 6, &at, &err), 1);
+    assert_int_equal(at, 1);
+    assert_int_equal(mf_out_offset(out), 7);
+    assert_int_equal(mf_out_write(out, ">", 1, &err), 0);
+    assert_int_equal(mf_out_fill(out, at + 3, "def", 3, &err), 0);
+    assert_int_equal(mf_out_fill(out, at, "abc", 3, &err), 0);
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    check_content("room", "<abcdef>");
+    assert_int_equal(mf_out_open(&out, "/dev/null", &err), 0);
+    assert_int_equal(mf_out_reserve(out, 6, &at, &err), 0);
+    assert_int_equal(mf_out_offset(out), 0);
+    mf_out_abandon(out);
+}
+
 static void test_link_is_kept(void **state) {
     (void)state;
     write_out("real", "a");
@@ -280,6 +300,7 @@ static void test_json(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commit_and_abandon),
+        cmocka_unit_test(test_room_filled_in_any_order),
         cmocka_unit_test(test_link_is_kept),
         cmocka_unit_test(test_impossible_targets),
         cmocka_unit_test(test_full_device),

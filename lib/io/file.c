@@ -210,7 +210,20 @@ int mf_write_all(int fd, const void *bytes, size_t size, const char *name, struc
     return 0;
 }
 
+int mf_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset, const char *name,
+                  struct mf_err *err) {
+    const unsigned char *from = bytes;
+    while (size > 0) {
+        ssize_t n = pwrite(fd, from, size, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return mf_err_sys(err, EX_IOERR, "%s", name);
+        from += n;
+        size -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
 int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err) {
-    if (lseek(fd, (off_t)offset, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
-    return mf_write_all(fd, bytes, size, "scratch file", err);
+    return mf_pwrite_all(fd, bytes, size, offset, "scratch file", err);
 }

@@ -23,6 +23,14 @@ int mf_out_write(struct mf_out *out, const void *bytes, size_t size, struct mf_e
 int mf_out_printf(struct mf_out *out, struct mf_err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Leaves room for the next `size` bytes, to be filled in any order and all of it before commit: 1 and where
+ * the room begins, 0 where there is only one order (a pipe), or EX_IOERR. */
+int mf_out_reserve(struct mf_out *out, uint64_t size, uint64_t *offset, struct mf_err *err);
+
+/* Writes into the room. EX_IOERR. May be called from several threads. */
+int mf_out_fill(const struct mf_out *out, uint64_t offset, const void *bytes, size_t size,
+                struct mf_err *err);
+
 /* Hands the buffered bytes to the system, e.g. so that a reader of a pipe sees them. */
 int mf_out_flush(struct mf_out *out, struct mf_err *err);
 
@@ -77,12 +85,14 @@ int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *s
  * -1. */
 int mf_scratch_open(struct mf_err *err);
 
-/* Writes at an offset of a scratch file. EX_IOERR. */
+/* Writes at an offset of a scratch file. EX_IOERR. May be called from several threads. */
 int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err);
 
-/* pread and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file ends too
- * soon. */
+/* pread, pwrite and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file
+ * ends too soon. */
 int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err);
+int mf_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset, const char *name,
+                  struct mf_err *err);
 int mf_write_all(int fd, const void *bytes, size_t size, const char *name, struct mf_err *err);
 
 #endif

@@ -19,8 +19,9 @@
 #include "base/strings.h"
 #include "base/temps.h"
 
-#define BUFFER ((size_t)64 << 10)
-#define RANDOM 6 /* letters that make a temporary's name unique */
+#define BUFFER  ((size_t)64 << 10)
+#define STRETCH ((uint64_t)4 << 20)
+#define RANDOM  6 /* letters that make a temporary's name unique */
 #define STEM                                                                                                 \
     (255 - RANDOM - 1 - 6) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible name            \
                             */
@@ -184,11 +185,20 @@ int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err) {
     return 0;
 }
 
+/* Asks the system to begin with what the sync at the end waits for, each time that bytes [offset, end)
+ * complete a stretch of the file. It may decline: the sync will tell. */
+static void begin_sync(const struct mf_out *out, uint64_t offset, uint64_t end) {
+    uint64_t from = offset / STRETCH * STRETCH, to = end / STRETCH * STRETCH;
+    if (out->path && from < to)
+        sync_file_range(out->fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE);
+}
+
 static int send(struct mf_out *out, const void *bytes, size_t size, struct mf_err *err) {
     if (mf_write_all(out->fd, bytes, size, out->name, err) < 0) {
         out->failed = true;
         return -1;
     }
+    begin_sync(out, out->sent, out->sent + size);
     out->sent += size;
     return 0;
 }
@@ -208,6 +218,22 @@ int mf_out_write(struct mf_out *out, const void *bytes, size_t size, struct mf_e
     }
     memcpy(out->buffer + out->used, bytes, size);
     out->used += size;
+    return 0;
+}
+
+int mf_out_reserve(struct mf_out *out, uint64_t size, uint64_t *offset, struct mf_err *err) {
+    if (!out->path) return 0;
+    if (mf_out_flush(out, err) < 0) return -1;
+    if (lseek(out->fd, (off_t)size, SEEK_CUR) < 0) return mf_err_sys(err, EX_IOERR, "%s", out->name);
+    *offset = out->sent;
+    out->sent += size;
+    return 1;
+}
+
+int mf_out_fill(const struct mf_out *out, uint64_t offset, const void *bytes, size_t size,
+                struct mf_err *err) {
+    if (mf_pwrite_all(out->fd, bytes, size, offset, out->name, err) < 0) return -1;
+    begin_sync(out, offset, offset + size);
     return 0;
 }
 

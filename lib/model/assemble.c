@@ -1,4 +1,4 @@
-/* Planning and copying: header first, then every tensor through one buffer. */
+/* Planning an assembly from the manifests alone, and writing it in the order of its header. */
 #include "model/assemble.h"
 
 #include <stdio.h>
@@ -8,15 +8,12 @@
 #include "base/memory.h"
 #include "io/safetensors.h"
 #include "model/assemble_internal.h"
-#include "nn/embedding.h"
-
-#define BUFFER ((size_t)256 << 10)
 
 size_t mf_assembly_experts(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
 }
 
-static bool begins(const char *name, const char *prefix) {
+bool mf_assembly_begins(const char *name, const char *prefix) {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
@@ -42,10 +39,10 @@ static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expec
                          const char *prefix, struct mf_err *err) {
     size_t found = 0;
     if (mf_bundle_expect(p->bundle, expected, count, err) < 0) return -1;
-    for (size_t i = 0; i < count; i++) found += begins(expected[i].name, prefix);
+    for (size_t i = 0; i < count; i++) found += mf_assembly_begins(expected[i].name, prefix);
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const char *name = mf_bundle_tensor(p->bundle, i)->name;
-        if (begins(name, prefix) && found-- == 0)
+        if (mf_assembly_begins(name, prefix) && found-- == 0)
             return mf_err_set(err, EX_DATAERR, "%s: more tensors %s* than a model of its shape has", p->name,
                               prefix);
     }
@@ -77,11 +74,11 @@ static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err
 static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf_err *err) {
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
-        if (begins(t->name, "shared.") &&
+        if (mf_assembly_begins(t->name, "shared.") &&
             mf_assembly_add(a, t->name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0)
             return -1;
     }
-    if (mf_assembly_add(a, "shared.lm_head.weight", a->shape.V, a->shape.D, err) < 0) return -1;
+    if (mf_assembly_add(a, MF_HEAD_WEIGHT, a->shape.V, a->shape.D, err) < 0) return -1;
     if (mf_assembly_add(a, "shared.pos_encoding.pe", 1, a->shape.S, err) < 0) return -1;
     a->tensors[a->count - 1].n_dims = 3;
     a->tensors[a->count - 1].shape[2] = a->shape.D;
@@ -92,7 +89,7 @@ static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e,
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
         char name[MF_TENSOR_NAME];
-        if (!begins(t->name, "layers.")) continue;
+        if (!mf_assembly_begins(t->name, "layers.")) continue;
         size_t layer = strtoul(t->name + strlen("layers."), NULL, 10);
         const char *rest = strchr(t->name + strlen("layers."), '.');
         snprintf(name, sizeof name, "moe_layers.%zu.experts.%zu%s", layer, e, rest ? rest : "");
@@ -187,7 +184,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
     a->experts = calloc(n, sizeof *a->experts);
-    a->buffer = malloc(BUFFER);
+    a->buffer = malloc(MF_ASSEMBLY_THREADS * MF_ASSEMBLY_BUFFER);
     if (!a->experts || !a->buffer) mf_no_memory();
     int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
     mf_piece_close(&shared);
@@ -202,7 +199,7 @@ void mf_assembly_free(struct mf_assembly *a) {
     *a = (struct mf_assembly){.scratch = -1};
 }
 
-/* --- the copy --- */
+/* --- the model --- */
 
 static json_t *experts_json(const struct mf_assembly *a) {
     json_t *list = json_array();
@@ -237,15 +234,6 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     return metadata;
 }
 
-int mf_assembly_copy(struct mf_assembly *a, struct mf_bundle *b, size_t left, struct mf_out *out,
-                     struct mf_err *err) {
-    for (size_t n; left > 0; left -= n) {
-        n = left < BUFFER ? left : BUFFER;
-        if (mf_bundle_read(b, a->buffer, n, err) < 0 || mf_out_write(out, a->buffer, n, err) < 0) return -1;
-    }
-    return 0;
-}
-
 int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err) {
     if (mf_piece_open(p, path, kind, err) < 0) return -1;
@@ -254,63 +242,12 @@ int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, c
     return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
 }
 
-/* Copies the tensors under `prefix`, or only the one called `prefix`, and keeps what the router needs. */
-static int copy_piece(struct mf_assembly *a, struct mf_piece *p, const char *prefix, size_t expert,
-                      struct mf_out *out, struct mf_err *err) {
-    size_t index;
-    int more;
-    while ((more = mf_bundle_next(p->bundle, &index, err)) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, index);
-        if (begins(t->name, prefix) && mf_assembly_copy(a, p->bundle, mf_tensor_bytes(t), out, err) < 0)
-            return -1;
-        if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, p->bundle, t, expert, err) < 0) return -1;
-    }
-    return more;
-}
-
-/* The head is the embedding once more: the bundle is read again up to it. */
-static int copy_head(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    struct mf_piece p;
-    size_t index;
-    int status = -1;
-    if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
-    while (mf_bundle_next(p.bundle, &index, err) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
-        if (strcmp(t->name, "shared.token_embedding.weight") != 0) continue;
-        status = mf_assembly_copy(a, p.bundle, mf_tensor_bytes(t), out, err);
-        break;
-    }
-    mf_piece_close(&p);
-    return status;
-}
-
-static int write_positions(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    size_t n = a->shape.S * a->shape.D;
-    float *pe = malloc(n * sizeof *pe);
-    if (!pe) return mf_err_set(err, EX_OSERR, "out of memory");
-    positions_fill(pe, a->shape.S, a->shape.D);
-    int status = mf_out_write(out, pe, n * sizeof *pe, err);
-    free(pe);
-    return status;
-}
-
-int mf_assembly_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    struct mf_piece p;
+int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {
     json_t *metadata = metadata_of(a);
     int status = mf_safetensors_header(out, metadata, a->tensors, a->count, err);
     json_decref(metadata);
     if (status == 0) status = (a->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
-    if (status == 0) status = mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err);
-    if (status < 0) return -1;
-    status = copy_piece(a, &p, "shared.", a->n_experts, out, err);
-    mf_piece_close(&p);
-    if (status == 0) status = copy_head(a, out, err);
-    if (status == 0) status = write_positions(a, out, err);
+    if (status == 0) status = mf_assembly_copy(a, pool, out, err);
     if (status == 0 && a->kind != MF_ASSEMBLE_MIXTURE) status = mf_single_write(a, out, err);
-    for (size_t e = 0; e < a->n_experts && status == 0 && a->kind == MF_ASSEMBLE_MIXTURE; e++) {
-        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
-        status = copy_piece(a, &p, "layers.", e, out, err);
-        mf_piece_close(&p);
-    }
     return status == 0 ? mf_assembly_write_router(a, out, err) : status;
 }

@@ -1,11 +1,12 @@
 /* Joining a shared foundation and experts into one model by streaming.
  *
  * Two passes over the pieces: the manifests decide whether they belong together and what the header says;
- * then every tensor is copied through one buffer. What the router is made of (token counts, statistics) goes
- * through a scratch file, so memory does not grow with the number of experts. */
+ * then every tensor is copied, each thread's through a buffer of its own. What the router is made of (token
+ * counts, statistics) goes through a scratch file, so memory does not grow with the number of experts. */
 #ifndef MF_MODEL_ASSEMBLE_H
 #define MF_MODEL_ASSEMBLE_H
 
+#include "base/pool.h"
 #include "io/file.h"
 #include "io/spool.h"
 #include "model/config.h"
@@ -37,8 +38,8 @@ struct mf_assembly {
     size_t n_experts;                /* pieces; of the model only in a mixture */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, room;
-    int scratch; /* token counts and statistics of the experts, or -1 */
-    unsigned char *buffer;
+    int scratch;           /* token counts and statistics of the experts, or -1 */
+    unsigned char *buffer; /* of each thread that copies */
 };
 
 /* Opens every manifest and checks that the pieces fit; lists the model's tensors.
@@ -50,9 +51,10 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
                      const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
                      struct mf_err *err);
 
-/* Writes header and tensors. EX_DATAERR also when a tensor's bytes do not match its hash or a piece has
- * changed since the plan: then nothing that was written may be kept. */
-int mf_assembly_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+/* Writes header and tensors: to a file, several pieces at a time, the same bytes whatever the number of
+ * threads. EX_DATAERR also when a tensor's bytes do not match its hash or a piece has changed since the plan:
+ * then nothing that was written may be kept. */
+int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
 void mf_assembly_free(struct mf_assembly *a);
 

@@ -1,8 +1,15 @@
-/* What assembling pieces (assemble.c) and making their router (assemble_router.c) share. */
+/* What planning an assembly (assemble.c), copying (assemble_copy.c) and making a router (assemble_router.c)
+ * share. */
 #ifndef MF_MODEL_ASSEMBLE_INTERNAL_H
 #define MF_MODEL_ASSEMBLE_INTERNAL_H
 
 #include "model/assemble.h"
+
+#define MF_ASSEMBLY_THREADS 4                   /* that copy; the disk is slower than more of them */
+#define MF_ASSEMBLY_BUFFER  ((size_t)256 << 10) /* of each */
+#define MF_HEAD_WEIGHT      "shared.lm_head.weight"
+
+bool mf_assembly_begins(const char *name, const char *prefix);
 
 /* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
 int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
@@ -10,13 +17,15 @@ int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t
 /* The number of experts in the model. */
 size_t mf_assembly_experts(const struct mf_assembly *a);
 
-/* Copies `left` bytes of the bundle's current tensor. */
-int mf_assembly_copy(struct mf_assembly *a, struct mf_bundle *b, size_t left, struct mf_out *out,
-                     struct mf_err *err);
-
 /* Opens a piece again; EX_DATAERR unless it still is what was planned with. */
 int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err);
+
+/* --- assemble_copy.c --- */
+
+/* Writes all that comes from the pieces as it is, and keeps what the router needs. Of several failures it
+ * tells the one that a single thread would have met. */
+int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
 /* --- assemble_single.c: the one FFN of a model without experts --- */
 
