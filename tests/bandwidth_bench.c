@@ -8,7 +8,7 @@
 #include "base/simd.h"
 #include "base/strings.h"
 
-enum { TIMES = 15, LANES = 64 };
+enum { TIMES = 15, LANES = 64, PIECE = 1 << 16 };
 #define COUNT ((size_t)128 << 20)
 
 struct pass {
@@ -21,11 +21,11 @@ MF_CLONES static void read_part(void *context, size_t begin, size_t end, int thr
     struct pass *p = context;
     float sums[LANES] = {0}, sum = 0;
     for (size_t i = begin; i + LANES <= end; i += LANES) {
-        for (size_t j = 0; j < LANES; j += 16) __builtin_prefetch(p->data + i + j + 1024);
+        for (size_t j = 0; j < LANES; j += 16) __builtin_prefetch(p->data + i + j + 2048);
         for (size_t j = 0; j < LANES; j++) sums[j] += p->data[i + j];
     }
     for (size_t j = 0; j < LANES; j++) sum += sums[j];
-    p->sums[thread] = sum;
+    p->sums[thread] += sum;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -36,7 +36,7 @@ static int by_value(const void *a, const void *b) {
 int main(int argc, char **argv) {
     struct mf_err err;
     struct mf_pool *pool;
-    struct pass p;
+    struct pass p = {0};
     double speeds[TIMES];
     int64_t threads;
     if (argc != 2 || mf_parse_int(argv[1], &threads) < 0 || threads < 1 || threads > 256) return EXIT_FAILURE;
@@ -47,7 +47,7 @@ int main(int argc, char **argv) {
     p.data = data;
     for (int k = 0; k < TIMES; k++) {
         double begin = mf_now();
-        mf_pool_run(pool, COUNT, LANES, read_part, &p);
+        mf_pool_share(pool, COUNT, PIECE, read_part, &p);
         speeds[k] = 1e-9 * COUNT * sizeof *data / (mf_now() - begin);
     }
     qsort(speeds, TIMES, sizeof *speeds, by_value);

@@ -179,6 +179,8 @@ static void test_pool_covers_every_item_once(void **state) {
                 struct cover c = {.grain = grains[g], .count = counts[k], .threads = threads};
                 mf_pool_run(pool, counts[k], grains[g], mark, &c);
                 for (size_t i = 0; i < sizeof c.seen; i++) assert_int_equal(c.seen[i], i < counts[k]);
+                mf_pool_share(pool, counts[k], grains[g], mark, &c);
+                for (size_t i = 0; i < sizeof c.seen; i++) assert_int_equal(c.seen[i], 2 * (i < counts[k]));
             }
         }
         for (int i = 0; i < 2000; i++) { /* many short jobs: no wake-up is lost */

@@ -8,13 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Looks at a changed counter this often before sleeping: about five microseconds, the cost of one wake-up. */
-#define SPIN 500
+/* Looks at a changed counter this often before sleeping: about fifty microseconds, the cost of a wake-up on a
+ * virtual processor. */
+#define SPIN 5000
 
 struct worker {
     struct mf_pool *pool;
     pthread_t id;
     int thread;
+};
+
+/* What is left of a thread's part of a shared job; on a cache line of its own. */
+struct part {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
 };
 
 struct mf_pool {
@@ -26,6 +33,8 @@ struct mf_pool {
     atomic_int running; /* workers not yet done with this round */
     atomic_bool quit;
     size_t count, grain; /* of the current job */
+    bool shared;         /* who is done with its part helps the others */
+    struct part *parts;  /* [n_threads] */
     mf_pool_job *job;
     void *context;
 };
@@ -37,13 +46,31 @@ static void relax(void) {
 }
 
 /* Part `thread` of the current job: whole grains, the first `units % n` threads have one more. */
-static void run_part(struct mf_pool *p, int thread) {
+static void part_of(const struct mf_pool *p, int thread, size_t *begin, size_t *end) {
     size_t units = p->count / p->grain + (p->count % p->grain != 0);
     size_t n = (size_t)p->n_threads, t = (size_t)thread, share = units / n, rest = units % n;
     size_t first = t * share + (t < rest ? t : rest), last = first + share + (t < rest);
-    if (first == last) return;
-    size_t end = last == units ? p->count : last * p->grain;
-    p->job(p->context, first * p->grain, end, thread);
+    *begin = first * p->grain;
+    *end = last == units ? p->count : last * p->grain;
+}
+
+/* A grain at a time: of one's own part, then of what the next threads have not come to. */
+static void run_shared(struct mf_pool *p, int thread) {
+    for (int i = 0; i < p->n_threads; i++) {
+        struct part *part = &p->parts[(thread + i) % p->n_threads];
+        for (size_t at; (at = atomic_fetch_add(&part->next, p->grain)) < part->end;)
+            p->job(p->context, at, part->end - at < p->grain ? part->end : at + p->grain, thread);
+    }
+}
+
+static void run_part(struct mf_pool *p, int thread) {
+    size_t begin, end;
+    if (p->shared) {
+        run_shared(p, thread);
+        return;
+    }
+    part_of(p, thread, &begin, &end);
+    if (begin < end) p->job(p->context, begin, end, thread);
 }
 
 static void *work(void *argument) {
@@ -84,19 +111,23 @@ static void close_pool(struct mf_pool *p, int n) {
     pthread_cond_destroy(&p->started);
     pthread_mutex_destroy(&p->lock);
     free(p->workers);
+    free(p->parts);
     free(p);
 }
 
 int mf_pool_new(struct mf_pool **pool, int n_threads, struct mf_err *err) {
     struct mf_pool *p = calloc(1, sizeof *p);
     struct worker *workers = calloc((size_t)n_threads, sizeof *workers);
-    if (!p || !workers) {
+    struct part *parts = aligned_alloc(64, (size_t)n_threads * sizeof *parts);
+    if (!p || !workers || !parts) {
         free(p);
         free(workers);
+        free(parts);
         return mf_err_set(err, EX_OSERR, "no memory for %d threads", n_threads);
     }
     p->n_threads = n_threads;
     p->workers = workers;
+    p->parts = parts;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->started, NULL);
     pthread_cond_init(&p->finished, NULL);
@@ -125,7 +156,8 @@ int mf_pool_threads(const struct mf_pool *pool) {
     return pool->n_threads;
 }
 
-void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context) {
+static void run(struct mf_pool *pool, size_t count, size_t grain, bool shared, mf_pool_job *job,
+                void *context) {
     if (count == 0) return;
     if (pool->n_threads == 1 || count <= grain) {
         job(context, 0, count, 0);
@@ -133,6 +165,12 @@ void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *
     }
     pool->count = count;
     pool->grain = grain;
+    pool->shared = shared;
+    for (int t = 0; shared && t < pool->n_threads; t++) {
+        size_t begin;
+        part_of(pool, t, &begin, &pool->parts[t].end);
+        atomic_store(&pool->parts[t].next, begin);
+    }
     pool->job = job;
     pool->context = context;
     atomic_store(&pool->running, pool->n_threads - 1);
@@ -143,4 +181,12 @@ void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
+}
+
+void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context) {
+    run(pool, count, grain, false, job, context);
+}
+
+void mf_pool_share(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context) {
+    run(pool, count, grain, true, job, context);
 }

@@ -24,4 +24,8 @@ int mf_pool_threads(const struct mf_pool *pool);
  * from inside a job. */
 void mf_pool_run(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context);
 
+/* The same for items whose result is the same whoever computes them: each thread takes `grain` items of its
+ * part at a time, then of the parts of slower ones. */
+void mf_pool_share(struct mf_pool *pool, size_t count, size_t grain, mf_pool_job *job, void *context);
+
 #endif
