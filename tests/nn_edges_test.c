@@ -208,7 +208,7 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     float *lse = TAKE(N * H), *out = TAKE(N * D), *mean = TAKE(N), *rstd = TAKE(N), *dx = TAKE(N * D);
     attention_forward(pool, out, lse, qkv, &seqs, D, H, scratch);
     attention_backward(pool, TAKE(N * 3 * D), x, qkv, out, lse, &seqs, D, H, scratch);
-    attention_step(pool, TAKE(D), x, x, x, N, D, H, scratch);
+    attention_step(pool, TAKE(D), x, x, x, N, N, D, H, scratch);
     layernorm_forward(pool, TAKE(N * D), mean, rstd, x, w, w + D, N, D);
     layernorm_backward(pool, dx, NULL, NULL, out, x, w, mean, rstd, NULL, N, D);
     bias_gelu_forward(pool, TAKE(N * D), x, w, N, D);

@@ -298,21 +298,23 @@ static void test_attention(void **state) {
 /* Each row of a growing sequence by itself is the row of the whole. */
 static void test_attention_step(void **state) {
     (void)state;
-    const size_t N = 67, D = 15, H = 5, start[] = {0, N};
+    const size_t N = 67, S = 70, D = 15, H = 5, d = D / H, start[] = {0, N};
     struct seqs seqs = {1, start};
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
         struct mf_pool *pool = make_pool(threads);
         float *qkv = make_random(N * 3 * D, 1), *whole = make_poison(N * D), *row = make_poison(D);
-        float *keys = make_poison(N * D), *values = make_poison(N * D), *step = make_poison(H * N);
+        float *keys = make_poison(S * D), *values = make_poison(S * D), *step = make_poison(H * N);
         float *scratch = make_poison(attention_scratch(threads, N, D / H));
         attention_forward(pool, whole, NULL, qkv, &seqs, D, H, scratch);
         double *expected = to_double(whole, N * D);
         for (size_t n = 0; n < N; n++) {
-            memcpy(keys + n * D, qkv + n * 3 * D + D, D * sizeof *keys);
-            memcpy(values + n * D, qkv + n * 3 * D + 2 * D, D * sizeof *values);
-            attention_step(pool, row, qkv + n * 3 * D, keys, values, n + 1, D, H, step);
+            for (size_t h = 0; h < H; h++) {
+                memcpy(keys + (h * S + n) * d, qkv + n * 3 * D + D + h * d, d * sizeof *keys);
+                memcpy(values + (h * S + n) * d, qkv + n * 3 * D + 2 * D + h * d, d * sizeof *values);
+            }
+            attention_step(pool, row, qkv + n * 3 * D, keys, values, n + 1, S, D, H, step);
             assert_close("row", row, expected + n * D, D, 1e-5);
-            for (size_t d = 0; d < D; d++) row[d] = NAN;
+            for (size_t i = 0; i < D; i++) row[i] = NAN;
         }
         FREE_ALL(qkv, whole, row, keys, values, step, scratch, expected);
         mf_pool_free(pool);

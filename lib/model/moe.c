@@ -246,7 +246,7 @@ int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const stru
     if (cache) moe_cache_put(cache, layer, w->qkv, N);
     if (cache && cache->length > 0)
         attention_step(w->pool, w->mixed, w->qkv, cache->keys + layer * cache->S * D,
-                       cache->values + layer * cache->S * D, cache->length + 1, D, H, w->attention);
+                       cache->values + layer * cache->S * D, cache->length + 1, cache->S, D, H, w->attention);
     else
         attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, D, H, w->attention);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;

@@ -16,6 +16,7 @@ int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct m
     if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
     c->S = m->shape.S;
     c->D = m->shape.D;
+    c->H = m->shape.H;
     cache_layout(c, m);
     if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
         free(c);
@@ -41,10 +42,13 @@ void mf_moe_cache_clear(struct mf_moe_cache *c) {
 }
 
 void moe_cache_put(struct mf_moe_cache *c, size_t layer, const float *qkv, size_t N) {
-    size_t D = c->D, at = (layer * c->S + c->length) * D;
-    for (size_t n = 0; n < N; n++) {
-        memcpy(c->keys + at + n * D, qkv + (3 * n + 1) * D, D * sizeof *qkv);
-        memcpy(c->values + at + n * D, qkv + (3 * n + 2) * D, D * sizeof *qkv);
+    size_t D = c->D, d = D / c->H;
+    for (size_t h = 0; h < c->H; h++) {
+        size_t at = ((layer * c->H + h) * c->S + c->length) * d;
+        for (size_t n = 0; n < N; n++) {
+            memcpy(c->keys + at + n * d, qkv + (3 * n + 1) * D + h * d, d * sizeof *qkv);
+            memcpy(c->values + at + n * d, qkv + (3 * n + 2) * D + h * d, d * sizeof *qkv);
+        }
     }
 }
 

@@ -135,7 +135,7 @@ void attention_backward(struct mf_pool *pool, float *dqkv, const float *dout, co
 struct step {
     float *out, *scratch;
     const float *q, *keys, *values;
-    size_t n, D, H;
+    size_t n, S, D, H;
 };
 
 static void step_part(void *context, size_t begin, size_t end, int thread) {
@@ -144,16 +144,16 @@ static void step_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     for (size_t h = begin; h < end; h++) {
         float *p = k->scratch + h * k->n, scale = 1 / sqrtf((float)d);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k->n, (int)d, scale, k->keys + h * d, (int)k->D,
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k->n, (int)d, scale, k->keys + h * k->S * d, (int)d,
                     k->q + h * d, 1, 0, p, 1);
         softmax(p, k->n);
-        cblas_sgemv(CblasRowMajor, CblasTrans, (int)k->n, (int)d, 1, k->values + h * d, (int)k->D, p, 1, 0,
-                    k->out + h * d, 1);
+        cblas_sgemv(CblasRowMajor, CblasTrans, (int)k->n, (int)d, 1, k->values + h * k->S * d, (int)d, p, 1,
+                    0, k->out + h * d, 1);
     }
 }
 
 void attention_step(struct mf_pool *pool, float *out, const float *q, const float *keys, const float *values,
-                    size_t n, size_t D, size_t H, float *scratch) {
-    struct step k = {out, scratch, q, keys, values, n, D, H};
-    mf_pool_run(pool, H, 1, step_part, &k);
+                    size_t n, size_t S, size_t D, size_t H, float *scratch) {
+    struct step k = {out, scratch, q, keys, values, n, S, D, H};
+    mf_pool_share(pool, H, 1, step_part, &k);
 }

@@ -25,9 +25,10 @@ void attention_backward(struct mf_pool *pool, float *dqkv, const float *dout, co
                         float *scratch);
 
 /* One new row a sequence against cached keys and values (generation).
- *   out [D], q [D]; keys, values [n,D]: the cache of this sequence, the new row's already in it
- *   scratch [H,n] */
+ *   out [D], q [D]
+ *   keys, values  [H,S,D/H]  the cache, n of its S places filled, the new row's too; a head's are one stream
+ *   scratch       [H,n] */
 void attention_step(struct mf_pool *pool, float *out, const float *q, const float *keys, const float *values,
-                    size_t n, size_t D, size_t H, float *scratch);
+                    size_t n, size_t S, size_t D, size_t H, float *scratch);
 
 #endif
