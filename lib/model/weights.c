@@ -158,6 +158,21 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
     return 0;
 }
 
+/* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
+ * once a token, from end to end, and finding small pages costs as much as reading them. */
+static size_t room_for(size_t bytes) {
+    if (bytes < LARGE_PAGE / 2) return bytes ? bytes : 1;
+    return (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+}
+
+static void *new_buffer(size_t room) {
+    void *buffer = NULL;
+    bool large = room >= LARGE_PAGE;
+    if (posix_memalign(&buffer, large ? LARGE_PAGE : 64, room)) return NULL;
+    if (large) madvise(buffer, room, MADV_HUGEPAGE); /* advice only */
+    return buffer;
+}
+
 /* Drops the least recently used tensors until `bytes` more fit. Linear in the number of tensors, beside a
  * read from disk. */
 static void make_room(struct mf_weights *w, size_t bytes) {
@@ -170,34 +185,24 @@ static void make_room(struct mf_weights *w, size_t bytes) {
         if (!oldest) return;
         free(oldest->tensor.data);
         oldest->tensor.data = NULL;
-        w->cached -= mf_tensor_bytes(&oldest->tensor);
+        w->cached -= room_for(mf_tensor_bytes(&oldest->tensor));
     }
-}
-
-/* Room for one tensor. Large ones lie on large pages where the system has them: weights are read once a
- * token, from end to end, and finding small pages costs as much as reading them. */
-static void *new_buffer(size_t bytes) {
-    void *buffer = NULL;
-    bool large = bytes >= LARGE_PAGE;
-    if (posix_memalign(&buffer, large ? LARGE_PAGE : 64, bytes ? bytes : 1)) return NULL;
-    if (large) madvise(buffer, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* advice only */
-    return buffer;
 }
 
 int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err) {
     struct entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
-        size_t bytes = mf_tensor_bytes(&e->tensor);
-        make_room(w, bytes);
-        void *buffer = new_buffer(bytes);
+        size_t bytes = mf_tensor_bytes(&e->tensor), room = room_for(bytes);
+        make_room(w, room);
+        void *buffer = new_buffer(room);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
         if (read_tensor(w, e, 0, buffer, bytes, err) < 0) {
             free(buffer);
             return -1;
         }
         e->tensor.data = buffer;
-        w->cached += bytes;
+        w->cached += room;
     }
     *data = e->tensor.data;
     return 0;
