@@ -131,6 +131,7 @@ $B/tests/faults.so: tests/faults.c Makefile | deps
 # leaks: those are left to the sanitizers and to valgrind. In tests small blocks are not checked for (lib/base/memory.h).
 ANALYSE := -O1 -fanalyzer -Wno-analyzer-malloc-leak -Werror
 $B/lint/tests/%.ok: ANALYSE += -Wno-analyzer-possible-null-dereference -Wno-analyzer-possible-null-argument
+$B/lint/$(RANKS:.c=.ok): MF_FLAGS += $(shell pkg-config --cflags $(MPI))
 $B/lint/%.ok: %.c .clang-tidy tests/.clang-tidy | tools
 	@mkdir -p $(@D)
 	@echo "lint $<"
@@ -147,7 +148,7 @@ lint: $(SOURCES:%.c=$B/lint/%.ok)
 	@cppcheck -q --error-exitcode=1 --std=c11 --library=gnu,posix,openssl,tests/cppcheck.cfg \
 	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib $(SOURCES)
 	@shellcheck scripts/*.sh tests/*.sh .ci/run
-	@pyflakes3 $(wildcard tests/*.py tests/*/*.py)
+	@pyflakes3 $(wildcard scripts/*.py tests/*.py tests/*/*.py)
 
 ## clean      remove what was built;  distclean: remove runs too
 .PHONY: clean distclean

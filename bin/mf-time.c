@@ -15,11 +15,11 @@
 #include "io/json_file.h"
 
 static const char notes[] =
-    "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound, attempts,\n"
-    "status. When the record there is of an attempt that failed or was stopped, this one is added to it: a\n"
-    "training that was interrupted and went on is counted whole. SIGTERM is handed to the program; its exit\n"
-    "status becomes mf-time's. SIGUSR1, which srun of Slurm hands on where it takes SIGTERM for itself, becomes\n"
-    "SIGTERM.\n"
+    "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound,\n"
+    "attempts, status. When the record there is of an attempt that failed or was stopped, this one is added\n"
+    "to it: a training that was interrupted and went on is counted whole. SIGTERM is handed to the program;\n"
+    "its exit status becomes mf-time's. SIGUSR1, which srun of Slurm hands on where it takes SIGTERM for\n"
+    "itself, becomes SIGTERM.\n"
     "\n"
     "example:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"

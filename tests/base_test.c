@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -203,7 +204,7 @@ static void test_first_signal_asks_second_ends(void **state) {
         raise(SIGTERM);
         raise(SIGTERM); /* the same request, by another way */
         if (mf_stop_signal() != SIGTERM || access("asked.tmp", F_OK) != 0) _exit(1);
-        usleep((MF_STOP_ONCE + 50) * 1000);
+        poll(NULL, 0, MF_STOP_ONCE + 50);
         raise(SIGTERM);
         _exit(2);
     }
