@@ -133,6 +133,28 @@ data[t["name"] + ".f32"] = other'
     diff expert.1.gates more.gates
 }
 
+# A copy of a bundle in which a number of a tensor is another.
+spoil() { # SOURCE TARGET TENSOR PLACE NUMBER
+    edit_bundle "$1" "$2" "
+import struct
+numbers = data['$3.f32']
+numbers[4 * $4 : 4 * $4 + 4] = struct.pack('<f', float('$5'))
+next(t for t in m['tensors'] if t['name'] == '$3')['sha256'] = hashlib.sha256(numbers).hexdigest()"
+}
+
+@test "a weight that is a NaN or an infinity is refused, with its file and tensor" {
+    spoil expert.1.tar nan.tar layers.1.fc2.weight 77 nan
+    refuses "nan.tar: layers.1.fc2.weight NaN" shared.tar expert.0.tar nan.tar
+    refuses "nan.tar: layers.1.fc2.weight NaN" --average shared.tar expert.0.tar nan.tar
+    refuses "/dev/fd/ layers.1.fc2.weight" shared.tar expert.0.tar <(cat nan.tar)
+    spoil expert.1.tar stats.tar stats.ffn_in.0.mean 0 inf
+    refuses "stats.tar: stats.ffn_in.0.mean infinity" shared.tar expert.0.tar stats.tar
+    spoil shared.tar foundation.tar shared.token_embedding.weight 400 -inf
+    refuses "foundation.tar: shared.token_embedding.weight" --dense foundation.tar
+    spoil shared.tar dense.tar dense_ffn.0.fc1.bias 5 nan
+    refuses "dense.tar: dense_ffn.0.fc1.bias" --dense dense.tar
+}
+
 @test "a shared bundle where an expert belongs, and the other way round, is refused" {
     refuses "shared.tar: shared expert" shared.tar expert.0.tar shared.tar
     refuses "expert.0.tar: expert shared" expert.0.tar expert.1.tar expert.2.tar

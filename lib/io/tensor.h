@@ -2,6 +2,7 @@
 #ifndef MF_IO_TENSOR_H
 #define MF_IO_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown *
 /* F32 rounded to BF16, to the nearest, ties to even (a NaN stays one); and back, exactly. */
 void mf_bf16_round(uint16_t *to, const float *from, size_t n);
 void mf_bf16_widen(float *to, const uint16_t *from, size_t n);
+
+bool mf_finite(const float *x, size_t n); /* no NaN and no infinity among them */
 
 size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */
 size_t mf_tensor_bytes(const struct mf_tensor *t);

@@ -19,10 +19,18 @@ static int put(struct sink *s, const void *bytes, size_t size, struct mf_err *er
     return mf_out_fill(s->out, s->at - size, bytes, size, err);
 }
 
-static int copy_tensor(struct sink *to, struct mf_bundle *b, size_t left, struct mf_err *err) {
-    for (size_t n; left > 0; left -= n) {
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
+                     struct mf_err *err) {
+    if (mf_bundle_read(b, buffer, size, err) < 0) return -1;
+    if (t->dtype != MF_F32 || mf_finite(buffer, size / sizeof(float))) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b), t->name);
+}
+
+/* Copies the bundle's current tensor. */
+static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    for (size_t n, left = mf_tensor_bytes(t); left > 0; left -= n) {
         n = left < MF_ASSEMBLY_BUFFER ? left : MF_ASSEMBLY_BUFFER;
-        if (mf_bundle_read(b, to->buffer, n, err) < 0 || put(to, to->buffer, n, err) < 0) return -1;
+        if (mf_assembly_read(b, t, to->buffer, n, err) < 0 || put(to, to->buffer, n, err) < 0) return -1;
     }
     return 0;
 }
@@ -34,7 +42,7 @@ static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, const char *pr
     int more;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        if (mf_assembly_begins(t->name, prefix) && copy_tensor(to, b, mf_tensor_bytes(t), err) < 0) return -1;
+        if (mf_assembly_begins(t->name, prefix) && copy_tensor(to, b, t, err) < 0) return -1;
         if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, b, t, slot, err) < 0) return -1;
     }
     return more;
@@ -46,7 +54,7 @@ static int copy_head(struct mf_bundle *b, struct sink *to, struct mf_err *err) {
     while (mf_bundle_next(b, &index, err) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
         if (strcmp(t->name, "shared.token_embedding.weight") == 0)
-            return copy_tensor(to, b, mf_tensor_bytes(t), err);
+            return copy_tensor(to, b, t, err);
     }
     return -1;
 }

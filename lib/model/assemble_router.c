@@ -83,7 +83,7 @@ int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf
                           t->name);
     void *data = malloc(bytes);
     if (!data) return mf_err_set(err, EX_OSERR, "out of memory");
-    int status = mf_bundle_read(b, data, bytes, err);
+    int status = mf_assembly_read(b, t, data, bytes, err);
     uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
     if (status == 0) status = mf_scratch_write(a->scratch, data, bytes, at, err);
     free(data);

@@ -29,13 +29,14 @@ int mf_single_add(struct mf_assembly *a, struct mf_err *err) {
 }
 
 /* Adds the bundle's current tensor, times `scale`, to the scratch file's floats from `at` on. */
-static int add(struct mf_assembly *a, struct mf_bundle *b, size_t at, size_t count, float scale, bool first,
-               struct mf_err *err) {
+static int add(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t at, float scale,
+               bool first, struct mf_err *err) {
     float *fresh = (float *)a->buffer, *sum = fresh + PIECE;
+    size_t count = mf_tensor_count(t);
     for (size_t done = 0, n; done < count; done += n) {
         n = count - done < PIECE ? count - done : PIECE;
         size_t bytes = n * sizeof *sum, offset = (at + done) * sizeof *sum;
-        if (mf_bundle_read(b, fresh, bytes, err) < 0) return -1;
+        if (mf_assembly_read(b, t, fresh, bytes, err) < 0) return -1;
         if (!first && mf_pread_all(a->scratch, sum, bytes, offset, "scratch file", err) < 0) return -1;
         for (size_t i = 0; i < n; i++) sum[i] = (first ? 0 : sum[i]) + scale * fresh[i];
         if (mf_scratch_write(a->scratch, sum, bytes, offset, err) < 0) return -1;
@@ -50,10 +51,10 @@ static int add_piece(struct mf_assembly *a, struct mf_piece *p, enum mf_ffn_role
     struct mf_tensor *t = tensors_of(a, role, &count);
     int more;
     while ((more = mf_bundle_next(p->bundle, &index, err)) > 0) {
-        const char *name = mf_bundle_tensor(p->bundle, index)->name;
+        const struct mf_tensor *there = mf_bundle_tensor(p->bundle, index);
         size_t i = 0, at = 0;
-        for (; i < count && strcmp(t[i].name, name) != 0; i++) at += mf_tensor_count(&t[i]);
-        if (i < count && add(a, p->bundle, at, mf_tensor_count(&t[i]), scale, first, err) < 0) {
+        for (; i < count && strcmp(t[i].name, there->name) != 0; i++) at += mf_tensor_count(&t[i]);
+        if (i < count && add(a, p->bundle, there, at, scale, first, err) < 0) {
             more = -1;
             break;
         }

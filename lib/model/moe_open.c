@@ -1,7 +1,6 @@
 /* Opening a model to be measured: metadata, small tensors, and where the large ones are. */
 #include "model/moe_internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +58,8 @@ static int load(const struct mf_moe *m, const char *name, size_t rows, size_t co
     size_t index, count = rows * (columns ? columns : 1);
     if (mf_weights_find(m->file->weights, name, rows, columns, &index, err) < 0) return -1;
     if (mf_weights_read(m->file->weights, index, 0, count, data, err) < 0) return -1;
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(data[i]))
-            return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", m->name, name);
+    if (!mf_finite(data, count))
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", m->name, name);
     return 0;
 }
 
