@@ -13,7 +13,7 @@ static const char notes[] =
     "begin at lines\n"
     "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip "
     "archive. Without PATH,\n"
-    "or for -, standard input is read.\n"
+    "or for -, standard input is read. What unpacks to more than 32 MiB and 250 times its size is refused.\n"
     "\n"
     "Copies of an earlier document are removed before documents are split, so none of test or validation has "
     "a copy in\n"

@@ -297,6 +297,39 @@ static void test_json(void **state) {
     assert_int_equal(err.status, EX_CANTCREAT);
 }
 
+static void test_unpack_limit(void **state) {
+    (void)state;
+    const uint64_t mib = 1 << 20;
+    assert_int_equal(mf_unpack_check("f", 0, 0, &err), 0);
+    assert_int_equal(mf_unpack_check("f", 1, 32 * mib, &err), 0);
+    assert_int_equal(mf_unpack_check("f", 1, 32 * mib + 1, &err), -1);
+    assert_int_equal(err.status, EX_DATAERR);
+    assert_int_equal(mf_unpack_check("f", mib, 250 * mib, &err), 0);
+    assert_int_equal(mf_unpack_check("f", mib, 250 * mib + 1, &err), -1);
+    assert_int_equal(mf_unpack_check("f", UINT64_MAX / 2, UINT64_MAX, &err), 0);
+}
+
+static void test_json_values_are_counted(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t values;
+    } cases[] = {{"[]", 2}, {"[1,2,3]", 4}, {"{\"a\":{\"b\":[[]]}}", 5}, {"[\"a,[{\\\",\\\\\",\n2]", 3}};
+    json_error_t why;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *text = cases[i].text;
+        json_t *json = mf_json_parse(text, strlen(text), 0, cases[i].values, &why);
+        assert_non_null(json);
+        json_decref(json);
+        assert_null(mf_json_parse(text, strlen(text), 0, cases[i].values - 1, &why));
+        assert_non_null(strstr(why.text, " values"));
+    }
+    assert_int_equal(why.line, 1);
+    assert_null(mf_json_parse("[1,\n2,\n3]", 9, 0, 3, NULL));
+    assert_null(mf_json_parse("[1,\n2,\n3]", 9, 0, 3, &why));
+    assert_int_equal(why.line, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commit_and_abandon),
@@ -310,6 +343,8 @@ int main(void) {
         cmocka_unit_test(test_input_in_pieces),
         cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_unpack_limit),
+        cmocka_unit_test(test_json_values_are_counted),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

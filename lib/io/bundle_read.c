@@ -24,6 +24,7 @@ struct mf_bundle {
     bool failed;        /* reading the input failed and `err` holds the reason */
     bool compressed;
     bool ended;         /* all was there */
+    uint64_t unpacked;  /* bytes that came out of it */
     uint64_t last_byte; /* one past the last byte of the input that is not zero */
     json_t *manifest;
     char hash[65]; /* of the manifest's bytes */
@@ -93,6 +94,8 @@ static int read_data(struct mf_bundle *b, void *buffer, size_t size, struct mf_e
         if (n == 0) return mf_err_set(err, EX_DATAERR, "%s: truncated bundle", name_of(b));
         to += n;
         size -= (size_t)n;
+        b->unpacked += (uint64_t)n;
+        if (mf_unpack_check(name_of(b), mf_in_offset(b->in), b->unpacked, err) < 0) return -1;
     }
     return 0;
 }
@@ -181,6 +184,7 @@ static int read_tensors(struct mf_bundle *b, struct mf_err *err) {
         return mf_err_set(err, EX_DATAERR,
                           "%s: truncated bundle: its tensors have %llu bytes, the file has %lld", name_of(b),
                           (unsigned long long)total, (long long)size);
+    if (size >= 0 && mf_unpack_check(name_of(b), (uint64_t)size, total, err) < 0) return -1;
     return check_distinct(b, err);
 }
 

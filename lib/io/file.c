@@ -13,7 +13,9 @@
 
 #include "base/memory.h"
 
-#define BUFFER ((size_t)64 << 10)
+#define BUFFER       ((size_t)64 << 10)
+#define UNPACK_FREE  ((uint64_t)32 << 20)
+#define UNPACK_TIMES 250
 
 struct mf_in {
     int fd;
@@ -132,6 +134,13 @@ void mf_in_close(struct mf_in *in) {
     close(in->fd);
     free(in->name);
     free(in);
+}
+
+int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err) {
+    if (unpacked <= UNPACK_FREE || (unpacked - 1) / UNPACK_TIMES < packed) return 0;
+    return mf_err_set(err, EX_DATAERR,
+                      "%s: unpacks to more than %d times its size (unpack it first if that is meant)", name,
+                      UNPACK_TIMES);
 }
 
 int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err) {

@@ -77,6 +77,11 @@ const char *mf_in_name(const struct mf_in *in); /* for messages: "standard input
 uint64_t mf_in_offset(const struct mf_in *in);  /* bytes read so far */
 void mf_in_close(struct mf_in *in);             /* accepts NULL */
 
+/* Whether `unpacked` bytes may have come out of `packed` ones of a compressed input: at most 32 MiB, or 250
+ * times as many. Text shrinks to a fifth, weights hardly at all; what shrinks further is meant to fill memory
+ * or a disk. EX_DATAERR. */
+int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err);
+
 /* Reads a whole file or standard input of at most `limit` bytes into new memory with a zero byte behind it
  * (not counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
 int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err);

@@ -1,16 +1,48 @@
-/* Whole JSON files. */
+/* JSON texts and files. */
 #include "io/json_file.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
+
+/* The line in which a text has its value number most + 1, or 0: a value is the text itself or stands behind a
+ * bracket or a comma. */
+static int line_of_excess(const char *bytes, size_t size, size_t most) {
+    size_t values = 1;
+    int line = 1;
+    bool string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = bytes[i];
+        if (c == '"') string = !string;
+        if (string) {
+            i += c == '\\';
+            continue;
+        }
+        line += c == '\n';
+        values += c == ',' || c == '[' || c == '{';
+        if (values > most) return line;
+    }
+    return 0;
+}
+
+json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t most, json_error_t *error) {
+    json_error_t unused;
+    if (!error) error = &unused;
+    int line = line_of_excess(bytes, size, most);
+    if (line == 0) return json_loadb(bytes, size, flags, error);
+    *error = (json_error_t){.line = line};
+    snprintf(error->text, sizeof error->text, "more than %zu values", most);
+    return NULL;
+}
 
 json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err *err) {
     json_error_t where;
     unsigned char *text;
     size_t size;
     if (mf_read_all(path, limit, &text, &size, err) < 0) return NULL;
-    json_t *json = json_loadb((const char *)text, size, flags, &where);
+    json_t *json = mf_json_parse((const char *)text, size, flags, MF_JSON_LARGE, &where);
     free(text);
     if (!json)
         mf_err_set(err, EX_DATAERR, "%s: line %d: %s",

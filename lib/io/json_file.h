@@ -1,9 +1,18 @@
-/* Whole JSON files, in and out. */
+/* JSON texts of others, and whole files of JSON in and out. */
 #ifndef MF_IO_JSON_FILE_H
 #define MF_IO_JSON_FILE_H
 
 #include <jansson.h>
 #include "io/file.h"
+
+/* The most values in a small JSON text (a manifest, a line) and in a large one (a tokenizer, a report). In
+ * memory a value takes up to 100 times its bytes, and a text may be smaller still in its file. */
+#define MF_JSON_SMALL ((size_t)1 << 20)
+#define MF_JSON_LARGE ((size_t)1 << 21)
+
+/* json_loadb for a text that may be anything: one of more than `most` values is refused before memory is
+ * taken for it. NULL with what is wrong in `error` (line and text). */
+json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t most, json_error_t *error);
 
 /* Reads a JSON text of at most `limit` bytes (path NULL or "-": standard input) with jansson's flags; new.
  * NULL with EX_DATAERR, naming the line, when it is none; others as mf_read_all. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "io/json_file.h"
 
 int mf_tensor_from_json(struct mf_tensor *t, const char *name, const json_t *entry, const char *file,
                         struct mf_err *err) {
@@ -81,7 +82,7 @@ static json_t *doubled_key(const char *bytes, size_t size) {
 json_t *mf_json_object(const char *bytes, size_t size, const char *file, const char *what,
                        struct mf_err *err) {
     json_error_t error;
-    json_t *object = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *object = mf_json_parse(bytes, size, JSON_REJECT_DUPLICATES, MF_JSON_SMALL, &error);
     if (object && json_is_object(object)) return object;
     if (object) {
         json_decref(object);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/json_file.h"
 #include "io/json_tensor.h"
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* bytes of JSON, as in the format's description */
@@ -267,7 +268,7 @@ void mf_safetensors_close(struct mf_safetensors *st) {
 json_t *mf_metadata_json(const json_t *metadata, const char *key) {
     const json_t *text = json_object_get(metadata, key);
     if (!json_is_string(text)) return NULL;
-    return json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
+    return mf_json_parse(json_string_value(text), json_string_length(text), 0, MF_JSON_SMALL, NULL);
 }
 
 void mf_metadata_set_json(json_t *metadata, const char *key, json_t *value) {

@@ -13,8 +13,6 @@
 #include "io/file.h"
 #include "text/docs_internal.h"
 
-#define BLOCK ((size_t)64 << 10)
-
 int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
     while (!f->ended && f->end - f->begin < want) {
         if (f->begin > 0 && f->begin >= f->room / 2) {
@@ -22,8 +20,8 @@ int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
             f->end -= f->begin;
             f->begin = 0;
         }
-        if (f->room - f->end < BLOCK) {
-            size_t room = 2 * f->room + 2 * BLOCK;
+        if (f->room - f->end < DOCS_BLOCK) {
+            size_t room = 2 * f->room + 2 * DOCS_BLOCK;
             if (f->end - f->begin > MF_DOC_LIMIT)
                 return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name,
                                   MF_DOC_LIMIT);
@@ -32,12 +30,16 @@ int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
             f->bytes = grown;
             f->room = room;
         }
-        la_ssize_t n = archive_read_data(f->archive, f->bytes + f->end, BLOCK);
-        if (f->failed->status) {
-            *err = *f->failed;
+        la_ssize_t n = archive_read_data(f->archive, f->bytes + f->end, DOCS_BLOCK);
+        if (f->source->failed.status) {
+            *err = f->source->failed;
             return -1;
         }
         if (n < 0) return mf_err_set(err, EX_DATAERR, "%s: %s", f->name, archive_error_string(f->archive));
+        f->source->unpacked += (uint64_t)n;
+        if (mf_unpack_check(mf_in_name(f->source->in), mf_in_offset(f->source->in), f->source->unpacked,
+                            err) < 0)
+            return -1;
         f->ended = n == 0;
         f->end += (size_t)n;
     }
@@ -46,16 +48,9 @@ int docs_fill(struct docs_file *f, size_t want, struct mf_err *err) {
 
 /* --- one file, which may be an archive --- */
 
-/* Where an archive's bytes come from. */
-struct source {
-    struct mf_in *in;
-    struct mf_err failed; /* why a read failed: to libarchive that may look like the end of the file */
-    unsigned char block[BLOCK];
-};
-
 static la_ssize_t read_block(struct archive *a, void *context, const void **bytes) {
-    struct source *s = context;
-    int64_t n = mf_in_read(s->in, s->block, BLOCK, &s->failed);
+    struct docs_source *s = context;
+    int64_t n = mf_in_read(s->in, s->block, DOCS_BLOCK, &s->failed);
     if (n < 0) archive_set_error(a, EIO, "read failed");
     *bytes = s->block;
     return (la_ssize_t)n;
@@ -91,10 +86,10 @@ static void strip_compression(char *name) {
 }
 
 /* The documents of the archive's current entry, or of the file itself. */
-static int read_entry(struct archive *a, const struct source *s, struct archive_entry *entry,
-                      const char *name, const char *domain, size_t domain_size,
-                      const struct mf_docs_options *o, struct mf_err *err) {
-    struct docs_file f = {.archive = a, .failed = &s->failed, .domain = domain, .domain_size = domain_size};
+static int read_entry(struct archive *a, struct docs_source *s, struct archive_entry *entry, const char *name,
+                      const char *domain, size_t domain_size, const struct mf_docs_options *o,
+                      struct mf_err *err) {
+    struct docs_file f = {.archive = a, .source = s, .domain = domain, .domain_size = domain_size};
     char *own = NULL;
     if (archive_format(a) == ARCHIVE_FORMAT_RAW || archive_format(a) == ARCHIVE_FORMAT_EMPTY) {
         own = strdup(name);
@@ -102,7 +97,7 @@ static int read_entry(struct archive *a, const struct source *s, struct archive_
         strip_compression(own);
     } else {
         const char *member = archive_entry_pathname(entry);
-        if (archive_entry_filetype(entry) != AE_IFREG) return 0;
+        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) return 0;
         if (asprintf(&own, "%s/%s", name, member ? member : "?") < 0) mf_no_memory();
     }
     f.name = own;
@@ -112,7 +107,7 @@ static int read_entry(struct archive *a, const struct source *s, struct archive_
     return status;
 }
 
-static int read_archive(struct archive *a, struct source *s, const char *name, const char *domain,
+static int read_archive(struct archive *a, struct docs_source *s, const char *name, const char *domain,
                         size_t domain_size, const struct mf_docs_options *o, struct mf_err *err) {
     struct archive_entry *entry;
     int status = 0, got = archive_read_open(a, s, NULL, read_block, NULL);
@@ -131,7 +126,7 @@ static int read_archive(struct archive *a, struct source *s, const char *name, c
 /* A file, or standard input for NULL. */
 static int read_file(const char *path, const char *name, const char *domain, size_t domain_size,
                      const struct mf_docs_options *o, struct mf_err *err) {
-    struct source *s = calloc(1, sizeof *s);
+    struct docs_source *s = calloc(1, sizeof *s);
     if (!s) mf_no_memory();
     int status = mf_in_open(&s->in, path, err);
     if (status == 0) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "io/json_file.h"
 #include "text/docs_internal.h"
 
 /* The next line without its end; *line is borrowed until the next call. 1, 0 at the end, or -1. */
@@ -62,7 +63,7 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
     json_error_t why;
     char id_number[32], domain_number[32], place[512];
     size_t id_size = 0, domain_size = 0;
-    json_t *object = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
+    json_t *object = mf_json_parse(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, MF_JSON_SMALL, &why);
     if (!json_is_object(object)) {
         json_decref(object);
         return mf_err_set(err, EX_DATAERR, "%s:%llu: %s", f->name, (unsigned long long)number,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "io/bundle.h"
-#include "io/file.h"
+#include "io/json_file.h"
 
 #define FILE_LIMIT  ((size_t)256 << 20)
 #define VOCAB_LIMIT ((size_t)1 << 24)
@@ -205,7 +205,7 @@ int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err
     if (mf_read_all(path, FILE_LIMIT, &text, &size, err) < 0) return -1;
     struct mf_tokenizer *t = calloc(1, sizeof *t);
     struct reading r = {.t = t, .path = path, .err = err};
-    json_t *root = t ? json_loadb((const char *)text, size, JSON_REJECT_DUPLICATES, &where) : NULL;
+    json_t *root = t ? mf_json_parse((const char *)text, size, JSON_REJECT_DUPLICATES, MF_JSON_LARGE, &where) : NULL;
     if (t) mf_sha256_of(text, size, t->sha256);
     free(text);
     int status = 0;
