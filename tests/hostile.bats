@@ -82,6 +82,15 @@ names.tar/twice.txt two"
     done
 }
 
+@test "headers that promise more than there is" {
+    refused 65 "context.safetensors: context is 16777216, must be 1 to 1048576" mf-eval perplexity -o out -m context.safetensors names.mf
+    refused 65 "experts.safetensors: 0 tensors are too few for 10000 layers of 65536 experts" mf-eval perplexity -o out -m experts.safetensors names.mf
+    refused 65 "vocabulary.mf: the header's vocab_size is 2147483647, not between 1 and 16777216" mf-partition -o out vocabulary.mf
+    for file in documents terms; do
+        refused 65 "$file.mp: truncated: " mf-partition --label --saved $file.mp -o out names.mf
+    done
+}
+
 @test "YAML that refers to itself, is deep, or long" {
     refused 78 "alias.yaml:3: aliases are not used here" mf-config print -o out --config alias.yaml
     for file in laughs lists maps steps keys long; do

@@ -8,6 +8,8 @@ import struct
 import tarfile
 import zipfile
 
+import msgpack
+
 TEXT = b"as it was " * (1 << 18)  # 2.5 MiB
 GOOD = {"mf": "bundle", "version": 1, "kind": "expert"}
 
@@ -138,6 +140,18 @@ for name, inner in [("values", b"[" + values * 3 + b"]"), ("deep", deep)]:
     save(name + ".safetensors", model(b'{"x": ' + inner + b"}"))
     save(name + "-config.safetensors", model(json.dumps({"__metadata__": {"config": inner.decode()}}).encode()))
     save(name + ".json", b'{"version": 1, "x": ' + inner + b"}")
+
+# --- headers that promise more than the file has ---
+
+dims = {"vocab_size": 300, "d_model": 4, "n_heads": 1, "n_layers": 2, "d_ff": 4, "context": 8, "n_experts": 2, "top_k": 1}
+for name, more in [("context", {"context": 1 << 24}), ("experts", {"n_layers": 10000, "n_experts": 65536})]:
+    save(name + ".safetensors", model(json.dumps({"__metadata__": {"config": json.dumps(dims | more)}}).encode()))
+tokens = {"mf": "tokens", "version": 1, "width": 4, "vocab_size": 2**31 - 1, "tokenizer_sha256": "a" * 64}
+save("vocabulary.mf", msgpack.packb(tokens))
+parts = {"mf": "partition", "version": 1, "method": "random", "vocab_size": 70000, "tokenizer_sha256": "a" * 64, "balance": 1.1,
+         "overlap": 0.0, "seed": 1}
+for name, numbers in [("documents", (2, 2**32 - 2, 1)), ("terms", (4096, 2, 65535))]:
+    save(name + ".mp", msgpack.packb(parts | dict(zip(("partitions", "documents", "features"), numbers))))
 
 # --- configurations ---
 

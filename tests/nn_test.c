@@ -328,7 +328,7 @@ static void test_positions(void **state) {
     const size_t S = 50, D = 10;
     float *pe = make_zeros(S * D);
     double *expected = calloc(S * D, sizeof *expected);
-    positions_fill(pe, S, D);
+    positions_fill(pe, 0, S, D);
     for (size_t s = 0; s < S; s++)
         for (size_t d = 0; d < D; d++) {
             double angle = (double)s / pow(10000, (double)(d - d % 2) / (double)D);

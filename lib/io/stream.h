@@ -48,6 +48,9 @@ int mf_stream_open_in(struct mf_stream_reader **reader, struct mf_in *in, const 
 const char *mf_stream_kind(const struct mf_stream_reader *reader);
 const char *mf_stream_name(const struct mf_stream_reader *reader); /* for messages */
 
+/* The size of the file it is read from, to hold a header's promises against; -1 for what has none. */
+int64_t mf_stream_size(const struct mf_stream_reader *reader);
+
 /* The header as a record; stays valid until the reader is closed. */
 const struct mf_record *mf_stream_header(const struct mf_stream_reader *reader);
 

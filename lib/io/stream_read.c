@@ -96,6 +96,10 @@ const char *mf_stream_name(const struct mf_stream_reader *reader) {
     return mf_in_name(reader->in);
 }
 
+int64_t mf_stream_size(const struct mf_stream_reader *reader) {
+    return mf_in_size(reader->in);
+}
+
 const struct mf_record *mf_stream_header(const struct mf_stream_reader *reader) {
     return &reader->header;
 }

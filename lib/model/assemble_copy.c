@@ -60,11 +60,15 @@ static int copy_head(struct mf_bundle *b, struct sink *to, struct mf_err *err) {
 }
 
 static int write_positions(const struct mf_assembly *a, struct sink *to, struct mf_err *err) {
-    size_t n = a->shape.S * a->shape.D;
-    float *pe = malloc(n * sizeof *pe);
+    size_t D = a->shape.D, most = MF_ASSEMBLY_BUFFER / sizeof(float) / D + 1;
+    float *pe = malloc(most * D * sizeof *pe);
     if (!pe) return mf_err_set(err, EX_OSERR, "out of memory");
-    positions_fill(pe, a->shape.S, a->shape.D);
-    int status = put(to, pe, n * sizeof *pe, err);
+    int status = 0;
+    for (size_t at = 0, n; at < a->shape.S && status == 0; at += n) {
+        n = a->shape.S - at < most ? a->shape.S - at : most;
+        positions_fill(pe, at, n, D);
+        status = put(to, pe, n * D * sizeof *pe, err);
+    }
     free(pe);
     return status;
 }

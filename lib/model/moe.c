@@ -272,8 +272,16 @@ static bool keeps_embedding(const struct mf_moe *m) {
 /* x = embedding + position; row n stands at first_position + its place in its sequence. */
 int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
               size_t first_position, struct mf_err *err) {
-    size_t D = m->shape.D;
-    const float *pe = m->pe + first_position * D, *table;
+    size_t D = m->shape.D, end = first_position;
+    for (size_t q = 0; q < seqs->count; q++)
+        if (first_position + seqs->start[q + 1] - seqs->start[q] > end)
+            end = first_position + seqs->start[q + 1] - seqs->start[q];
+    if (end > m->file->positions) {
+        size_t made = m->file->positions;
+        positions_fill(m->file->pe + made * D, made, end - made, D);
+        m->file->positions = end;
+    }
+    const float *pe = m->file->pe + first_position * D, *table;
     if (keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
         embedding_forward(w->pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);

@@ -40,7 +40,6 @@ struct mf_moe {
     struct mf_moe_layer *layers; /* [L] */
     float *out_gain, *out_bias;  /* [D] output_norm */
     float *log_likelihood;       /* [E,V] log P(token | partition), or NULL when the file has none */
-    float *pe;                   /* [S,D] */
     char tokenizer_sha256[65];
     char name[256];           /* the file, for messages */
     struct mf_moe_file *file; /* the large tensors and their cache; opaque */

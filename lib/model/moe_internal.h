@@ -23,6 +23,8 @@ struct mf_moe_file {
     struct mf_arena arena;
     size_t embedding;
     struct moe_large *layers; /* [L] */
+    float *pe; /* [S,D], made up to row `positions`: a context is only a promise until a text fills it */
+    size_t positions;
 };
 
 struct mf_moe_work {

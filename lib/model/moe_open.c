@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "model/piece.h"
-#include "nn/embedding.h"
 
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
 static void layout(struct mf_moe *m, bool single, bool evidence) {
@@ -17,7 +16,7 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
     f->layers = mf_arena_take(a, s->L, sizeof *f->layers);
     m->out_gain = mf_arena_floats(a, s->D);
     m->out_bias = mf_arena_floats(a, s->D);
-    m->pe = mf_arena_floats(a, s->S * s->D);
+    f->pe = mf_arena_floats(a, s->S * s->D);
     m->log_likelihood = evidence ? mf_arena_floats(a, E * s->V) : NULL;
     for (size_t i = 0; i < s->L; i++) {
         struct mf_moe_layer layer = {.attn_gain = mf_arena_floats(a, s->D),
@@ -47,7 +46,6 @@ static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *er
     layout(m, single, evidence);
     if (mf_arena_init(&m->file->arena, m->file->arena.used, err) < 0) return -1;
     layout(m, single, evidence);
-    positions_fill(m->pe, m->shape.S, m->shape.D);
     return 0;
 }
 
@@ -192,7 +190,10 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
     if (!evidence && m->router.evidence_scale != 0)
         return mf_err_set(err, EX_DATAERR, "%s: missing tensor prefix_router.log_likelihood", m->name);
     size_t index, E = m->router.n_experts, D = m->shape.D;
-    /* refuse a count of experts that the file does not bear out before memory is sized by it */
+    /* refuse counts of experts and layers that the file does not bear out before memory is sized by them */
+    if (mf_safetensors_count(st) / m->shape.L < E)
+        return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
+                          m->name, mf_safetensors_count(st), m->shape.L, E);
     snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", m->shape.L - 1);
     if (mf_weights_find(m->file->weights, name, E, D, &index, err) < 0) return -1;
     snprintf(name, sizeof name, "moe_layers.0.experts.%zu.fc1.weight", E - 1);

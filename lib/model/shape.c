@@ -177,8 +177,10 @@ size_t mf_ffn_tensors(const struct mf_shape *s, enum mf_ffn_role role, size_t ex
 
 /* --- dimensions in files --- */
 
-/* No dimension above 2^24 and no tensor above 2^38 numbers keeps every product in a size_t. */
+/* No dimension above 2^24 and no tensor above 2^38 numbers keeps every product in a size_t. A context has no
+ * tensor that bears it out, so it has the limit of the config's. */
 #define DIM_LIMIT   ((size_t)1 << 24)
+#define S_LIMIT     ((size_t)1 << 20)
 #define COUNT_LIMIT ((size_t)1 << 38)
 
 static const struct {
@@ -203,6 +205,8 @@ int mf_shape_check(const struct mf_shape *s, const char *name, struct mf_err *er
         if (dim_of(s, i) < 1 || dim_of(s, i) > DIM_LIMIT)
             return mf_err_set(err, EX_DATAERR, "%s: %s is %zu, must be 1 to %zu", name, dims[i].name,
                               dim_of(s, i), DIM_LIMIT);
+    if (s->S > S_LIMIT)
+        return mf_err_set(err, EX_DATAERR, "%s: context is %zu, must be 1 to %zu", name, s->S, S_LIMIT);
     if (s->D % s->H)
         return mf_err_set(err, EX_DATAERR, "%s: d_model %zu is not a multiple of n_heads %zu", name, s->D,
                           s->H);

@@ -37,7 +37,7 @@ static int read_header(struct mf_documents *docs, struct mf_err *err) {
     const char *hash;
     size_t size;
     int64_t vocab;
-    if (header_int(docs, "vocab_size", 1, INT32_MAX, &vocab, err) < 0) return -1;
+    if (header_int(docs, "vocab_size", 1, MF_VOCAB_LIMIT, &vocab, err) < 0) return -1;
     if (header_int(docs, "width", 2, 4, &h->width, err) < 0) return -1;
     if (header_special(docs, "bos", vocab, &h->bos, err) < 0) return -1;
     if (header_special(docs, "eos", vocab, &h->eos, err) < 0) return -1;

@@ -122,7 +122,7 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
                           (int)(size < 40 ? size : 40), text);
     if (need_int(r, h, "partitions", MF_PARTITIONS_MAX, &partitions, err) < 0) return -1;
     if (need_int(r, h, "documents", UINT32_MAX - 1, &documents, err) < 0) return -1;
-    if (need_int(r, h, "vocab_size", INT32_MAX, &vocab, err) < 0) return -1;
+    if (need_int(r, h, "vocab_size", MF_VOCAB_LIMIT, &vocab, err) < 0) return -1;
     if (need_int(r, h, "features", MF_FEATURES_MAX, &count, err) < 0) return -1;
     if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0)
         return -1;
@@ -131,6 +131,13 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
         return -1;
     if (size != 64 || partitions < 1 || count > vocab)
         return mf_err_set(err, EX_DATAERR, "%s: the header's numbers do not fit together", mf_stream_name(r));
+    int64_t size_there = mf_stream_size(r), least = partitions * count * 4 + documents * 10;
+    if (size_there >= 0 && least > size_there)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: truncated: %lld partitions of %lld terms and %lld documents do not fit into %lld bytes",
+            mf_stream_name(r), (long long)partitions, (long long)count, (long long)documents,
+            (long long)size_there);
     memcpy(p->tokenizer, text, 64);
     p->method = (enum mf_method)method;
     p->E = (size_t)partitions;

@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include "base/err.h"
 
+/* No vocabulary is larger. */
+#define MF_VOCAB_LIMIT ((size_t)1 << 24)
+
 enum mf_special_id { MF_PAD, MF_UNK, MF_BOS, MF_EOS, MF_SPECIALS };
 
 /* What encoding does with the spelling of a special token inside a text. */

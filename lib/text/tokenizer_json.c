@@ -7,8 +7,7 @@
 #include "io/bundle.h"
 #include "io/json_file.h"
 
-#define FILE_LIMIT  ((size_t)256 << 20)
-#define VOCAB_LIMIT ((size_t)1 << 24)
+#define FILE_LIMIT ((size_t)256 << 20)
 
 int reading_bad(struct reading *r, const char *what, const char *name) {
     return mf_err_set(r->err, EX_DATAERR, "%s: %s%s%.100s", r->path, what, name ? " " : "", name ? name : "");
@@ -41,7 +40,7 @@ static int read_size(struct reading *r, const json_t *root) {
         if (id > most) most = id;
     }
     size_t there = json_object_size(r->vocab) + json_array_size(added);
-    if (most < 0 || (size_t)most >= 2 * there + 65536 || (size_t)most >= VOCAB_LIMIT)
+    if (most < 0 || (size_t)most >= 2 * there + 65536 || (size_t)most >= MF_VOCAB_LIMIT)
         return mf_err_set(r->err, EX_DATAERR, "%s: %zu tokens with ids up to %lld are not supported", r->path,
                           there, (long long)most);
     t->size = (size_t)most + 1;
@@ -205,7 +204,8 @@ int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err
     if (mf_read_all(path, FILE_LIMIT, &text, &size, err) < 0) return -1;
     struct mf_tokenizer *t = calloc(1, sizeof *t);
     struct reading r = {.t = t, .path = path, .err = err};
-    json_t *root = t ? mf_json_parse((const char *)text, size, JSON_REJECT_DUPLICATES, MF_JSON_LARGE, &where) : NULL;
+    json_t *root =
+        t ? mf_json_parse((const char *)text, size, JSON_REJECT_DUPLICATES, MF_JSON_LARGE, &where) : NULL;
     if (t) mf_sha256_of(text, size, t->sha256);
     free(text);
     int status = 0;
