@@ -86,6 +86,7 @@ COVERAGE := -O0 --coverage -fprofile-update=atomic
 $(eval $(call RULES,$B,))
 $(eval $(call RULES,$B/sanitized,$(SANITIZE)))
 $(eval $(call RULES,$B/coverage,$(COVERAGE)))
+include pipelines/fuzz.mk
 SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
@@ -95,10 +96,10 @@ SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
 check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
 	@scripts/check.sh $B
 
-## check-long every fault in every program, kills all over the pipeline, and a cluster: about twenty minutes (SEED=, KILLS=100)
+## check-long every fault in every program, every reader fuzzed, kills all over the pipeline, and a cluster: some twenty minutes (SEED=, KILLS=100)
 KILLS ?= 100
 .PHONY: check-long
-check-long: deps build $(SANITIZED) $B/tests/faults.so
+check-long: deps build $(SANITIZED) $B/tests/faults.so $B/fuzz/readers
 	@scripts/check_long.sh $B $(KILLS) $(SEED)
 
 # What the next targets need besides.

@@ -20,6 +20,9 @@ python3 tests/faults.py "$work" --jobs 2 --seed "$seed" --kinds memory --sample 
 echo "== coverage"
 make --no-print-directory -j2 coverage || status=1
 
+echo "== fuzzing: every reader for ten seconds"
+tests/fuzz/fuzz.sh "$build" 10 || status=1
+
 echo "== kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
 

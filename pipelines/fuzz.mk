@@ -1,0 +1,21 @@
+# Fuzzing: every reader of files in one program, built by clang with libFuzzer and the sanitizers. Included behind the rules of
+# builds.
+
+FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c) tests/fuzz/readers.c)
+$(eval $(call RULES,$B/fuzz,-fsanitize=fuzzer-no-link $(SANITIZE)))
+$B/fuzz/%: CC := clang
+$(FUZZED): | fuzz-deps
+
+$B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/libmf.a
+	@echo "link $@"
+	@$(CC) $(CFLAGS) -fsanitize=fuzzer $(SANITIZE) -o $@ $^ $(LDLIBS)
+
+.PHONY: fuzz-deps
+fuzz-deps:
+	@scripts/deps.sh clang libclang-rt-14-dev
+
+## fuzz       read mutated files with every reader, FUZZ_SECONDS=60 each (READERS='docs model' for some of them)
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: deps build $B/fuzz/readers
+	@tests/fuzz/fuzz.sh $B $(FUZZ_SECONDS) $(READERS)

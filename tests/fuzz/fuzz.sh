@@ -1,0 +1,104 @@
+#!/bin/bash
+# Reads mutated files for some seconds with each reader: fuzz.sh BUILD SECONDS [READER]... Inputs begin with real files, made
+# on the spot and as small as they can be, and with those of earlier runs: kept in corpus.tar.xz, and in BUILD/fuzz/corpus. What
+# was found is left in BUILD/fuzz/found; to see it again, run BUILD/fuzz/run/READER FILE.
+set -euo pipefail
+build=$(cd "$1" && pwd)
+seconds=$2
+shift 2
+tests=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PATH="$build/bin:$PATH" TMPDIR="$work" OPENBLAS_NUM_THREADS=1
+export MF_ROOT=$tests/.. MF_FUZZ_SHARED=$work/made/shared.tar
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+
+# --- real files ---
+
+mkdir "$work/made"
+cd "$work/made"
+cat > micro.yaml << 'YAML'
+# every piece a few kilobytes
+docs: {val_fraction: 0.4, test_fraction: 0.2}
+tokenizer: {vocab_size: 260}
+model:
+  d_model: 4
+  n_heads: 1
+  n_layers: 1
+  d_ff: 4
+  n_experts: 3
+  context: 8
+train_shared: {steps: 2, batch: 1, validate_batches: 1, log_every: 1}
+train_expert: {steps: 2, batch: 1, validate_batches: 1}
+partition: {features: 20}
+YAML
+TINY=micro.yaml
+eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens and make_pieces
+{
+    make_tokens 8
+    make_pieces
+    mf-train-shared --quiet --config $TINY --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
+    mf-assemble --quiet --config $TINY -o model.safetensors shared.tar expert.*.tar
+    mf-calibrate --quiet --config $TINY --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
+    mf-time -o stage.json -- mf-config print -o printed.yaml
+    mf-eval report --quiet --config $TINY -m calibrated.safetensors -t tokenizer.json -s shared.tar --metrics metrics.mf \
+        --stage stage.json --calibration calibration.json -e expert.0.tar -e expert.1.tar -o report.json test.mf
+} 2> log || { cat log >&2 && exit 1; }
+# the checkpoint that a stopped training leaves
+timeout -s TERM 1 mf-train-expert --quiet --config $TINY --set train_expert.steps=100000000 -s shared.tar -p 0 -o stopped.tar parts/part.0.mp 2> log || true
+for f in words/alpha/00[0-3].txt; do jq -Rsc --arg id "$f" '{id: $id, text: .[:200], domain: "a"}' "$f"; done > words.jsonl
+printf ' = One = \n\n text \n = = Part = = \n more \n\n = Two = \n end\n' > words.wiki
+tar cf words.tar --format=ustar words/alpha/00[0-3].txt
+tar czf words.tar.gz --format=pax words/alpha/00[0-3].txt
+python3 -m zipfile -c words.zip words/alpha
+
+seeds() { # READER FILE...
+    mkdir -p "$work/seeds/$1"
+    cp "${@:2}" "$work/seeds/$1"
+}
+seeds stream train.docs train.mf metrics.mf parts/partition.mp
+seeds tokens train.mf val.labelled.mf parts/part.0.mp
+seeds metrics metrics.mf
+seeds partition parts/partition.mp
+seeds bundle shared.tar shared.tar.zst expert.0.tar
+seeds checkpoint stopped.tar.ckpt
+seeds shared shared.tar shared.tar.zst
+seeds expert expert.0.tar expert.1.tar
+seeds model model.safetensors calibrated.safetensors shared.tar
+seeds show model.safetensors expert.0.tar train.mf metrics.mf train.docs
+seeds tokenizer tokenizer.json
+seeds config micro.yaml "$MF_ROOT"/configs/*.yaml
+seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki
+seeds jsonl words.jsonl
+seeds wikitext words.wiki
+seeds report report.json
+seeds notes stage.json calibration.json
+
+# --- the readers ---
+
+# One reader, and a line about it; what it found on standard error.
+fuzz() { # READER
+    local reader=$1 log=$work/$1.log
+    mkdir -p "$build/fuzz/corpus/$reader" "$work/kept/$reader"
+    ln -f "$build/fuzz/readers" "$build/fuzz/run/$reader"
+    # the words of the formats, and numbers that are hard to read
+    { grep -ohaE '[A-Za-z_][A-Za-z_0-9.]{2,30}' "$work/seeds/$reader"/* | sort -u | head -n 300
+      printf '%s\n' -1 0 1e999 0.5 9223372036854775807 9223372036854775808 18446744073709551616; } | sed 's/.*/"&"/' > "$log.dict"
+    if "$build/fuzz/run/$reader" "$build/fuzz/corpus/$reader" "$work/seeds/$reader" "$work/kept/$reader" -dict="$log.dict" \
+        -max_total_time="$seconds" -max_len=32768 -timeout=20 -rss_limit_mb=1500 -malloc_limit_mb=400 \
+        -artifact_prefix="$build/fuzz/found/$reader-" -print_final_stats=1 > "$log" 2>&1; then
+        printf '%-10s %9s inputs in %4s s, nothing found\n' "$reader" \
+            "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" "$seconds"
+    else
+        echo "$reader: found (below $build/fuzz/found):"
+        tail -n 60 "$log" >&2
+        return 1
+    fi
+}
+
+[ ! -e "$tests/fuzz/corpus.tar.xz" ] || tar xf "$tests/fuzz/corpus.tar.xz" -C "$work" # kept/READER
+mkdir -p "$build/fuzz/found" "$build/fuzz/run"
+[ $# -gt 0 ] || mapfile -t all < <("$build/fuzz/readers")
+export -f fuzz
+export build work seconds
+printf '%s\n' "${@:-${all[@]}}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'fuzz {}'
