@@ -20,7 +20,7 @@ cd "$work/made"
 cat > micro.yaml << 'YAML'
 # every piece a few kilobytes
 docs: {val_fraction: 0.4, test_fraction: 0.2}
-tokenizer: {vocab_size: 260}
+tokenizer: {vocab_size: 280}
 model:
   d_model: 4
   n_heads: 1
@@ -37,6 +37,9 @@ eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens a
 {
     make_tokens 8
     make_pieces
+    for method in random domain; do
+        mf-partition --quiet --config $TINY --set partition.method=$method -o parts.$method train.mf
+    done
     mf-train-shared --quiet --config $TINY --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
     mf-assemble --quiet --config $TINY -o model.safetensors shared.tar expert.*.tar
     mf-calibrate --quiet --config $TINY --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
@@ -60,6 +63,7 @@ seeds stream train.docs train.mf metrics.mf parts/partition.mp
 seeds tokens train.mf val.labelled.mf parts/part.0.mp
 seeds metrics metrics.mf
 seeds partition parts/partition.mp
+for method in random domain; do cp parts.$method/partition.mp "$work/seeds/partition/$method.mp"; done
 seeds bundle shared.tar shared.tar.zst expert.0.tar
 seeds checkpoint stopped.tar.ckpt
 seeds shared shared.tar shared.tar.zst

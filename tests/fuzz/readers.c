@@ -113,7 +113,7 @@ static void read_partition(const char *path) {
 /* --- bundles and models --- */
 
 static const struct mf_shape micro = {
-    .V = 260, .D = 4, .H = 1, .L = 1, .F = 4, .S = CONTEXT}; /* as in fuzz.sh */
+    .V = 280, .D = 4, .H = 1, .L = 1, .F = 4, .S = CONTEXT}; /* as in fuzz.sh */
 
 static void read_bundle(const char *path) {
     struct mf_err err = {0};
