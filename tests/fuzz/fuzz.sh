@@ -48,7 +48,11 @@ eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens a
         --stage stage.json --calibration calibration.json -e expert.0.tar -e expert.1.tar -o report.json test.mf
 } 2> log || { cat log >&2 && exit 1; }
 # the checkpoint that a stopped training leaves
-timeout -s TERM 1 mf-train-expert --quiet --config $TINY --set train_expert.steps=100000000 -s shared.tar -p 0 -o stopped.tar parts/part.0.mp 2> log || true
+mf-train-expert --quiet --config $TINY --set train_expert.steps=100000000 --set train_expert.checkpoint_every=1 -s shared.tar -p 0 \
+    -o stopped.tar parts/part.0.mp 2> log &
+until [ -e stopped.tar.ckpt ]; do kill -0 $! && sleep 0.1; done
+kill $!
+wait $! || true
 for f in words/alpha/00[0-3].txt; do jq -Rsc --arg id "$f" '{id: $id, text: .[:200], domain: "a"}' "$f"; done > words.jsonl
 printf ' = One = \n\n text \n = = Part = = \n more \n\n = Two = \n end\n' > words.wiki
 tar cf words.tar --format=ustar words/alpha/00[0-3].txt

@@ -31,83 +31,83 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-/* A failure has a status of its own and a line of text without control characters. */
-static void check_error(int result, const struct mf_err *err) {
-    if (result >= 0) return;
+/* A failure has a status of its own and a line of text without control characters. Returns the result. */
+static int check(int result, const struct mf_err *err) {
+    if (result >= 0) return result;
     if (err->status < EX__BASE || err->status > EX__MAX || !*err->text) abort();
     for (const char *c = err->text; *c; c++)
         if ((unsigned char)*c < 0x20) abort();
+    return result;
 }
+
+/* Each reads a file as its programs do: 0 when nothing was wrong with it, else -1. */
 
 /* --- streams --- */
 
-static void read_stream(const char *path) {
+static int read_stream(const char *path) {
     struct mf_err err = {0};
     struct mf_stream_reader *r;
     const struct mf_record *rec;
-    int more = mf_stream_open(&r, path, NULL, &err);
-    check_error(more, &err);
-    if (more < 0) return;
+    if (check(mf_stream_open(&r, path, NULL, &err), &err) < 0) return -1;
     free(mf_record_json(mf_stream_header(r), &err));
+    int more;
     while ((more = mf_stream_next(r, &rec, &err)) > 0) free(mf_record_json(rec, &err));
-    check_error(more, &err);
     mf_stream_close(r);
+    return check(more, &err);
 }
 
-static void read_tokens(const char *path) {
+static int read_source(const char *path) {
+    struct mf_err err = {0};
+    struct mf_source *source;
+    struct mf_token_doc doc;
+    if (check(mf_source_open(&source, path, 0, "", "", &err), &err) < 0) return -1;
+    int result = check(mf_source_sample(source, 40, &err), &err);
+    while (result == 0 && mf_source_next(source, &doc, &err) > 0)
+        if (doc.n > 40 || doc.domain >= mf_source_domains(source)) abort();
+    mf_source_close(source);
+    return result;
+}
+
+static int read_tokens(const char *path) {
     struct mf_err err = {0};
     struct mf_data data;
     struct mf_corpus corpus;
-    struct mf_source *source;
-    struct mf_token_doc doc;
     struct mf_window_batch batch;
-    int result = mf_data_load(&data, path, -1, CONTEXT, &err);
-    check_error(result, &err);
+    int result = check(mf_data_load(&data, path, -1, CONTEXT, &err), &err);
     if (result == 0) {
         if (mf_window_batch_new(&batch, 2, CONTEXT, &err) < 0) abort();
         if (mf_data_read(&data, data.windows - 1, &batch, &err) < 0) abort();
         mf_window_batch_free(&batch);
         mf_data_free(&data);
     }
-    check_error(mf_corpus_scan(&corpus, path, NULL, &err), &err);
+    if (check(mf_corpus_scan(&corpus, path, NULL, &err), &err) < 0) result = -1;
     mf_corpus_free(&corpus);
-    result = mf_source_open(&source, path, 0, "", "", &err);
-    check_error(result, &err);
-    if (result < 0) return;
-    result = mf_source_sample(source, 40, &err);
-    check_error(result, &err);
-    while (result == 0 && mf_source_next(source, &doc, &err) > 0)
-        if (doc.n > 40 || doc.domain >= mf_source_domains(source)) abort();
-    mf_source_close(source);
+    return read_source(path) < 0 ? -1 : result;
 }
 
-static void read_metrics(const char *path) {
+static int read_metrics(const char *path) {
     struct mf_err err = {0};
     int64_t peak = 0;
     json_t *trainings = json_array();
-    check_error(mf_report_training(path, trainings, &peak, &err), &err);
+    int result = check(mf_report_training(path, trainings, &peak, &err), &err);
     json_decref(trainings);
+    return result;
 }
 
-static void read_partition(const char *path) {
+static int read_partition(const char *path) {
     static const uint32_t ids[] = {7, 80, 81, 7, 250};
+    static const struct mf_sketch_term sketch = {.feature = 0, .weight = 1};
     struct mf_err err = {0};
     struct mf_partition p;
-    int result = mf_partition_read(&p, path, &err);
-    check_error(result, &err);
-    if (result < 0) return;
+    if (check(mf_partition_read(&p, path, &err), &err) < 0) return -1;
     float *scores = calloc(p.E, sizeof *scores);
-    struct mf_sketch_term sketch = {.feature = 0, .weight = 1};
-    for (uint64_t print = 0; print < 2; print++) {
-        struct mf_document doc = {.ids = ids,
-                                  .count = 5,
-                                  .print = print         ? print
-                                           : p.documents ? *p.prints
-                                                         : 0};
+    for (uint64_t i = 0; i <= p.documents; i++) { /* those that are known, and another */
+        struct mf_document doc = {.ids = ids, .count = 5, .print = i < p.documents ? p.prints[i] : 1};
         if (mf_partition_place(&p, &doc, &sketch, p.terms.count > 0, 3, scores) >= p.E) abort();
     }
     free(scores);
     mf_partition_free(&p);
+    return 0;
 }
 
 /* --- bundles and models --- */
@@ -115,42 +115,42 @@ static void read_partition(const char *path) {
 static const struct mf_shape micro = {
     .V = 280, .D = 4, .H = 1, .L = 1, .F = 4, .S = CONTEXT}; /* as in fuzz.sh */
 
-static void read_bundle(const char *path) {
+static int read_bundle(const char *path) {
     struct mf_err err = {0};
     struct mf_bundle *b;
     struct mf_piece piece;
     size_t index;
     unsigned char bytes[100];
-    int more = mf_bundle_open(&b, path, NULL, &err);
-    check_error(more, &err);
-    if (more < 0) return;
+    if (mf_piece_open(&piece, path, "expert", &err) == 0) mf_piece_close(&piece);
+    if (check(mf_bundle_open(&b, path, NULL, &err), &err) < 0) return -1;
+    int more;
     while ((more = mf_bundle_next(b, &index, &err)) > 0) {
         size_t size = mf_tensor_bytes(mf_bundle_tensor(b, index));
         more = mf_bundle_read(b, bytes, size < sizeof bytes ? size : sizeof bytes, &err);
         if (more < 0) break;
     }
-    check_error(more, &err);
     mf_bundle_close(b);
-    if (mf_piece_open(&piece, path, "expert", &err) == 0) mf_piece_close(&piece);
+    return check(more, &err);
 }
 
-static void read_checkpoint(const char *path) {
+static int read_checkpoint(const char *path) {
     struct mf_err err = {0};
     struct mf_train_state state;
     struct mf_tensor tensors[16];
     float parameters[256], m[256], v[256];
     if (mf_ffn_size(&micro) > 256) abort();
-    struct mf_train_arrays arrays = {tensors, mf_ffn_tensors(&micro, MF_FFN_EXPERT, 0, parameters, tensors),
-                                     m, v};
+    const struct mf_train_arrays arrays = {
+        tensors, mf_ffn_tensors(&micro, MF_FFN_EXPERT, 0, parameters, tensors), m, v};
     json_t *identity = json_object();
-    check_error(mf_checkpoint_read(path, identity, &state, &arrays, &err), &err);
+    int result = check(mf_checkpoint_read(path, identity, &state, &arrays, &err), &err);
     json_decref(identity);
+    return result;
 }
 
 /* Opens and runs it. */
-static void run_model(const char *path, const char *expert) {
+static int run_model(const char *path, const char *expert) {
     static struct mf_pool *pool;
-    static const size_t start[] = {0, 5, 5 + 1};
+    static const size_t start[] = {0, 5, 6};
     const struct seqs seqs = {2, start};
     uint32_t tokens[6] = {2, 100, 101, 102, 3, 2}, targets[6] = {100, 101, 102, 3, 0, 0};
     double losses[6];
@@ -159,25 +159,24 @@ static void run_model(const char *path, const char *expert) {
     struct mf_moe *moe;
     struct mf_moe_work *work = NULL;
     if (!pool && mf_pool_new(&pool, 1, &err) < 0) abort();
-    int result = mf_moe_open(&moe, path, expert, 0, &err);
-    check_error(result, &err);
-    if (result < 0) return;
+    int result = check(mf_moe_open(&moe, path, expert, 0, &err), &err);
+    if (result < 0) return -1;
     for (size_t i = 0; i < 6; i++) tokens[i] %= moe->shape.V, targets[i] %= moe->shape.V;
     if (moe->shape.S >= 5) {
         result = mf_moe_work_new(&work, moe, 6, pool, &err);
         if (result == 0) result = mf_moe_forward(moe, work, tokens, &seqs, NULL, NULL, &hidden, &err);
         if (result == 0) result = mf_moe_losses(moe, work, hidden, targets, 6, losses, &err);
-        check_error(result, &err);
     }
     mf_moe_work_free(work);
     mf_moe_close(moe);
+    return check(result, &err);
 }
 
-static void read_model(const char *path) {
-    run_model(path, NULL);
+static int read_model(const char *path) {
+    return run_model(path, NULL);
 }
 
-static void assemble(enum mf_assembly_kind kind, const struct mf_spool *pieces, size_t n) {
+static int assemble(enum mf_assembly_kind kind, const struct mf_spool *pieces, size_t n) {
     static struct mf_config config;
     static const struct mf_common common = {.seed = -1};
     struct mf_err err = {0};
@@ -191,132 +190,134 @@ static void assemble(enum mf_assembly_kind kind, const struct mf_spool *pieces, 
         result = mf_assembly_write(&a, out, &err);
         mf_out_abandon(out);
     }
-    check_error(result, &err);
     mf_assembly_free(&a);
+    return check(result, &err);
 }
 
-static void read_shared(const char *path) {
+static int read_shared(const char *path) {
     const struct mf_spool piece = {.path = path, .name = path, .fd = -1};
-    assemble(MF_ASSEMBLE_DENSE, &piece, 1);
+    return assemble(MF_ASSEMBLE_DENSE, &piece, 1);
 }
 
 /* With the shared bundle it was trained against. */
-static void read_expert(const char *path) {
+static int read_expert(const char *path) {
     const char *shared = getenv("MF_FUZZ_SHARED");
     if (!shared) abort();
     const struct mf_spool pieces[] = {{.path = shared, .name = shared, .fd = -1},
                                       {.path = path, .name = path, .fd = -1}};
-    assemble(MF_ASSEMBLE_MIXTURE, pieces, 2);
-    assemble(MF_ASSEMBLE_AVERAGE, pieces, 2);
-    run_model(shared, path);
+    int result = assemble(MF_ASSEMBLE_MIXTURE, pieces, 2);
+    if (assemble(MF_ASSEMBLE_AVERAGE, pieces, 2) < 0) result = -1;
+    return run_model(shared, path) < 0 ? -1 : result;
 }
 
-static void show(const char *path) {
+static int show(const char *path) {
+    int result = 0;
     for (int form = MF_SHOW_JSON; form <= MF_SHOW_STATS; form++) {
         const struct mf_show how = {(enum mf_show_form)form, -1, false};
         struct mf_err err = {0};
         struct mf_out *out;
         if (mf_out_open(&out, "/dev/null", &err) < 0) abort();
-        check_error(mf_show_file(out, path, &how, &err), &err);
+        if (check(mf_show_file(out, path, &how, &err), &err) < 0) result = -1;
         mf_out_abandon(out);
     }
+    return result;
 }
 
 /* --- text --- */
 
-static void read_tokenizer(const char *path) {
+static int read_tokenizer(const char *path) {
     static const char text[] = "a<bos>  b the\xff\0<pad>\xc3\xa4 12345   \r\n don't";
     struct mf_err err = {0};
     struct mf_tokenizer *t;
     struct mf_encoder *encoder;
     struct mf_ids ids = {0};
     struct mf_text back = {0};
-    int result = mf_tokenizer_load(&t, path, &err);
-    check_error(result, &err);
-    if (result < 0) return;
+    if (check(mf_tokenizer_load(&t, path, &err), &err) < 0) return -1;
     if (mf_encoder_new(&encoder, t, &err) < 0) abort();
     for (int special = MF_SPECIAL_TEXT; special <= MF_SPECIAL_ERROR; special++) {
         ids.count = 0;
-        check_error(mf_encode_document(encoder, text, sizeof text - 1, (enum mf_special)special, &ids, &err),
-                    &err);
+        check(mf_encode_document(encoder, text, sizeof text - 1, (enum mf_special)special, &ids, &err), &err);
         for (size_t i = 0; i < ids.count; i++)
             if (ids.ids[i] >= mf_tokenizer_size(t)) abort();
-        check_error(mf_decode(t, ids.ids, ids.count, &back, &err), &err);
+        check(mf_decode(t, ids.ids, ids.count, &back, &err), &err);
     }
     free(ids.ids);
     free(back.bytes);
     mf_encoder_free(encoder);
     mf_tokenizer_free(t);
+    return 0;
 }
 
-static void read_config(const char *path) {
+static int read_config(const char *path) {
     const struct mf_common common = {.config = path, .seed = -1};
     struct mf_config config;
     struct mf_err err = {0};
-    check_error(mf_config_load(&config, &common, &err), &err);
+    return check(mf_config_load(&config, &common, &err), &err);
 }
 
-static int count_document(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err) {
+static int look_at(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err) {
     (void)err;
     (void)split;
     *(uint64_t *)context += XXH64(doc->text, doc->size, 0) ^ XXH64(doc->id, doc->id_size, 0);
     return 0;
 }
 
-static int select_document(void *context, const struct mf_doc *doc, struct mf_err *err) {
+static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     return mf_selection_add(context, doc, err);
 }
 
-static void read_documents(const char *path, enum mf_docs_format format) {
+static int read_documents(const char *path, enum mf_docs_format format) {
     struct mf_err err = {0};
     uint64_t sum = 0;
-    struct mf_selection s = {.max_chars = 60, .context = &sum, .take = count_document};
+    struct mf_selection s = {.max_chars = 60, .context = &sum, .take = look_at};
     const struct mf_docs_options o = {.format = format,
                                       .text_key = "text",
                                       .id_key = "id",
                                       .domain_key = "domain",
                                       .context = &s,
-                                      .take = select_document};
+                                      .take = take};
     if (mf_copies_new(&s.copies, 0.8, &err) < 0) abort();
-    check_error(mf_docs_read(path, &o, &err), &err);
+    int result = check(mf_docs_read(path, &o, &err), &err);
     mf_copies_free(s.copies);
+    return result;
 }
 
-static void read_docs(const char *path) {
-    read_documents(path, MF_DOCS_AUTO);
+static int read_docs(const char *path) {
+    return read_documents(path, MF_DOCS_AUTO);
 }
 
-static void read_jsonl(const char *path) {
-    read_documents(path, MF_DOCS_JSONL);
+static int read_jsonl(const char *path) {
+    return read_documents(path, MF_DOCS_JSONL);
 }
 
-static void read_wikitext(const char *path) {
-    read_documents(path, MF_DOCS_WIKITEXT);
+static int read_wikitext(const char *path) {
+    return read_documents(path, MF_DOCS_WIKITEXT);
 }
 
 /* --- reports --- */
 
-static void read_report(const char *path) {
+static int read_report(const char *path) {
     struct mf_err err = {0};
     char *page = NULL;
     size_t size;
     json_t *report = mf_report_read(path, &err);
-    check_error(report ? 0 : -1, &err);
-    if (!report) return;
+    if (check(report ? 0 : -1, &err) < 0) return -1;
     FILE *f = open_memstream(&page, &size);
     mf_page_write(f, report);
     fclose(f);
     free(page);
     json_decref(report);
+    return 0;
 }
 
-static void read_notes(const char *path) {
+static int read_notes(const char *path) {
     struct mf_err err = {0};
     json_t *report = json_object(), *stages = json_array();
-    check_error(mf_report_calibration(path, report, &err), &err);
-    check_error(mf_report_stage(path, stages, &err), &err);
+    int result = check(mf_report_calibration(path, report, &err), &err);
+    check(mf_report_stage(path, stages, &err), &err);
     json_decref(report);
     json_decref(stages);
+    return result;
 }
 
 /* --- checksums --- */
@@ -404,7 +405,7 @@ static void mend_bundle(uint8_t *data, size_t size) {
 
 static const struct reader {
     const char *name;
-    void (*read)(const char *path);
+    int (*read)(const char *path);
     void (*mend)(uint8_t *data, size_t size);
 } readers[] = {
     {"stream", read_stream, mend_stream},
@@ -425,7 +426,16 @@ static const struct reader {
     {"report", read_report, NULL},
     {"notes", read_notes, NULL},
 };
-static const struct reader *reader; /* libFuzzer hands nothing from call to call */
+
+/* What libFuzzer does not hand from call to call: the reader, and some inputs that it found nothing wrong
+ * with, the first ones and the last ones. */
+#define GOOD 32
+static const struct reader *reader;
+static struct {
+    uint8_t *bytes;
+    size_t size;
+} good[GOOD];
+static size_t n_good;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
@@ -438,10 +448,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
+static void keep(const uint8_t *data, size_t size) {
+    size_t i = n_good < GOOD ? n_good : GOOD / 2 + n_good % (GOOD / 2);
+    free(good[i].bytes);
+    good[i].bytes = malloc(size + 1);
+    if (!good[i].bytes) abort();
+    if (size > 0) memcpy(good[i].bytes, data, size);
+    good[i].size = size;
+    n_good++;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char path[32];
     int fd = file_of(data, size, path);
-    reader->read(path);
+    if (reader->read(path) == 0) keep(data, size);
     close(fd);
     return 0;
 }
@@ -450,28 +470,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 static size_t change_number(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
     static const uint64_t numbers[] = {
         0, 1, 255, 65535, 1 << 24, UINT32_MAX, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
-    size_t numbers_here = 0, at = 0;
+    size_t count = 0, at = 0;
     for (int pass = 0; pass < 2; pass++) {
-        size_t wanted = numbers_here ? seed % numbers_here : 0;
-        numbers_here = 0;
+        size_t wanted = count ? seed % count : 0;
+        count = 0;
         for (size_t i = 0; i < size; i++)
-            if (data[i] >= 0xcc && data[i] <= 0xd3 && numbers_here++ == wanted) at = i;
+            if (data[i] >= 0xcc && data[i] <= 0xd3 && count++ == wanted) at = i;
     }
-    if (numbers_here == 0) return size;
+    if (count == 0) return size;
     size_t width = (size_t)1 << ((data[at] - 0xcc) & 3), behind = at + 1 + width;
     if (behind > size || size - width + 8 > max_size) return size;
     uint64_t number = __builtin_bswap64(numbers[seed / 64 % (sizeof numbers / sizeof *numbers)]);
     memmove(data + at + 9, data + behind, size - behind);
-    data[at] = 0xcf;
+    data[at] = seed & 32 ? 0xcf : 0xd3;
     memcpy(data + at + 1, &number, 8);
     return size - width + 8;
 }
 
+/* Half of all begin anew with a good input: an input of many mutations is refused for the first of them. Half
+ * change a few bytes and no length. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
-    if (reader->mend == mend_stream && seed % 16 == 1)
-        size = change_number(data, size, max_size, seed / 16);
-    else
+    unsigned how = seed % 16;
+    seed /= 16;
+    size_t from = n_good ? seed % (n_good < GOOD ? n_good : GOOD) : 0;
+    if (n_good && how & 1 && good[from].size <= max_size) {
+        size = good[from].size;
+        if (size > 0) memcpy(data, good[from].bytes, size);
+    }
+    if (how >= 8 && size > 0) {
+        size_t at = seed / GOOD % size, n = 1 + seed % 8;
+        LLVMFuzzerMutate(data + at, n < size - at ? n : size - at, n < size - at ? n : size - at);
+    } else if (how < 2 && reader->mend == mend_stream) {
+        size = change_number(data, size, max_size, seed);
+    } else {
         size = LLVMFuzzerMutate(data, size, max_size);
+    }
     if (reader->mend && seed % 8) reader->mend(data, size); /* the others see what a damaged file does */
     return size;
 }
