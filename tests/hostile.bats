@@ -13,8 +13,8 @@ setup() {
     cd "$BATS_FILE_TMPDIR" || return 1
 }
 
-# A program ends with this status and one line that begins so, in at most 400 MB of address space (the memory at rest and two
-# threads' stacks are 200 of them), and writes nothing to `out`.
+# A program ends with this status and one line that begins so, in at most 400 MB of address space (of which libraries and
+# threads have a part before anything is read), and writes nothing to `out`.
 refused() { # STATUS MESSAGE PROGRAM [ARGUMENT]...
     local wanted=$1 message=$2
     shift 2

@@ -1,7 +1,9 @@
 #!/bin/bash
 # Reads mutated files for some seconds with each reader: fuzz.sh BUILD SECONDS [READER]... Inputs begin with real files, made
 # on the spot and as small as they can be, and with those of earlier runs: kept in corpus.tar.xz, and in BUILD/fuzz/corpus. What
-# was found is left in BUILD/fuzz/found; to see it again, run BUILD/fuzz/run/READER FILE.
+# was found is left in BUILD/fuzz/found; to see it again, run BUILD/fuzz/run/READER FILE. With `keep` for SECONDS nothing is
+# fuzzed: corpus.tar.xz becomes the fewest inputs of BUILD/fuzz/corpus that reach all code reached so far and not by the real
+# files.
 set -euo pipefail
 build=$(cd "$1" && pwd)
 seconds=$2
@@ -87,8 +89,6 @@ seeds notes stage.json calibration.json
 # One reader, and a line about it; what it found on standard error.
 fuzz() { # READER
     local reader=$1 log=$work/$1.log
-    mkdir -p "$build/fuzz/corpus/$reader" "$work/kept/$reader"
-    ln -f "$build/fuzz/readers" "$build/fuzz/run/$reader"
     # the words of the formats, and numbers that are hard to read
     { grep -ohaE '[A-Za-z_][A-Za-z_0-9.]{2,30}' "$work/seeds/$reader"/* | sort -u | head -n 300
       printf '%s\n' -1 0 1e999 0.5 9223372036854775807 9223372036854775808 18446744073709551616; } | sed 's/.*/"&"/' > "$log.dict"
@@ -104,9 +104,27 @@ fuzz() { # READER
     fi
 }
 
+# The inputs of one reader that are worth keeping.
+keep() { # READER
+    local reader=$1 least=$work/least/$1
+    mkdir -p "$least"
+    cp "$work/seeds/$reader"/* "$least"
+    "$build/fuzz/run/$reader" -set_cover_merge=1 -use_counters=0 -max_len=32768 "$least" "$work/kept/$reader" \
+        "$build/fuzz/corpus/$reader" > "$work/$reader.log" 2>&1
+    (cd "$work/seeds/$reader" && printf '%s\n' *) | (cd "$least" && xargs rm)
+}
+
 [ ! -e "$tests/fuzz/corpus.tar.xz" ] || tar xf "$tests/fuzz/corpus.tar.xz" -C "$work" # kept/READER
 mkdir -p "$build/fuzz/found" "$build/fuzz/run"
-[ $# -gt 0 ] || mapfile -t all < <("$build/fuzz/readers")
-export -f fuzz
+mapfile -t all < <("$build/fuzz/readers")
+for reader in "${all[@]}"; do
+    ln -f "$build/fuzz/readers" "$build/fuzz/run/$reader"
+    mkdir -p "$build/fuzz/corpus/$reader" "$work/kept/$reader"
+done
+export -f fuzz keep
 export build work seconds
-printf '%s\n' "${@:-${all[@]}}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'fuzz {}'
+task=fuzz
+[ "$seconds" != keep ] || task=keep
+printf '%s\n' "${@:-${all[@]}}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c "$task {}"
+[ $task = fuzz ] || tar cJf "$tests/fuzz/corpus.tar.xz" --sort=name --mtime=@0 --owner=0 --group=0 --mode=u=rwX,go=rX -C "$work" \
+    --transform 's/^least/kept/' least

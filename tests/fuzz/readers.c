@@ -468,8 +468,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /* Puts another number where msgpack has one: bytes alone seldom become a larger one. */
 static size_t change_number(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
-    static const uint64_t numbers[] = {
-        0, 1, 255, 65535, 1 << 24, UINT32_MAX, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+    static const uint64_t numbers[] = {0,         1, 255, 65536, UINT32_MAX, INT64_MAX, UINT64_C(1) << 63,
+                                       UINT64_MAX};
     size_t count = 0, at = 0;
     for (int pass = 0; pass < 2; pass++) {
         size_t wanted = count ? seed % count : 0;
