@@ -27,7 +27,7 @@ refused() { # STATUS MESSAGE PROGRAM [ARGUMENT]...
 }
 
 docs_refused() { # FILE MESSAGE
-    refused 65 "$1$2" mf-docs --quiet --threads 2 -o out "$1"
+    refused 65 "$1$2" mf-docs --quiet --near-dup 0 -o out "$1"
 }
 
 @test "names in an archive are names only, and links, devices and pipes are no documents" {
