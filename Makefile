@@ -148,7 +148,7 @@ lint: $(SOURCES:%.c=$B/lint/%.ok)
 	@clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/*.h)
 	@cppcheck -q --error-exitcode=1 --std=c11 --library=gnu,posix,openssl,tests/cppcheck.cfg \
 	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib $(SOURCES)
-	@shellcheck scripts/*.sh tests/*.sh .ci/run
+	@shellcheck scripts/*.sh tests/*.sh tests/fuzz/*.sh .ci/run
 	@pyflakes3 $(wildcard scripts/*.py tests/*.py tests/*/*.py)
 
 ## clean      remove what was built;  distclean: remove runs too
