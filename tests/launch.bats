@@ -2,7 +2,7 @@
 load helper
 
 # A launcher that notes its arguments, and whose n-th job is what the n-th line of `script` says: `lost STATUS` ends without
-# having run it, `kill` kills the program when `x.tar.ckpt` is there. It has the name of Slurm's.
+# having run it, `kill` kills the program when a new `x.tar.ckpt` is there. It has the name of Slurm's.
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     mkdir stages
@@ -13,6 +13,7 @@ read -r how status < <(sed -n "$(wc -l < launched)p" script 2> /dev/null)
 case $how in
 lost) exit "$status" ;;
 kill)
+    rm -f x.tar.ckpt
     "$@" &
     until [ -s x.tar.ckpt ]; do sleep 0.02; done
     pkill -KILL -P $!
@@ -56,7 +57,7 @@ stage() {
 
 @test "tries that leave a new checkpoint are not counted" {
     printf 'kill\nkill\nkill\nlost 1\n' > script
-    stage 'echo >> step; rm -f x.tar.ckpt; cp step x.tar.ckpt; sleep 5'
+    stage 'echo >> step; cp step x.tar.ckpt; sleep 5'
     assert_equal "$status" 1
     assert_equal "$(grep -c '(status 137); again in 1 s' <<< "$output")" 3
     assert_line --index 3 "launch.sh: x: the job was lost (status 1); given up"
