@@ -33,26 +33,26 @@ measure_routed() { # NAME MODEL
 # The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with norms (and, for the prefix,
 # evidence and gates) fitted. Discriminant, ridge and trained gates are made by mf-calibrate, so "off" is them alone.
 assembled() { # INIT ROUTER K
-    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=keep off=''
+    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=keep off='' more=()
     [ "$1" = shared ] || files=("$run"/scratch.*.tar)
     case $2 in
     random) init=kaiming ;;
     centroid) init=data_stats ;;
     discriminant | ridge) off=$2 ;;
-    trained) off=train ;;
+    trained) off=train more=(--set calibrate.max_tokens=100000) ;; # fewer it learns by heart
     prefix) kind=prefix init=data_stats router=best ;;
     esac
     [ ! -s "$results/$name.off.routing" ] || [ ! -s "$results/$name.on.routing" ] || return 0
     "$bin/mf-assemble" --quiet "${assembly[@]}" --set "router.kind=$kind" --set "router.init=$init" --set "model.top_k=$3" \
         -o "$work/joined" "$run/shared.tar" "${files[@]}"
-    [ -z "$off" ] || calibrate "$off" false "$work/joined.fitted"
+    [ -z "$off" ] || calibrate "$off" false "$work/joined.fitted" "${more[@]}"
     [ -z "$off" ] || mv "$work/joined.fitted" "$work/joined"
     calibrate "$router" true "$work/on"
     measure_routed "$name.off" "$work/joined"
     measure_routed "$name.on" "$work/on"
 }
-calibrate() { # ROUTER NORMS OUTPUT
-    "$bin/mf-calibrate" "${common[@]}" "${calibration[@]}" --set "calibrate.router=$1" --set "calibrate.norms=$2" \
+calibrate() { # ROUTER NORMS OUTPUT [OPTION]...
+    "$bin/mf-calibrate" "${common[@]}" "${calibration[@]}" --set "calibrate.router=$1" --set "calibrate.norms=$2" "${@:4}" \
         -m "$work/joined" -o "$3" "$run/tokens/val.labelled.mf"
 }
 
