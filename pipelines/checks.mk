@@ -1,0 +1,63 @@
+# Looking for faults: tests, long tests, valgrind, coverage, analysers.
+
+SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
+
+## check      set up, build, and run every test, the end-to-end ones again with sanitizers
+.PHONY: check
+check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
+	@scripts/check.sh $B
+
+## check-long every fault in every program, every reader fuzzed, kills all over the pipeline, and a cluster: some twenty minutes (SEED=, KILLS=100)
+KILLS ?= 100
+.PHONY: check-long
+check-long: deps build $(SANITIZED) $B/tests/faults.so $B/fuzz/readers
+	@scripts/check_long.sh $B $(KILLS) $(SEED)
+
+# What the next targets need besides.
+TOOLS := clang-format clang-tidy cppcheck shellcheck pyflakes3 valgrind gcovr
+.PHONY: tools
+tools: deps
+	@scripts/deps.sh $(TOOLS)
+
+## valgrind   the unit tests under valgrind: memory that is misused, lost, or read before it was written
+VALGRIND := valgrind -q --error-exitcode=1 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+UNDER_VALGRIND := $(UNITS:$B/tests/%=valgrind-%)
+.PHONY: valgrind $(UNDER_VALGRIND)
+valgrind: $(UNDER_VALGRIND)
+$(UNDER_VALGRIND): valgrind-%: $B/tests/% | tools
+	@echo "valgrind $*"
+	@log=$$($(VALGRIND) $< 2>&1) || { echo "$$log"; exit 1; }
+
+## coverage   lines of lib/ that tests reach; fails where a file of lib/io has less than 85%
+.PHONY: coverage
+coverage: tools $(PROGRAMS:$B/%=$B/coverage/%) $(UNITS:$B/%=$B/coverage/%) $B/tests/faults.so
+	@MF_FAULTS=$(abspath $B)/tests/faults.so scripts/coverage.sh $B/coverage
+
+# Makes calls of the system fail; loaded into a program, so built apart from the library.
+$B/tests/faults.so: tests/faults.c Makefile | deps
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $<
+
+# Analysers of C, for each file once until it changes. gcc loses sight of blocks that are kept in arrays and calls them
+# leaks: those are left to the sanitizers and to valgrind. In tests small blocks are not checked for (lib/base/memory.h).
+ANALYSE := -O1 -fanalyzer -Wno-analyzer-malloc-leak -Werror
+$B/lint/tests/%.ok: ANALYSE += -Wno-analyzer-possible-null-dereference -Wno-analyzer-possible-null-argument
+$B/lint/$(RANKS:.c=.ok): MF_FLAGS += $(shell pkg-config --cflags $(MPI))
+$B/lint/%.ok: %.c .clang-tidy tests/.clang-tidy | tools
+	@mkdir -p $(@D)
+	@echo "lint $<"
+	@gcc $(MF_FLAGS) $(ANALYSE) -MMD -MP -MF $(@:.ok=.d) -MT $@ -c -o /dev/null $<
+	@clang-tidy --quiet $< -- $(MF_FLAGS) 2> /dev/null
+	@touch $@
+
+## lint       look for bugs without running anything: analysers of C, shell and Python, and the format of C
+SOURCES := $(wildcard lib/*/*.c bin/*.c tests/*.c)
+.PHONY: lint
+lint: $(SOURCES:%.c=$B/lint/%.ok)
+	@echo "lint format, all of C together, scripts"
+	@clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/*.h)
+	@cppcheck -q --error-exitcode=1 --std=c11 --library=gnu,posix,openssl,tests/cppcheck.cfg \
+	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib $(SOURCES)
+	@shellcheck scripts/*.sh tests/*.sh tests/fuzz/*.sh .ci/run
+	@pyflakes3 $(wildcard scripts/*.py tests/*.py tests/*/*.py)
