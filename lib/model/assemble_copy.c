@@ -53,8 +53,7 @@ static int copy_head(struct mf_bundle *b, struct sink *to, struct mf_err *err) {
     size_t index;
     while (mf_bundle_next(b, &index, err) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        if (strcmp(t->name, "shared.token_embedding.weight") == 0)
-            return copy_tensor(to, b, t, err);
+        if (strcmp(t->name, "shared.token_embedding.weight") == 0) return copy_tensor(to, b, t, err);
     }
     return -1;
 }
