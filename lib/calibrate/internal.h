@@ -8,9 +8,10 @@
 /* A change must lower the held-out loss by this share of it: less could be rounding. */
 #define CALIBRATE_GAIN 1e-5
 
-/* ... and by this many standard errors of the documents' differences. Some thirty changes are tried: at one
- * error five of them would be kept by chance, at two less than one. */
-#define CALIBRATE_ERRORS 2
+/* ... and by this many standard errors of the documents' differences. Some thirty changes are tried, and
+ * chance alone is beyond two errors once in forty of them, beyond two and a half once in a hundred and sixty.
+ */
+#define CALIBRATE_ERRORS 2.5
 
 struct calibration {
     struct mf_moe *moe;
