@@ -147,9 +147,15 @@ static int read_checkpoint(const char *path) {
     return result;
 }
 
+static struct mf_pool *the_pool(void) {
+    static struct mf_pool *pool;
+    struct mf_err err;
+    if (!pool && mf_pool_new(&pool, 1, &err) < 0) abort();
+    return pool;
+}
+
 /* Opens and runs it. */
 static int run_model(const char *path, const char *expert) {
-    static struct mf_pool *pool;
     static const size_t start[] = {0, 5, 6};
     const struct seqs seqs = {2, start};
     uint32_t tokens[6] = {2, 100, 101, 102, 3, 2}, targets[6] = {100, 101, 102, 3, 0, 0};
@@ -158,7 +164,7 @@ static int run_model(const char *path, const char *expert) {
     struct mf_err err = {0};
     struct mf_moe *moe;
     struct mf_moe_work *work = NULL;
-    if (!pool && mf_pool_new(&pool, 1, &err) < 0) abort();
+    struct mf_pool *pool = the_pool();
     int result = check(mf_moe_open(&moe, path, expert, 0, &err), &err);
     if (result < 0) return -1;
     for (size_t i = 0; i < 6; i++) tokens[i] %= moe->shape.V, targets[i] %= moe->shape.V;
@@ -187,7 +193,7 @@ static int assemble(enum mf_assembly_kind kind, const struct mf_spool *pieces, s
     int result = mf_assembly_plan(&a, kind, &config, pieces, n, NULL, 0, &err);
     if (result == 0) {
         if (mf_out_open(&out, "/dev/null", &err) < 0) abort();
-        result = mf_assembly_write(&a, out, &err);
+        result = mf_assembly_write(&a, the_pool(), out, &err);
         mf_out_abandon(out);
     }
     mf_assembly_free(&a);
