@@ -36,8 +36,8 @@ END
     cat << 'END'
 # Performance
 
-Made by `make bench`; every number below was printed by that run, on the processor named here. Ours and the peer run one after the other, with
-the same threads, the same text or tokens, and the same OpenBLAS setting.
+Made by `make bench`; the numbers of a section were printed by one run of its target (`make bench-train`, `bench-growth`, ...), on the processor named here.
+Ours and the peer run one after the other, with the same threads, the same text or tokens, and the same OpenBLAS setting.
 
 END
     printf 'Processor: %s, %s cores. OPENBLAS_CORETYPE=%s.\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
