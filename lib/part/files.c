@@ -3,12 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/temps.h"
 #include "io/file.h"
 
 #define SAVED "partition.mp"
@@ -16,7 +17,7 @@
 struct part_file {
     struct mf_out *out;
     struct mf_stream_writer *writer;
-    bool written; /* the new file is complete under its temporary name */
+    struct mf_temp *temp; /* the new file is complete under its temporary name */
 };
 
 struct mf_part_files {
@@ -43,7 +44,9 @@ void mf_part_files_abandon(struct mf_part_files *files) {
         mf_stream_drop(files->parts[e].writer);
         mf_out_abandon(files->parts[e].out);
         set_paths(files, e);
-        if (files->parts[e].written) unlink(files->new_path);
+        if (!files->parts[e].temp) continue;
+        unlink(files->new_path);
+        mf_temp_drop(files->parts[e].temp);
     }
     free(files->parts);
     free(files->folder);
@@ -123,9 +126,9 @@ static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
     }
     struct mf_out *out = part->out;
     part->out = NULL;
-    if (mf_out_commit(out, err) < 0) return -1;
-    part->written = true;
-    return 0;
+    set_paths(files, e);
+    part->temp = mf_temp_add(files->new_path);
+    return mf_out_commit(out, err);
 }
 
 /* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of
@@ -160,10 +163,12 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
     for (size_t e = 0; result == 0 && e <= files->E; e++) {
         set_paths(files, e);
         if (same_bytes(files->path, files->new_path)) continue;
-        if (rename(files->new_path, files->path) < 0)
+        if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
-        else
-            files->parts[e].written = false;
+        } else {
+            mf_temp_drop(files->parts[e].temp);
+            files->parts[e].temp = NULL;
+        }
         *changed += e < files->E;
     }
     if (result == 0) result = remove_stale(files, err);
