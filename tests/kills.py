@@ -19,7 +19,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STAGES = re.compile(r"docs/\w+\.mf|tokens/[\w.]+\.mf|tokenizer\.json|parts/part\.\d+\.mp|parts/partition\.mp|shared\.tar|"
                     r"expert\.\d+\.tar|(joined|model)\.safetensors|calibration\.json|report\.json")
-MEASURED = ("memory", "peak_memory", "seconds", "cpu_seconds", "tokens_per_s", "attempts")  # what clock and system say in a report
+# What clock and system say in a report, and the stages' records, of which a killed mf-time leaves none.
+MEASURED = ("memory", "peak_memory", "seconds", "cpu_seconds", "tokens_per_s", "attempts", "stages")
 
 
 class Run:
