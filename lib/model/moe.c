@@ -177,21 +177,28 @@ static void scatter(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
+int moe_expert_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct moe_expert *x, const float *rows,
+                   size_t R, float *pre, float *mean, float *rstd, struct mf_err *err) {
+    size_t D = m->shape.D, F = m->shape.F;
+    const float *fc1, *fc2;
+    layernorm_forward(w->pool, w->in, mean, rstd, rows, x->small.norm_gain, x->small.norm_bias, R, D);
+    if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
+    matmul_forward(w->pool, pre, w->in, fc1, R, F, D, 0);
+    bias_gelu_forward(w->pool, w->mid, pre, x->small.fc1_bias, R, F);
+    if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
+    matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
+    return 0;
+}
+
 static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
                       size_t top_k, struct mf_err *err) {
     const struct moe_expert *x = &m->file->layers[layer].experts[e];
-    size_t D = m->shape.D, F = m->shape.F, first = w->first[e], count = w->first[e + 1] - first;
+    size_t first = w->first[e], count = w->first[e + 1] - first;
     for (size_t done = 0, R; done < count; done += R) {
         R = count - done < moe_expert_rows(w->max_rows) ? count - done : moe_expert_rows(w->max_rows);
-        struct rows_job job = {w, w->slots + first + done, from, x->small.fc2_bias, top_k, D};
-        const float *fc1, *fc2;
+        struct rows_job job = {w, w->slots + first + done, from, x->small.fc2_bias, top_k, m->shape.D};
         mf_pool_run(w->pool, R, 1, gather, &job);
-        layernorm_forward(w->pool, w->in, NULL, NULL, w->in, x->small.norm_gain, x->small.norm_bias, R, D);
-        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
-        matmul_forward(w->pool, w->mid, w->in, fc1, R, F, D, 0);
-        bias_gelu_forward(w->pool, w->mid, w->mid, x->small.fc1_bias, R, F);
-        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
-        matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
+        if (moe_expert_ffn(m, w, x, w->in, R, w->mid, NULL, NULL, err) < 0) return -1;
         mf_pool_run(w->pool, R, 1, scatter, &job);
     }
     return 0;

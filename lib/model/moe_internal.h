@@ -81,6 +81,11 @@ void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, cons
 /* Lists in w->first and w->slots the slots of each expert. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
 size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */
+/* w->out [R,D] = an expert's FFN of `rows` [R,D] (may be w->in) but for its last bias; w->in gets what its
+ * norm made of them, `pre` [R,F] (may be w->mid, where the result of GELU goes) what fc1 made, mean and rstd
+ * [R] (may be NULL) the norm's. */
+int moe_expert_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct moe_expert *x, const float *rows,
+                   size_t R, float *pre, float *mean, float *rstd, struct mf_err *err);
 
 /* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from. */
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,

@@ -191,15 +191,10 @@ static int expert_backward(const struct pass *p, size_t layer, size_t e, struct 
         struct rows_job job = {p, w->slots + first + done, x->small.fc2_bias};
         const float *fc1, *fc2;
         mf_pool_run(w->pool, R, 1, gather, &job);
-        layernorm_forward(w->pool, w->in, t->row_mean, t->row_rstd, t->rows, x->small.norm_gain,
-                          x->small.norm_bias, R, D);
-        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
-        matmul_forward(w->pool, t->pre, w->in, fc1, R, F, D, 0);
-        bias_gelu_forward(w->pool, w->mid, t->pre, x->small.fc1_bias, R, F);
-        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
-        matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
+        if (moe_expert_ffn(m, w, x, t->rows, R, t->pre, t->row_mean, t->row_rstd, err) < 0) return -1;
         mf_pool_run(w->pool, R, 1, weigh_back, &job);
         if (layer == 0) continue;
+        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
         matmul_backward_input(w->pool, w->mid, w->out, fc2, R, D, F, 0);
         bias_gelu_backward(w->pool, w->mid, NULL, w->mid, t->pre, x->small.fc1_bias, NULL, R, F);
         if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
