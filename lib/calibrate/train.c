@@ -137,11 +137,10 @@ static int step(struct training *t, const struct mf_train_config *config, int64_
         rows += N;
         targets += scored;
     }
-    double mean = targets ? 1 / (double)targets : 0,
-           norm = mean * mf_gradient_norm(c->pool, t->gradient, size);
-    double clip = norm > config->clip ? config->clip / norm : 1;
+    double mean = targets ? 1 / (double)targets : 0;
+    double norm = mean * mf_gradient_norm(c->pool, t->gradient, size);
     mf_adamw(c->pool, t->tensors, 2 * c->moe->shape.L, t->gradient, t->m, t->v, config,
-             mf_learning_rate(config, number), mean * clip, number);
+             mf_learning_rate(config, number), mean * mf_clip_scale(config->clip, norm), number);
     return 0;
 }
 

@@ -45,6 +45,10 @@ double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n) {
     return sqrt(sum);
 }
 
+double mf_clip_scale(double clip, double norm) {
+    return clip > 0 && norm > clip ? clip / norm : 1;
+}
+
 struct adamw_job {
     float *x, *m, *v;
     const float *g;

@@ -15,6 +15,9 @@ double mf_learning_rate(const struct mf_train_config *config, int64_t step);
 /* The global norm of n gradients: a sum in double, in an order fixed by the number of threads. */
 double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n);
 
+/* What a gradient of this norm is multiplied by, so that its norm is at most `clip` (0: any). */
+double mf_clip_scale(double clip, double norm);
+
 /* One step of AdamW on all tensors (Loshchilov and Hutter 2019, algorithm 2, as frameworks have it: the decay
  * is multiplied by the learning rate). tensors [count]  in   their data are the parameters, one behind the
  * other; a tensor of one dimension is not decayed gradient, m, v   in   [total] in the same order; `scale`

@@ -334,8 +334,8 @@ static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *re
     *record = (struct mf_metrics_record){step, loss, mf_learning_rate(c, step),
                                          norm, NAN,  (double)l->rows / (mf_now() - l->began)};
     if (!isfinite(loss) || !isfinite(norm)) return skip_or_stop(l, step, loss, err);
-    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
-    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, record->lr, scale, step);
+    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, record->lr,
+             mf_clip_scale(c->clip, norm), step);
     return 0;
 }
 
