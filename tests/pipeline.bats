@@ -97,14 +97,13 @@ setup() {
     env --default-signal=INT setsid make -C "$MF_ROOT" B="$(dirname "$(dirname "$(command -v mf-docs)")")" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" \
         DATA="$PWD/words" THREADS=1 SET="$long" -j4 run > log 2>&1 3>&- &
     until [ -s runs/t/expert.0.tar.ckpt ]; do sleep 0.02; done
-    kill -INT -- -"$(pgrep -f "RUNS=$PWD/runs" | head -n 1)"
+    kill -INT -- -$!
     wait || true
     [ ! -e runs/t/model.safetensors ]
     [ ! -e runs/t/expert.0.tar ]
     # one program killed
     mf_make SET="$long" -j4 > log 2>&1 3>&- &
-    until pgrep -f "mf-train-expert.*$PWD" > /dev/null; do sleep 0.01; done
-    pkill -KILL -f "mf-train-expert.*$PWD/runs/t/expert.1.tar" || true
+    until pkill -KILL -f "^[^ ]*mf-train-expert .*$PWD/runs/t/expert.0.tar"; do kill -0 $!; sleep 0.01; done
     wait || true
     [ ! -e runs/t/model.safetensors ]
     # a cap on the size of files
