@@ -8,7 +8,6 @@
 #include "base/options.h"
 #include "calibrate/calibrate.h"
 #include "eval/session.h"
-#include "io/safetensors.h"
 #include "model/moe_save.h"
 
 static const char notes[] =

@@ -2,7 +2,6 @@
  *     mf-docs [OPTION]... [PATH]... > docs */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "base/options.h"
 #include "io/stream.h"
 #include "model/config.h"

@@ -3,7 +3,6 @@
 #define MF_BASE_CLOCK_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 double mf_now(void);         /* seconds of a clock that never steps back */
 double mf_cpu_seconds(void); /* that the processors worked for this process, all threads together */

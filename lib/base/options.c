@@ -2,7 +2,6 @@
  * and completion.c. */
 #include "base/options.h"
 
-#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>

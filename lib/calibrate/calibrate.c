@@ -24,7 +24,8 @@ static void note_document(void *context, const char *id, size_t id_size, size_t 
     if (measuring->document < measuring->c->n_held) measuring->c->tried[measuring->document++] = m->nats;
 }
 
-int calibration_measure(struct calibration *c, double *loss, struct mf_err *err) {
+/* Loss per token on the held-out half, and its documents' in c->tried. */
+static int measure(struct calibration *c, double *loss, struct mf_err *err) {
     struct measuring measuring = {c, 0};
     struct mf_perplexity_options o = {
         .batch = c->options->batch, .context = &measuring, .document = note_document};
@@ -55,7 +56,7 @@ static bool is_better(const struct calibration *c) {
 
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err) {
     double loss;
-    if (calibration_measure(c, &loss, err) < 0) return -1;
+    if (measure(c, &loss, err) < 0) return -1;
     *kept = loss < c->loss * (1 - CALIBRATE_GAIN) && is_better(c);
     json_array_append_new(c->changes, json_pack("{ss,sf,sb}", "what", what, "loss", loss, "kept", *kept));
     if (c->options->tried) c->options->tried(c->options->context, what, loss, *kept);
@@ -168,7 +169,8 @@ static bool label_by_partition(struct calibration *c, struct mf_err *err) {
     return true;
 }
 
-int calibration_label(struct calibration *c, struct mf_err *err) {
+/* Labels the first half's documents. */
+static int label(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
     mf_source_select(c->source, MF_SOURCE_HALF);
     while (mf_source_next(c->source, &doc, err) > 0) c->n_labels += doc.n >= 2;
@@ -208,10 +210,10 @@ int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source 
     c.held = calloc(2 * c.n_held + 1, sizeof *c.held);
     if (!c.held) mf_no_memory();
     c.tried = c.held + c.n_held;
-    int status = calibration_measure(&c, &c.loss, err);
+    int status = measure(&c, &c.loss, err);
     double before = c.loss;
     memcpy(c.held, c.tried, c.n_held * sizeof *c.held);
-    if (status == 0) status = calibration_label(&c, err);
+    if (status == 0) status = label(&c, err);
     if (status == 0) status = calibration_evidence(&c, err);
     if (status == 0 && options->config->calibrate.router != MF_CALIBRATE_KEEP)
         status = calibration_gates(&c, err);

@@ -28,9 +28,6 @@ struct calibration {
     json_t *changes, *notes;
 };
 
-/* Loss per token on the held-out half, and its documents' in c->tried. */
-int calibration_measure(struct calibration *c, double *loss, struct mf_err *err);
-
 /* The model was changed: keeps the change's loss when it is lower, by more than rounding and by more than the
  * standard error of the difference over documents, and says so. The caller undoes it when *kept is false. */
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err);
@@ -43,9 +40,6 @@ int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uin
 
 /* Fills one row's places [top_k]: all weight on `expert`, the other places with others that weigh nothing. */
 void calibration_send(uint32_t *experts, float *weights, size_t expert, size_t top_k, size_t E);
-
-/* Labels the first half's documents. */
-int calibration_label(struct calibration *c, struct mf_err *err);
 
 /* The steps. */
 int calibration_evidence(struct calibration *c, struct mf_err *err);

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "base/memory.h"
 #include "base/rng.h"
 #include "eval/generate.h"

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "eval/lengths.h"
 #include "eval/perplexity.h"
 #include "eval/session.h"

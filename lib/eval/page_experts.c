@@ -1,6 +1,5 @@
 /* Who does what: routing as heat maps, and samples coloured by expert. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "eval/page.h"
 

@@ -1,7 +1,6 @@
 /* How a model was made, from what the stages wrote down while they ran. */
 #include "eval/report_notes.h"
 
-#include <math.h>
 #include <string.h>
 #include "base/clock.h"
 #include "eval/utf8.h"

@@ -137,15 +137,6 @@ double mf_routing_agreement(const struct mf_routing *r, size_t layer) {
     return agreement;
 }
 
-size_t mf_routing_top_expert(const struct mf_routing *r, uint32_t token) {
-    size_t best = r->E;
-    for (size_t e = 0; e < r->E; e++) {
-        uint32_t n = r->tokens[e * r->V + token];
-        if (n > 0 && (best == r->E || n > r->tokens[best * r->V + token])) best = e;
-    }
-    return best;
-}
-
 size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t *top, size_t n) {
     const uint32_t *counts = r->tokens + expert * r->V;
     size_t found = 0;

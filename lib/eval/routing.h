@@ -38,10 +38,6 @@ double mf_routing_entropy(const struct mf_routing *r, size_t layer);
  * one domain only. */
 double mf_routing_agreement(const struct mf_routing *r, size_t layer);
 
-/* The expert that most often is the first choice for a token, over all layers: ties to the lowest; E for a
- * token that did not occur. */
-size_t mf_routing_top_expert(const struct mf_routing *r, uint32_t token);
-
 /* The tokens an expert takes most: their ids into top [n], most first (ties: lowest id); how many there are.
  */
 size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t *top, size_t n);

@@ -1,7 +1,6 @@
 /* Routing counts as JSON. */
 #include "eval/routing.h"
 
-#include <math.h>
 #include "eval/utf8.h"
 
 /* counts [E] / total as a list. */

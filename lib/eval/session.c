@@ -1,8 +1,6 @@
 /* Beginning and ending a command of mf-eval. */
 #include "eval/session.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "eval/utf8.h"
@@ -34,10 +32,7 @@ static void close_model(struct mf_session *s) {
 int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
                      size_t rows, struct mf_err *err) {
     close_model(s);
-    if (mf_moe_open(&s->moe, path, expert, cache_bytes, err) < 0) {
-        s->moe = NULL;
-        return -1;
-    }
+    if (mf_moe_open(&s->moe, path, expert, cache_bytes, err) < 0) return -1;
     if (rows == 0 && __builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
     return mf_moe_work_new(&s->work, s->moe, rows, s->pool, err);

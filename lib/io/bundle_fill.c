@@ -1,6 +1,5 @@
 /* A bundle's tensors into memory that is there already. */
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include "io/bundle.h"
 

@@ -1,7 +1,6 @@
 /* Tensors in JSON, and JSON objects that must not repeat a key. */
 #include "io/json_tensor.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include "io/json_file.h"
 

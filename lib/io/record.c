@@ -1,5 +1,4 @@
 /* The fields of a record by name. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "io/stream_internal.h"
@@ -61,9 +60,4 @@ int mf_record_real(const struct mf_record *rec, const char *name, double *value,
     else
         return mf_record_fail(rec, err, "field '%s' is not a number", name);
     return 1;
-}
-
-void mf_record_raw(const struct mf_record *rec, const void **bytes, size_t *size) {
-    *bytes = rec->raw.bytes;
-    *size = rec->raw.used;
 }

@@ -1,6 +1,5 @@
 /* A record as a line of JSON for people. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

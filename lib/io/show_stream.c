@@ -1,5 +1,4 @@
 /* Streams as lines of JSON, as a table, and as numbers about their fields. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

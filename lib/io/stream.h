@@ -60,9 +60,6 @@ int mf_stream_next(struct mf_stream_reader *reader, const struct mf_record **rec
 
 uint64_t mf_stream_count(const struct mf_stream_reader *reader); /* records read so far */
 
-/* A record's encoded bytes, to copy it unchanged into another stream of the same kind. */
-void mf_record_raw(const struct mf_record *rec, const void **bytes, size_t *size);
-
 /* A record as one line of JSON, for people: strings cleaned to valid UTF-8, `bin` shown as {"bin": N bytes}
  * or, for tokens, as numbers. New memory, freed by free(). */
 char *mf_record_json(const struct mf_record *rec, struct mf_err *err);

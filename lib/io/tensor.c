@@ -2,7 +2,6 @@
 #include "io/tensor.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/memory.h"
 #include "base/rng.h"
 #include "model/assemble_internal.h"

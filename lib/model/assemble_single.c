@@ -1,7 +1,6 @@
 /* Models with one FFN, to compare a mixture with: the shared bundle's dense one, or the mean of all experts.
  *
  * The mean is made in the scratch file, expert by expert, so memory does not grow with their number. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"

@@ -13,7 +13,6 @@
 #include "base/err.h"
 #include "base/options.h"
 
-enum mf_partition_method { MF_BY_CLUSTERED, MF_BY_RANDOM, MF_BY_CURRICULUM, MF_BY_DOMAIN };
 enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
 enum mf_router_kind { MF_ROUTER_HIDDEN, MF_ROUTER_PREFIX };
 enum mf_router_init { MF_GATE_UNIFORM, MF_GATE_KAIMING, MF_GATE_DATA_STATS };
@@ -48,7 +47,7 @@ struct mf_config {
         int64_t vocab_size, min_frequency;
     } tokenizer;
     struct {
-        int method; /* enum mf_partition_method */
+        int method; /* enum mf_method (part/saved.h) */
         double overlap, balance;
         int64_t features, restarts, iterations;
     } partition;

@@ -1,4 +1,4 @@
-/* What moe.c (the forward pass), moe_backward.c (the router's gradients), moe_cache.c (generation) and
+/* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation) and
  * moe_open.c (reading a model) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H

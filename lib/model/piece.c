@@ -15,10 +15,7 @@ static int hash_field(const struct mf_piece *p, const char *field, char hash[65]
 
 int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct mf_err *err) {
     *p = (struct mf_piece){0};
-    if (mf_bundle_open(&p->bundle, path, kind, err) < 0) {
-        p->bundle = NULL;
-        return -1;
-    }
+    if (mf_bundle_open(&p->bundle, path, kind, err) < 0) return -1;
     snprintf(p->name, sizeof p->name, "%s", mf_bundle_name(p->bundle));
     snprintf(p->hash, sizeof p->hash, "%s", mf_bundle_hash(p->bundle));
     int status =

@@ -121,10 +121,6 @@ void mf_weights_free(struct mf_weights *w) {
     free(w);
 }
 
-const char *mf_weights_name(const struct mf_weights *w) {
-    return w->name;
-}
-
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes) {
     return bytes <= w->capacity;
 }

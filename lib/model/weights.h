@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include "base/err.h"
 #include "io/bundle.h"
 #include "io/safetensors.h"
@@ -25,9 +24,8 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
 
 void mf_weights_free(struct mf_weights *w); /* accepts NULL */
 
-const char *mf_weights_name(const struct mf_weights *w);
-bool mf_weights_holds_all(const struct mf_weights *w,
-                          size_t bytes); /* may `bytes` stay in the cache together? */
+/* May `bytes` stay in the cache together? */
+bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes);
 
 /* The index of the fp32 tensor `name` of exactly this shape (columns 0: a vector). EX_DATAERR: missing,
  * another shape, another dtype. */

@@ -3,7 +3,6 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <stdint.h>
 #include "nn/vector.h"
 
 #define ROWS ((size_t)64) /* query rows in a block */

@@ -1,8 +1,6 @@
 /* Flat loops, written so that the compiler vectorises them: no branches, fixed lanes for sums. */
 #include "nn/vector.h"
 
-#include <stdint.h>
-#include <string.h>
 #include "nn/exp.h"
 #include "base/simd.h"
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <utf8proc.h>
 
-/* How far the centroid of e is above the others in one feature. */
+/* How far the centroid of e is above the mean of the others in one feature. */
 static float gap(const struct mf_partition *p, size_t f, size_t e) {
     const float *c = p->centroids + f * p->E;
     float others = 0;
@@ -14,7 +14,9 @@ static float gap(const struct mf_partition *p, size_t f, size_t e) {
     return c[e] - (p->E > 1 ? others / (float)(p->E - 1) : 0);
 }
 
-size_t mf_telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t room) {
+/* The features that tell partition e from the others, those of the largest gap first. Fills at most `room`,
+ * returns how many. */
+static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t room) {
     size_t n = 0;
     for (size_t f = 0; f < p->terms.count; f++) {
         float here = gap(p, f, e);
@@ -57,7 +59,7 @@ static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_
 static void print_words(const struct mf_division *d, size_t e, FILE *file) {
     uint16_t features[CANDIDATES] = {0};
     char words[SHOWN][32];
-    size_t n = mf_telling_features(&d->saved, e, features, CANDIDATES), shown = 0;
+    size_t n = telling_features(&d->saved, e, features, CANDIDATES), shown = 0;
     for (size_t i = 0; i < n && shown < SHOWN; i++) {
         char *word = words[shown];
         word_of(d->tokenizer, d->saved.terms.ids[features[i]], word, sizeof words[0]);

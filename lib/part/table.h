@@ -10,8 +10,4 @@
  * agree. EX_OSERR. */
 int mf_division_print(const struct mf_division *division, FILE *file, struct mf_err *err);
 
-/* The features that tell partition e from the others, the most telling first: the largest gap between its
- * centroid's weight and the mean of the others'. Fills at most `room`, returns how many. */
-size_t mf_telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t room);
-
 #endif

@@ -13,7 +13,8 @@ static void count(struct mf_tally *t, size_t size) {
     t->bytes += size;
 }
 
-enum mf_split mf_split_of(uint64_t hash, double val_fraction, double test_fraction) {
+/* The split a text belongs to: a function of its hash (mf_text_hash) alone, so a document never moves. */
+static enum mf_split split_of(uint64_t hash, double val_fraction, double test_fraction) {
     double u = (double)(hash >> 11) * 0x1p-53; /* [0, 1) */
     if (u < val_fraction) return MF_VAL;
     return u < val_fraction + test_fraction ? MF_TEST : MF_TRAIN;
@@ -73,7 +74,7 @@ static int select_one(struct mf_selection *s, const struct mf_doc *doc, struct m
         count(copy == MF_COPY_EXACT ? &s->exact : &s->near, doc->size);
         return tell_removed(s, doc, copy == MF_COPY_EXACT ? "exact" : "near", kept, kept_size, err);
     }
-    enum mf_split split = mf_split_of(hash, s->val_fraction, s->test_fraction);
+    enum mf_split split = split_of(hash, s->val_fraction, s->test_fraction);
     count(&s->kept[split], doc->size);
     return s->take(s->context, doc, split, err);
 }

@@ -24,9 +24,6 @@ struct mf_selection {
         kept[MF_SPLITS]; /* what became of them; cut: pieces of long ones */
 };
 
-/* The split a text belongs to: a function of its hash (mf_text_hash) alone, so a document never moves. */
-enum mf_split mf_split_of(uint64_t hash, double val_fraction, double test_fraction);
-
 /* Takes one document of the input: 0, 1 when max_docs were read, or -1. Long ones are cut at the ends of
  * paragraphs, else of lines, else at spaces, else between characters; the pieces are documents ID+1, ID+2,
  * ... */

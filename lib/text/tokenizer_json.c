@@ -1,7 +1,6 @@
 /* Reading tokenizer.json: the vocabulary and the merges. */
 #include "text/tokenizer_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "io/bundle.h"
