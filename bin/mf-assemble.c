@@ -70,10 +70,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     if (status == 0) status = mf_out_open(&out, r->output, err);
     if (status == 0) status = mf_assembly_write(&a, pool, out, err);
     uint64_t bytes = status == 0 ? mf_out_offset(out) : 0;
-    if (status == 0)
-        status = mf_out_commit(out, err);
-    else
-        mf_out_abandon(out);
+    status = mf_out_end(out, status, err);
     if (status == 0 && !r->common->quiet)
         fprintf(stderr, "mf-assemble: %s%zu expert%s, %zu tensors, %.1f MB, peak memory %.1f MB\n",
                 r->dense     ? "the dense FFN, "

@@ -57,9 +57,7 @@ static int read_partitions(int64_t **partition_of, const struct mf_moe *moe, str
 static int save(const struct mf_moe *moe, const char *output, const json_t *report, struct mf_err *err) {
     struct mf_out *out;
     if (mf_out_open(&out, output, err) < 0) return -1;
-    if (mf_moe_save(moe, out, report, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, mf_moe_save(moe, out, report, err), err);
 }
 
 static void say(const json_t *report) {

@@ -90,10 +90,7 @@ static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_
     if (status < 0) return -1;
     if (paths->count == 0) status = mf_docs_read(NULL, o, err);
     for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
-    struct mf_stream_writer *writer = w->writer;
-    if (status >= 0) return mf_stream_finish(writer, err);
-    mf_stream_drop(writer);
-    return -1;
+    return mf_stream_end(w->writer, status, err);
 }
 
 /* Both outputs become real, or neither. */
@@ -107,10 +104,8 @@ static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_opti
         status = mf_out_commit(w->selection.removed, err);
         w->selection.removed = NULL;
     }
-    if (status == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
     mf_out_abandon(w->selection.removed);
-    return -1;
+    return mf_out_end(out, status, err);
 }
 
 /* Command line values where they are given, else the config's. */

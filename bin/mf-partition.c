@@ -34,9 +34,7 @@ static int label(const struct mf_division *division, const struct mf_divide *d, 
                  struct mf_err *err) {
     struct mf_out *out;
     if (mf_out_open(&out, output, err) < 0) return -1;
-    if (mf_division_label(division, d, out, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, mf_division_label(division, d, out, err), err);
 }
 
 static int divide(struct mf_divide *d, bool labels, const char *output, bool quiet, struct mf_err *err) {

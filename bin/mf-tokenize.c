@@ -15,16 +15,6 @@
 
 #define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
 
-/* Opens `output`, runs `work` and commits, or leaves nothing. */
-typedef int writing(void *context, struct mf_out *out, struct mf_err *err);
-static int write_to(const char *output, writing *work, void *context, struct mf_err *err) {
-    struct mf_out *out;
-    if (mf_out_open(&out, output, err) < 0) return -1;
-    if (work(context, out, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
-}
-
 static int finish(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
                   const struct mf_err *err) {
     mf_strs_free(operands);
@@ -103,14 +93,14 @@ static int count_words(struct training *t, struct mf_words_report *report, struc
     return status;
 }
 
-static int write_tokenizer(void *context, struct mf_out *out, struct mf_err *err) {
-    struct training *t = context;
+static int write_tokenizer(struct training *t, struct mf_out *out, struct mf_err *err) {
     return mf_words_train(t->words, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out, &t->reached, err);
 }
 
 static int train(struct training *t, const char *output, struct mf_err *err) {
     struct mf_config config;
     struct mf_words_report report;
+    struct mf_out *out;
     if (mf_config_load_stage(&config, t->common, "tokenizer", err) < 0) return -1;
     if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
     if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
@@ -120,7 +110,8 @@ static int train(struct training *t, const char *output, struct mf_err *err) {
                           (long long)t->vocab_size, MF_VOCAB_MIN);
     if (mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
     int status = count_words(t, &report, err);
-    if (status == 0) status = write_to(output, write_tokenizer, t, err);
+    if (status == 0) status = mf_out_open(&out, output, err);
+    if (status == 0) status = mf_out_end(out, write_tokenizer(t, out, err), err);
     if (status == 0 && !t->common->quiet) report_training(t, &report);
     mf_words_free(t->words);
     return status;
@@ -292,15 +283,12 @@ static int encode_text(struct encoding *e, struct mf_stream_writer *w, struct mf
     return status;
 }
 
-static int write_tokens(void *context, struct mf_out *out, struct mf_err *err) {
-    struct encoding *e = context;
+static int write_tokens(struct encoding *e, struct mf_out *out, struct mf_err *err) {
     struct mf_stream_writer *w = NULL;
     int status = mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, err);
     if (status == 0) status = begin_tokens(e, w, err);
     if (status == 0) status = e->plain ? encode_text(e, w, err) : encode_docs(e, w, err);
-    if (status == 0) return mf_stream_finish(w, err);
-    mf_stream_drop(w);
-    return -1;
+    return mf_stream_end(w, status, err);
 }
 
 static int start_workers(struct encoding *e, struct mf_err *err) {
@@ -325,11 +313,13 @@ static void stop_workers(struct encoding *e) {
 
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {
     struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
+    struct mf_out *out;
     if (mf_config_load_stage(&config, e->common, "encode", err) < 0) return -1;
     if (mf_tokenizer_load(&e->tokenizer, tokenizer_path, err) < 0) return -1;
     e->width = mf_tokenizer_size(e->tokenizer) <= 65536 ? 2 : 4;
     int status = start_workers(e, err);
-    if (status == 0) status = write_to(output, write_tokens, e, err);
+    if (status == 0) status = mf_out_open(&out, output, err);
+    if (status == 0) status = mf_out_end(out, write_tokens(e, out, err), err);
     stop_workers(e);
     mf_tokenizer_free(e->tokenizer);
     return status;
@@ -407,8 +397,7 @@ static int decode_all(struct decoding *d, struct mf_documents *docs, struct mf_o
     return more;
 }
 
-static int write_text(void *context, struct mf_out *out, struct mf_err *err) {
-    struct decoding *d = context;
+static int write_text(struct decoding *d, struct mf_out *out, struct mf_err *err) {
     struct mf_documents docs;
     struct mf_stream_writer *w = NULL;
     if (mf_documents_open(&docs, d->path, err) < 0) return -1;
@@ -420,9 +409,7 @@ static int write_text(void *context, struct mf_out *out, struct mf_err *err) {
     if (status == 0 && d->docs) status = mf_stream_create(&w, out, "docs", 0, err);
     if (status == 0) status = decode_all(d, &docs, out, w, err);
     mf_documents_close(&docs);
-    if (status == 0 && w) return mf_stream_finish(w, err);
-    mf_stream_drop(w);
-    return status;
+    return w ? mf_stream_end(w, status, err) : status;
 }
 
 static int run_decode(int argc, char **argv) {
@@ -441,6 +428,7 @@ static int run_decode(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     struct decoding d = {.separator = "\n"};
+    struct mf_out *out;
     struct mf_tokenizer *tokenizer = NULL;
     struct mf_config config;
     const char *output = NULL, *path = NULL;
@@ -460,7 +448,8 @@ static int run_decode(int argc, char **argv) {
     if (status == 0) status = mf_config_load_stage(&config, &common, "encode", &err);
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
-    if (status == 0) status = write_to(output, write_text, &d, &err);
+    if (status == 0) status = mf_out_open(&out, output, &err);
+    if (status == 0) status = mf_out_end(out, write_text(&d, out, &err), &err);
     free(d.text.bytes);
     mf_tokenizer_free(tokenizer);
     return finish("mf-tokenize decode", status, &common, &operands, &err);

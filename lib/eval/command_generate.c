@@ -195,11 +195,7 @@ int mf_eval_generate(int argc, char **argv) {
                      ? mf_prompts_interactive(&source, "mf-eval", &err)
                      : mf_prompts_open(&source, &prompts, operands.count ? operands.items[0] : NULL, &err);
     if (status == 0) status = mf_out_open(&out, output, &err);
-    if (status == 0) status = all(&s, tokenizer, source, samples, out, &q, &err);
-    if (status == 0)
-        status = mf_out_commit(out, &err);
-    else
-        mf_out_abandon(out);
+    if (status == 0) status = mf_out_end(out, all(&s, tokenizer, source, samples, out, &q, &err), &err);
     mf_prompts_close(source);
     mf_tokenizer_free(tokenizer);
     mf_session_end(&s);

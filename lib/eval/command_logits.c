@@ -45,9 +45,7 @@ static int run(struct mf_session *s, struct mf_source *source, const char *outpu
     if (!logits) mf_no_memory();
     int status = write_all(s, source, out, logits, err);
     free(logits);
-    if (status == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, status, err);
 }
 
 int mf_eval_logits(int argc, char **argv) {

@@ -126,11 +126,7 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
         return mf_session_write(output, json, err);
     }
     if (mf_out_open(&out, output, err) < 0) return -1;
-    if (print_table(out, p, c, err) < 0) {
-        mf_out_abandon(out);
-        return -1;
-    }
-    return mf_out_commit(out, err);
+    return mf_out_end(out, print_table(out, p, c, err), err);
 }
 
 int mf_eval_perplexity(int argc, char **argv) {

@@ -120,9 +120,7 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
         return mf_session_write(output, json, err);
     }
     if (mf_out_open(&out, output, err) < 0) return -1;
-    if (print_table(out, r, names, tokenizer, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, print_table(out, r, names, tokenizer, err), err);
 }
 
 int mf_eval_routing(int argc, char **argv) {

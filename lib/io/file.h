@@ -50,6 +50,10 @@ int mf_out_commit(struct mf_out *out, struct mf_err *err);
 /* Removes what was written and frees `out`. Accepts NULL. */
 void mf_out_abandon(struct mf_out *out);
 
+/* Commits the output unless `status`, that of writing it, is negative: then abandons it. Returns 0, or -1
+ * when either failed. */
+int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
+
 /* All of it at once: an output of `size` bytes at `path` (NULL: standard output). As the functions above. */
 int mf_out_whole(const char *path, const void *bytes, size_t size, struct mf_err *err);
 

@@ -336,10 +336,14 @@ void mf_out_abandon(struct mf_out *out) {
     free_out(out);
 }
 
+int mf_out_end(struct mf_out *out, int status, struct mf_err *err) {
+    if (status >= 0) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return -1;
+}
+
 int mf_out_whole(const char *path, const void *bytes, size_t size, struct mf_err *err) {
     struct mf_out *out;
     if (mf_out_open(&out, path, err) < 0) return -1;
-    if (mf_out_write(out, bytes, size, err) == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, mf_out_write(out, bytes, size, err), err);
 }

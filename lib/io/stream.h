@@ -96,4 +96,8 @@ int mf_stream_copy(struct mf_stream_writer *w, const struct mf_record *rec, stru
 int mf_stream_finish(struct mf_stream_writer *w, struct mf_err *err);
 void mf_stream_drop(struct mf_stream_writer *w); /* frees without a trailer; accepts NULL */
 
+/* Finishes unless `status`, that of writing the records, is negative: then drops. Returns 0, or -1 when
+ * either failed. */
+int mf_stream_end(struct mf_stream_writer *w, int status, struct mf_err *err);
+
 #endif

@@ -128,3 +128,9 @@ void mf_stream_drop(struct mf_stream_writer *writer) {
     XXH64_freeState(writer->hash);
     free(writer);
 }
+
+int mf_stream_end(struct mf_stream_writer *w, int status, struct mf_err *err) {
+    if (status >= 0) return mf_stream_finish(w, err);
+    mf_stream_drop(w);
+    return -1;
+}

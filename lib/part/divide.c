@@ -183,10 +183,7 @@ int mf_division_label(const struct mf_division *division, const struct mf_divide
         more = mf_tokens_header_put(&docs.header, w, err);
         for (size_t i = 0; more == 0 && (more = mf_documents_next(&docs, &doc, err)) > 0; i++)
             more = put_labelled(w, &doc, division->plan.part[i], err);
-        if (more == 0)
-            more = mf_stream_finish(w, err);
-        else
-            mf_stream_drop(w);
+        more = mf_stream_end(w, more, err);
     }
     mf_documents_close(&docs);
     return more;

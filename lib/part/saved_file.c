@@ -64,9 +64,7 @@ int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct 
     for (size_t e = 0; result == 0 && e < p->E; e++) result = write_partition(p, e, column, w, err);
     if (result == 0) result = write_documents(p, w, err);
     free(column);
-    if (result == 0) return mf_stream_finish(w, err);
-    mf_stream_drop(w);
-    return -1;
+    return mf_stream_end(w, result, err);
 }
 
 /* --- reading --- */

@@ -76,10 +76,7 @@ int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
     if (status == 0) {
         status = mf_bundle_write(out, "checkpoint", meta, tensors, count, err);
         if (status == 0) status = rotate(path, keep, err);
-        if (status == 0)
-            status = mf_out_commit(out, err);
-        else
-            mf_out_abandon(out);
+        status = mf_out_end(out, status, err);
     }
     json_decref(meta);
     free(tensors);

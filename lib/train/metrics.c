@@ -68,9 +68,7 @@ int mf_metrics_finish(struct mf_metrics *m, struct mf_err *err) {
     struct mf_out *out = m->out;
     int status = mf_stream_finish(m->writer, err);
     free(m);
-    if (status == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, status, err);
 }
 
 void mf_metrics_drop(struct mf_metrics *m) {

@@ -161,13 +161,7 @@ int mf_train_session_write(struct mf_train_session *s, const char *kind, const c
     json_object_set_new(meta, "tokenizer_sha256", json_string(s->data.tokenizer));
     json_object_set_new(meta, "training", training_json(s, r));
     int status = mf_out_open(&out, output, err);
-    if (status == 0) {
-        status = mf_bundle_write(out, kind, meta, all, count + 1, err);
-        if (status == 0)
-            status = mf_out_commit(out, err);
-        else
-            mf_out_abandon(out);
-    }
+    if (status == 0) status = mf_out_end(out, mf_bundle_write(out, kind, meta, all, count + 1, err), err);
     json_decref(meta);
     free(all);
     if (status == 0) mf_train_clean(&s->training);

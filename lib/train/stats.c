@@ -96,11 +96,5 @@ int mf_stats_write(const struct mf_stats *s, const char *path, struct mf_err *er
             mf_put_bin(w, "second", s->square + at, bytes, err) < 0)
             status = -1;
     }
-    if (status == 0)
-        status = mf_stream_finish(w, err);
-    else
-        mf_stream_drop(w);
-    if (status == 0) return mf_out_commit(out, err);
-    mf_out_abandon(out);
-    return -1;
+    return mf_out_end(out, mf_stream_end(w, status, err), err);
 }
