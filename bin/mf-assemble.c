@@ -10,27 +10,20 @@
 #include "io/file.h"
 #include "model/assemble.h"
 
-static const char notes[] = "The order of the experts is their order in the model; its metadata name each "
-                            "one's partition and hash. All\n"
-                            "manifests are compared before the first tensor is copied: shape, tokenizer, and "
-                            "the shared bundle each expert was\n"
-                            "trained against. The router is the config's: router.kind prefix (evidence from "
-                            "the tokens read so far) or hidden,\n"
-                            "its gates from router.init uniform, kaiming or data_stats; mf-calibrate "
-                            "improves it. Memory does not grow with the\n"
-                            "number of experts. Pieces may be pipes. An expert is left out or taken in again "
-                            "by naming others: nothing is\n"
-                            "trained for it, and the router is made for those that are there. A weight that "
-                            "is a NaN or an infinity is refused by "
-                            "the\n"
-                            "name of its file and tensor.\n"
-                            "\n"
-                            "example:\n"
-                            "  mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
-                            "\n"
-                            "exit status: 0, or 64 wrong use, 65 a malformed piece or pieces that do not "
-                            "belong together, 66 input cannot be\n"
-                            "opened, 73 or 74 cannot write, 78 bad config.\n";
+static const char notes[] =
+    "The order of the experts is their order in the model; its metadata name each one's partition and hash. All\n"
+    "manifests are compared before the first tensor is copied: shape, tokenizer, and the shared bundle each expert was\n"
+    "trained against. The router is the config's: router.kind prefix (evidence from the tokens read so far) or hidden,\n"
+    "its gates from router.init uniform, kaiming or data_stats; mf-calibrate improves it. Memory does not grow with the\n"
+    "number of experts. Pieces may be pipes. An expert is left out or taken in again by naming others: nothing is\n"
+    "trained for it, and the router is made for those that are there. A weight that is a NaN or an infinity is refused by the\n"
+    "name of its file and tensor.\n"
+    "\n"
+    "example:\n"
+    "  mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 a malformed piece or pieces that do not belong together, 66 input cannot be\n"
+    "opened, 73 or 74 cannot write, 78 bad config.\n";
 
 struct request {
     const struct mf_common *common;

@@ -11,24 +11,18 @@
 #include "model/moe_save.h"
 
 static const char notes[] =
-    "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other "
-    "half are\n"
-    "held out: a change is kept only when it lowers the loss there. Tried are: how much the evidence of the "
-    "tokens read\n"
-    "counts (router kind prefix), gates in closed form (calibrate.router: ridge, discriminant, best or "
-    "keep), and norms\n"
-    "moved to what the experts saw in training (calibrate.norms). Documents with a field `partition` "
-    "(mf-partition\n"
+    "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
+    "held out: a change is kept only when it lowers the loss there. Tried are: how much the evidence of the tokens read\n"
+    "counts (router kind prefix), gates in closed form (calibrate.router: ridge, discriminant, best or keep), and norms\n"
+    "moved to what the experts saw in training (calibrate.norms). Documents with a field `partition` (mf-partition\n"
     "--label) teach the gates by it; without one, each document's best expert is found by trying all.\n"
-    "With calibrate.router=train the best gates are then trained for calibrate.steps steps, with noise on "
-    "their logits\n"
+    "With calibrate.router=train the best gates are then trained for calibrate.steps steps, with noise on their logits\n"
     "(calibrate.noise) and a loss that keeps the experts in balance (calibrate.balance).\n"
     "\n"
     "example:\n"
     "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
     "\n"
-    "exit status: 0 (also when nothing helps: the model is then copied), or 64 wrong use, 65 malformed input "
-    "or one that\n"
+    "exit status: 0 (also when nothing helps: the model is then copied), or 64 wrong use, 65 malformed input or one that\n"
     "does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78 bad config.\n";
 
 struct show {

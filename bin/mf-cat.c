@@ -4,14 +4,10 @@
 #include "io/show.h"
 
 static const char notes[] =
-    "What a file is, it says itself: a stream (documents, tokens, metrics, statistics), a bundle (shared "
-    "part,\n"
-    "expert, checkpoint; plain or zstd) or a safetensors model. Without FILE, or with -, standard input is "
-    "read; a\n"
-    "model cannot come through a pipe. The output is one line of JSON for the stream's header, the bundle's "
-    "manifest or\n"
-    "the model's metadata, then one for each record or tensor. A file that is shown to its end has been "
-    "checked to its\n"
+    "What a file is, it says itself: a stream (documents, tokens, metrics, statistics), a bundle (shared part,\n"
+    "expert, checkpoint; plain or zstd) or a safetensors model. Without FILE, or with -, standard input is read; a\n"
+    "model cannot come through a pipe. The output is one line of JSON for the stream's header, the bundle's manifest or\n"
+    "the model's metadata, then one for each record or tensor. A file that is shown to its end has been checked to its\n"
     "end: counts, hashes and trailer.\n"
     "\n"
     "examples:\n"
@@ -20,8 +16,7 @@ static const char notes[] =
     "  mf-cat --follow --table metrics.mf      watch a training\n"
     "  mf-cat --stats model.safetensors        mean, spread and NaNs of every tensor\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot "
-    "write.\n";
+    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write.\n";
 
 /* Shows one file; says in front which, when there are several and the form has no place for it. */
 static int show(struct mf_out *out, const char *path, const struct mf_show *form, bool several,

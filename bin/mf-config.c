@@ -11,54 +11,14 @@
 #include "train/session.h"
 
 #define SOURCES                                                                                              \
-    "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n"
+    "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n\n"
 
-#define STATUSES                                                                                             \
-    "\n"                                                                                                     \
-    "exit status: 0, or 64 wrong use, 66 the file cannot be opened, 73 or 74 cannot write, 78 bad config "   \
-    "(the line is\n"                                                                                         \
+#define STATUSES                                                                                                         \
+    "\n"                                                                                                                 \
+    "exit status: 0, or 64 wrong use, 66 the file cannot be opened, 73 or 74 cannot write, 78 bad config (the line is\n" \
     "named, and the nearest key of an unknown one).\n"
 
-static const char print_notes[] = SOURCES "\n"
-                                          "example:\n"
-                                          "  mf-config --config my.yaml --set model.top_k=1\n" STATUSES;
-
-static const char get_notes[] = SOURCES "\n"
-                                        "example:\n"
-                                        "  mf-config get model.n_experts --config my.yaml\n" STATUSES;
-
-static const char check_notes[] = SOURCES "\n"
-                                          "example:\n"
-                                          "  mf-config check --config my.yaml\n" STATUSES;
-
-static const char keys_notes[] =
-    "Each key has three lines: its name; its meaning; its default, its range or choices, and the stages that "
-    "read it.\n"
-    "With --json, an array of objects: key, kind, default, low and high or choices, stages, meaning.\n"
-    "\n"
-    "examples:\n"
-    "  mf-config keys\n"
-    "  mf-config keys | grep -A 2 '^train_expert'\n" STATUSES;
-
-static const char stage_notes[] =
-    "The stages are docs, tokenizer, encode, partition, train-shared, train-expert, assemble, calibrate and "
-    "eval.\n" SOURCES "\n"
-    "example:\n"
-    "  mf-config stage train-expert --config my.yaml\n" STATUSES;
-
-static const char slices_notes[] =
-    "Writes DIR/STAGE.yaml for each stage: what it reads. A file whose values did not change keeps its time, "
-    "so that\n"
-    "make runs only those stages again that read a change.\n" SOURCES "\n"
-    "example:\n"
-    "  mf-config slices runs/mine/config --config my.yaml\n" STATUSES;
-
-static const char memory_notes[] = "In MB (10^6 bytes), as the training itself says before it begins; STAGE "
-                                   "is train-shared or train-expert. "
-                                   "The vocabulary\n"
-                                   "is taken to be as large as tokenizer.vocab_size.\n" SOURCES "\n"
-                                   "example:\n"
-                                   "  mf-config memory train-expert --config my.yaml --threads 8\n" STATUSES;
+#define NOTES(text, example) text SOURCES "example:\n  " example "\n" STATUSES
 
 /* What a command was given; NULL or false where it takes no such thing. */
 struct request {
@@ -127,7 +87,7 @@ static int print(const struct mf_config *config, const struct request *request, 
 
 static int run_print(int argc, char **argv) {
     struct mf_usage usage = {"mf-config print", "print all values as YAML", "mf-config [print] [OPTION]...",
-                             NULL, print_notes};
+                             NULL, NOTES("", "mf-config --config my.yaml --set model.top_k=1")};
     return run(usage, OUTPUT, print, argc, argv);
 }
 
@@ -141,7 +101,7 @@ static int get(const struct mf_config *config, const struct request *request, st
 
 static int run_get(int argc, char **argv) {
     struct mf_usage usage = {"mf-config get", "print one value", "mf-config get SECTION.KEY [OPTION]...",
-                             NULL, get_notes};
+                             NULL, NOTES("", "mf-config get model.n_experts --config my.yaml")};
     return run(usage, OPERAND | OUTPUT, get, argc, argv);
 }
 
@@ -152,7 +112,8 @@ static int check(const struct mf_config *config, const struct request *request, 
 
 static int run_check(int argc, char **argv) {
     struct mf_usage usage = {"mf-config check", "check the values and print nothing",
-                             "mf-config check [OPTION]...", NULL, check_notes};
+                             "mf-config check [OPTION]...", NULL,
+                             NOTES("", "mf-config check --config my.yaml")};
     return run(usage, 0, check, argc, argv);
 }
 
@@ -173,8 +134,14 @@ static int describe(const struct mf_config *config, const struct request *reques
 }
 
 static int run_keys(int argc, char **argv) {
-    struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL,
-                             keys_notes};
+    static const char notes[] =
+        "Each key has three lines: its name; its meaning; its default, its range or choices, and the stages that read it.\n"
+        "With --json, an array of objects: key, kind, default, low and high or choices, stages, meaning.\n"
+        "\n"
+        "examples:\n"
+        "  mf-config keys\n"
+        "  mf-config keys | grep -A 2 '^train_expert'\n" STATUSES;
+    struct mf_usage usage = {"mf-config keys", "list all keys", "mf-config keys [OPTION]...", NULL, notes};
     return run(usage, OUTPUT | JSON, describe, argc, argv);
 }
 
@@ -189,8 +156,11 @@ static int print_stage(const struct mf_config *config, const struct request *req
 }
 
 static int run_stage(int argc, char **argv) {
+    static const char notes[] = NOTES(
+        "The stages are docs, tokenizer, encode, partition, train-shared, train-expert, assemble, calibrate and eval.\n",
+        "mf-config stage train-expert --config my.yaml");
     struct mf_usage usage = {"mf-config stage", "print what one stage reads",
-                             "mf-config stage STAGE [OPTION]...", NULL, stage_notes};
+                             "mf-config stage STAGE [OPTION]...", NULL, notes};
     return run(usage, OPERAND | OUTPUT, print_stage, argc, argv);
 }
 
@@ -252,8 +222,12 @@ static int write_slices(const struct mf_config *config, const struct request *re
 }
 
 static int run_slices(int argc, char **argv) {
+    static const char notes[] = NOTES(
+        "Writes DIR/STAGE.yaml for each stage: what it reads. A file whose values did not change keeps its time, so that\n"
+        "make runs only those stages again that read a change.\n",
+        "mf-config slices runs/mine/config --config my.yaml");
     struct mf_usage usage = {"mf-config slices", "write what each stage reads to DIR/STAGE.yaml",
-                             "mf-config slices DIR [OPTION]...", NULL, slices_notes};
+                             "mf-config slices DIR [OPTION]...", NULL, notes};
     return run(usage, OPERAND | DRY_RUN, write_slices, argc, argv);
 }
 
@@ -271,8 +245,12 @@ static int memory(const struct mf_config *config, const struct request *request,
 }
 
 static int run_memory(int argc, char **argv) {
+    static const char notes[] = NOTES(
+        "In MB (10^6 bytes), as the training itself says before it begins; STAGE is train-shared or train-expert. The vocabulary\n"
+        "is taken to be as large as tokenizer.vocab_size.\n",
+        "mf-config memory train-expert --config my.yaml --threads 8");
     struct mf_usage usage = {"mf-config memory", "print the memory that a training plans to take",
-                             "mf-config memory STAGE [OPTION]...", NULL, memory_notes};
+                             "mf-config memory STAGE [OPTION]...", NULL, notes};
     return run(usage, OPERAND | OUTPUT, memory, argc, argv);
 }
 

@@ -8,24 +8,19 @@
 #include "text/select.h"
 
 static const char notes[] =
-    "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents "
-    "begin at lines\n"
-    "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip "
-    "archive. Without PATH,\n"
+    "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents begin at lines\n"
+    "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip archive. Without PATH,\n"
     "or for -, standard input is read. What unpacks to more than 32 MiB and 250 times its size is refused.\n"
     "\n"
-    "Copies of an earlier document are removed before documents are split, so none of test or validation has "
-    "a copy in\n"
-    "training: exact ones (up to white space at the ends of lines) and near ones (--near-dup). The split "
-    "follows from a\n"
+    "Copies of an earlier document are removed before documents are split, so none of test or validation has a copy in\n"
+    "training: exact ones (up to white space at the ends of lines) and near ones (--near-dup). The split follows from a\n"
     "document's text alone: it never moves when others are added (formats/docs.md).\n"
     "\n"
     "examples:\n"
     "  mf-docs my/texts --domain-from folder --split train > train.docs\n"
     "  mf-docs dump.jsonl.zst --text-key body --id-key url --removed copies.jsonl -o all.docs\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write, "
-    "78 bad\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write, 78 bad\n"
     "config.\n";
 
 enum { FROM_NOTHING, FROM_FOLDER };

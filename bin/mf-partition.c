@@ -8,17 +8,13 @@
 
 static const char notes[] =
     "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
-    "DIR/partition.mp, by which later documents are dealt in the same way (formats/partition.md). A part "
-    "whose bytes\n"
+    "DIR/partition.mp, by which later documents are dealt in the same way (formats/partition.md). A part whose bytes\n"
     "did not change keeps its file and its time.\n"
     "\n"
     "Methods: clustered (tf-idf and balanced k-means), random, curriculum (easy to hard, needs -t), domain.\n"
-    "With --saved DIR/partition.mp documents that were dealt before stay where they are, and new ones join "
-    "them; with -n\n"
-    "larger than it has, the documents not seen before make the partitions that are added, and the old parts "
-    "keep their\n"
-    "bytes. With --label nothing is divided: the stream is copied with the number of its partition in each "
-    "record, for\n"
+    "With --saved DIR/partition.mp documents that were dealt before stay where they are, and new ones join them; with -n\n"
+    "larger than it has, the documents not seen before make the partitions that are added, and the old parts keep their\n"
+    "bytes. With --label nothing is divided: the stream is copied with the number of its partition in each record, for\n"
     "validation and calibration.\n"
     "\n"
     "examples:\n"
@@ -26,8 +22,7 @@ static const char notes[] =
     "  mf-partition --saved parts/partition.mp -n 6 -o parts all.mf\n"
     "  mf-partition --saved parts/partition.mp --label -o val.labelled.mf val.mf\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot "
-    "be opened,\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot be opened,\n"
     "73 or 74 cannot write, 78 bad config.\n";
 
 static int label(const struct mf_division *division, const struct mf_divide *d, const char *output,

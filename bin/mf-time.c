@@ -24,8 +24,7 @@ static const char notes[] =
     "example:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
     "\n"
-    "exit status: 0 when the program's is 0, else the program's, 128 + N when signal N ended it, 127 when it "
-    "cannot\n"
+    "exit status: 0 when the program's is 0, else the program's, 128 + N when signal N ended it, 127 when it cannot\n"
     "be run; or 64 wrong use, 73 or 74 cannot write.\n";
 
 /* The one thing a signal handler can reach. */

@@ -119,15 +119,13 @@ static int train(struct training *t, const char *output, struct mf_err *err) {
 
 static const char train_notes[] =
     "The result depends on how often each word occurs: not on the order of the documents or on --threads.\n"
-    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is "
-    "said.\n"
+    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is said.\n"
     "\n"
     "examples:\n"
     "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
     "  mf-docs my/texts | mf-tokenize train --max-memory 100M > tokenizer.json\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 "
-    "cannot\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 cannot\n"
     "write, 78 bad config.\n";
 
 static int run_train(int argc, char **argv) {
@@ -327,19 +325,15 @@ static int encode(const char *tokenizer_path, struct encoding *e, const char *ou
 
 static int run_encode(int argc, char **argv) {
     static const char notes[] =
-        "The text of a document is text: by default it never yields a special token, "
-        "whatever it spells. With\n"
-        "--special=parse the exact spelling of one does; with --special=error it "
-        "ends the program. Around each document\n"
-        "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are "
-        "not special are always found.\n"
+        "The text of a document is text: by default it never yields a special token, whatever it spells. With\n"
+        "--special=parse the exact spelling of one does; with --special=error it ends the program. Around each document\n"
+        "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are not special are always found.\n"
         "\n"
         "examples:\n"
         "  mf-tokenize encode -t tokenizer.json -o train.mf train.docs\n"
         "  printf 'In the beginning' | mf-tokenize encode -t tokenizer.json --text | mf-cat\n"
         "\n"
-        "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be "
-        "opened, 73 or 74 cannot write,\n"
+        "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write,\n"
         "78 bad config.\n";
     struct mf_err err = {0};
     struct mf_common common;
@@ -413,17 +407,16 @@ static int write_text(struct decoding *d, struct mf_out *out, struct mf_err *err
 }
 
 static int run_decode(int argc, char **argv) {
-    static const char notes[] = "Without --docs the texts are written as they are, with the separator "
-                                "between documents. Special tokens have no\n"
-                                "text.\n"
-                                "\n"
-                                "examples:\n"
-                                "  mf-tokenize decode -t tokenizer.json train.mf\n"
-                                "  mf-tokenize decode -t tokenizer.json --docs -o back.docs train.mf\n"
-                                "\n"
-                                "exit status: 0, or 64 wrong use, 65 malformed input or another tokenizer's "
-                                "tokens, 66 input cannot be opened, 73\n"
-                                "or 74 cannot write, 78 bad config.\n";
+    static const char notes[] =
+        "Without --docs the texts are written as they are, with the separator between documents. Special tokens have no\n"
+        "text.\n"
+        "\n"
+        "examples:\n"
+        "  mf-tokenize decode -t tokenizer.json train.mf\n"
+        "  mf-tokenize decode -t tokenizer.json --docs -o back.docs train.mf\n"
+        "\n"
+        "exit status: 0, or 64 wrong use, 65 malformed input or another tokenizer's tokens, 66 input cannot be opened, 73\n"
+        "or 74 cannot write, 78 bad config.\n";
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};

@@ -9,23 +9,18 @@
 #include "train/stats.h"
 
 static const char notes[] =
-    "Reads a tokens stream (one partition) and writes a bundle of kind expert: its layers, how often each "
-    "token\n"
-    "occurs in its documents, and statistics of what its norms see. The training is train_expert.*; "
-    "expert.init says\n"
-    "whether it starts from the shared bundle's FFN or from scratch. Validation counts from before the first "
-    "step: an\n"
+    "Reads a tokens stream (one partition) and writes a bundle of kind expert: its layers, how often each token\n"
+    "occurs in its documents, and statistics of what its norms see. The training is train_expert.*; expert.init says\n"
+    "whether it starts from the shared bundle's FFN or from scratch. Validation counts from before the first step: an\n"
     "expert that does not get better stays what it was.\n"
     "\n"
-    "SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143; the same command with --resume "
-    "goes on\n"
+    "SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143; the same command with --resume goes on\n"
     "and ends with the same bytes as a run that was never stopped.\n"
     "\n"
     "example:\n"
     "  mf-train-expert -s shared.tar -v val.mf --partition 3 -o expert.3.tar parts/part.3.mp\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input "
-    "cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
 /* The tensors of the shared bundle, its FFN where ours begins from it. */

@@ -7,13 +7,11 @@
 #include "train/session.h"
 
 static const char notes[] =
-    "Reads a tokens stream and writes a bundle of kind shared: embedding, attention, output norm, the "
-    "temporary\n"
+    "Reads a tokens stream and writes a bundle of kind shared: embedding, attention, output norm, the temporary\n"
     "FFN, and how often each token occurs. The model's size is the config's (model.*), the training is\n"
     "train_shared.*. A step takes accumulation x batch windows of `context` tokens.\n"
     "\n"
-    "SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143; the same command with --resume "
-    "goes on\n"
+    "SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143; the same command with --resume goes on\n"
     "and ends with the same bytes as a run that was never stopped.\n"
     "\n"
     "Where it was built with MPI (--version says so), several processes train together, on one machine or\n"
@@ -27,8 +25,7 @@ static const char notes[] =
     "  mf-train-shared --config my.yaml -v val.mf --metrics shared.metrics -o shared.tar train.mf\n"
     "  mpirun -n 4 mf-train-shared --config my.yaml -v val.mf -o shared.tar train.mf\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or another training's checkpoint, 66 input cannot "
-    "be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or another training's checkpoint, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
 /* Of several processes only one has the standard input. */
