@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/options.h"
 #include "eval/report.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 static const char notes[] = "Reads two files of mf-eval report and prints a line for each number that both "
                             "have: the first, the second, "

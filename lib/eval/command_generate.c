@@ -9,7 +9,7 @@
 #include "eval/lengths.h"
 #include "eval/prompts.h"
 #include "eval/session.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 static const char notes[] =
     "Prompts are the lines of standard input, one FILE as a whole, -p TEXT (repeatable), or what you type\n"

@@ -7,7 +7,7 @@
 #include "eval/lengths.h"
 #include "eval/perplexity.h"
 #include "eval/session.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 static const char notes[] =
     "Reads a tokens stream from standard input. The model is a model.safetensors, or a shared bundle: with "

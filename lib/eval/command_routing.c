@@ -6,7 +6,7 @@
 #include "eval/lengths.h"
 #include "eval/routing.h"
 #include "eval/session.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 static const char notes[] =
     "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares sum "

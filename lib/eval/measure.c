@@ -2,7 +2,7 @@
 #include "eval/perplexity.h"
 
 #include <math.h>
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 void mf_measure_add(struct mf_measure *m, double nats, uint64_t tokens, uint64_t bytes) {
     double n = (double)tokens;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 /* Looks for stop strings that end in the bytes added last; the earliest beginning wins. */
 static bool find_stop(struct mf_outtext *t, size_t old) {

@@ -13,7 +13,7 @@
 #include "eval/perplexity.h"
 #include "eval/report_notes.h"
 #include "eval/routing.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 #include "model/piece.h"
 
 /* What is measured on the same documents, and where it goes. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "base/clock.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 #include "io/json_file.h"
 #include "io/stream.h"
 

@@ -1,7 +1,7 @@
 /* Routing counts as JSON. */
 #include "eval/routing.h"
 
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 /* counts [E] / total as a list. */
 static json_t *shares(const uint64_t *counts, size_t E, double total) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 #include "base/memory.h"
-#include "eval/utf8.h"
+#include "io/utf8.h"
 #include "part/corpus.h"
 
 #define DOMAIN_NAME 64

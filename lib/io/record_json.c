@@ -5,29 +5,14 @@
 #include <string.h>
 
 #include "io/stream_internal.h"
-
-/* The length of the UTF-8 character at `s` (of `n` bytes), or 0: overlong forms, surrogates and values above
- * 10FFFF are not characters. */
-static size_t character_length(const unsigned char *s, size_t n) {
-    unsigned char c = s[0], low = 0x80, high = 0xbf;
-    if (c < 0x80) return 1;
-    size_t length = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (length == 0 || length > n) return 0;
-    if (c == 0xe0) low = 0xa0;
-    if (c == 0xed) high = 0x9f;
-    if (c == 0xf0) low = 0x90;
-    if (c == 0xf4) high = 0x8f;
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return length;
-}
+#include "io/utf8.h"
 
 static void write_string(FILE *f, const char *bytes, size_t size) {
     const unsigned char *s = (const unsigned char *)bytes;
     fputc('"', f);
     for (size_t i = 0; i < size;) {
-        size_t n = character_length(s + i, size - i);
+        bool valid;
+        size_t n = mf_utf8_step(s + i, size - i, &valid);
         if (s[i] == '"' || s[i] == '\\')
             fprintf(f, "\\%c", s[i]);
         else if (s[i] == '\n')
@@ -36,13 +21,13 @@ static void write_string(FILE *f, const char *bytes, size_t size) {
             fputs("\\t", f);
         else if (s[i] < 0x20 || s[i] == 0x7f)
             fprintf(f, "\\u%04x", s[i]);
-        else if (n == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0)
-            fprintf(f, "\\u%04x", s[i + 1]); /* C1 controls */
-        else if (n == 0)
+        else if (!valid)
             fputs("\xef\xbf\xbd", f);
+        else if (s[i] == 0xc2 && s[i + 1] < 0xa0)
+            fprintf(f, "\\u%04x", s[i + 1]); /* C1 controls */
         else
             fwrite(s + i, 1, n, f);
-        i += n ? n : 1;
+        i += valid ? n : 1;
     }
     fputc('"', f);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/show_internal.h"
+#include "io/utf8.h"
 
 enum content { STREAM, BUNDLE, MODEL, OTHER };
 
@@ -89,25 +90,22 @@ void mf_spread_add(struct mf_spread *s, const double *values, size_t n) {
 }
 
 const char *mf_show_clean(char *text, const char *bytes, size_t size, size_t width) {
+    const unsigned char *b = (const unsigned char *)bytes;
     size_t used = 0, shown = 0, keep = 0;
-    for (size_t i = 0; i < size;) {
-        unsigned char c = (unsigned char)bytes[i];
-        size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
-        bool whole = n <= size - i && c < 0xf5;
-        for (size_t k = 1; whole && k < n; k++) whole = ((unsigned char)bytes[i + k] & 0xc0) == 0x80;
+    for (size_t i = 0, n; i < size; i += n) {
+        bool valid;
+        n = mf_utf8_step(b + i, size - i, &valid);
+        if (!valid) n = 1;
         if (shown == width) { /* too long: the last three characters become dots */
             memcpy(text + keep, "...", 4);
             return text;
         }
         if (width >= 3 && shown == width - 3) keep = used;
-        bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && whole && (unsigned char)bytes[i + 1] < 0xa0);
-        if (!whole || control || (c >= 0x80 && n == 1)) {
-            text[used++] = c == '\n' || c == '\t' ? ' ' : '?';
-            i += control && c == 0xc2 ? 2 : 1;
+        if (!valid || b[i] < 0x20 || b[i] == 0x7f || (b[i] == 0xc2 && b[i + 1] < 0xa0)) {
+            text[used++] = b[i] == '\n' || b[i] == '\t' ? ' ' : '?';
         } else {
             memcpy(text + used, bytes + i, n);
             used += n;
-            i += n;
         }
         shown++;
     }

@@ -1,6 +1,6 @@
 /* UTF-8 out of bytes that need not be UTF-8: what people and JSON are shown. */
-#ifndef MF_EVAL_UTF8_H
-#define MF_EVAL_UTF8_H
+#ifndef MF_IO_UTF8_H
+#define MF_IO_UTF8_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* Telling characters from stray bytes. */
-#include "eval/utf8.h"
+#include "io/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
