@@ -2,13 +2,12 @@
 #include "eval/commands.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include "base/memory.h"
 #include "base/rng.h"
 #include "eval/generate.h"
 #include "eval/lengths.h"
 #include "eval/prompts.h"
 #include "eval/session.h"
+#include "io/json_file.h"
 #include "io/utf8.h"
 
 static const char notes[] =
@@ -87,12 +86,7 @@ static int write_json(struct mf_out *out, const struct request *q, const struct 
                                   g->experts[i] == UINT32_MAX ? json_null() : json_integer(g->experts[i]));
         json_object_set_new(line, "experts", experts);
     }
-    char *text = json_dumps(line, JSON_COMPACT);
-    json_decref(line);
-    if (!text) mf_no_memory();
-    int status = mf_out_printf(out, err, "%s\n", text);
-    free(text);
-    return status;
+    return mf_json_line(out, line, err);
 }
 
 static int one(struct mf_generator *g, size_t context, struct writer *w, struct request *q,

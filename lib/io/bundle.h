@@ -15,6 +15,10 @@
 int mf_bundle_write(struct mf_out *out, const char *kind, const json_t *meta, const struct mf_tensor *tensors,
                     size_t count, struct mf_err *err);
 
+/* Are these the first bytes of a bundle, plain or zstd? A tar is known by 262 of them. No stream and no model
+ * begins so. */
+bool mf_bundle_begins(const unsigned char *bytes, size_t n);
+
 struct mf_bundle;
 
 /* Opens a bundle and reads its manifest. `kind` may be NULL. EX_NOINPUT, EX_DATAERR: not a bundle, another

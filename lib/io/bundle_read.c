@@ -211,14 +211,21 @@ static int read_manifest(struct mf_bundle *b, struct mf_err *err) {
     return manifest ? 0 : -1;
 }
 
+static bool is_zstd(const unsigned char *bytes, size_t n) {
+    return n >= 4 && memcmp(bytes, "\x28\xb5\x2f\xfd", 4) == 0;
+}
+
+bool mf_bundle_begins(const unsigned char *bytes, size_t n) {
+    return is_zstd(bytes, n) || (n >= 262 && memcmp(bytes + 257, "ustar", 5) == 0);
+}
+
 static int open_archive(struct mf_bundle *b, struct mf_err *err) {
-    static const unsigned char zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
     const unsigned char *first;
     int64_t n = mf_in_peek(b->in, &first, 512, err);
     if (n < 0) return -1;
     if (n == 0) return mf_err_set(err, EX_DATAERR, "%s: empty, not a bundle", name_of(b));
-    b->compressed = n >= 4 && memcmp(first, zstd, 4) == 0;
-    if (!b->compressed && (n < 512 || memcmp(first + 257, "ustar", 5) != 0))
+    b->compressed = is_zstd(first, (size_t)n);
+    if (!mf_bundle_begins(first, (size_t)n) || (!b->compressed && n < 512))
         return mf_err_set(err, EX_DATAERR, "%s: not a bundle", name_of(b));
     b->archive = archive_read_new();
     if (!b->archive) mf_no_memory();

@@ -60,3 +60,12 @@ int mf_json_write(const char *path, json_t *json, size_t flags, struct mf_err *e
     free(text);
     return status;
 }
+
+int mf_json_line(struct mf_out *out, json_t *json, struct mf_err *err) {
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    if (!text) mf_no_memory();
+    int status = mf_out_printf(out, err, "%s\n", text);
+    free(text);
+    return status;
+}

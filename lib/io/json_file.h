@@ -21,4 +21,7 @@ json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err
 /* Writes `json` (taken over) with jansson's flags and a line end to `path` (NULL: standard output). */
 int mf_json_write(const char *path, json_t *json, size_t flags, struct mf_err *err);
 
+/* Writes `json` (taken over) as a line of compact JSON. EX_IOERR. */
+int mf_json_line(struct mf_out *out, json_t *json, struct mf_err *err);
+
 #endif

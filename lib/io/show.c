@@ -10,11 +10,9 @@
 enum content { STREAM, BUNDLE, MODEL, OTHER };
 
 static enum content find_content(const unsigned char *b, size_t n) {
-    static const unsigned char zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
     size_t skip = n == 0 ? 0 : *b == 0xde ? 3 : *b == 0xdf ? 5 : (*b & 0xf0) == 0x80 ? 1 : 0;
     if (skip && n >= skip + 3 && memcmp(b + skip, "\xa2mf", 3) == 0) return STREAM;
-    if (n >= 4 && memcmp(b, zstd, 4) == 0) return BUNDLE;
-    if (n >= 262 && memcmp(b + 257, "ustar", 5) == 0) return BUNDLE;
+    if (mf_bundle_begins(b, n)) return BUNDLE;
     if (n >= 9 && b[8] == '{') return MODEL;
     return OTHER;
 }

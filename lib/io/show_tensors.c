@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/json_file.h"
 #include "io/json_tensor.h"
 #include "io/show_internal.h"
 
@@ -79,16 +80,6 @@ static int write_row(struct mf_out *out, const struct mf_tensor *t, struct mf_er
                          mf_tensor_shape(t, shape), mf_tensor_bytes(t));
 }
 
-/* Writes a JSON value and a newline; takes the value over. */
-static int write_json(struct mf_out *out, json_t *value, struct mf_err *err) {
-    char *text = json_dumps(value, JSON_COMPACT);
-    json_decref(value);
-    if (!text) mf_no_memory();
-    int result = mf_out_write(out, text, strlen(text), err);
-    free(text);
-    return result < 0 ? -1 : mf_out_write(out, "\n", 1, err);
-}
-
 /* The line of a model's tensor; a bundle's manifest has one ready. */
 static json_t *tensor_json(const struct source *s, size_t i, const struct mf_tensor *t) {
     if (s->bundle)
@@ -111,7 +102,7 @@ static int show_tensor(struct mf_out *out, const struct source *s, const struct 
     totals->tensors++;
     totals->parameters += mf_tensor_count(t);
     totals->bytes += mf_tensor_bytes(t);
-    if (show->form == MF_SHOW_JSON) return write_json(out, tensor_json(s, i, t), err);
+    if (show->form == MF_SHOW_JSON) return mf_json_line(out, tensor_json(s, i, t), err);
     if (show->form == MF_SHOW_TABLE) return write_row(out, t, err);
     return write_stats(out, s, i, t, totals, err);
 }
@@ -137,7 +128,7 @@ int mf_show_bundle(struct mf_out *out, struct mf_bundle *b, const struct mf_show
     if (show->form == MF_SHOW_JSON) {
         json_t *manifest = json_copy((json_t *)(uintptr_t)mf_bundle_meta(b));
         json_object_del(manifest, "tensors");
-        if (write_json(out, manifest, err) < 0) return -1;
+        if (mf_json_line(out, manifest, err) < 0) return -1;
     } else if (mf_out_printf(out, err, "bundle %s  sha256 %s\n", mf_bundle_kind(b), mf_bundle_hash(b)) < 0 ||
                write_title(out, show->form, err) < 0) {
         return -1;
@@ -157,7 +148,7 @@ int mf_show_model(struct mf_out *out, const struct mf_safetensors *st, const str
     const struct source source = {.model = st};
     struct totals totals = {0};
     int result = show->form == MF_SHOW_JSON
-                     ? write_json(out, json_copy((json_t *)(uintptr_t)mf_safetensors_metadata(st)), err)
+                     ? mf_json_line(out, json_copy((json_t *)(uintptr_t)mf_safetensors_metadata(st)), err)
                      : write_title(out, show->form, err);
     for (size_t i = 0; i < mf_safetensors_count(st) && wanted(show, &totals) && result == 0; i++)
         result = show_tensor(out, &source, show, i, &totals, err);

@@ -238,16 +238,12 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 
-/* A model begins with a length below 2^32 and '{'; a bundle is a tar or zstd, which never has that there. */
 static int looks_like_bundle(const char *path, bool *bundle, struct mf_err *err) {
     struct mf_in *in;
     const unsigned char *head;
     if (mf_in_open(&in, path, err) < 0) return -1;
     int64_t n = mf_in_peek(in, &head, 512, err);
-    if (n >= 0) {
-        bool zstd = n >= 4 && memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0;
-        *bundle = zstd || (n >= 263 && memcmp(head + 257, "ustar", 5) == 0);
-    }
+    *bundle = n > 0 && mf_bundle_begins(head, (size_t)n);
     mf_in_close(in);
     return n < 0 ? -1 : 0;
 }

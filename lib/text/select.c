@@ -1,12 +1,12 @@
 /* Selecting documents. */
 #include "text/select.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/json_file.h"
 
 static void count(struct mf_tally *t, size_t size) {
     t->documents++;
@@ -51,12 +51,7 @@ static int tell_removed(struct mf_selection *s, const struct mf_doc *doc, const 
     json_object_set_new(line, "removed", bytes_json(doc->id, doc->id_size));
     json_object_set_new(line, "copy", json_string(why));
     json_object_set_new(line, "kept", bytes_json(kept, kept_size));
-    char *text = json_dumps(line, JSON_COMPACT);
-    json_decref(line);
-    if (!text) mf_no_memory();
-    int status = mf_out_printf(s->removed, err, "%s\n", text);
-    free(text);
-    return status;
+    return mf_json_line(s->removed, line, err);
 }
 
 static int select_one(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
