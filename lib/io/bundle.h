@@ -59,11 +59,4 @@ int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t 
 
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */
 
-/* SHA-256 helpers: 64 hex digits and a zero. */
-struct mf_sha256;
-struct mf_sha256 *mf_sha256_new(void); /* ends the process when memory is out */
-void mf_sha256_add(struct mf_sha256 *sha, const void *bytes, size_t size);
-void mf_sha256_end(struct mf_sha256 *sha, char hex[65]); /* frees */
-void mf_sha256_of(const void *bytes, size_t size, char hex[65]);
-
 #endif

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "io/bundle_internal.h"
 #include "io/json_tensor.h"
+#include "io/sha256.h"
 
 #define MANIFEST_LIMIT ((int64_t)16 << 20)
 #define TENSOR_LIMIT   ((size_t)100000)
@@ -137,10 +138,6 @@ static int check_kind(struct mf_bundle *b, const char *kind, struct mf_err *err)
     return 0;
 }
 
-static bool is_hash(const char *text) {
-    return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
-}
-
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -175,7 +172,7 @@ static int read_tensors(struct mf_bundle *b, struct mf_err *err) {
         const char *name = json_string_value(json_object_get(entry, "name"));
         if (mf_tensor_from_json(&b->tensors[i], name ? name : "", entry, name_of(b), err) < 0) return -1;
         b->hashes[i] = json_string_value(json_object_get(entry, "sha256"));
-        if (!is_hash(b->hashes[i]))
+        if (!mf_sha256_valid(b->hashes[i]))
             return mf_err_set(err, EX_DATAERR, "%s: tensor %s: no sha256 of 64 hex digits", name_of(b), name);
         if (__builtin_add_overflow(total, mf_tensor_bytes(&b->tensors[i]), &total)) total = UINT64_MAX;
     }

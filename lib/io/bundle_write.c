@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "io/bundle_internal.h"
 #include "io/json_tensor.h"
+#include "io/sha256.h"
 
 /* What the archive's callback needs. */
 struct sink {

@@ -1,10 +1,12 @@
 /* SHA-256 in hex, through libcrypto. */
+#include "io/sha256.h"
+
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
-#include "io/bundle.h"
 
 struct mf_sha256 {
     EVP_MD_CTX *context;
@@ -34,4 +36,8 @@ void mf_sha256_of(const void *bytes, size_t size, char hex[65]) {
     struct mf_sha256 *sha = mf_sha256_new();
     mf_sha256_add(sha, bytes, size);
     mf_sha256_end(sha, hex);
+}
+
+bool mf_sha256_valid(const char *text) {
+    return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }

@@ -3,11 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "io/sha256.h"
 
 /* A field of 64 hex digits. */
 static int hash_field(const struct mf_piece *p, const char *field, char hash[65], struct mf_err *err) {
     const char *text = json_string_value(json_object_get(mf_bundle_meta(p->bundle), field));
-    if (!text || strlen(text) != 64 || strspn(text, "0123456789abcdef") != 64)
+    if (!mf_sha256_valid(text))
         return mf_err_set(err, EX_DATAERR, "%s: the manifest has no valid %s", p->name, field);
     memcpy(hash, text, 65);
     return 0;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/rng.h"
-#include "io/bundle.h"
 
 enum dim { DIM_1, DIM_V, DIM_D, DIM_3D, DIM_F };
 

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "io/bundle.h"
 #include "io/json_file.h"
+#include "io/sha256.h"
 
 #define FILE_LIMIT ((size_t)256 << 20)
 

@@ -14,6 +14,7 @@
 #include "eval/report.h"
 #include "eval/report_notes.h"
 #include "eval/source.h"
+#include "io/sha256.h"
 #include "io/show.h"
 #include "io/stream.h"
 #include "model/assemble.h"
