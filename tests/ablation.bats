@@ -8,7 +8,10 @@ bin=${MF_BIN:-$MF_ROOT/build/bin}
     make_pieces
     mkdir -p run/tokens run/config
     cp "$TINY" run/config/assemble.yaml
-    cp "$TINY" run/config/calibrate.yaml
+    sed 's/^calibrate:/&\n  steps: 1/' "$TINY" > run/config/calibrate.yaml
+    for e in 0 1 2; do
+        mf-train-expert --quiet --config "$TINY" --set expert.init=kaiming -s shared.tar -p $e -o run/scratch.$e.tar parts/part.$e.mp
+    done
     mv test.mf val.labelled.mf run/tokens/
     mv parts shared.tar expert.*.tar run/
     for model in one all wide; do cp run/shared.tar run/dense.$model.tar; done
@@ -39,9 +42,14 @@ for name, posterior in ("uniform", False), ("posterior", True):
 END
     # the oracle is no worse than any expert alone on these three kinds of words, and is made of their domains
     jq -n -e '[inputs.perplexity] | .[0] <= (.[1:] | min)' run/results/oracle.json run/results/alone.*.json
+    # trained gates are rows with experts of either start, any number of them a token, before and after calibration
+    ROUTERS=trained "$MF_ROOT/scripts/ablation.sh" run "$bin" 1 whole
+    for name in assembled.{shared,kaiming}.trained.k{1,2,3}.{on,off}; do
+        cut -f1 run/results/table.tsv | grep -qx "$name" || fail "no $name"
+    done
     # nothing is measured twice
     stat -c '%n %.Y' run/results/*.json run/results/*.routing | grep -v oracle > before
-    INITS=shared ROUTERS='prefix ridge' TOP_K=2 "$MF_ROOT/scripts/ablation.sh" run "$bin" 1 whole
+    ROUTERS=trained "$MF_ROOT/scripts/ablation.sh" run "$bin" 1 whole
     stat -c '%n %.Y' run/results/*.json run/results/*.routing | grep -v oracle | diff before -
 }
 

@@ -147,6 +147,17 @@ PY
     awk "BEGIN { exit !($after < $before) }"
 }
 
+@test "gates that choose one expert are trained too, by the loss and not by the balance alone" {
+    mf-assemble --quiet --config "$TINY" --set router.kind=hidden --set model.top_k=1 -o one.safetensors shared.tar expert.?.tar
+    calibrate --threads 2 --set calibrate.norms=false --set calibrate.router=train --set calibrate.steps=40 --set calibrate.lr=0.02 \
+        --set calibrate.balance=0 -m one.safetensors --report r.json -o trained.safetensors val.labelled.mf
+    jq -e '.changes | map(select(.kept)) | last | .what | startswith("gates trained")' r.json
+    mf-cat trained.safetensors | head -n 1 | jq -e '.config | fromjson | .top_k == 1'
+    before=$(loss one.safetensors test.mf)
+    after=$(loss trained.safetensors test.mf)
+    awk "BEGIN { exit !($after < $before) }"
+}
+
 @test "training follows seed and config, and nothing else" {
     train() { # OUTPUT [OPTION]...
         calibrate --threads 2 --set calibrate.norms=false --set calibrate.router=train --set calibrate.steps=1 \

@@ -156,6 +156,12 @@ static void put_routers(const struct training *t, const float *from) {
         memcpy(t->tensors[i].data, from + i * n, n * sizeof *from);
 }
 
+/* How many experts a row sees in training. One alone weighs 1 whatever its logit is, and so has no gradient:
+ * gates that will choose one learn from the two best. */
+static size_t choices(const struct mf_router *r) {
+    return r->top_k == 1 && r->n_experts > 1 && !r->over_all ? 2 : r->top_k;
+}
+
 static int run(struct training *t, struct mf_err *err) {
     const struct mf_config *all = t->c->options->config;
     int64_t steps = all->calibrate.steps;
@@ -169,13 +175,17 @@ static int run(struct training *t, struct mf_err *err) {
                                            .eps = 1e-8};
     struct mf_router *router = &t->c->moe->router;
     double gate_scale = router->gate_scale;
+    const size_t used = router->top_k, taught = choices(router);
     bool any = false;
     /* with the gates counting fully; those that did not count before begin at zero */
     for (size_t i = 0; i < t->c->moe->shape.L; i++)
         vector_scale(t->c->moe->layers[i].gate, (float)gate_scale, t->windows.E * t->c->moe->shape.D);
     router->gate_scale = 1;
     for (int64_t s = 1, tried = 0; s <= steps; s++) {
-        if (step(t, &config, s, err) < 0) return -1;
+        router->top_k = taught;
+        int status = step(t, &config, s, err);
+        router->top_k = used;
+        if (status < 0) return -1;
         if (s * TRIALS / steps == tried) continue;
         tried = s * TRIALS / steps;
         char what[64];
