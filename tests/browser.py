@@ -4,13 +4,15 @@
 
 Screenshots of a phone and a desk, light and dark, and a PDF of the print go to FOLDER/PREFIX-*. The JSON holds `errors`
 (what the console and the network reported), `requests` (addresses other than the page's own) and `scroll`, the width
-of the page in each view, and `ids` of all figures with their sizes on the phone.
+of the page in each view, and `ids` of all figures with their heights, and `narrowest`, the width of the narrowest track
+of a bar, both on the phone.
 """
 import base64, json, os, pathlib, subprocess, sys, tempfile
 
 VIEWS = {"390-light": (390, "light"), "390-dark": (390, "dark"), "1280-light": (1280, "light"), "1280-dark": (1280, "dark")}
 FIGURES = """JSON.stringify(Object.fromEntries([...document.querySelectorAll('[id]')].filter(e => !e.closest('svg')).map(
     e => [e.id, Math.round(e.getBoundingClientRect().height)])))"""
+TRACK = "Math.min(...[...document.querySelectorAll('.row .track')].map(e => Math.round(e.getBoundingClientRect().width)))"
 
 
 class Browser:
@@ -76,6 +78,7 @@ def main(page, folder, prefix):
             seen["scroll"][name] = b.evaluate("document.documentElement.scrollWidth")
             if name == "390-light":
                 seen["ids"] = json.loads(b.evaluate(FIGURES))
+                seen["narrowest"] = b.evaluate(TRACK)
             shot = b.call("Page.captureScreenshot", captureBeyondViewport=True)
             pathlib.Path(f"{base}-{name}.png").write_bytes(base64.b64decode(shot["data"]))
         b.call("Emulation.clearDeviceMetricsOverride")

@@ -28,6 +28,16 @@ artefacts() { # the folder that screenshots are kept in
     [ -s "$(artefacts)/report-390-dark.png" ]
     [ -s "$(artefacts)/report-print.pdf" ]
     assert_equal "$(grep -c '<script' runs/t/report.html)" 0
+
+    # long names and many experts leave the phone its width and the bars their room
+    jq '("a folder of folders/" * 6) as $long | ("NameWithoutASpace" * 6) as $word | .measures[].domains?[0].domain = $long
+        | .measures[].domains?[1].domain = $word | .stages[0].stage = $word | .model = $word | .training[0].file = $word
+        | .routing.experts = [range(40) | tostring] | .routing.layers[] |= (.shares = [range(40) | . / 780]
+        | .domains = {($long): .shares, ($word): .shares})' runs/t/report.json > long.json
+    mf-eval page -o long.html long.json
+    timeout 60 /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
+    jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
+    jq -e '.narrowest > 60' seen.json
 }
 
 @test "what a report holds is text on the page, whatever it looks like" {
@@ -55,6 +65,11 @@ JSON
     assert_output --partial "1 h 01 min"
     assert_output --partial "in 2 attempts"
     assert_output --partial ">dead</td>"
+    # experts stand 16 to a table; without domains nothing is said of them
+    jq '.measures.test.domains[0].domain = "(none)" | .routing.experts = [range(40) | tostring]
+        | .routing.layers[0] |= (.shares = [range(40) | . / 780] | .domains = {"(none)": .shares})' evil.json | mf-eval page > many.html
+    assert_equal "$(grep -c '<table>' many.html)" 3
+    assert_equal "$(grep -cE 'by domain|Domains|Agreement|nan' many.html)" 0
     # a report of less is a page of less
     echo '{"version": 1}' | mf-eval page > less.html
     run cat less.html

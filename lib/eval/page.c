@@ -54,6 +54,10 @@ const json_t *mf_page_find(const json_t *object, const char *path) {
     return object;
 }
 
+bool mf_page_no_domain(const char *domain) {
+    return domain && strcmp(domain, "(none)") == 0;
+}
+
 int mf_page_colour(long long expert) {
     return (int)(((expert % 8) + 8) % 8);
 }

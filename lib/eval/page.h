@@ -39,6 +39,9 @@ void mf_page_count(FILE *f, double count);
 /* The member at the end of a path of keys "a.b.c", or NULL. */
 const json_t *mf_page_find(const json_t *object, const char *path);
 
+/* Whether this stands for documents without a domain. */
+bool mf_page_no_domain(const char *domain);
+
 /* The style class of an expert, 0 to 7. */
 int mf_page_colour(long long expert);
 

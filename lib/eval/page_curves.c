@@ -4,7 +4,7 @@
 #include "eval/page.h"
 
 /* Of the drawing, in its own units. */
-enum { WIDTH = 350, HEIGHT = 190, LEFT = 30, RIGHT = 262, TOP = 10, BOTTOM = 164, POINTS = 200 };
+enum { WIDTH = 350, HEIGHT = 190, LEFT = 34, RIGHT = 250, TOP = 10, BOTTOM = 164, POINTS = 200 };
 
 struct axes {
     double steps, low, high; /* x from 0 to steps; y from low to high */
@@ -95,10 +95,10 @@ static double last(const json_t *list) {
 /* Names at the ends of the lines, kept apart. */
 static void labels(FILE *f, const struct axes *a, double loss, double validation) {
     double at = y_of(a, loss) + 4, val = y_of(a, validation) + 4;
-    if (isfinite(at) && isfinite(val) && fabs(at - val) < 13) {
+    if (isfinite(at) && isfinite(val) && fabs(at - val) < 14) {
         double middle = fmin((at + val) / 2, BOTTOM - 3), sign = val <= at ? 1 : -1;
-        at = middle + sign * 6.5;
-        val = middle - sign * 6.5;
+        at = middle + sign * 7;
+        val = middle - sign * 7;
     }
     if (isfinite(loss)) fprintf(f, "<text x=\"%d\" y=\"%.1f\">training %.2f</text>\n", RIGHT + 7, at, loss);
     if (isfinite(validation))
@@ -167,8 +167,10 @@ void mf_page_curves(FILE *f, const json_t *report) {
           f);
     json_array_foreach(list, i, training) chart(f, training, i);
     fputs("</div>\n", f);
-    if (isfinite(before) && isfinite(after))
-        fprintf(f, "<p>Calibration took the held-out loss of the joined model from %.3f to %.3f.</p>\n",
+    if (isfinite(before) && fabs(before - after) < .00005)
+        fprintf(f, "<p>Calibration left the held-out loss of the joined model at %.4f.</p>\n", after);
+    else if (isfinite(before) && isfinite(after))
+        fprintf(f, "<p>Calibration took the held-out loss of the joined model from %.4f to %.4f.</p>\n",
                 before, after);
     fputs("</section>\n", f);
 }

@@ -9,6 +9,13 @@ static double limit(double value, double low, double high) {
     return !(value > low) ? low : value > high ? high : value;
 }
 
+/* Rows are a table to those who do not see it; the marks say nothing that the number does not. */
+#define ROWS(label) "<div class=\"rows\" role=\"table\" aria-label=\"" label "\">\n"
+#define ROW_(class) "<div class=\"row" class "\" role=\"row\"><span role=\"rowheader\">"
+#define ROW         ROW_("")
+#define MARKS       "</span><span class=\"track\" aria-hidden=\"true\">"
+#define VALUE       "</span><span role=\"cell\">"
+
 /* --- the headline: the model among its baselines --- */
 
 struct baseline {
@@ -111,13 +118,11 @@ static void baselines(FILE *f, const struct baseline *b, size_t n) {
     low = log(low) - .06 * log(high / low) - .02; /* the dots stand clear of the ends */
     high = log(high) + .06 * (log(high) - low) + .02;
     fputs("<figure id=\"baselines\">\n<figcaption class=\"note\">Perplexity on the test documents, on a "
-          "logarithmic scale; further left is better.</figcaption>\n<div class=\"rows\">\n",
+          "logarithmic scale; further left is better.</figcaption>\n" ROWS("Perplexity of the baselines"),
           f);
     for (size_t i = 0; i < n; i++) {
         double at = 100 * (log(b[i].perplexity) - low) / (high - low);
-        fprintf(f,
-                "<div class=\"row%s\"><span>%s</span><span class=\"track\"><i class=\"dot\" "
-                "style=\"left:%.2f%%\"></i></span><span>%.1f",
+        fprintf(f, ROW_("%s") "%s" MARKS "<i class=\"dot\" style=\"left:%.2f%%\"></i>" VALUE "%.1f",
                 i == 0 ? " first" : "", b[i].name, at, b[i].perplexity);
         if (i > 0) fprintf(f, " <small>%+.1f%%</small>", 100 * (b[i].perplexity / b[0].perplexity - 1));
         fputs("</span></div>\n", f);
@@ -156,17 +161,16 @@ static void domain_row(FILE *f, const json_t *item, const json_t *dense, double 
     const json_t *name = json_object_get(item, "domain");
     double value = mf_page_number(item, "perplexity"), error = mf_page_number(item, "error");
     double other = mf_page_number(dense, "perplexity");
-    fputs("<div class=\"row\"><span>", f);
+    fputs(ROW, f);
     mf_page_string(f, name);
-    fprintf(f, "</span><span class=\"track\"><i class=\"bar\" style=\"width:%.2f%%\"></i>",
-            100 * value / most);
+    fprintf(f, MARKS "<i class=\"bar\" style=\"width:%.2f%%\"></i>", 100 * value / most);
     if (isfinite(other)) fprintf(f, "<i class=\"tick\" style=\"left:%.2f%%\"></i>", 100 * other / most);
     if (isfinite(error)) {
         double from = limit(value - error, 0, most), to = limit(value + error, 0, most);
         fprintf(f, "<i class=\"err\" style=\"left:%.2f%%;width:%.2f%%\"></i>", 100 * from / most,
                 100 * (to - from) / most);
     }
-    fprintf(f, "</span><span>%.1f", value);
+    fprintf(f, VALUE "%.1f", value);
     if (isfinite(error)) fprintf(f, " <small>± %.1f</small>", error);
     if (isfinite(other)) fprintf(f, "<br><small>dense %.1f</small>", other);
     fputs("</span></div>\n", f);
@@ -177,6 +181,8 @@ void mf_page_domains(FILE *f, const json_t *report) {
     const json_t *dense = mf_page_find(report, "measures.dense.domains");
     double most = 0;
     size_t i;
+    item = json_object_get(json_array_get(list, 0), "domain");
+    if (json_array_size(list) == 1 && mf_page_no_domain(json_string_value(item))) return;
     json_array_foreach(list, i, item) {
         double error = mf_page_number(item, "error");
         most = fmax(most, mf_page_number(item, "perplexity") + (isfinite(error) ? error : 0));
@@ -192,7 +198,7 @@ void mf_page_domains(FILE *f, const json_t *report) {
         f);
     if (json_array_size(dense))
         fputs("<li><span class=\"track\"><i class=\"tick\"></i></span>dense foundation</li>", f);
-    fputs("</ul>\n<div class=\"rows\">\n", f);
+    fputs("</ul>\n" ROWS("Perplexity by domain"), f);
     json_array_foreach(list, i, item) if (isfinite(mf_page_number(item, "perplexity")))
         domain_row(f, item, same_domain(dense, json_object_get(item, "domain")), most * 1.02);
     fputs("</div>\n</figure>\n</section>\n", f);
@@ -202,9 +208,11 @@ void mf_page_domains(FILE *f, const json_t *report) {
 
 static void write_time(FILE *f, double seconds) {
     long long whole = (long long)limit(seconds, 0, 1e15);
-    if (seconds < 10)
+    if (seconds < .95)
+        fprintf(f, "%.0f ms", 1000 * seconds);
+    else if (seconds < 10)
         fprintf(f, "%.1f s", seconds);
-    else if (seconds < 60)
+    else if (seconds < 59.5)
         fprintf(f, "%.0f s", seconds);
     else if (seconds < 3600)
         fprintf(f, "%lld min %02lld s", whole / 60, whole % 60);
@@ -216,12 +224,12 @@ static void memory_row(FILE *f, const json_t *stage, double most) {
     double peak = mf_page_number(stage, "peak_memory"), bound = mf_page_number(stage, "bound");
     bool over = peak > bound;
     if (!isfinite(peak)) return;
-    fputs("<div class=\"row\"><span>", f);
+    fputs(ROW, f);
     mf_page_string(f, json_object_get(stage, "stage"));
-    fprintf(f, "</span><span class=\"track\"><i class=\"bar%s\" style=\"width:%.2f%%\"></i>",
-            over ? " over" : "", 100 * peak / most);
+    fprintf(f, MARKS "<i class=\"bar%s\" style=\"width:%.2f%%\"></i>", over ? " over" : "",
+            100 * peak / most);
     if (isfinite(bound)) fprintf(f, "<i class=\"tick\" style=\"left:%.2f%%\"></i>", 100 * bound / most);
-    fprintf(f, "</span><span>%.0f", peak / 1e6);
+    fprintf(f, VALUE "%.0f", peak / 1e6);
     if (isfinite(bound))
         fprintf(f, " <small>%s %.0f MB</small>", over ? "over" : "of", bound / 1e6);
     else
@@ -232,10 +240,9 @@ static void memory_row(FILE *f, const json_t *stage, double most) {
 static void time_row(FILE *f, const json_t *stage, double most) {
     double seconds = mf_page_number(stage, "seconds"), attempts = mf_page_number(stage, "attempts");
     if (!isfinite(seconds)) return;
-    fputs("<div class=\"row\"><span>", f);
+    fputs(ROW, f);
     mf_page_string(f, json_object_get(stage, "stage"));
-    fprintf(f, "</span><span class=\"track\"><i class=\"bar\" style=\"width:%.2f%%\"></i></span><span>",
-            100 * seconds / most);
+    fprintf(f, MARKS "<i class=\"bar\" style=\"width:%.2f%%\"></i>" VALUE, 100 * seconds / most);
     write_time(f, seconds);
     if (attempts > 1) fprintf(f, "<br><small>in %.0f attempts</small>", attempts);
     fputs("</span></div>\n", f);
@@ -256,14 +263,14 @@ void mf_page_stages(FILE *f, const json_t *report) {
         "Peak memory of each stage</h3><span class=\"note\">Resident, in MB, with the bound that the default "
         "configuration keeps to.</span></figcaption>\n<ul class=\"key\"><li><span class=\"track\"><i "
         "class=\"bar\"></i></span>used</li><li><span class=\"track\"><i "
-        "class=\"tick\"></i></span>bound</li></ul>\n<div class=\"rows\">\n",
+        "class=\"tick\"></i></span>bound</li></ul>\n" ROWS("Peak memory of each stage"),
         f);
     json_array_foreach(list, i, stage) memory_row(f, stage, memory * 1.02);
     fputs("</div>\n</figure>\n<figure id=\"time\">\n<figcaption><h3>Time of each stage</h3><span "
           "class=\"note\">",
           f);
     write_time(f, sum);
-    fputs(" in all, one stage after the other.</span></figcaption>\n<div class=\"rows\">\n", f);
+    fputs(" in all, one stage after the other.</span></figcaption>\n" ROWS("Time of each stage"), f);
     json_array_foreach(list, i, stage) time_row(f, stage, longest);
     fputs("</div>\n</figure>\n</div>\n</section>\n", f);
 }
