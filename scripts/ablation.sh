@@ -112,7 +112,7 @@ for file in "$results"/*.json; do
     name=$(basename "$file" .json)
     domains=$(jq -r '[.perplexity] + [.domains | sort_by(.domain)[].perplexity] | map(tostring) | join("\t")' "$file")
     if [ -s "$results/$name.routing" ]; then
-        routing=$(jq -r '(.experts | length | log) as $most | [.layers | ((map(.entropy) | add) / length / $most), ((map(.agreement) | add) / length)]
+        routing=$(jq -r '(.experts | length | log) as $most | [.layers | ((map(.entropy) | add) / length / $most), ((map(.agreement // 0) | add) / length)]
             | map(tostring) | join("\t")' "$results/$name.routing")
     else
         routing=$(printf -- '-\t-')

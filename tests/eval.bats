@@ -135,6 +135,12 @@ compare_with_oracle() {
     # each row is the first choice of one expert in each layer
     jq -e '.top_tokens | length == 3 and all(.[]; length <= 10 and ([.[].count] == ([.[].count] | sort | reverse)))' r.json
     jq -e '([.top_tokens[][].count] | add) <= .tokens * 2' r.json
+    jq -e 'all(.layers[]; .agreement >= 0 and .agreement <= 1)' r.json
+    # without two domains there is nothing to agree with
+    make_random tokens -o none.mf a=40 b=20
+    mf-eval routing -m m.safetensors --json none.mf | jq -e 'all(.layers[]; .agreement == null)'
+    run -0 mf-eval routing -m m.safetensors none.mf
+    assert_regex "$output" $'\n0( +[0-9.]+){5} +- +[0-2]\\+[0-2] '
     run -0 mf-eval routing -m m.safetensors t.mf
     assert_output --partial "balance"
     assert_output --regexp ' [0-2]\+[0-2] +0\.[0-9]{4}'

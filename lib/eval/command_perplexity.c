@@ -147,7 +147,7 @@ int mf_eval_perplexity(int argc, char **argv) {
         {"losses", 0, MF_OPT_FLAG, &losses, NULL,
          "with --json: list every document with the loss of each scored token", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
-         "measure a sample of documents with N tokens in all (default: all; 0: all)", 0, 1e15},
+         "measure a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch); changes no result",
          1, 65536},
         {"stride", 0, MF_OPT_INT, &stride, "N", "tokens from window to window (default: the context)", 1,

@@ -1,6 +1,7 @@
 /* mf-eval routing: which experts the tokens go to. */
 #include "eval/commands.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include "base/memory.h"
 #include "eval/lengths.h"
@@ -9,13 +10,12 @@
 #include "io/utf8.h"
 
 static const char notes[] =
-    "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares sum "
-    "to 1), their\n"
-    "entropy in nats (at most log of the number of experts), how well first choices agree with the "
-    "documents' domains\n"
-    "(0 to 1), the two experts chosen together most often and by what share of the tokens, and the experts "
-    "that got\n"
-    "nothing; then the tokens each expert takes most. Balance is 1 - the coefficient of variation.\n"
+    "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares\n"
+    "sum to 1), their entropy in nats (at most log of the number of experts), how well first choices\n"
+    "agree with the documents' domains (0 to 1; - with fewer than two of either), the two experts chosen "
+    "together\n"
+    "most often and by what share of the tokens, and the experts that got nothing; then the tokens each\n"
+    "expert takes most. Balance is 1 - the coefficient of variation.\n"
     "--json has all of it and shares by domain.\n"
     "\n"
     "example:\n"
@@ -90,8 +90,10 @@ static int print_table(struct mf_out *out, const struct mf_routing *r, const jso
             if (mf_out_printf(out, err, " %12.4f",
                               (double)r->slots[i * r->E + e] / ((double)r->rows * (double)r->top_k)) < 0)
                 return -1;
-        if (mf_out_printf(out, err, " %9.4f %9.4f %9.4f", mf_routing_balance(r, i), mf_routing_entropy(r, i),
-                          mf_routing_agreement(r, i)) < 0 ||
+        double agreement = mf_routing_agreement(r, i);
+        if (mf_out_printf(out, err, " %9.4f %9.4f", mf_routing_balance(r, i), mf_routing_entropy(r, i)) < 0 ||
+            (isfinite(agreement) ? mf_out_printf(out, err, " %9.4f", agreement)
+                                 : mf_out_printf(out, err, " %9s", "-")) < 0 ||
             print_pair(out, r, i, err) < 0 || mf_out_printf(out, err, " ") < 0)
             return -1;
         for (size_t e = 0; e < r->E; e++)
@@ -137,7 +139,7 @@ int mf_eval_routing(int argc, char **argv) {
          0, 0},
         {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
-         "route a sample of documents with N tokens in all (0: all)", 0, 1e15},
+         "route a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
          "memory for weights read from the file (default: 16M)", 0, 0},

@@ -132,7 +132,7 @@ double mf_routing_agreement(const struct mf_routing *r, size_t layer) {
         }
         used += total > 0;
     }
-    double agreement = used > 1 ? mf_agree_nmi(counts, E, n) : 0;
+    double agreement = used > 1 && E > 1 ? mf_agree_nmi(counts, E, n) : NAN;
     free(counts);
     return agreement;
 }

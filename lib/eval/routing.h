@@ -34,8 +34,8 @@ double mf_routing_balance(const struct mf_routing *r, size_t layer);
 /* Entropy of the slot shares of a layer in nats: log E when even, 0 when one expert takes all. */
 double mf_routing_entropy(const struct mf_routing *r, size_t layer);
 
-/* Agreement of first choices with domains in a layer: normalised mutual information, 0 to 1; 0 when there is
- * one domain only. */
+/* Agreement of first choices with domains in a layer: normalised mutual information, 0 to 1; NaN when
+ * there is one domain or one expert only. */
 double mf_routing_agreement(const struct mf_routing *r, size_t layer);
 
 /* The tokens an expert takes most: their ids into top [n], most first (ties: lowest id); how many there are.
