@@ -72,7 +72,7 @@ static int calibrate(struct mf_session *s, const struct mf_common *common, const
     struct show show = {common->quiet};
     json_t *report = NULL;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
-    if (mf_session_model(s, model, NULL, memory, 0, err) < 0) return -1;
+    if (mf_session_model(s, model, NULL, memory, err) < 0) return -1;
     if (strcmp(s->moe->router.kind, "single") == 0)
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
                           model);

@@ -260,6 +260,17 @@ PY
     done
 }
 
+@test "a context too long for the memory is refused with one line that says what helps" {
+    own_memory_only
+    make_random model --tile --D 512 --F 8 --S 1048576 -o long.safetensors
+    make_random tokens -o t.mf a=17
+    for command in perplexity routing; do
+        run -71 --separate-stderr mf-eval $command -m long.safetensors --batch 4096 t.mf
+        assert_equal "$stderr" "mf-eval $command: long.safetensors: no memory for 4096 windows of its context, 1048576 tokens; a smaller eval.batch takes less"
+    done
+    run -0 mf-eval perplexity -m long.safetensors --batch 1 t.mf
+}
+
 @test "each way to fail has its status" {
     make_random model -o m.safetensors
     make_random tokens -o t.mf a=17

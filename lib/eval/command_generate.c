@@ -182,7 +182,7 @@ int mf_eval_generate(int argc, char **argv) {
     q.options.experts = experts;
     sampling->top_k = (uint64_t)top_k;
     if (status == 0) status = mf_session_begin(&s, "eval", &common, 1, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, memory, 0, &err);
+    if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
     if (status == 0) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
     if (status == 0)
         status = interactive

@@ -72,7 +72,7 @@ int mf_eval_logits(int argc, char **argv) {
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, MF_SESSION_CACHE, 0, &err);
+    if (status == 0) status = mf_session_model(&s, model, expert, MF_SESSION_CACHE, &err);
     if (status == 0)
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, 0, &err);
     if (status == 0) status = run(&s, source, output, &err);

@@ -171,7 +171,7 @@ int mf_eval_perplexity(int argc, char **argv) {
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, memory, 0, &err);
+    if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
     if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
     if (status == 0)
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);

@@ -33,7 +33,7 @@ static int make(struct mf_session *s, const struct mf_common *common, const stru
     if (mf_session_begin(s, "eval", common, 0, err) < 0) return -1;
     if (max_tokens < 0) max_tokens = s->config.eval.max_tokens;
     if (max_tokens == 0 && pipe) max_tokens = PIPE_TOKENS;
-    if (mf_session_model(s, files->model, NULL, MF_SESSION_CACHE, 0, err) < 0) return -1;
+    if (mf_session_model(s, files->model, NULL, MF_SESSION_CACHE, err) < 0) return -1;
     if (mf_session_source(s, &source, tokens, max_tokens, err) < 0) return -1;
     int status = mf_report_make(s, source, files, common, &report, err);
     mf_source_close(source);

@@ -156,7 +156,7 @@ int mf_eval_routing(int argc, char **argv) {
     if (status == 0 && operands.count > 1)
         status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, NULL, memory, 0, &err);
+    if (status == 0) status = mf_session_model(&s, model, NULL, memory, &err);
     if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
     if (status == 0)
         status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);

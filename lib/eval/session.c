@@ -30,12 +30,16 @@ static void close_model(struct mf_session *s) {
 }
 
 int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
-                     size_t rows, struct mf_err *err) {
+                     struct mf_err *err) {
+    size_t rows;
     close_model(s);
     if (mf_moe_open(&s->moe, path, expert, cache_bytes, err) < 0) return -1;
-    if (rows == 0 && __builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
+    if (__builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
-    return mf_moe_work_new(&s->work, s->moe, rows, s->pool, err);
+    if (mf_moe_work_new(&s->work, s->moe, rows, s->pool, err) == 0) return 0;
+    return mf_err_set(err, EX_OSERR, "%s: no memory for %zu window%s of its context, %zu tokens%s", path,
+                      s->batch, s->batch == 1 ? "" : "s", s->moe->shape.S,
+                      s->batch > 1 ? "; a smaller eval.batch takes less" : "");
 }
 
 void mf_session_end(struct mf_session *s) {

@@ -29,9 +29,10 @@ struct mf_session {
 int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
                      struct mf_err *err);
 
-/* Opens a model, closing the one before (model/moe.h). `rows` of working memory, or 0 for batch * S. */
+/* Opens a model, closing the one before (model/moe.h), with working memory for `batch` windows of
+ * its context. EX_OSERR when there is none. */
 int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
-                     size_t rows, struct mf_err *err);
+                     struct mf_err *err);
 
 void mf_session_end(struct mf_session *s); /* of a zeroed session too */
 
