@@ -124,6 +124,7 @@ p = subprocess.Popen([sys.argv[1], "generate", "-m", "m.safetensors", "-t", "tok
 os.close(write)
 text = b""
 while piece := os.read(read, 1 << 16):
+    piece.decode()
     text += piece
 assert p.wait() == 0
 assert text.decode().count("\u00e9\u4e16") == 3
@@ -203,6 +204,39 @@ END
     assert_equal "$(wc -l < out.json)" 4
     jq -es 'all(.[]; (.end == "length" and .tokens == 7) or .end == "eos")' out.json
     jq -es 'all(.[]; .experts | length > 2)' out.json
+    run -64 --separate-stderr generate --experts -p ten
+    assert_equal "$stderr" "mf-eval generate: --experts goes with --json"
+}
+
+@test "of a prompt longer than the context, the last window is read and the router knows all of it" {
+    # one greedy token after n prompt tokens against the losses that every candidate would have: with a stride of
+    # half the context, perplexity's windows lie where sliding comes to
+    S=16 # of a model of random experts, which show in its text
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" model --kind prefix --S $S --V 400 --tokenizer "$(mf-cat test.mf | jq -r "select(.mf).tokenizer_sha256")" \
+        -o random.safetensors
+    cat > candidates.py << 'END'
+import json, struct, sys
+sys.path.insert(0, sys.argv[1])
+import random_model
+header, ids = (json.loads(line) for line in sys.stdin)
+documents = [(str(v), ids + [v]) for v in range(header["vocab_size"]) if v > 2] if len(sys.argv) == 2 else [("", [int(sys.argv[2])])]
+random_model.write_stream("-", header, [{"id": i, "tokens": struct.pack("<%dH" % len(t), *t)} for i, t in documents])
+END
+    cat words/*/00?.txt > text
+    for size in 20 41 100 150 202 250; do
+        head -c "$size" text > prompt
+        mf-tokenize encode -t tokenizer.json --text prompt | mf-cat | jq -c 'if .mf then . elif .tokens then .tokens[:-1] else empty end' > ids
+        candidates() { /usr/bin/python3 candidates.py "$MF_ROOT/tests/oracle" "$@" < ids; }
+        best=$(candidates | mf-eval perplexity -m random.safetensors --stride $((S / 2)) --json --losses --batch 64 |
+            jq -r '.per_document | min_by(.losses[-1]).id')
+        mf-eval generate -m random.safetensors -t tokenizer.json --temperature 0 --max-tokens 1 --json prompt > out.json
+        assert_equal "$(jq .prompt_tokens out.json)" "$(tail -n 1 ids | jq length)"
+        candidates "$best" | mf-tokenize decode -t tokenizer.json --separator '' |
+            /usr/bin/python3 -c 'import sys; print(sys.stdin.buffer.read().decode(errors="replace"))' > expected
+        jq -r .text out.json | diff expected -
+        jq -e ".slid == (.prompt_tokens > $S)" out.json
+    done
+    jq -e '.slid' out.json
 }
 
 @test "each way to fail has its status" {

@@ -79,11 +79,12 @@ static int write_json(struct mf_out *out, const struct request *q, const struct 
     json_object_set_new(line, "tokens", json_integer((json_int_t)(g->ids.count - g->n_prompt)));
     json_object_set_new(line, "end", json_string(end_name(g->end)));
     json_object_set_new(line, "slid", json_boolean(g->slid));
-    if (g->experts) {
+    if (g->experts.count > 0) {
         experts = json_array();
-        for (size_t i = 0; i < g->ids.count; i++)
-            json_array_append_new(experts,
-                                  g->experts[i] == UINT32_MAX ? json_null() : json_integer(g->experts[i]));
+        for (size_t i = 0; i < g->experts.count; i++) {
+            uint32_t e = g->experts.ids[i];
+            json_array_append_new(experts, e == UINT32_MAX ? json_null() : json_integer((json_int_t)e));
+        }
         json_object_set_new(line, "experts", experts);
     }
     return mf_json_line(out, line, err);
@@ -176,6 +177,8 @@ int mf_eval_generate(int argc, char **argv) {
         status = mf_err_set(&err, EX_USAGE, "one prompt file, or prompts by -p");
     if (status == 0 && interactive && operands.count + prompts.count > 0)
         status = mf_err_set(&err, EX_USAGE, "--interactive asks for the prompts itself");
+    if (status == 0 && experts && !q.as_json)
+        status = mf_err_set(&err, EX_USAGE, "--experts goes with --json");
     q.quiet = common.quiet;
     q.options.max_tokens = (size_t)max_tokens;
     q.options.stops = &stops;

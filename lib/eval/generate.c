@@ -67,14 +67,27 @@ static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, size_
     memset(g->weights, 0, n * E * sizeof *g->weights);
     if (mf_moe_fill(g->moe, g->work, g->cache, r->ids.ids + at, n, &watch, hidden, err) < 0) return -1;
     *hidden += (n - 1) * g->moe->shape.D;
-    for (size_t i = 0; r->experts && i < n; i++) {
+    for (size_t i = 0; r->experts.count > 0 && i < n; i++) {
         const double *weights = g->weights + i * E;
         uint32_t best = 0;
         for (uint32_t e = 1; e < E; e++)
             if (weights[e] > weights[best]) best = e;
-        r->experts[at + i] = best;
+        r->experts.ids[at + i] = best;
     }
     return 0;
+}
+
+/* Feeds the prompt. Of one longer than the context, only the window that sliding would have come to. */
+static int read_prompt(struct mf_generator *g, struct mf_generated *r, const float **hidden,
+                       struct mf_err *err) {
+    size_t S = g->moe->shape.S, step = S - S / 2, skipped = 0;
+    mf_moe_cache_clear(g->cache); /* the prompt's BOS begins the router's evidence anew */
+    if (r->n_prompt > S) {
+        skipped = (r->n_prompt - S + step - 1) / step * step;
+        r->slid = true;
+        mf_moe_skip(g->moe, g->cache, r->ids.ids, skipped);
+    }
+    return feed(g, r, skipped, r->n_prompt - skipped, hidden, err);
 }
 
 /* Draws the token that follows the row `hidden`. */
@@ -122,6 +135,7 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
         size_t size;
         if (draw(g, r, hidden, &o->sampling, rng, &token, err) < 0) return -1;
         if (mf_ids_add(&r->ids, token, err) < 0) return -1;
+        if (o->experts && mf_ids_add(&r->experts, UINT32_MAX, err) < 0) return -1;
         if (token == MF_EOS) {
             r->end = MF_END_EOS;
             break;
@@ -144,22 +158,13 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
     const float *hidden = NULL;
     *r = (struct mf_generated){0};
     mf_rng_seed(&rng, key);
-    mf_moe_cache_clear(g->cache); /* the BOS that follows begins the router's evidence anew */
     int status = mf_ids_add(&r->ids, MF_BOS, err);
     if (status == 0) status = mf_encode(g->encoder, prompt, size, MF_SPECIAL_TEXT, &r->ids, err);
     r->n_prompt = r->ids.count;
-    if (status == 0 && o->experts) {
-        size_t most = r->n_prompt + o->max_tokens;
-        r->experts = reallocarray(NULL, most, sizeof *r->experts);
-        if (!r->experts) mf_no_memory();
-        memset(r->experts, 0xff, most * sizeof *r->experts);
-    }
-    for (size_t i = 0, n; i < r->n_prompt && status == 0 && r->end != MF_END_HALTED; i += n) {
-        n = i > 0 ? 1 : r->n_prompt < g->moe->shape.S ? r->n_prompt : g->moe->shape.S;
-        status = feed(g, r, i, n, &hidden, err);
-        if (o->halted && o->halted(o->context)) r->end = MF_END_HALTED; /* a long prompt takes a while */
-    }
-    if (status == 0 && r->end != MF_END_HALTED) status = continue_prompt(g, hidden, &rng, o, &text, r, err);
+    for (size_t i = 0; o->experts && i < r->n_prompt && status == 0; i++)
+        status = mf_ids_add(&r->experts, UINT32_MAX, err);
+    if (status == 0) status = read_prompt(g, r, &hidden, err);
+    if (status == 0) status = continue_prompt(g, hidden, &rng, o, &text, r, err);
     mf_outtext_clear(&text);
     if (status < 0) mf_generated_clear(r);
     return status;
@@ -168,6 +173,6 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
 void mf_generated_clear(struct mf_generated *r) {
     free(r->ids.ids);
     free(r->text);
-    free(r->experts);
+    free(r->experts.ids);
     *r = (struct mf_generated){0};
 }

@@ -28,9 +28,9 @@ struct mf_generated {
     size_t size;
     enum mf_generate_end end;
     bool slid; /* the context was full and the older half was forgotten */
-    /* [ids.count]: where token i was fed, the expert with the highest weight summed over layers; UINT32_MAX
-     * else. NULL without options->experts. */
-    uint32_t *experts;
+    /* As many as ids, or none without options->experts: where token i was fed, the expert with the highest
+     * weight summed over layers; UINT32_MAX else. */
+    struct mf_ids experts;
 };
 
 struct mf_generator;

@@ -155,7 +155,8 @@ static json_t *pieces(const struct mf_tokenizer *tokenizer, const struct mf_gene
             whole += n;
         if (last) whole = text.size;
         if (whole == 0) continue;
-        json_t *expert = r->experts[i] == UINT32_MAX ? json_null() : json_integer((json_int_t)r->experts[i]);
+        uint32_t e = r->experts.ids[i];
+        json_t *expert = e == UINT32_MAX ? json_null() : json_integer((json_int_t)e);
         json_array_append_new(list, json_pack("[o,o]", mf_utf8_json(text.bytes, whole), expert));
         memmove(text.bytes, text.bytes + whole, text.size - whole);
         text.size -= whole;

@@ -109,6 +109,9 @@ int mf_moe_fill(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cach
                 const uint32_t *tokens, size_t n, const struct mf_moe_watch *watch, const float **hidden,
                 struct mf_err *err);
 
+/* Tokens before those that will fill an empty cache: all that stays of them is the router's evidence. */
+void mf_moe_skip(const struct mf_moe *moe, struct mf_moe_cache *cache, const uint32_t *tokens, size_t n);
+
 /* Makes room: of the tokens in the cache only the last n stay, which are given once more, in places 0 to n-1.
  * They are routed by the evidence they were routed by before. */
 int mf_moe_slide(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,

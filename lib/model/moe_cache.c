@@ -70,6 +70,14 @@ int mf_moe_fill(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c,
     return add(m, w, c, tokens, n, watch, hidden, err);
 }
 
+void mf_moe_skip(const struct mf_moe *m, struct mf_moe_cache *c, const uint32_t *tokens, size_t n) {
+    if (c->length > 0) abort();
+    for (size_t i = 0, part; i < n; i += part) {
+        part = n - i < c->S ? n - i : c->S;
+        mf_moe_evidence(m, c->state, tokens + i, part, c->evidence);
+    }
+}
+
 int mf_moe_slide(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
                  size_t n, struct mf_err *err) {
     const float *hidden;
