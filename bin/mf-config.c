@@ -156,11 +156,16 @@ static int print_stage(const struct mf_config *config, const struct request *req
 }
 
 static int run_stage(int argc, char **argv) {
-    static const char notes[] = NOTES(
-        "The stages are docs, tokenizer, encode, partition, train-shared, train-expert, assemble, calibrate and eval.\n",
-        "mf-config stage train-expert --config my.yaml");
-    struct mf_usage usage = {"mf-config stage", "print what one stage reads",
-                             "mf-config stage STAGE [OPTION]...", NULL, notes};
+    char synopsis[256];
+    struct mf_usage usage = {"mf-config stage", "print what one stage reads", synopsis, NULL,
+                             NOTES("", "mf-config stage train-expert --config my.yaml")};
+    FILE *f = fmemopen(synopsis, sizeof synopsis, "w");
+    if (!f) mf_no_memory();
+    fputs("mf-config stage ", f);
+    for (const char *const *stage = mf_config_stages(); *stage; stage++)
+        fprintf(f, stage == mf_config_stages() ? "%s" : "|%s", *stage);
+    fputs(" [OPTION]...", f);
+    fclose(f);
     return run(usage, OPERAND | OUTPUT, print_stage, argc, argv);
 }
 
@@ -246,11 +251,11 @@ static int memory(const struct mf_config *config, const struct request *request,
 
 static int run_memory(int argc, char **argv) {
     static const char notes[] = NOTES(
-        "In MB (10^6 bytes), as the training itself says before it begins; STAGE is train-shared or train-expert. The vocabulary\n"
-        "is taken to be as large as tokenizer.vocab_size.\n",
+        "In MB (10^6 bytes), as the training itself says before it begins. The vocabulary is taken to be as large as\n"
+        "tokenizer.vocab_size.\n",
         "mf-config memory train-expert --config my.yaml --threads 8");
     struct mf_usage usage = {"mf-config memory", "print the memory that a training plans to take",
-                             "mf-config memory STAGE [OPTION]...", NULL, notes};
+                             "mf-config memory train-shared|train-expert [OPTION]...", NULL, notes};
     return run(usage, OPERAND | OUTPUT, memory, argc, argv);
 }
 

@@ -155,6 +155,8 @@ offers() { # PROGRAM WORD...
     assert_equal "$(offers mf-cat -o oth)" other
     assert_equal "$(offers mf-partition -o a)" 'a folder'
     assert_equal "$(offers mf-docs --max-docs '')" ""
+    assert_equal "$(offers mf-config stage train)" $'train-shared\ntrain-expert'
+    assert_equal "$(offers mf-config memory '' | tr '\n' ' ')" "train-shared train-expert "
     # keys of the configuration, and the choices of one
     assert_equal "$(offers mf-eval routing --set model.top)" model.top_k=
     assert_equal "$(offers mf-eval routing --set '' | sed 's/=$//')" "$(mf-config keys | grep '^[a-z]')"

@@ -65,12 +65,17 @@ static const char *value_kind(const struct mf_option *o) {
     return "any";
 }
 
+/* "a|b" as "a b". */
+static void put_choices(const char *choices, size_t size) {
+    for (size_t i = 0; i < size; i++) putchar(choices[i] == '|' ? ' ' : choices[i]);
+}
+
 static void put_value(const struct mf_option *o) {
     if (o->kind != MF_OPT_CHOICE) {
         printf("%s", value_kind(o));
         return;
     }
-    for (const char *c = o->argument; *c; c++) putchar(*c == '|' ? ' ' : *c);
+    put_choices(o->argument, strlen(o->argument));
 }
 
 static void put_flags(const struct mf_option *options) {
@@ -93,33 +98,42 @@ static void put_takes(const struct mf_option *options) {
     }
 }
 
-/* The kind of the first operand in a synopsis: the first word of capitals that is no option's value. */
-static const char *operand_kind(const char *synopsis) {
+/* The kind of the first operand in a synopsis, or its choices: the first word of capitals that is no option's
+ * value, or the first with '|' behind the program's name. */
+static void put_operand(const char *synopsis) {
     bool is_value = false;
+    const char *kind = "any";
     for (const char *at = synopsis; *at;) {
         at += strspn(at, " \n[(<");
         size_t n = strcspn(at, " \n");
         size_t name = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.");
+        if (at[0] != '-' && !is_value && memchr(at, '|', n)) {
+            put_choices(at, n);
+            return;
+        }
         if (name > 1 && !is_value && strncmp(at, "OPTION", 6) != 0) {
-            if (strncmp(at, "DIR", name) == 0) return "folder";
-            if (strncmp(at, "SECTION.KEY", name) == 0) return "key";
-            return strncmp(at, "STAGE", name) == 0 ? "any" : "file";
+            kind = strncmp(at, "DIR", name) == 0           ? "folder"
+                   : strncmp(at, "SECTION.KEY", name) == 0 ? "key"
+                                                           : "file";
+            break;
         }
         is_value = at[0] == '-';
         at += n;
     }
-    return "any";
+    printf("%s", kind);
 }
 
 static void put_data(const char *indent, const struct mf_option *options, const struct mf_option *common,
-                     const char *operand) {
+                     const char *synopsis) {
     printf("%sflags+='", indent);
     put_flags(options);
     put_flags(common);
     printf("'\n%stakes+=(", indent);
     put_takes(options);
     put_takes(common);
-    printf(" )\n%soperand='%s'\n", indent, operand);
+    printf(" )\n%soperand='", indent);
+    put_operand(synopsis);
+    printf("'\n");
 }
 
 /* "_mf_train_shared" */
@@ -145,16 +159,15 @@ static void put_end(const char *program) {
 
 void mf_completion_print(enum mf_help_form form, const struct mf_usage *usage,
                          const struct mf_option *common) {
-    const char *operand = operand_kind(usage->synopsis);
     if (form == MF_HELP_BASH_COMMAND) {
         const char *name = strchr(usage->program, ' ');
         printf("    %s)\n", name ? name + 1 : usage->program);
-        put_data("        ", usage->options, common, operand);
+        put_data("        ", usage->options, common, usage->synopsis);
         printf("        ;;\n");
         return;
     }
     put_head(usage->program);
-    put_data("    ", usage->options, common, operand);
+    put_data("    ", usage->options, common, usage->synopsis);
     put_end(usage->program);
 }
 
@@ -167,7 +180,7 @@ int mf_completion_commands(const char *program, const struct mf_command *command
     printf("'\n    case ${COMP_WORDS[1]} in\n");
     int status = mf_help_ask(commands, MF_HELP_BASH_COMMAND);
     printf("    -*)\n");
-    put_data("        ", NULL, common, "any");
+    put_data("        ", NULL, common, "");
     printf("        ;;\n    esac\n");
     put_end(program);
     return status;
