@@ -75,8 +75,13 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+#define RECORD_LIMIT ((size_t)1 << 20)
+
+/* 0 for what is no number that could have been measured: the record is a file that anything may have changed.
+ */
 static double number(const json_t *record, const char *key) {
-    return json_number_value(json_object_get(record, key));
+    double value = json_number_value(json_object_get(record, key));
+    return value >= 0 && value < 1e15 ? value : 0;
 }
 
 static double of_timeval(struct timeval t) {
@@ -88,7 +93,8 @@ static int record(const char *path, double seconds, const struct rusage *usage, 
                   struct mf_err *err) {
     double cpu = of_timeval(usage->ru_utime) + of_timeval(usage->ru_stime);
     double peak = (double)usage->ru_maxrss * 1024;
-    json_t *old = json_load_file(path, 0, NULL), *now = json_object();
+    struct mf_err none;
+    json_t *old = mf_json_read(path, RECORD_LIMIT, 0, &none), *now = json_object();
     bool more = old && number(old, "status") != 0;
     double before = more ? number(old, "peak_memory") : 0;
     if (more) seconds += number(old, "seconds");

@@ -100,6 +100,13 @@ JSON
     jq -e '.seconds >= 0.2 and .attempts == 2 and .status == 0 and .bound == null' t.json
     mf-time -o t.json -- true
     jq -e '.seconds < 0.2 and .attempts == 1' t.json
+    # a record that was damaged is not added to
+    for old in '{"status": 1, "seconds": 1e308, "cpu_seconds": -5, "attempts": 9223372036854775807, "peak_memory": 1e300}' \
+        '{"status": 1, "seconds": "x", "attempts": {}, "peak_memory": []}' '[1]' '{"status": 1' '' $'\xff\xff'; do
+        printf '%s' "$old" > t.json
+        mf-time -o t.json -- true
+        jq -e '.seconds < 60 and .cpu_seconds >= 0 and .attempts == 1 and .status == 0 and .peak_memory > 100000 and .peak_memory < 1e9' t.json
+    done
     run mf-time -o t.json -- sh -c 'kill -KILL $$'
     assert_equal "$status" 137
     run -127 mf-time -o t.json -- ./absent

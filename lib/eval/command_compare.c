@@ -1,13 +1,9 @@
 /* mf-eval compare: what got better and worse from one report to another. */
 #include "eval/commands.h"
 
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 #include "base/options.h"
 #include "eval/report.h"
-#include "io/utf8.h"
 
 static const char notes[] = "Reads two files of mf-eval report and prints a line for each number that both "
                             "have: the first, the second, "
@@ -24,105 +20,10 @@ static const char notes[] = "Reads two files of mf-eval report and prints a line
                             "input cannot be opened, 74 cannot\n"
                             "write.\n";
 
-/* --- the table --- */
-
-struct table {
-    FILE *file;
-    size_t rows;
-};
-
-static double number(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-/* One number of both reports. `error`: changes up to here are even. */
-static void row(struct table *t, const char *label, double a, double b, double error, bool more_is_better,
-                const char *format) {
-    char first[32], second[32], change[32] = "", name[64];
-    if (!isfinite(a) || !isfinite(b)) return;
-    if (t->rows++ == 0) fprintf(t->file, "%-32s %12s %12s %9s\n", "", "first", "second", "change");
-    snprintf(first, sizeof first, format, a);
-    snprintf(second, sizeof second, format, b);
-    if (a != 0) snprintf(change, sizeof change, "%+.1f%%", 100 * (b - a) / fabs(a));
-    bool even = strcmp(first, second) == 0 || fabs(b - a) <= error;
-    mf_utf8_line(name, sizeof name, label, strlen(label));
-    fprintf(t->file, "%-32s %12s %12s %9s  %s\n", name, first, second, change,
-            even                        ? "even"
-            : (b > a) == more_is_better ? "better"
-                                        : "worse");
-}
-
-/* Two measures' perplexity, with their errors. */
-static void measure_row(struct table *t, const char *label, const json_t *a, const json_t *b) {
-    double x = number(a, "error"), y = number(b, "error");
-    double error = isfinite(x) && isfinite(y) ? sqrt(x * x + y * y) : 0;
-    row(t, label, number(a, "perplexity"), number(b, "perplexity"), error, false, "%.2f");
-}
-
-/* The element of a list whose `key` is that of `like`, or NULL. */
-static const json_t *same(const json_t *list, const char *key, const json_t *like) {
-    size_t i;
-    const json_t *item;
-    json_array_foreach(list, i, item) {
-        if (json_equal(json_object_get(item, key), json_object_get(like, key))) return item;
-    }
-    return NULL;
-}
-
-/* A row for each element that both lists have. */
-static void measure_rows(struct table *t, const char *what, const json_t *a, const json_t *b,
-                         const char *key) {
-    size_t i;
-    const json_t *item;
-    char label[128];
-    json_array_foreach(a, i, item) {
-        const char *name = json_string_value(json_object_get(item, key));
-        if (!name) continue;
-        snprintf(label, sizeof label, "%s %s", what, name);
-        measure_row(t, label, item, same(b, key, item));
-    }
-}
-
-/* The mean over layers. */
-static double routing(const json_t *report, const char *key) {
-    const json_t *layers = json_object_get(json_object_get(report, "routing"), "layers"), *layer;
-    double sum = 0;
-    size_t i, n = json_array_size(layers);
-    json_array_foreach(layers, i, layer) {
-        const json_t *value = json_object_get(layer, key);
-        sum += json_is_array(value) ? (double)json_array_size(value) : number(layer, key);
-    }
-    return n ? sum / (double)n : NAN;
-}
-
-static void print_table(struct table *t, const json_t *a, const json_t *b) {
-    const json_t *x = json_object_get(a, "measures"), *y = json_object_get(b, "measures");
-    const json_t *test_x = json_object_get(x, "test"), *test_y = json_object_get(y, "test");
-    measure_row(t, "perplexity", test_x, test_y);
-    measure_rows(t, "perplexity", json_object_get(test_x, "domains"), json_object_get(test_y, "domains"),
-                 "domain");
-    row(t, "bits per byte", number(test_x, "bits_per_byte"), number(test_y, "bits_per_byte"), 0, false,
-        "%.4f");
-    measure_row(t, "dense perplexity", json_object_get(x, "dense"), json_object_get(y, "dense"));
-    measure_rows(t, "perplexity", json_object_get(x, "experts"), json_object_get(y, "experts"), "file");
-    row(t, "routing balance", routing(a, "balance"), routing(b, "balance"), 0, true, "%.3f");
-    row(t, "routing agreement", routing(a, "agreement"), routing(b, "agreement"), 0, true, "%.3f");
-    row(t, "dead experts a layer", routing(a, "dead"), routing(b, "dead"), 0, false, "%.1f");
-    x = json_object_get(a, "memory");
-    y = json_object_get(b, "memory");
-    row(t, "training peak, MB", number(x, "training_peak") / 1e6, number(y, "training_peak") / 1e6, 0, false,
-        "%.0f");
-    row(t, "evaluation peak, MB", number(x, "eval_peak") / 1e6, number(y, "eval_peak") / 1e6, 0, false,
-        "%.0f");
-}
-
 static int compare(const char *first, const char *second, struct mf_err *err) {
     json_t *a = mf_report_read(first, err), *b = a ? mf_report_read(second, err) : NULL;
-    struct table t = {.file = stdout};
     int status = a && b ? 0 : -1;
-    if (status == 0) print_table(&t, a, b);
-    if (status == 0 && t.rows == 0)
+    if (status == 0 && mf_report_compare(stdout, a, b) == 0)
         status = mf_err_set(err, EX_DATAERR, "%s: no number that %s has too", first, second);
     if (status == 0 && fflush(stdout) != 0) status = mf_err_sys(err, EX_IOERR, "standard output");
     json_decref(a);

@@ -2,6 +2,7 @@
 #ifndef MF_EVAL_REPORT_H
 #define MF_EVAL_REPORT_H
 
+#include <stdio.h>
 #include "base/strings.h"
 #include "eval/session.h"
 
@@ -19,5 +20,9 @@ int mf_report_make(struct mf_session *s, struct mf_source *source, const struct 
 
 /* Reads a report. NULL when it is none: EX_NOINPUT, EX_DATAERR (not JSON, another version). */
 json_t *mf_report_read(const char *path, struct mf_err *err);
+
+/* Prints a line for each number that both reports have, and returns how many there are. A perplexity that
+ * changed by less than both standard errors together is called even. */
+size_t mf_report_compare(FILE *file, const json_t *a, const json_t *b);
 
 #endif

@@ -12,7 +12,7 @@ tests=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH="$build/bin:$PATH" TMPDIR="$work" OPENBLAS_NUM_THREADS=1
-export MF_ROOT=$tests/.. MF_FUZZ_SHARED=$work/made/shared.tar
+export MF_ROOT=$tests/.. MF_FUZZ_SHARED=$work/made/shared.tar MF_FUZZ_REPORT=$work/made/report.json
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 
 # --- real files ---
@@ -82,6 +82,8 @@ seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki
 seeds jsonl words.jsonl
 seeds wikitext words.wiki
 seeds report report.json
+seeds compare report.json
+seeds prompts words/alpha/00[0-3].txt
 seeds notes stage.json calibration.json
 
 # --- the readers ---

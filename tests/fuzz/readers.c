@@ -2,6 +2,7 @@
  * under any other name it lists them. Inputs are whole files; after each mutation their checksums are set
  * right, so that what is behind them is reached. */
 #include <archive.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +12,14 @@
 #include <xxhash.h>
 
 #include "eval/page.h"
+#include "eval/prompts.h"
 #include "eval/report.h"
 #include "eval/report_notes.h"
 #include "eval/source.h"
 #include "io/sha256.h"
 #include "io/show.h"
 #include "io/stream.h"
+#include "io/utf8.h"
 #include "model/assemble.h"
 #include "model/moe.h"
 #include "part/saved.h"
@@ -317,6 +320,43 @@ static int read_report(const char *path) {
     return 0;
 }
 
+/* With itself, and with a good one. */
+static int compare(const char *path) {
+    const char *good = getenv("MF_FUZZ_REPORT");
+    struct mf_err err = {0};
+    json_t *a = mf_report_read(path, &err), *b = mf_report_read(good ? good : path, &err);
+    FILE *f = fopen("/dev/null", "w");
+    if (!f || !b) abort();
+    if (a) mf_report_compare(f, a, a);
+    if (a) mf_report_compare(f, a, b);
+    if (a) mf_report_compare(f, b, a);
+    fclose(f);
+    json_decref(a);
+    json_decref(b);
+    return a ? 0 : -1;
+}
+
+/* --- prompts --- */
+
+/* As the lines of standard input. */
+static int read_prompts(const char *path) {
+    struct mf_err err = {0};
+    struct mf_prompts *p;
+    const struct mf_strs none = {0};
+    const char *text;
+    size_t size;
+    int fd = open(path, O_RDONLY), more;
+    if (fd < 0 || dup2(fd, 0) < 0) abort();
+    close(fd);
+    if (mf_prompts_open(&p, &none, NULL, &err) < 0) abort();
+    while ((more = mf_prompts_next(p, &text, &size, &err)) > 0) {
+        json_decref(mf_utf8_json(text, size));
+        if (memchr(text, '\n', size)) abort();
+    }
+    mf_prompts_close(p);
+    return check(more, &err);
+}
+
 static int read_notes(const char *path) {
     struct mf_err err = {0};
     json_t *report = json_object(), *stages = json_array();
@@ -431,6 +471,8 @@ static const struct reader {
     {"jsonl", read_jsonl, NULL},
     {"wikitext", read_wikitext, NULL},
     {"report", read_report, NULL},
+    {"compare", compare, NULL},
+    {"prompts", read_prompts, NULL},
     {"notes", read_notes, NULL},
 };
 
