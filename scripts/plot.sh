@@ -10,14 +10,15 @@ trap 'rm -rf "$work"' EXIT
 # A table of steps and losses, and one of held-out losses, for each training that has made a step. The message about the end that is
 # not there yet is of no interest; a stream without records gives no table.
 names=()
-for file in "$folder"/*.metrics.mf; do
+mapfile -t files < <(printf '%s\n' "$folder"/*.metrics.mf | sort -V)
+for file in "$folder"/shared.metrics.mf "${files[@]}"; do
     [ -e "$file" ] || continue
     name=$(basename "$file" .metrics.mf)
     { "$cat" "$file" 2> /dev/null || true; } > "$work/stream"
     for key in loss val_loss; do
         jq -rR --arg key $key 'fromjson? | select(.step and .[$key]) | [.step, .[$key]] | @tsv' "$work/stream" > "$work/$name.$key"
     done
-    [ ! -s "$work/$name.loss" ] || names+=("$name")
+    [ ! -s "$work/$name.loss" ] || [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
 done
 if [ ${#names[@]} -eq 0 ]; then
     echo "plot.sh: no training has made a step in $folder" >&2
@@ -31,8 +32,8 @@ draw() { # TERMINAL OUTPUT
         echo "set terminal $1 size $((columns * 420)),$((rows * 300))"
         echo "set output '$2'"
         echo "set multiplot layout $rows,$columns"
-        echo "set grid ytics lc rgb '#dfe3e8' lt 1; set border 3 lc rgb '#8c959f'; set tics nomirror; set key top right samplen 2"
-        echo "set xlabel 'step'; set ylabel 'nats per token'; set format y '%.1f'"
+        echo "set grid ytics lc rgb '#dfe3e8' lt 1; set border 3 lc rgb '#8c959f'; set tics nomirror; set key above right samplen 2"
+        echo "set xlabel 'step'; set ylabel 'nats per token'; set format y '%.2f'"
         for name in "${names[@]}"; do
             echo "set title '$name' noenhanced"
             # from the first step to a little beyond the last, also when there is but one
