@@ -1,4 +1,5 @@
-# mf-eval generate: temperatures, seeds, prompts of any bytes, ends.
+# mf-eval on a trained model with its tokenizer: generation (temperatures, seeds, prompts of any bytes, ends), and what
+# perplexity says of text and domains.
 load helper
 
 setup_file() {
@@ -237,6 +238,29 @@ END
         jq -e ".slid == (.prompt_tokens > $S)" out.json
     done
     jq -e '.slid' out.json
+}
+
+@test "domains add up, the error is that over documents, and bits are per byte of text" {
+    mf-eval perplexity -m m.safetensors -t tokenizer.json --json --documents test.mf > p.json
+    bytes=$(mf-tokenize decode -t tokenizer.json --separator '' test.mf | wc -c)
+    /usr/bin/python3 - "$bytes" << 'END'
+import json, math, sys
+p, bytes = json.load(open("p.json")), int(sys.argv[1])
+near = lambda a, b: abs(a - b) < 1e-6 * abs(b) or sys.exit("%r is not %r" % (a, b))
+assert sorted(d["domain"] for d in p["domains"]) == ["alpha", "beta", "gamma"]
+for m in [p] + p["domains"]:
+    docs = [d for d in p["per_document"] if m is p or d["domain"] == m["domain"]]
+    n, tokens, nats = len(docs), sum(d["tokens"] for d in docs), sum(d["nats"] for d in docs)
+    assert (m["documents"], m["tokens"]) == (n, tokens) and n > 1
+    near(m["nats"], nats)
+    near(m["perplexity"], math.exp(nats / tokens))
+    spread = sum((d["nats"] - nats / tokens * d["tokens"]) ** 2 for d in docs) / (n - 1)
+    near(m["error"], m["perplexity"] * math.sqrt(n * spread) / tokens)
+near(p["bits_per_byte"], p["nats"] / math.log(2) / bytes)
+near(sum(d["nats"] / d["bits_per_byte"] for d in p["domains"]), p["nats"] / p["bits_per_byte"])
+END
+    mf-eval perplexity -m m.safetensors -t tokenizer.json --threads 1 test.mf > table
+    for row in all alpha beta gamma; do grep -qE "^$row +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+ +[0-9]+$" table; done
 }
 
 @test "each way to fail has its status" {
