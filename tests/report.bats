@@ -17,6 +17,8 @@ artefacts() { # the folder that screenshots are kept in
     jq -e '.stages | map(.stage) == ["docs.train", "docs.val", "docs.test", "tokenizer", "tokens.train", "tokens.val",
         "tokens.test", "partition", "label", "shared", "expert.0", "expert.1", "expert.2", "join", "calibrate", "report"]' runs/t/report.json
     jq -e '.stages | all(.seconds > 0 and .cpu_seconds > 0 and .peak_memory > 1e6 and .attempts == 1 and .status == 0)' runs/t/report.json
+    jq -e '.measures | .test.loss as $l | .test.error as $e | [.dense, .experts[]]
+        | all((.behind - (.loss - $l) | fabs) < 1e-9 and .behind_error > 0 and .behind_error * .perplexity < $e)' runs/t/report.json
     jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
     jq -e '[.samples[].pieces[:-1][][1]] | length > 0 and all(. >= 0 and . < 3)' runs/t/report.json
 
@@ -65,6 +67,12 @@ JSON
     assert_output --partial "1 h 01 min"
     assert_output --partial "in 2 attempts"
     assert_output --partial ">dead</td>"
+    # a difference within two standard errors is none
+    jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.07}' evil.json | mf-eval page > level.html
+    grep -q 'Level with the best baseline.*12.5% above the best, the dense foundation, which chance' level.html
+    grep -q 'standard error is 7.9%' level.html
+    jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.05}' evil.json | mf-eval page > worse.html
+    grep -q 'Not better than every baseline.' worse.html
     # experts stand 16 to a table; without domains nothing is said of them
     jq '.measures.test.domains[0].domain = "(none)" | .routing.experts = [range(40) | tostring]
         | .routing.layers[0] |= (.shares = [range(40) | . / 780] | .domains = {"(none)": .shares})' evil.json | mf-eval page > many.html

@@ -20,8 +20,13 @@ static double limit(double value, double low, double high) {
 
 struct baseline {
     char name[96];
-    double perplexity, error;
+    double perplexity;
+    double margin; /* two standard errors of the loss that it is behind the model; NaN: not known */
 };
+
+static double margin(const json_t *measure) {
+    return 2 * mf_page_number(measure, "behind_error");
+}
 
 /* The model first, then what it is measured against, best first. */
 static size_t collect(const json_t *report, struct baseline **list) {
@@ -30,12 +35,11 @@ static size_t collect(const json_t *report, struct baseline **list) {
     size_t n = 0, i;
     struct baseline *b = calloc(json_array_size(experts) + 3, sizeof *b);
     if (!b) mf_no_memory();
-    b[n++] = (struct baseline){"This model", mf_page_number(numbers, "test"),
-                               mf_page_number(mf_page_find(report, "measures.test"), "error")};
+    b[n++] = (struct baseline){"This model", mf_page_number(numbers, "test"), NAN};
     b[n++] = (struct baseline){"Dense", mf_page_number(numbers, "dense"),
-                               mf_page_number(mf_page_find(report, "measures.dense"), "error")};
+                               margin(mf_page_find(report, "measures.dense"))};
     json_array_foreach(experts, i, item) {
-        b[n] = (struct baseline){"", mf_page_number(item, "perplexity"), mf_page_number(item, "error")};
+        b[n] = (struct baseline){"", mf_page_number(item, "perplexity"), margin(item)};
         snprintf(b[n++].name, sizeof b->name, "Expert %zu", i);
     }
     b[n++] = (struct baseline){"Unigram", mf_page_number(numbers, "unigram"), NAN};
@@ -69,19 +73,24 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
                       : "The perplexity could not be measured.");
         return;
     }
-    double better = 100 * (1 - b[0].perplexity / b[1].perplexity);
-    if (better > 0)
-        fprintf(f,
-                "<p class=\"verdict\"><span class=\"good\">Better than every baseline.</span> Perplexity is "
-                "%.1f%% below the next best, ",
-                better);
-    else
-        fprintf(f,
-                "<p class=\"verdict\"><span class=\"bad\">Not better than every baseline.</span> Perplexity "
-                "is %.1f%% above the best, ",
-                fabs(better));
+    double ratio = b[0].perplexity / b[1].perplexity, better = 100 * (1 - ratio);
+    bool level = fabs(log(ratio)) <= b[1].margin;
+    fprintf(f, "<p class=\"verdict\"><span class=\"%s\">%s.</span> Perplexity is %.1f%% %s, ",
+            level        ? "level"
+            : better > 0 ? "good"
+                         : "bad",
+            level        ? "Level with the best baseline"
+            : better > 0 ? "Better than every baseline"
+                         : "Not better than every baseline",
+            fabs(better), better > 0 ? "below the next best" : "above the best");
     in_words(f, &b[1]);
+    if (level) fputs(", which chance may make of these documents", f);
     fputs(".</p>\n", f);
+    if (isfinite(b[1].margin))
+        fprintf(f,
+                "<p class=\"note\">The difference is measured document by document; its standard error is "
+                "%.1f%%.</p>\n",
+                50 * b[1].margin * ratio);
 }
 
 static void fact(FILE *f, const char *name, const char *format, double value, double error) {

@@ -24,13 +24,45 @@ struct maker {
     const struct mf_common *common;
     uint32_t *lengths;
     double start;                  /* mf_now() */
+    double *nats;                  /* of each test document under the model, which is measured first */
+    size_t n_nats, room, at;       /* of them; the document that is being measured again */
+    struct mf_measure behind;      /* what another loses more than the model, document by document */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
 
+/* Differences on the same documents have a smaller error than the two numbers. */
+static void add_document(void *context, const char *id, size_t id_size, size_t domain,
+                         const struct mf_measure *document) {
+    struct maker *m = context;
+    (void)id;
+    (void)id_size;
+    (void)domain;
+    if (m->at < m->n_nats) {
+        mf_measure_add(&m->behind, document->nats - m->nats[m->at++], document->tokens, 0);
+        return;
+    }
+    if (m->n_nats == m->room) {
+        m->room = 2 * m->room + 64;
+        m->nats = reallocarray(m->nats, m->room, sizeof *m->nats);
+        if (!m->nats) mf_no_memory();
+    }
+    m->nats[m->n_nats++] = document->nats;
+    m->at = m->n_nats;
+}
+
+/* How far what was measured last is behind the model. */
+static void set_behind(const struct maker *m, json_t *json) {
+    json_object_set_new(json, "behind", mf_real_json(mf_measure_loss(&m->behind)));
+    json_object_set_new(json, "behind_error", mf_real_json(mf_measure_error(&m->behind)));
+}
+
 /* Measures the session's model. *json is new. */
 static int measure(struct maker *m, const char *what, json_t **json, struct mf_err *err) {
-    struct mf_perplexity_options o = {.batch = m->s->batch, .lengths = m->lengths};
+    struct mf_perplexity_options o = {
+        .batch = m->s->batch, .lengths = m->lengths, .context = m, .document = add_document};
     struct mf_perplexity p;
+    m->at = 0;
+    m->behind = (struct mf_measure){0};
     if (mf_source_rewind(m->source, err) < 0) return -1;
     if (mf_perplexity(m->s->moe, m->s->work, m->source, &o, &p, err) < 0) return -1;
     int status = p.all.tokens
@@ -38,6 +70,7 @@ static int measure(struct maker *m, const char *what, json_t **json, struct mf_e
                      : mf_err_set(err, EX_DATAERR, "%s: nothing to score: no document has two tokens",
                                   mf_source_name(m->source));
     *json = status == 0 ? mf_perplexity_json(&p, m->source) : NULL;
+    if (status == 0 && m->behind.tokens > 0) set_behind(m, *json);
     if (status == 0 && !m->common->quiet)
         fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f\n", what, mf_measure_perplexity(&p.all));
     mf_perplexity_clear(&p);
@@ -228,7 +261,13 @@ static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_
 
 int mf_report_make(struct mf_session *s, struct mf_source *source, const struct mf_report_files *files,
                    const struct mf_common *common, json_t **report, struct mf_err *err) {
-    struct maker m = {s, source, files, common, NULL, mf_now(), json_object(), json_object()};
+    struct maker m = {.s = s,
+                      .source = source,
+                      .files = files,
+                      .common = common,
+                      .start = mf_now(),
+                      .perplexity = json_object(),
+                      .measures = json_object()};
     struct mf_tokenizer *tokenizer = NULL;
     *report = json_object();
     json_object_set_new(*report, "version", json_integer(1));
@@ -242,6 +281,7 @@ int mf_report_make(struct mf_session *s, struct mf_source *source, const struct 
         status = make_all(&m, tokenizer, *report, err);
     }
     free(m.lengths);
+    free(m.nats);
     mf_tokenizer_free(tokenizer);
     if (status < 0) json_decref(*report);
     return status;
