@@ -84,7 +84,7 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
                          : "Not better than every baseline",
             fabs(better), better > 0 ? "below the next best" : "above the best");
     in_words(f, &b[1]);
-    if (level) fputs(", which chance may make of these documents", f);
+    if (level) fputs(", which may be chance", f);
     fputs(".</p>\n", f);
     if (isfinite(b[1].margin))
         fprintf(f,
