@@ -20,8 +20,8 @@ LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 # Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
 # for when it is linked, since `make deps` may have brought it; MPI= builds without it.
 MPI      ?= $(shell pkg-config --exists ompi-c && echo ompi-c)
-RANKS    := lib/train/ranks_mpi.c
-WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(RANKS) $(shell pkg-config --cflags --libs $(MPI)))
+MPI_C    := lib/train/ranks_mpi.c
+WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs $(MPI)))
 
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
@@ -59,7 +59,7 @@ build: $(PROGRAMS)
 define RULES
 .SECONDARY: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/*.c tests/*.c))
 
-$(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(RANKS),$(wildcard lib/*/*.c)))
+$(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(MPI_C),$(wildcard lib/*/*.c)))
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 
@@ -74,7 +74,7 @@ $(1)/bin/%: $(1)/obj/bin/%.o $(1)/libmf.a
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
 
 $(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
-$(1)/bin/mf-train-shared: $(RANKS)
+$(1)/bin/mf-train-shared: $(MPI_C)
 
 $(1)/tests/%: $(1)/obj/tests/%.o $(1)/libmf.a
 	@mkdir -p $$(@D)

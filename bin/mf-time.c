@@ -21,8 +21,13 @@ static const char notes[] =
     "its exit status becomes mf-time's. SIGUSR1, which srun of Slurm hands on where it takes SIGTERM for\n"
     "itself, becomes SIGTERM.\n"
     "\n"
-    "example:\n"
+    "With --ranks N it is started N times, by mpirun or srun. The first (PMIX_RANK) writes, and counts N "
+    "times\n"
+    "what its own program took: ranks of a training do the same work.\n"
+    "\n"
+    "examples:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
+    "  mpirun -n 2 mf-time -o stages/shared.json --ranks 2 -- mf-train-shared --ranks 2 -o shared.tar train.mf\n"
     "\n"
     "exit status: 0 when the program's is 0, else the program's, 128 + N when signal N ended it, 127 when it cannot\n"
     "be run; or 64 wrong use, 73 or 74 cannot write.\n";
@@ -35,12 +40,18 @@ static void pass_on(int signal_number) {
     if (child > 0) kill(child, SIGTERM);
 }
 
-static void run_child(char **command, pid_t parent) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) _exit(127);
+/* Does not return. */
+static void become(char **command) {
+    signal(SIGUSR1, SIG_IGN); /* sent to all processes of a job, it is for the mf-time that waits */
     execvp(command[0], command);
     fprintf(stderr, "mf-time: %s: %s\n", command[0], strerror(errno));
     _exit(127);
+}
+
+static void run_child(char **command, pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(127);
+    become(command);
 }
 
 /* Runs `command`; its exit status as a shell would have it, or -1. */
@@ -57,7 +68,6 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     pid_t made = fork();
     if (made < 0) return mf_err_sys(err, EX_OSERR, "cannot start %s", command[0]);
     if (made == 0) {
-        signal(SIGUSR1, SIG_IGN); /* sent to all processes of a job, it is for mf-time */
         sigprocmask(SIG_SETMASK, &before, NULL);
         run_child(command, parent);
     }
@@ -89,10 +99,10 @@ static double of_timeval(struct timeval t) {
 }
 
 /* Adds an unfinished record in the same place, and writes. */
-static int record(const char *path, double seconds, const struct rusage *usage, uint64_t bound, int status,
-                  struct mf_err *err) {
-    double cpu = of_timeval(usage->ru_utime) + of_timeval(usage->ru_stime);
-    double peak = (double)usage->ru_maxrss * 1024;
+static int record(const char *path, double seconds, const struct rusage *usage, int64_t ranks, uint64_t bound,
+                  int status, struct mf_err *err) {
+    double cpu = (double)ranks * (of_timeval(usage->ru_utime) + of_timeval(usage->ru_stime));
+    double peak = (double)ranks * (double)usage->ru_maxrss * 1024;
     struct mf_err none;
     json_t *old = mf_json_read(path, RECORD_LIMIT, 0, &none), *now = json_object();
     bool more = old && number(old, "status") != 0;
@@ -117,9 +127,12 @@ int main(int argc, char **argv) {
     struct rusage usage = {0};
     const char *output = NULL;
     uint64_t bound = 0;
+    int64_t ranks = 1;
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the record to FILE", 0, 0},
         {"bound", 0, MF_OPT_SIZE, &bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
+        {"ranks", 0, MF_OPT_INT, &ranks, "N", "started N times; the first writes, and counts for all", 1,
+         1e6},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage help = {"mf-time", "run a program and write down the time and memory it took",
                                   "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
@@ -129,9 +142,11 @@ int main(int argc, char **argv) {
     int ended = 0;
     if (status == 0) {
         double start = mf_now();
+        const char *rank = getenv("PMIX_RANK");
         mf_strs_add(&operands, NULL); /* ends the command */
+        if (ranks > 1 && rank && strcmp(rank, "0") != 0) become((char **)operands.items);
         ended = status = run((char **)operands.items, &usage, &err);
-        if (status >= 0) status = record(output, mf_now() - start, &usage, bound, ended, &err);
+        if (status >= 0) status = record(output, mf_now() - start, &usage, ranks, bound, ended, &err);
     }
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);

@@ -15,15 +15,16 @@ static const char notes[] =
     "and ends with the same bytes as a run that was never stopped.\n"
     "\n"
     "Where it was built with MPI (--version says so), several processes train together, on one machine or\n"
-    "many: each takes `batch` windows, so that N of them train as one process does with N times the batch,\n"
-    "up to rounding, and each needs the memory that is printed. Tokens are a file that all can read; the\n"
+    "many. With --ranks N they divide each batch, so that the model is that of one process, up to rounding;\n"
+    "without it each takes `batch` windows, and N of them train as one process does with N times the batch.\n"
+    "Each needs the memory that is printed. Tokens are a file that all can read; the\n"
     "first process alone writes. A signal to one, or its error, ends all. mpirun passes on a signal of its\n"
     "own, ends all a second later, and has status 1: --mca odls_base_sigkill_timeout 60 gives them a minute\n"
     "to write a checkpoint.\n"
     "\n"
     "examples:\n"
     "  mf-train-shared --config my.yaml -v val.mf --metrics shared.metrics -o shared.tar train.mf\n"
-    "  mpirun -n 4 mf-train-shared --config my.yaml -v val.mf -o shared.tar train.mf\n"
+    "  mpirun -n 4 mf-train-shared --ranks 4 --config my.yaml -v val.mf -o shared.tar train.mf\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or another training's checkpoint, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
@@ -35,12 +36,29 @@ static int check_input(const struct mf_ranks *ranks, const char *path, struct mf
                       ranks->count);
 }
 
-static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, const struct mf_common *common,
-                   const struct mf_train_options *o, const char *tokens, struct mf_err *err) {
+/* Leaves each of the `wanted` processes its share of a batch; 0: the batch is each one's. */
+static int divide_batch(struct mf_train_config *config, const struct mf_ranks *ranks, int64_t wanted,
+                        struct mf_err *err) {
+    char build[64];
+    if (wanted == 0) return 0;
+    if (wanted != ranks->count)
+        return mf_err_set(err, EX_USAGE, "--ranks %lld, but started as %d (mpirun -n; built %s)",
+                          (long long)wanted, ranks->count, mf_ranks_build(build));
+    if (config->batch % wanted != 0)
+        return mf_err_set(err, EX_CONFIG, "train_shared.batch of %lld cannot be divided by --ranks %lld",
+                          (long long)config->batch, (long long)wanted);
+    config->batch /= wanted;
+    return 0;
+}
+
+static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int64_t wanted,
+                   const struct mf_common *common, const struct mf_train_options *o, const char *tokens,
+                   struct mf_err *err) {
     struct mf_shape shape;
     if (check_input(ranks, tokens, err) < 0) return -1;
     if (o->validation && check_input(ranks, o->validation, err) < 0) return -1;
     if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, err) < 0) return -1;
+    if (divide_batch(&s->config.train_shared, ranks, wanted, err) < 0) return -1;
     s->training.ranks = *ranks;
     if (mf_train_shape(&s->config, s->data.vocab, &shape, err) < 0) return -1;
     if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
@@ -52,10 +70,11 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, con
     return 0;
 }
 
-static int train(struct mf_train_session *s, const struct mf_ranks *ranks, const struct mf_common *common,
-                 const struct mf_train_options *o, const char *tokens, int *signal, struct mf_err *err) {
+static int train(struct mf_train_session *s, const struct mf_ranks *ranks, int64_t wanted,
+                 const struct mf_common *common, const struct mf_train_options *o, const char *tokens,
+                 int *signal, struct mf_err *err) {
     struct mf_training_result result;
-    int status = mf_ranks_agree(ranks, prepare(s, ranks, common, o, tokens, err), err);
+    int status = mf_ranks_agree(ranks, prepare(s, ranks, wanted, common, o, tokens, err), err);
     if (status < 0 || mf_train(&s->training, s->pool, &result, err) < 0) return -1;
     mf_train_report(&s->training, &result);
     *signal = result.signal;
@@ -78,7 +97,11 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     struct mf_train_options o = {0};
-    const struct mf_option options[] = {MF_TRAIN_OPTIONS(o), {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    int64_t wanted = 0;
+    const struct mf_option options[] = {MF_TRAIN_OPTIONS(o),
+                                        {"ranks", 0, MF_OPT_INT, &wanted, "N",
+                                         "divide each batch among the N processes that were started", 1, 1e6},
+                                        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-train-shared", "train the foundation that all experts share",
                                    "mf-train-shared [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
@@ -91,7 +114,8 @@ int main(int argc, char **argv) {
     status = mf_ranks_agree(&ranks, status, &err);
     common.quiet |= ranks.rank > 0;
     if (status == 0)
-        status = train(&s, &ranks, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
+        status =
+            train(&s, &ranks, wanted, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
     mf_train_session_end(&s);
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);

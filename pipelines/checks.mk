@@ -43,7 +43,7 @@ $B/tests/faults.so: tests/faults.c Makefile | deps
 # leaks: those are left to the sanitizers and to valgrind. In tests small blocks are not checked for (lib/base/memory.h).
 ANALYSE := -O1 -fanalyzer -Wno-analyzer-malloc-leak -Werror
 $B/lint/tests/%.ok: ANALYSE += -Wno-analyzer-possible-null-dereference -Wno-analyzer-possible-null-argument
-$B/lint/$(RANKS:.c=.ok): MF_FLAGS += $(shell pkg-config --cflags $(MPI))
+$B/lint/$(MPI_C:.c=.ok): MF_FLAGS += $(shell pkg-config --cflags $(MPI))
 $B/lint/%.ok: %.c .clang-tidy tests/.clang-tidy | tools
 	@mkdir -p $(@D)
 	@echo "lint $<"

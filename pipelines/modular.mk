@@ -1,6 +1,6 @@
 # The pipeline: documents -> tokens -> partitions -> shared foundation -> experts -> model -> calibration -> report -> page.
 #
-#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2]
+#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made, by content and not by time, so
@@ -52,8 +52,8 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 # --- names and goals ---
 
 # Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
-# default configuration keeps to; training the shared foundation has none. On a cluster a launcher comes before it.
-timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) --
+# default configuration keeps to; training the shared foundation has none. mpirun or a cluster's launcher comes before it.
+timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages
 SPLITS := train val test
 STAGES := $(SPLITS:%=docs.%) tokenizer $(SPLITS:%=tokens.%) partition label shared \
@@ -135,7 +135,7 @@ endef
 
 $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf $(TIMED) $(BIN)/mf-train-shared
 	$(drop_stale_checkpoint)
-	$(call timed,shared,) $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
+	$(call timed,shared,) $(BIN)/mf-train-shared $(call several,shared)--config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
 
 $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert

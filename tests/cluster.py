@@ -35,6 +35,7 @@ AuthType=auth/munge
 AuthInfo=socket={place}/munge.sock
 StateSaveLocation={place}/state
 SlurmdSpoolDir={place}/spool.%n
+TmpFS={place}/spool.%n
 SlurmctldPidFile={place}/slurmctld.pid
 SlurmdPidFile={place}/slurmd.%n.pid
 SlurmctldLogFile={place}/slurmctld.log
