@@ -145,6 +145,13 @@ compare_with_oracle() {
     assert_output --partial "balance"
     assert_output --regexp ' [0-2]\+[0-2] +0\.[0-9]{4}'
     assert_output --partial "part0        takes most:"
+    # many experts have a row each
+    make_random model --E 20 -o many.safetensors
+    mf-eval routing -m many.safetensors t.mf > many
+    [ "$(awk '{ print length }' many | sort -g | tail -n 1)" -lt 240 ]
+    mf-eval routing -m many.safetensors --json t.mf | jq -r '.layers | map(.shares) | transpose | to_entries[] | "part\(.key) \(.value[0]) \(.value[1])"' |
+        awk '{ printf "%s %.4f %.4f\n", $1, $2, $3 }' > shares
+    awk '/^part[0-9]+ +[0-9.]+ +[0-9.]+$/ { print $1, $2, $3 }' many | diff shares -
 }
 
 @test "overlapping windows, threads and padding leave every token scored once" {

@@ -25,7 +25,8 @@ static const char notes[] =
     "opened, 73 or 74\n"
     "cannot write, 78 bad config.\n";
 
-#define SHOWN 8 /* tokens of an expert in the table */
+#define BESIDE 8 /* experts that the table has room for beside one another */
+#define SHOWN  8 /* tokens of an expert in the table */
 
 /* The two experts that are chosen together most often in a layer, and of how many of its rows. */
 static int print_pair(struct mf_out *out, const struct mf_routing *r, size_t layer, struct mf_err *err) {
@@ -76,20 +77,37 @@ static void add_texts(json_t *json, const struct mf_tokenizer *tokenizer) {
     }
 }
 
+static double share(const struct mf_routing *r, size_t layer, size_t e) {
+    return (double)r->slots[layer * r->E + e] / ((double)r->rows * (double)r->top_k);
+}
+
+/* The shares of so many experts that they do not fit beside one another: a row each. */
+static int print_shares(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                        struct mf_err *err) {
+    if (mf_out_printf(out, err, "%-12s", "layer") < 0) return -1;
+    for (size_t i = 0; i < r->L; i++)
+        if (mf_out_printf(out, err, " %8zu", i) < 0) return -1;
+    for (size_t e = 0; e < r->E; e++) {
+        if (mf_out_printf(out, err, "\n%-12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
+        for (size_t i = 0; i < r->L; i++)
+            if (mf_out_printf(out, err, " %8.4f", share(r, i, e)) < 0) return -1;
+    }
+    return mf_out_printf(out, err, "\n");
+}
+
 static int print_table(struct mf_out *out, const struct mf_routing *r, const json_t *names,
                        const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    size_t beside = r->E <= BESIDE ? r->E : 0;
     if (mf_out_printf(out, err, "%-8s", "layer") < 0) return -1;
-    for (size_t e = 0; e < r->E; e++)
+    for (size_t e = 0; e < beside; e++)
         if (mf_out_printf(out, err, " %12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
     if (mf_out_printf(out, err, " %9s %9s %9s %14s  %s\n", "balance", "entropy", "agreement", "most together",
                       "without tokens") < 0)
         return -1;
     for (size_t i = 0; i < r->L; i++) {
         if (mf_out_printf(out, err, "%-8zu", i) < 0) return -1;
-        for (size_t e = 0; e < r->E; e++)
-            if (mf_out_printf(out, err, " %12.4f",
-                              (double)r->slots[i * r->E + e] / ((double)r->rows * (double)r->top_k)) < 0)
-                return -1;
+        for (size_t e = 0; e < beside; e++)
+            if (mf_out_printf(out, err, " %12.4f", share(r, i, e)) < 0) return -1;
         double agreement = mf_routing_agreement(r, i);
         if (mf_out_printf(out, err, " %9.4f %9.4f", mf_routing_balance(r, i), mf_routing_entropy(r, i)) < 0 ||
             (isfinite(agreement) ? mf_out_printf(out, err, " %9.4f", agreement)
@@ -102,6 +120,7 @@ static int print_table(struct mf_out *out, const struct mf_routing *r, const jso
                 return -1;
         if (mf_out_printf(out, err, "\n") < 0) return -1;
     }
+    if (!beside && print_shares(out, r, names, err) < 0) return -1;
     return print_tokens(out, r, names, tokenizer, err);
 }
 
