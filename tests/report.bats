@@ -73,6 +73,10 @@ JSON
     grep -q 'standard error is 7.9%' level.html
     jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.05}' evil.json | mf-eval page > worse.html
     grep -q 'Not better than every baseline.' worse.html
+    # a number of any size leaves its line room
+    jq '.measures.test.perplexity = 1.3e300 | .perplexity.test = 1.3e300 | .training[0].loss = [[1, 5], [2, 1e300]]' evil.json | mf-eval page > huge.html
+    grep -q '<dd>1.3e+300' huge.html
+    assert_equal "$(grep -cE '[0-9]{20}' huge.html)" 0
     # experts stand 16 to a table; without domains nothing is said of them
     jq '.measures.test.domains[0].domain = "(none)" | .routing.experts = [range(40) | tostring]
         | .routing.layers[0] |= (.shares = [range(40) | . / 780] | .domains = {"(none)": .shares})' evil.json | mf-eval page > many.html

@@ -37,6 +37,14 @@ double mf_page_number(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+const char *mf_page_real(char text[MF_PAGE_REAL], double value, int digits) {
+    if (fabs(value) < 1e6)
+        snprintf(text, MF_PAGE_REAL, "%.*f", digits, value);
+    else
+        snprintf(text, MF_PAGE_REAL, "%.1e", value);
+    return text;
+}
+
 void mf_page_count(FILE *f, double count) {
     char digits[400]; /* of the largest double */
     int n = snprintf(digits, sizeof digits, "%.0f", count);

@@ -33,6 +33,11 @@ void mf_page_string(FILE *f, const json_t *string); /* nothing for what is no st
 /* NaN when it is absent or no number. */
 double mf_page_number(const json_t *object, const char *key);
 
+/* A number with so many digits behind the point, or shortened when it is a million or more; `text` is given
+ * back: mf_page_real((char[MF_PAGE_REAL]){0}, value, 2). */
+#define MF_PAGE_REAL 32
+const char *mf_page_real(char text[MF_PAGE_REAL], double value, int digits);
+
 /* A number of things, "193,205". */
 void mf_page_count(FILE *f, double count);
 

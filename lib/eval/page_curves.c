@@ -59,8 +59,9 @@ static void grid(FILE *f, const struct axes *a) {
         double k = first + i, y = y_of(a, k * step);
         fprintf(f,
                 "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
-                "text-anchor=\"end\">%.*f</text>\n",
-                LEFT, RIGHT, y, y, LEFT - 5, y + 3.5, digits, k * step);
+                "text-anchor=\"end\">%s</text>\n",
+                LEFT, RIGHT, y, y, LEFT - 5, y + 3.5,
+                mf_page_real((char[MF_PAGE_REAL]){0}, k * step, digits));
     }
     fprintf(f,
             "<text x=\"%d\" y=\"%d\">0</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%.0f steps</text>\n",
@@ -100,10 +101,12 @@ static void labels(FILE *f, const struct axes *a, double loss, double validation
         at = middle + sign * 7;
         val = middle - sign * 7;
     }
-    if (isfinite(loss)) fprintf(f, "<text x=\"%d\" y=\"%.1f\">training %.2f</text>\n", RIGHT + 7, at, loss);
+    if (isfinite(loss))
+        fprintf(f, "<text x=\"%d\" y=\"%.1f\">training %s</text>\n", RIGHT + 7, at,
+                mf_page_real((char[MF_PAGE_REAL]){0}, loss, 2));
     if (isfinite(validation))
-        fprintf(f, "<text class=\"vlabel\" x=\"%d\" y=\"%.1f\">held out %.2f</text>\n", RIGHT + 7, val,
-                validation);
+        fprintf(f, "<text class=\"vlabel\" x=\"%d\" y=\"%.1f\">held out %s</text>\n", RIGHT + 7, val,
+                mf_page_real((char[MF_PAGE_REAL]){0}, validation, 2));
 }
 
 /* The file's name without what all have. */
@@ -135,8 +138,10 @@ static void chart(FILE *f, const json_t *training, size_t number) {
             WIDTH, HEIGHT, number, number);
     name(f, training);
     fprintf(f, " over %.0f steps, in nats per token", a.steps);
-    if (isfinite(last(loss))) fprintf(f, "; training ends at %.2f", last(loss));
-    if (isfinite(last(val))) fprintf(f, "; held out ends at %.2f", last(val));
+    if (isfinite(last(loss)))
+        fprintf(f, "; training ends at %s", mf_page_real((char[MF_PAGE_REAL]){0}, last(loss), 2));
+    if (isfinite(last(val)))
+        fprintf(f, "; held out ends at %s", mf_page_real((char[MF_PAGE_REAL]){0}, last(val), 2));
     fputs("</title>\n", f);
     grid(f, &a);
     line(f, &a, loss, "loss");

@@ -75,14 +75,15 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
     }
     double ratio = b[0].perplexity / b[1].perplexity, better = 100 * (1 - ratio);
     bool level = fabs(log(ratio)) <= b[1].margin;
-    fprintf(f, "<p class=\"verdict\"><span class=\"%s\">%s.</span> Perplexity is %.1f%% %s, ",
+    fprintf(f, "<p class=\"verdict\"><span class=\"%s\">%s.</span> Perplexity is %s%% %s, ",
             level        ? "level"
             : better > 0 ? "good"
                          : "bad",
             level        ? "Level with the best baseline"
             : better > 0 ? "Better than every baseline"
                          : "Not better than every baseline",
-            fabs(better), better > 0 ? "below the next best" : "above the best");
+            mf_page_real((char[MF_PAGE_REAL]){0}, fabs(better), 1),
+            better > 0 ? "below the next best" : "above the best");
     in_words(f, &b[1]);
     if (level) fputs(", which may be chance", f);
     fputs(".</p>\n", f);
@@ -93,11 +94,10 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
                 50 * b[1].margin * ratio);
 }
 
-static void fact(FILE *f, const char *name, const char *format, double value, double error) {
+static void fact(FILE *f, const char *name, int digits, double value, double error) {
     if (!isfinite(value)) return;
-    fprintf(f, "<div><dt>%s</dt><dd>", name);
-    fprintf(f, format, value);
-    if (isfinite(error)) fprintf(f, " <small>± %.1f</small>", error);
+    fprintf(f, "<div><dt>%s</dt><dd>%s", name, mf_page_real((char[MF_PAGE_REAL]){0}, value, digits));
+    if (isfinite(error)) fprintf(f, " <small>± %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, error, 1));
     fputs("</dd></div>\n", f);
 }
 
@@ -111,8 +111,8 @@ static void count_fact(FILE *f, const char *name, double count) {
 static void facts(FILE *f, const json_t *report) {
     const json_t *test = mf_page_find(report, "measures.test");
     fputs("<dl class=\"facts\">\n", f);
-    fact(f, "perplexity", "%.1f", mf_page_number(test, "perplexity"), mf_page_number(test, "error"));
-    fact(f, "bits per byte", "%.3f", mf_page_number(test, "bits_per_byte"), NAN);
+    fact(f, "perplexity", 1, mf_page_number(test, "perplexity"), mf_page_number(test, "error"));
+    fact(f, "bits per byte", 3, mf_page_number(test, "bits_per_byte"), NAN);
     count_fact(f, "test documents", mf_page_number(test, "documents"));
     count_fact(f, "test tokens", mf_page_number(test, "tokens"));
     fputs("</dl>\n", f);
@@ -131,9 +131,13 @@ static void baselines(FILE *f, const struct baseline *b, size_t n) {
           f);
     for (size_t i = 0; i < n; i++) {
         double at = 100 * (log(b[i].perplexity) - low) / (high - low);
-        fprintf(f, ROW_("%s") "%s" MARKS "<i class=\"dot\" style=\"left:%.2f%%\"></i>" VALUE "%.1f",
-                i == 0 ? " first" : "", b[i].name, at, b[i].perplexity);
-        if (i > 0) fprintf(f, " <small>%+.1f%%</small>", 100 * (b[i].perplexity / b[0].perplexity - 1));
+        fprintf(f, ROW_("%s") "%s" MARKS "<i class=\"dot\" style=\"left:%.2f%%\"></i>" VALUE "%s",
+                i == 0 ? " first" : "", b[i].name, at,
+                mf_page_real((char[MF_PAGE_REAL]){0}, b[i].perplexity, 1));
+        double more = 100 * (b[i].perplexity / b[0].perplexity - 1);
+        if (i > 0)
+            fprintf(f, " <small>%s%s%%</small>", more < 0 ? "" : "+",
+                    mf_page_real((char[MF_PAGE_REAL]){0}, more, 1));
         fputs("</span></div>\n", f);
     }
     fputs(
@@ -179,9 +183,10 @@ static void domain_row(FILE *f, const json_t *item, const json_t *dense, double 
         fprintf(f, "<i class=\"err\" style=\"left:%.2f%%;width:%.2f%%\"></i>", 100 * from / most,
                 100 * (to - from) / most);
     }
-    fprintf(f, VALUE "%.1f", value);
-    if (isfinite(error)) fprintf(f, " <small>± %.1f</small>", error);
-    if (isfinite(other)) fprintf(f, "<br><small>dense %.1f</small>", other);
+    fprintf(f, VALUE "%s", mf_page_real((char[MF_PAGE_REAL]){0}, value, 1));
+    if (isfinite(error)) fprintf(f, " <small>± %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, error, 1));
+    if (isfinite(other))
+        fprintf(f, "<br><small>dense %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, other, 1));
     fputs("</span></div>\n", f);
 }
 
