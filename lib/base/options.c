@@ -2,18 +2,11 @@
  * and completion.c. */
 #include "base/options.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/help.h"
-
-/* How many processors this process may use. */
-static int64_t count_processors(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-    return 1;
-}
+#include "base/pool.h"
 
 /* The table of the common options, bound to `c`. */
 static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_common *c) {
@@ -154,7 +147,7 @@ static int parse_letters(struct parser *p, const char *letters, struct mf_err *e
 
 int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
                      int argc, char **argv, struct mf_err *err) {
-    *common = (struct mf_common){.threads = count_processors(), .seed = -1, .progress = MF_PROGRESS_AUTO};
+    *common = (struct mf_common){.threads = mf_processors(), .seed = -1, .progress = MF_PROGRESS_AUTO};
     struct mf_option table[MF_COMMON_OPTIONS];
     bind_common(table, common);
     struct parser p = {.tables = {usage->options, table}, .argc = argc, .next = 1, .argv = argv};

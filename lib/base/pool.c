@@ -2,6 +2,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,7 +26,7 @@ struct part {
 };
 
 struct mf_pool {
-    int n_threads;
+    int n_threads, spin;    /* looks before a sleep: none where another thread needs the processor */
     struct worker *workers; /* n_threads - 1 of them */
     pthread_mutex_t lock;
     pthread_cond_t started, finished;
@@ -78,7 +79,7 @@ static void *work(void *argument) {
     struct mf_pool *p = self->pool;
     unsigned long seen = 0;
     for (;;) {
-        for (int i = 0; i < SPIN && atomic_load(&p->round) == seen; i++) relax();
+        for (int i = 0; i < p->spin && atomic_load(&p->round) == seen; i++) relax();
         if (atomic_load(&p->round) == seen) {
             pthread_mutex_lock(&p->lock);
             while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->started, &p->lock);
@@ -115,6 +116,12 @@ static void close_pool(struct mf_pool *p, int n) {
     free(p);
 }
 
+int mf_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+    return 1;
+}
+
 int mf_pool_new(struct mf_pool **pool, int n_threads, struct mf_err *err) {
     struct mf_pool *p = calloc(1, sizeof *p);
     struct worker *workers = calloc((size_t)n_threads, sizeof *workers);
@@ -126,6 +133,7 @@ int mf_pool_new(struct mf_pool **pool, int n_threads, struct mf_err *err) {
         return mf_err_set(err, EX_OSERR, "no memory for %d threads", n_threads);
     }
     p->n_threads = n_threads;
+    p->spin = n_threads <= mf_processors() ? SPIN : 0;
     p->workers = workers;
     p->parts = parts;
     pthread_mutex_init(&p->lock, NULL);
@@ -176,7 +184,7 @@ static void run(struct mf_pool *pool, size_t count, size_t grain, bool shared, m
     atomic_store(&pool->running, pool->n_threads - 1);
     next_round(pool);
     run_part(pool, 0);
-    for (int i = 0; i < SPIN && atomic_load(&pool->running) > 0; i++) relax();
+    for (int i = 0; i < pool->spin && atomic_load(&pool->running) > 0; i++) relax();
     if (atomic_load(&pool->running) == 0) return;
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);

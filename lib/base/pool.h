@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include "base/err.h"
 
+/* How many processors this process may use. */
+int mf_processors(void);
+
 struct mf_pool;
 
 /* A job on the items [begin, end), run by worker `thread` (0 .. n_threads-1). */
