@@ -13,9 +13,10 @@
 static const char notes[] =
     "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
     "held out: a change is kept only when it lowers the loss there. Tried are: how much the evidence of the tokens read\n"
-    "counts (router kind prefix), gates in closed form (calibrate.router: ridge, discriminant, best or keep), and norms\n"
-    "moved to what the experts saw in training (calibrate.norms). Documents with a field `partition` (mf-partition\n"
-    "--label) teach the gates by it; without one, each document's best expert is found by trying all.\n"
+    "counts (router kind prefix); gates (calibrate.router): those there are at other temperatures, then in closed form,\n"
+    "ridge, discriminant or the best of both, each layer's again once those below it are fitted; and norms moved to\n"
+    "what the experts saw in training (calibrate.norms). Documents with a field `partition` (mf-partition --label)\n"
+    "teach the gates by it; without one, each document's best expert is found by trying all.\n"
     "With calibrate.router=train the best gates are then trained for calibrate.steps steps, with noise on their logits\n"
     "(calibrate.noise) and a loss that keeps the experts in balance (calibrate.balance). Gates of top_k 1 are taught by\n"
     "the two best experts, since one alone weighs 1 whatever its logit, and measured with one.\n"

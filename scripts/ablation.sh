@@ -30,10 +30,11 @@ measure_routed() { # NAME MODEL
     [ -s "$results/$1.routing" ] || "$bin/mf-eval" routing "${common[@]}" --json -o "$results/$1.routing" -m "$2" "$test"
 }
 
-# The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with norms (and, for the prefix,
-# evidence and gates) fitted. Discriminant, ridge and trained gates are made by mf-calibrate, so "off" is them alone.
+# The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with temperature and norms (and, for
+# the prefix, evidence and gates) fitted. Discriminant, ridge and trained gates are made by mf-calibrate, so "off" is them
+# alone.
 assembled() { # INIT ROUTER K
-    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=keep off='' more=()
+    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=()
     [ "$1" = shared ] || files=("$run"/scratch.*.tar)
     case $2 in
     random) init=kaiming ;;

@@ -127,7 +127,8 @@ END
 
 ## Routers
 
-assembled.INIT.ROUTER.kK: how the experts were initialised, what routes, how many experts see a token; on: with norms (and the prefix router's evidence and gates) fitted on validation documents.
+assembled.INIT.ROUTER.kK: how the experts were initialised, what routes, how many experts see a token; on: with temperature and norms (and the prefix router's evidence and gates)
+fitted on validation documents.
 
 END
     head_of

@@ -44,7 +44,8 @@ print(digest.hexdigest())
 PY
 }
 
-# Sets every gate of a model to an expression of e (expert), d (column) and h (mean input of the layer's experts).
+# Sets every gate of a model to an expression of e (expert), d (column), D, old (its numbers) and h (mean input of the
+# layer's experts).
 edit_gates() { # MODEL TARGET EXPRESSION
     /usr/bin/python3 - "$@" expert.?.tar <<'PY'
 import json, struct, sys, tarfile
@@ -59,6 +60,7 @@ for name, entry in header.items():
         member = "stats.ffn_in.%s.mean.f32" % name.split(".")[1]
         h = [sum(x) / len(experts) for x in zip(*(struct.unpack("<%df" % D, t.extractfile(member).read()) for t in experts))]
         at = 8 + n + entry["data_offsets"][0]
+        old = struct.unpack_from("<%df" % (E * D), data, at)
         data[at : at + 4 * E * D] = struct.pack("<%df" % (E * D), *[eval(value) for e in range(E) for d in range(D)])
 open(target, "wb").write(data)
 PY
@@ -139,12 +141,32 @@ PY
     calibrate --threads 2 --set calibrate.norms=false --set calibrate.router=train --set calibrate.steps=40 --set calibrate.lr=0.02 \
         -m hidden.safetensors --report r.json -o trained.safetensors val.labelled.mf
     jq -e '[.changes[] | select(.what | startswith("gates trained"))] | length == 4' r.json
+    # those in closed form: each layer's anew, from the bottom, once the gates below it are fitted
+    jq -e '[.changes[].what | select(test("^layer 1: (ridge|discriminant) gate$"))] | length == 2' r.json
     jq -e '.changes | map(select(.kept)) | last | .what | startswith("gates trained")' r.json
     jq -e '.loss_after == ([.changes[] | select(.kept).loss] | min)' r.json
     assert_equal "$(experts_of trained.safetensors)" "$(experts_of hidden.safetensors)"
     before=$(loss hidden.safetensors test.mf)
     after=$(loss trained.safetensors test.mf)
     awk "BEGIN { exit !($after < $before) }"
+}
+
+@test "gates that are sure without reason are brought to a better temperature, and stay the same gates" {
+    edit_gates hidden.safetensors hot.safetensors '((7 * e + 13 * d) % 11 - 5) / 2'
+    calibrate --set calibrate.router=temperature --set calibrate.norms=false -m hot.safetensors --report r.json -o cool.safetensors val.labelled.mf
+    jq -e '.loss_after < .loss_before and all(.changes[]; .what | startswith("old gates, scale"))' r.json
+    scale=$(jq '.changes | map(select(.kept)) | last | .what | split(" ") | last | tonumber' r.json)
+    edit_gates hot.safetensors expected.safetensors "$scale * old[e * D + d]"
+    /usr/bin/python3 - <<'PY'
+import array, json, struct
+def gates(path):
+    data = open(path, "rb").read()
+    n, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + n])
+    return [array.array("f", data[8 + n + b : 8 + n + e]) for b, e in (header[k]["data_offsets"] for k in sorted(header) if "router.gate" in k)]
+ours, expected = gates("cool.safetensors"), gates("expected.safetensors")
+assert len(ours) == 2 and all(abs(x - y) <= 1e-5 * abs(y) for a, b in zip(ours, expected) for x, y in zip(a, b))
+PY
 }
 
 @test "gates that choose one expert are trained too, by the loss and not by the balance alone" {

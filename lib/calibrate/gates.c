@@ -11,11 +11,13 @@
 #include "base/memory.h"
 #include "calibrate/internal.h"
 #include "nn/matmul.h"
+#include "nn/vector.h"
 
 /* Sums over rows, for each layer. */
 struct moments {
     struct calibration *c;
     size_t D, E, L;
+    size_t from, to;  /* the layers that are summed now */
     double *scatter;  /* [L] lower triangles, row by row, of the sum of h h^T */
     double *sums;     /* [L,E,D] sum of h of each label */
     uint64_t *counts; /* [E] rows of each label */
@@ -33,6 +35,7 @@ static void add_rows(void *context, size_t layer, const uint32_t *experts, const
     size_t D = m->D;
     double *scatter = m->scatter + layer * triangle(D);
     (void)experts, (void)weights;
+    if (layer < m->from || layer >= m->to) return;
     memset(m->block, 0, D * D * sizeof *m->block);
     matmul_backward_weight(m->c->pool, m->block, h, h, N, D, D);
     for (size_t i = 0; i < D; i++)
@@ -40,8 +43,19 @@ static void add_rows(void *context, size_t layer, const uint32_t *experts, const
     for (size_t n = 0; n < N; n++) {
         double *sum = m->sums + (layer * m->E + m->rows[n]) * D;
         for (size_t d = 0; d < D; d++) sum[d] += (double)h[n * D + d];
-        if (layer == 0) m->counts[m->rows[n]]++;
+        if (layer == m->from) m->counts[m->rows[n]]++;
     }
+}
+
+/* The layers from `from` to `to`, of the model as it is now. */
+static int gather(struct moments *m, size_t from, size_t to, struct mf_err *err) {
+    struct mf_moe_watch watch = {.context = m, .routed = add_rows};
+    m->from = from;
+    m->to = to;
+    memset(m->scatter + from * triangle(m->D), 0, (to - from) * triangle(m->D) * sizeof *m->scatter);
+    memset(m->sums + from * m->E * m->D, 0, (to - from) * m->E * m->D * sizeof *m->sums);
+    memset(m->counts, 0, m->E * sizeof *m->counts);
+    return calibration_run(m->c, &watch, m->rows, err);
 }
 
 /* Solves A x = b for symmetric positive definite A [D,D] (its lower triangle becomes its Cholesky factor); -1
@@ -112,10 +126,12 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
 /* What the layers had, what was fitted, and what is best so far. */
 struct gates {
     struct calibration *c;
+    struct moments *m;
     size_t n, D;           /* E * D */
     float *old, *old_bias; /* [L,E,D], [L,D] */
     float *fitted, *best;  /* [L,E,D] */
     bool *taken;           /* [L] the best of this layer is a fitted one */
+    float scale;           /* of the fitted ones that were taken last */
 };
 
 static void put_old(struct gates *g, size_t layer) {
@@ -142,6 +158,50 @@ static void take(struct gates *g, size_t layer) {
     g->taken[layer] = true;
 }
 
+/* The old gates times a number, which is what a softmax's temperature is: *any when one is better. */
+static int try_temperatures(struct gates *g, bool *any, struct mf_err *err) {
+    const float scales[] = {0.3f, 0.1f, 3};
+    size_t count = g->c->moe->shape.L * g->n;
+    float best = 1;
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+        char what[64];
+        bool kept;
+        for (size_t i = 0; i < g->c->moe->shape.L; i++) {
+            put_old(g, i);
+            vector_scale(g->c->moe->layers[i].gate, scales[s], g->n);
+        }
+        snprintf(what, sizeof what, "old gates, scale %g", (double)scales[s]);
+        if (calibration_try(g->c, what, &kept, err) < 0) return -1;
+        if (kept) best = scales[s];
+    }
+    vector_scale(g->old, best, count);
+    for (size_t i = 0; i < g->c->moe->shape.L; i++) put_old(g, i);
+    *any = best != 1;
+    return 0;
+}
+
+/* A way to fit, when calibrate.router asks for it. */
+struct method {
+    const char *name;
+    bool within, asked;
+};
+
+/* Fits the layers from `from` to `to`; false, with a note, when it cannot be done. */
+static bool fit(struct gates *g, size_t from, size_t to, const struct method *method) {
+    double *a = malloc(g->D * g->D * sizeof *a), *x = malloc(2 * g->D * sizeof *x);
+    if (!a || !x) mf_no_memory();
+    int status = 0;
+    for (size_t i = from; i < to && status == 0; i++)
+        status = layer_gates(g->m, i, method->within, g->c->options->config->calibrate.ridge, a, x,
+                             g->fitted + i * g->n);
+    free(a);
+    free(x);
+    if (status < 0)
+        calibration_note(g->c, "%s gates: the inputs' covariance is singular; raise calibrate.ridge",
+                         method->name);
+    return status == 0;
+}
+
 /* Tries the fitted gates in all layers at once, at several scales. */
 static int try_scales(struct gates *g, const char *method, struct mf_err *err) {
     const float scales[] = {1, 0.3f, 2};
@@ -153,62 +213,73 @@ static int try_scales(struct gates *g, const char *method, struct mf_err *err) {
         snprintf(what, sizeof what, "%s gates, scale %g", method, (double)scales[s]);
         if (calibration_try(g->c, what, &kept, err) < 0) return -1;
         for (size_t i = 0; kept && i < L; i++) take(g, i);
+        if (kept) g->scale = scales[s];
     }
     for (size_t i = 0; i < L; i++) put_best(g, i);
     return 0;
 }
 
-/* Layer by layer: a new gate that does not lower the loss goes, one that does although others did not stays.
- */
-static int try_layers(struct gates *g, struct mf_err *err) {
+/* Tries one layer's fitted gate, or its old one (`fitted` NULL). */
+static int try_layer(struct gates *g, size_t layer, const char *fitted, struct mf_err *err) {
+    char what[64];
+    bool kept;
+    if (fitted)
+        put_fitted(g, layer, g->fitted, g->scale);
+    else
+        put_old(g, layer);
+    snprintf(what, sizeof what, "layer %zu: %s gate", layer, fitted ? fitted : "old");
+    if (calibration_try(g->c, what, &kept, err) < 0) return -1;
+    if (kept && fitted)
+        take(g, layer);
+    else if (kept)
+        g->taken[layer] = false;
+    put_best(g, layer);
+    return 0;
+}
+
+/* Layer by layer from the bottom: what is routed in one changes the inputs of those above, so each is fitted
+ * anew to the inputs that it has by now (those of the lowest are as they were). Where a fitted gate does not
+ * lower the loss, the old one comes back. */
+static int refit(struct gates *g, const struct method methods[2], struct mf_err *err) {
     for (size_t i = 0; i < g->c->moe->shape.L; i++) {
-        char what[64];
-        bool kept;
-        if (g->taken[i])
-            put_old(g, i);
-        else
-            put_fitted(g, i, g->fitted, 1);
-        snprintf(what, sizeof what, "layer %zu: %s gate", i, g->taken[i] ? "old" : "fitted");
-        if (calibration_try(g->c, what, &kept, err) < 0) return -1;
-        if (kept && !g->taken[i])
-            take(g, i);
-        else if (kept)
-            g->taken[i] = false;
-        put_best(g, i);
+        bool anew = i > 0 || !g->taken[i];
+        if (anew && gather(g->m, i, i + 1, err) < 0) return -1;
+        for (size_t k = 0; k < 2; k++)
+            if (anew && methods[k].asked && fit(g, i, i + 1, &methods[k]) &&
+                try_layer(g, i, methods[k].name, err) < 0)
+                return -1;
+        if (g->taken[i] && try_layer(g, i, NULL, err) < 0) return -1;
     }
     return 0;
 }
 
-static int fit_and_try(struct gates *g, const struct moments *m, bool within, struct mf_err *err) {
-    const struct mf_config *config = g->c->options->config;
-    double *a = malloc(m->D * m->D * sizeof *a), *x = malloc(2 * m->D * sizeof *x);
-    if (!a || !x) mf_no_memory();
-    int status = 0;
-    for (size_t i = 0; i < m->L && status == 0; i++)
-        status = layer_gates(m, i, within, config->calibrate.ridge, a, x, g->fitted + i * g->n);
-    free(a);
-    free(x);
-    const char *method = within ? "discriminant" : "ridge";
-    if (status == 0) return try_scales(g, method, err);
-    memset(g->fitted, 0, m->L * g->n * sizeof *g->fitted);
-    calibration_note(g->c, "%s gates: the inputs' covariance is singular; raise calibrate.ridge", method);
+/* With the gates counting fully; those that did not count before are as good as zero. */
+static int try_all(struct gates *g, bool *any, struct mf_err *err) {
+    struct mf_router *r = &g->c->moe->router;
+    int wanted = g->c->options->config->calibrate.router;
+    bool fits = wanted != MF_CALIBRATE_TEMPERATURE;
+    const struct method methods[2] = {{"discriminant", true, fits && wanted != MF_CALIBRATE_RIDGE},
+                                      {"ridge", false, fits && wanted != MF_CALIBRATE_DISCRIMINANT}};
+    size_t L = g->c->moe->shape.L;
+    vector_scale(g->old, (float)r->gate_scale, L * g->n);
+    /* one that is chosen alone weighs 1 at any temperature */
+    bool tempered = r->gate_scale != 0 && (r->top_k > 1 || r->over_all);
+    r->gate_scale = 1;
+    if (tempered && try_temperatures(g, any, err) < 0) return -1;
+    if (!fits) return 0;
+    if (gather(g->m, 0, L, err) < 0) return -1;
+    for (size_t k = 0; k < 2; k++)
+        if (methods[k].asked && fit(g, 0, L, &methods[k]) && try_scales(g, methods[k].name, err) < 0)
+            return -1;
+    if (refit(g, methods, err) < 0) return -1;
+    for (size_t i = 0; i < L; i++) *any |= g->taken[i];
     return 0;
 }
 
-/* With the gates counting fully; those that did not count before are as good as zero. */
-static int try_all(struct gates *g, const struct moments *m, struct mf_err *err) {
-    struct mf_router *r = &g->c->moe->router;
-    int method = g->c->options->config->calibrate.router, status = 0;
-    for (size_t i = 0; i < m->L * g->n; i++) g->old[i] *= (float)r->gate_scale;
-    r->gate_scale = 1;
-    if (method != MF_CALIBRATE_RIDGE) status = fit_and_try(g, m, true, err);
-    if (status == 0 && method != MF_CALIBRATE_DISCRIMINANT) status = fit_and_try(g, m, false, err);
-    return status == 0 ? try_layers(g, err) : -1;
-}
-
-static int search(struct calibration *c, const struct moments *m, struct mf_err *err) {
-    size_t n = m->E * m->D, any = 0;
-    struct gates g = {.c = c, .n = n, .D = m->D};
+static int search(struct calibration *c, struct moments *m, struct mf_err *err) {
+    size_t n = m->E * m->D;
+    bool any = false;
+    struct gates g = {.c = c, .m = m, .n = n, .D = m->D, .scale = 1};
     double gate_scale = c->moe->router.gate_scale;
     float *memory = calloc(m->L * (4 * n + m->D), sizeof *memory), *given = memory;
     g.taken = calloc(m->L, sizeof *g.taken);
@@ -222,9 +293,8 @@ static int search(struct calibration *c, const struct moments *m, struct mf_err 
         memcpy(g.old + i * n, c->moe->layers[i].gate, n * sizeof *given);
         memcpy(g.old_bias + i * m->D, c->moe->layers[i].moe_bias, m->D * sizeof *given);
     }
-    int status = try_all(&g, m, err);
-    for (size_t i = 0; i < m->L; i++) any += g.taken[i];
-    if (any == 0) { /* also the gates that do not count come back */
+    int status = try_all(&g, &any, err);
+    if (!any) { /* also the gates that do not count come back */
         for (size_t i = 0; i < m->L; i++) memcpy(c->moe->layers[i].gate, given + i * n, n * sizeof *given);
         c->moe->router.gate_scale = gate_scale;
         bool last = c->options->config->calibrate.router != MF_CALIBRATE_TRAIN;
@@ -246,9 +316,7 @@ int calibration_gates(struct calibration *c, struct mf_err *err) {
     m.block = calloc(m.D * m.D, sizeof *m.block);
     m.rows = calloc(c->options->batch * s->S, sizeof *m.rows);
     if (!m.scatter || !m.sums || !m.counts || !m.block || !m.rows) mf_no_memory();
-    struct mf_moe_watch watch = {.context = &m, .routed = add_rows};
-    int status = calibration_run(c, &watch, m.rows, err);
-    if (status == 0) status = search(c, &m, err);
+    int status = search(c, &m, err);
     free(m.scatter);
     free(m.sums);
     free(m.counts);

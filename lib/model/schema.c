@@ -93,7 +93,7 @@ static const struct mf_key keys[] = {
            "first gate of a hidden router"),
     REAL(router.smoothing, "1", 1e-9, 1e9, ASSEMBLE, "count added to every token's count in a partition"),
 
-    CHOICE(calibrate.router, "best", "keep|ridge|discriminant|best|train", CALIBRATE,
+    CHOICE(calibrate.router, "best", "keep|temperature|ridge|discriminant|best|train", CALIBRATE,
            "how the gate is fitted; train: steps from the best"),
     {"calibrate.norms", MF_KEY_BOOL, AT(calibrate.norms), "true", 0, 0, NULL, CALIBRATE,
      "also fit the norms before the experts"},
