@@ -112,8 +112,8 @@ static void test_flips_in_tensors_and_headers_are_refused(void **state) {
         assert_int_equal(read_bundle("flip", 0), -1);
         assert_int_equal(err.status, EX_DATAERR);
         if (i >= data)
-            assert_string_equal(err.text,
-                                "flip: tensor layers.0.fc1.weight: bytes do not match their sha256");
+            assert_non_null(
+                strstr(err.text, "flip: tensor layers.0.fc1.weight: bytes do not match their sha256: "));
         bytes[i] ^= 1;
     }
     free(bytes);
@@ -238,7 +238,7 @@ static void refuse_fill(const char *message, const char *path, const struct mf_t
     assert_int_equal(mf_bundle_open(&b, path, "expert", &err), 0);
     assert_int_equal(mf_bundle_fill(b, wanted, 1, &err), -1);
     assert_int_equal(err.status, EX_DATAERR);
-    assert_string_equal(err.text, message);
+    assert_memory_equal(err.text, message, strlen(message));
     mf_bundle_close(b);
 }
 
@@ -283,7 +283,7 @@ static void test_fill(void **state) {
     describe(t);
     t[1].data = rounded;
     t[1].dtype = MF_BF16;
-    refuse_fill("flip: tensor layers.0.fc1.bias: bytes do not match their sha256", "flip", t + 1);
+    refuse_fill("flip: tensor layers.0.fc1.bias: bytes do not match their sha256: ", "flip", t + 1);
 }
 
 static void test_bf16(void **state) {

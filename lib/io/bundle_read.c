@@ -284,8 +284,8 @@ static int check_hash(struct mf_bundle *b, struct mf_err *err) {
     mf_sha256_end(b->sha, hash);
     b->sha = NULL;
     if (strcmp(hash, b->hashes[b->next - 1]) == 0) return 0;
-    return mf_err_set(err, EX_DATAERR, "%s: tensor %s: bytes do not match their sha256", name_of(b),
-                      b->tensors[b->next - 1].name);
+    return mf_err_set(err, EX_DATAERR, "%s: tensor %s: bytes do not match their sha256: %.12s, not %.12s",
+                      name_of(b), b->tensors[b->next - 1].name, hash, b->hashes[b->next - 1]);
 }
 
 int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err) {
