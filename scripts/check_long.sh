@@ -23,6 +23,9 @@ make --no-print-directory -j2 coverage || status=1
 echo "== fuzzing: every reader for ten seconds"
 tests/fuzz/fuzz.sh "$build" 10 || status=1
 
+echo "== one enormous word of 2 MB"
+MF_LONG=4 bats -f 'one enormous word' tests/tokenize.bats || status=1
+
 echo "== kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
 

@@ -138,15 +138,16 @@ tokens() {
     mf-tokenize encode -t "$1" "$2" | mf-cat | jq 'select(.id) | .tokens | length' | awk '{ n += $1 } END { print n }'
 }
 
-# A corpus of 1 MB, and the same with one document more, a line of 500 kB without space.
+# A corpus of 1 MB, and the same with one document more, a line of 500 kB without space; MF_LONG times as much of both.
 long_line() {
-    /usr/bin/python3 - "$1" <<'END'
+    /usr/bin/python3 - "$1" "${MF_LONG:-1}" <<'END'
 import json, random, sys
 random.seed(1)
+times = int(sys.argv[2])
 words = ["".join(random.choice("etaoinshrdlu") for _ in range(random.randint(2, 9))) for _ in range(3000)]
-for i in range(200):
+for i in range(200 * times):
     print(json.dumps({"id": f"d{i}", "text": " ".join(random.choice(words) for _ in range(800))}))
-n = 500000
+n = 500000 * times
 line = {"none": "", "letters": "abcdefghijklmnopqrstuvwxyz", "base64": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "one": "a"}[sys.argv[1]]
 if line:
     print(json.dumps({"id": "the long one", "text": "".join(random.choice(line) for _ in range(n))}))
@@ -173,7 +174,7 @@ print(int((u.ru_utime + u.ru_stime) * 1000), u.ru_maxrss // 1000)' "$@"
         [ "$more_mb" -lt $((mb + 5)) ]
         # counted to its end: memory in proportion to its length
         read -r more_ms more_mb <<<"$(cost mf-tokenize train --quiet --threads 1 --vocab-size 2000 --max-word 0 -o $kind.json $kind.mf)"
-        [ "$more_mb" -lt $((mb + 50)) ]
+        [ "$more_mb" -lt $((mb + 50 * ${MF_LONG:-1})) ]
     done
 }
 
@@ -181,18 +182,20 @@ print(int((u.ru_utime + u.ru_stime) * 1000), u.ru_maxrss // 1000)' "$@"
     long_line none | docs >normal.mf
     mf-tokenize train --quiet --vocab-size 2000 -o none.json normal.mf
     best=$(tokens none.json normal.mf)
+    local most=$((20 * ${MF_LONG:-1}))
     for kind in letters base64 one; do
         long_line $kind | docs >$kind.mf
-        run -0 --separate-stderr timeout 20 mf-tokenize train --vocab-size 2000 -o $kind.json $kind.mf
-        assert_equal "$stderr" "mf-tokenize train: 1 words of more than 16384 bytes were not counted beyond them; the first in document the long one
-mf-tokenize train: 2000 tokens from 1.5 MB of text"
+        run -0 --separate-stderr timeout $most mf-tokenize train --vocab-size 2000 -o $kind.json $kind.mf
+        assert_equal "${stderr_lines[0]}" "mf-tokenize train: 1 words of more than 16384 bytes were not counted beyond them; the first in document the long one"
+        assert_regex "${stderr_lines[1]}" '^mf-tokenize train: 2000 tokens from [0-9.]+ MB of text$'
+        assert_equal "${#stderr_lines[@]}" 2
         n=$(tokens $kind.json normal.mf)
         echo "$kind: $n tokens, without the line $best"
         [ "$n" -lt $((best * 101 / 100)) ]
-        timeout 20 mf-tokenize encode -t $kind.json $kind.mf | mf-tokenize decode -t $kind.json --docs | cmp - $kind.mf
+        timeout $most mf-tokenize encode -t $kind.json $kind.mf | mf-tokenize decode -t $kind.json --docs | cmp - $kind.mf
         # counted to its end it costs its length too
-        timeout 20 mf-tokenize train --quiet --vocab-size 2000 --max-word 0 -o whole.json $kind.mf
-        timeout 20 mf-tokenize encode -t whole.json $kind.mf | mf-tokenize decode -t whole.json --docs | cmp - $kind.mf
+        timeout $most mf-tokenize train --quiet --vocab-size 2000 --max-word 0 -o whole.json $kind.mf
+        timeout $most mf-tokenize encode -t whole.json $kind.mf | mf-tokenize decode -t whole.json --docs | cmp - $kind.mf
     done
 }
 
