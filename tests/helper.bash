@@ -29,22 +29,24 @@ own_memory_only() {
 # Streams of made-up documents in the current folder, ready to train on: {train,val,test}.mf, tokenizer.json, the parts
 # in parts/, and val.labelled.mf; all by configs/tiny.yaml.
 export TINY=$MF_ROOT/configs/tiny.yaml
-make_tokens() { # [DOCUMENTS of each of three kinds]
-    /usr/bin/python3 "$MF_ROOT/tests/words.py" words "${1:-40}"
+make_tokens() { # [DOCUMENTS of each kind] [KINDS, each a part: 3]
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words "${1:-40}" 1 "${2:-3}"
     for split in train val test; do
         mf-docs --quiet --config "$TINY" --domain-from folder --split $split -o $split.docs words
     done
     mf-tokenize train --quiet --config "$TINY" -o tokenizer.json train.docs 2> /dev/null
     for split in train val test; do mf-tokenize encode -t tokenizer.json -o $split.mf $split.docs; done
-    mf-partition --quiet --config "$TINY" -o parts train.mf
+    mf-partition --quiet --config "$TINY" -n "${2:-3}" -o parts train.mf
     mf-partition --label --saved parts/partition.mp -o val.labelled.mf val.mf
 }
 
 # A shared bundle and experts of it, trained for a few steps.
 make_pieces() { # [OPTION for the experts]...
     mf-train-shared --quiet --config "$TINY" -v val.mf -o shared.tar train.mf
-    for e in 0 1 2; do
-        mf-train-expert --quiet --config "$TINY" "$@" -s shared.tar -v val.labelled.mf -p $e -o expert.$e.tar parts/part.$e.mp
+    local e part
+    for part in parts/part.*.mp; do
+        e=${part//[!0-9]/}
+        mf-train-expert --quiet --config "$TINY" "$@" -s shared.tar -v val.labelled.mf -p "$e" -o "expert.$e.tar" "$part"
     done
 }
 

@@ -1,5 +1,5 @@
-"""Writes documents of made-up words: words.py FOLDER [DOCUMENTS] [SEED]. Three folders, each with words of its own and some
-in common; the same arguments give the same files."""
+"""Writes documents of made-up words: words.py FOLDER [DOCUMENTS] [SEED] [DOMAINS]. Three folders or up to five, each with
+words of its own and some in common; the same arguments give the same files."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import sys
 
 folder, count, seed = sys.argv[1], int((sys.argv + ["", "", "60"])[2] or 60), int((sys.argv + ["", "", "", "1"])[3] or 1)
 rng = random.Random(7)
+domains = ["alpha", "beta", "gamma", "delta", "epsilon"][: int((sys.argv + ["", "", "", "", "3"])[4] or 3)]
 syllables = ["ba", "ko", "ri", "ten", "mul", "sha", "vo", "est", "in", "lar", "qui", "dra"]
 
 
@@ -14,7 +15,7 @@ def words(n):
     return ["".join(rng.choice(syllables) for _ in range(rng.randint(1, 3))) for _ in range(n)]
 
 
-common, special = words(30), {d: words(40) for d in ("alpha", "beta", "gamma")}
+common, special = words(30), {d: words(40) for d in domains}
 rng = random.Random(seed)
 for domain in sorted(special):
     os.makedirs(os.path.join(folder, domain), exist_ok=True)
