@@ -2,8 +2,6 @@
 #include "eval/commands.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include "base/memory.h"
 #include "eval/lengths.h"
 #include "eval/routing.h"
 #include "eval/session.h"
@@ -132,11 +130,7 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
         return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no document has two tokens",
                           mf_source_name(source));
     if (as_json) {
-        const char **list = calloc(r->E, sizeof *list);
-        if (!list) mf_no_memory();
-        for (size_t e = 0; e < r->E; e++) list[e] = json_string_value(json_array_get(names, e));
-        json_t *json = mf_routing_json(r, source, list);
-        free(list);
+        json_t *json = mf_routing_json(r, source, names);
         if (tokenizer) add_texts(json, tokenizer);
         return mf_session_write(output, json, err);
     }

@@ -160,11 +160,7 @@ static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
         mf_routing_clear(&r);
         return -1;
     }
-    const char **list = calloc(r.E, sizeof *list);
-    if (!list) mf_no_memory();
-    for (size_t e = 0; e < r.E; e++) list[e] = json_string_value(json_array_get(names, e));
-    *json = mf_routing_json(&r, m->source, list);
-    free(list);
+    *json = mf_routing_json(&r, m->source, names);
     json_decref(names);
     mf_routing_clear(&r);
     return 0;

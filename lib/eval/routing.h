@@ -42,7 +42,8 @@ double mf_routing_agreement(const struct mf_routing *r, size_t layer);
  */
 size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t *top, size_t n);
 
-/* The page formats/report.md describes under "routing". `names` [E] are the experts' names, or NULL. New. */
-json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const char *const *names);
+/* The page formats/report.md describes under "routing". `names`: the experts' names, a list of E strings.
+ * New. */
+json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const json_t *names);
 
 #endif

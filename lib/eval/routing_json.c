@@ -17,17 +17,13 @@ static json_t *weight_shares(const double *weights, size_t E, double rows) {
     return list;
 }
 
-static json_t *expert_name(size_t e, const char *const *names) {
-    return names && names[e] ? json_string(names[e]) : json_sprintf("expert %zu", e);
-}
-
 /* The experts without a slot in this layer. */
-static json_t *dead(const struct mf_routing *r, size_t layer, const char *const *names) {
+static json_t *dead(const struct mf_routing *r, size_t layer, const json_t *names) {
     json_t *list = json_array();
     for (size_t e = 0; e < r->E && r->rows > 0; e++)
         if (r->slots[layer * r->E + e] == 0)
             json_array_append_new(
-                list, json_pack("{s:I, s:o}", "expert", (json_int_t)e, "name", expert_name(e, names)));
+                list, json_pack("{s:I, s:O}", "expert", (json_int_t)e, "name", json_array_get(names, e)));
     return list;
 }
 
@@ -54,7 +50,7 @@ static json_t *domain_shares(const struct mf_routing *r, size_t layer, const str
 }
 
 static json_t *layer_json(const struct mf_routing *r, size_t i, const struct mf_source *source,
-                          const char *const *names) {
+                          const json_t *names) {
     size_t E = r->E;
     double rows = (double)r->rows, k = (double)r->top_k;
     json_t *layer = json_object();
@@ -88,12 +84,10 @@ static json_t *top_tokens(const struct mf_routing *r) {
     return experts;
 }
 
-json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source,
-                        const char *const *names) {
-    json_t *json = json_object(), *experts = json_array(), *layers = json_array();
-    for (size_t e = 0; e < r->E; e++) json_array_append_new(experts, expert_name(e, names));
+json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const json_t *names) {
+    json_t *json = json_object(), *layers = json_array();
     for (size_t i = 0; i < r->L; i++) json_array_append_new(layers, layer_json(r, i, source, names));
-    json_object_set_new(json, "experts", experts);
+    json_object_set_new(json, "experts", json_copy((json_t *)(uintptr_t)names));
     json_object_set_new(json, "top_k", json_integer((json_int_t)r->top_k));
     json_object_set_new(json, "tokens", json_integer((json_int_t)r->rows));
     json_object_set_new(json, "layers", layers);
