@@ -3,8 +3,9 @@
 
 #include <math.h>
 #include <string.h>
-#include "nn/exp.h"
 #include "base/simd.h"
+#include "nn/exp.h"
+#include "nn/vector.h"
 
 /* Phi(u), the normal distribution function, and its density. With z = |u|/sqrt 2, t = 1/(1 + 0.3275911 z):
  * erf(z) = 1 - (a1 t + ... + a5 t^5) exp(-z^2), |error| < 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26). */
@@ -60,15 +61,11 @@ MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, c
     }
 }
 
-MF_CLONES static void row_add(float *sums, const float *dx, size_t F) {
-    for (size_t f = 0; f < F; f++) sums[f] += dx[f];
-}
-
 static void backward_part(void *context, size_t begin, size_t end, int thread) {
     const struct gelu_backward *k = context;
     for (size_t n = begin; n < end; n++) {
         row_backward(k->dx + n * k->F, k->dy + n * k->F, k->x + n * k->F, k->bias, k->F);
-        if (k->sums) row_add(k->sums + (size_t)thread * k->F, k->dx + n * k->F, k->F);
+        if (k->sums) vector_add(k->sums + (size_t)thread * k->F, k->dx + n * k->F, 1, k->F);
     }
 }
 
@@ -78,6 +75,5 @@ void bias_gelu_backward(struct mf_pool *pool, float *dx, float *dbias, const flo
     struct gelu_backward k = {dx, dbias ? scratch : NULL, dy, x, bias, F};
     if (dbias) memset(scratch, 0, threads * F * sizeof *scratch);
     mf_pool_run(pool, N, 1, backward_part, &k);
-    if (dbias)
-        for (size_t t = 0; t < threads; t++) row_add(dbias, scratch + t * F, F);
+    for (size_t t = 0; dbias && t < threads; t++) vector_add(dbias, scratch + t * F, 1, F);
 }

@@ -3,9 +3,8 @@
  * The words lie in one array. A token is written at the place of its first byte and again at that of its
  * last, NONE between them, so both neighbours of a place are found from the tokens' lengths alone, and a
  * merge costs its occurrences, not the length of their words. */
-#include "text/bpe.h"
+#include "text/bpe_internal.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #define NONE (MF_BPE_END - 1)
@@ -18,10 +17,6 @@ struct pair {
     bool done; /* merged or refused */
 };
 
-struct entry {
-    uint64_t count, key;
-};
-
 struct learner {
     uint32_t *symbols, *word; /* [size] the word of each place */
     size_t size;
@@ -31,7 +26,7 @@ struct learner {
     struct mf_pair_map index; /* key -> index in pairs */
     struct pair *pairs;
     size_t n_pairs, pairs_room, first_new;
-    struct entry *heap;
+    struct candidate *heap;
     size_t heaped, heap_room;
     struct mf_err *err;
 };
@@ -49,31 +44,13 @@ static void *one_more(void *items, size_t count, size_t *room, size_t first, siz
     return grown;
 }
 
-/* Highest count first, then the lower pair of ids. */
-static bool before(const struct entry *a, const struct entry *b) {
-    return a->count != b->count ? a->count > b->count : a->key < b->key;
-}
-
-static int push(struct learner *l, struct entry item) {
-    struct entry *heap = one_more(l->heap, l->heaped, &l->heap_room, 4096, sizeof *heap);
+/* Queues a pair; the highest count comes first, of equal ones the lower pair of ids. */
+static int push(struct learner *l, const struct pair *p) {
+    struct candidate *heap = one_more(l->heap, l->heaped, &l->heap_room, 4096, sizeof *heap);
     if (!heap) return out_of_memory(l);
     l->heap = heap;
-    size_t i = l->heaped++;
-    for (; i > 0 && before(&item, &heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
-    heap[i] = item;
+    heap_push(heap, &l->heaped, (struct candidate){UINT64_MAX - p->count, p->key});
     return 0;
-}
-
-static struct entry pop(struct learner *l) {
-    struct entry top = l->heap[0], last = l->heap[--l->heaped];
-    size_t i = 0;
-    for (size_t child; (child = 2 * i + 1) < l->heaped; i = child) {
-        if (child + 1 < l->heaped && before(&l->heap[child + 1], &l->heap[child])) child++;
-        if (!before(&l->heap[child], &last)) break;
-        l->heap[i] = l->heap[child];
-    }
-    if (l->heaped) l->heap[i] = last;
-    return top;
 }
 
 static struct pair *pair_of(struct learner *l, uint64_t key) {
@@ -141,7 +118,7 @@ static int merge_all(struct learner *l, uint64_t key, uint32_t id) {
 /* Queues the pairs with the new token: only they gained occurrences, and only now all of them are counted. */
 static int queue_new(struct learner *l) {
     for (size_t i = l->first_new; i < l->n_pairs; i++)
-        if (l->pairs[i].count && push(l, (struct entry){l->pairs[i].count, l->pairs[i].key}) < 0) return -1;
+        if (l->pairs[i].count && push(l, &l->pairs[i]) < 0) return -1;
     return 0;
 }
 
@@ -176,15 +153,16 @@ static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t
     uint32_t next = first_id;
     if (begin(l, first_id) < 0) return -1;
     while (next - first_id < n_tokens && l->heaped) {
-        struct entry top = pop(l);
-        struct pair *p = &l->pairs[*mf_pair_map_get(&l->index, top.key)];
+        struct candidate top = heap_pop(l->heap, &l->heaped);
+        uint64_t key = top.at, count = UINT64_MAX - top.value;
+        struct pair *p = &l->pairs[*mf_pair_map_get(&l->index, key)];
         if (p->done || p->count == 0) continue;
-        if (p->count != top.count) { /* it lost occurrences since it was queued */
-            if (push(l, (struct entry){p->count, p->key}) < 0) return -1;
+        if (p->count != count) { /* it lost occurrences since it was queued */
+            if (push(l, p) < 0) return -1;
             continue;
         }
         if (p->count < min_count) break;
-        uint32_t left = (uint32_t)(top.key >> 32), right = (uint32_t)top.key;
+        uint32_t left = (uint32_t)(key >> 32), right = (uint32_t)key;
         int taken = accept(context, left, right, next);
         if (taken < 0) return out_of_memory(l);
         if (!taken) {
@@ -194,9 +172,9 @@ static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t
         uint64_t *pairs = one_more(merges->pairs, merges->count, &merges->room, 1024, sizeof *pairs);
         if (!pairs) return out_of_memory(l);
         merges->pairs = pairs;
-        pairs[merges->count++] = top.key;
+        pairs[merges->count++] = key;
         if (new_length(l, next, left, right) < 0) return -1;
-        if (merge_all(l, top.key, next++) < 0 || queue_new(l) < 0) return -1;
+        if (merge_all(l, key, next++) < 0 || queue_new(l) < 0) return -1;
     }
     return 0;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "text/pretokenize.h"
 
+const char *const mf_special_names[MF_SPECIALS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
+
 void mf_tokenizer_free(struct mf_tokenizer *t) {
     if (!t) return;
     free(t->pieces);

@@ -14,6 +14,7 @@
 #define MF_VOCAB_LIMIT ((size_t)1 << 24)
 
 enum mf_special_id { MF_PAD, MF_UNK, MF_BOS, MF_EOS, MF_SPECIALS };
+extern const char *const mf_special_names[MF_SPECIALS]; /* "<pad>", ... */
 
 /* What encoding does with the spelling of a special token inside a text. */
 enum mf_special { MF_SPECIAL_TEXT, MF_SPECIAL_PARSE, MF_SPECIAL_ERROR };

@@ -4,8 +4,6 @@
 #include <string.h>
 #include "text/tokenizer_internal.h"
 
-static const char *const special_names[MF_SPECIALS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
-
 static const char *type_of(const json_t *part) {
     const char *type = json_string_value(json_object_get(part, "type"));
     return type ? type : "(none)";
@@ -87,7 +85,7 @@ static int read_added(struct reading *r, const json_t *item) {
     t->pieces[id].special = a->special;
     t->begins[a->late][(unsigned char)*text] = true;
     for (size_t k = 0; k < MF_SPECIALS; k++)
-        if (a->special && strcmp(text, special_names[k]) == 0) t->known[k] = id;
+        if (a->special && strcmp(text, mf_special_names[k]) == 0) t->known[k] = id;
     return 0;
 }
 

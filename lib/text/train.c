@@ -11,8 +11,6 @@
 
 /* --- the vocabulary --- */
 
-static const char *const specials[MF_SPECIALS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
-
 struct vocabulary {
     char **pieces; /* [n] each token's bytes, owned */
     size_t *sizes;
@@ -65,7 +63,7 @@ static int start(struct vocabulary *v, size_t vocab_size, uint32_t byte_ids[256]
     if (!v->pieces || !v->sizes || !v->known) return -1;
     mf_alphabet_fill(&v->alphabet);
     for (size_t k = 0; k < MF_SPECIALS; k++)
-        if (add_piece(v, specials[k], strlen(specials[k]), "", 0) < 0) return -1;
+        if (add_piece(v, mf_special_names[k], strlen(mf_special_names[k]), "", 0) < 0) return -1;
     for (size_t c = 0; c < 512; c++) {
         if (v->alphabet.byte[c] < 0) continue;
         char byte = (char)v->alphabet.byte[c];
@@ -85,7 +83,7 @@ static void finish(struct vocabulary *v) {
 
 /* A piece as a JSON string in the alphabet; new. */
 static json_t *spelled(const struct vocabulary *v, size_t id) {
-    if (id < MF_SPECIALS) return json_string(specials[id]);
+    if (id < MF_SPECIALS) return json_string(mf_special_names[id]);
     char *text = malloc(2 * v->sizes[id] + 1);
     if (!text) return NULL;
     mf_alphabet_spell(&v->alphabet, v->pieces[id], v->sizes[id], text);
@@ -119,8 +117,8 @@ static json_t *tokenizer_json(const struct vocabulary *v, const uint64_t *pairs,
     json_t *added = json_array(), *vocab = json_object(), *merges = json_array();
     for (int k = 0; k < MF_SPECIALS; k++)
         json_array_append_new(added, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", k, "content",
-                                               specials[k], "single_word", 0, "lstrip", 0, "rstrip", 0,
-                                               "normalized", 0, "special", 1));
+                                               mf_special_names[k], "single_word", 0, "lstrip", 0, "rstrip",
+                                               0, "normalized", 0, "special", 1));
     for (size_t id = 0; id < v->n; id++) {
         json_t *name = spelled(v, id);
         json_object_set_new(vocab, json_string_value(name), json_integer((json_int_t)id));
