@@ -163,19 +163,6 @@ static int widen(struct mf_partition *p, const struct fresh *f, size_t k, const 
     return 0;
 }
 
-static int name_domains(struct mf_partition *p, size_t k, const struct mf_corpus *corpus, const size_t *names,
-                        struct mf_err *err) {
-    for (size_t e = 0; e < k; e++) {
-        size_t size = corpus->name_sizes[names[e]];
-        char *name = malloc(size + 1);
-        if (!name) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
-        memcpy(name, corpus->names[names[e]], size + 1);
-        p->names[p->E - k + e] = name;
-        p->name_sizes[p->E - k + e] = size;
-    }
-    return 0;
-}
-
 /* Deals the fresh documents among the new partitions by the method. */
 static int deal(struct fresh *f, const struct mf_partition *p, size_t k, const struct mf_growth *g,
                 size_t *names, float *centroids, double *prices, struct mf_err *err) {
@@ -202,7 +189,9 @@ int mf_partition_grow(struct mf_partition *p, size_t E, const struct mf_growth *
                      : mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
     if (status == 0) status = deal(&f, p, k, g, names, centroids, prices, err);
     if (status == 0) status = widen(p, &f, k, centroids, prices, err);
-    if (status == 0 && p->method == MF_DOMAIN) status = name_domains(p, k, g->corpus, names, err);
+    for (size_t i = 0; i < k && status == 0 && p->method == MF_DOMAIN; i++)
+        status =
+            mf_partition_name(p, E - k + i, g->corpus->names[names[i]], g->corpus->name_sizes[names[i]], err);
     free_fresh(&f);
     free(centroids);
     free(prices);

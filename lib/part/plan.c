@@ -93,12 +93,8 @@ static int by_random(struct mf_plan *plan, struct mf_partition *saved, const str
 static int by_domain(struct mf_plan *plan, struct mf_partition *saved, const struct mf_corpus *corpus,
                      struct mf_err *err) {
     for (size_t i = 0; i < plan->n; i++) plan->part[i] = corpus->labels[i];
-    for (size_t e = 0; e < plan->E; e++) {
-        saved->names[e] = malloc(corpus->name_sizes[e] + 1);
-        if (!saved->names[e]) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
-        memcpy(saved->names[e], corpus->names[e], corpus->name_sizes[e] + 1);
-        saved->name_sizes[e] = corpus->name_sizes[e];
-    }
+    for (size_t e = 0; e < plan->E; e++)
+        if (mf_partition_name(saved, e, corpus->names[e], corpus->name_sizes[e], err) < 0) return -1;
     return 0;
 }
 

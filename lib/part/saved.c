@@ -45,6 +45,15 @@ void mf_partition_free(struct mf_partition *p) {
     *p = (struct mf_partition){0};
 }
 
+int mf_partition_name(struct mf_partition *p, size_t e, const char *name, size_t size, struct mf_err *err) {
+    p->names[e] = malloc(size + 1);
+    if (!p->names[e]) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
+    memcpy(p->names[e], name, size);
+    p->names[e][size] = 0;
+    p->name_sizes[e] = size;
+    return 0;
+}
+
 struct known {
     uint64_t print;
     uint32_t order;

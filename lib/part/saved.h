@@ -44,6 +44,9 @@ void mf_partition_free(struct mf_partition *p); /* does nothing when zeroed */
 int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part,
                           struct mf_err *err);
 
+/* Names partition e, which has no name yet. EX_OSERR. */
+int mf_partition_name(struct mf_partition *p, size_t e, const char *name, size_t size, struct mf_err *err);
+
 int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct mf_err *err);
 
 /* Reads a saved partitioning; EX_NOINPUT, EX_DATAERR. Everything is checked, so that what was read can be

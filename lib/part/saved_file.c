@@ -179,13 +179,7 @@ static int read_partition(struct mf_partition *p, size_t e, float *column, struc
     if (there < 0 || (there == 0 && p->method == MF_DOMAIN && missing(r, 0, "domain", err) < 0)) return -1;
     p->sizes[e] = (uint64_t)documents;
     p->n_tokens[e] = (uint64_t)tokens;
-    if (there == 0) return 0;
-    p->names[e] = malloc(size + 1);
-    if (!p->names[e]) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
-    memcpy(p->names[e], name, size);
-    p->names[e][size] = 0;
-    p->name_sizes[e] = size;
-    return 0;
+    return there ? mf_partition_name(p, e, name, size, err) : 0;
 }
 
 static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, struct mf_err *err) {
