@@ -3,15 +3,11 @@ load helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    load helper
     make_tokens
     make_pieces
 }
 
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    ln -s "$BATS_FILE_TMPDIR"/* .
-}
+setup() { link_made; }
 
 assemble() {
     mf-assemble --quiet --config "$TINY" "$@"

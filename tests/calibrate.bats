@@ -7,7 +7,6 @@ make_random() {
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    load helper
     make_tokens 200 5
     make_pieces --set train_expert.steps=150 --set train_expert.lr=0.01
     for kind in prefix hidden; do
@@ -15,10 +14,7 @@ setup_file() {
     done
 }
 
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    ln -s "$BATS_FILE_TMPDIR"/* .
-}
+setup() { link_made; }
 
 calibrate() {
     mf-calibrate --quiet --config "$TINY" --set calibrate.max_tokens=12000 "$@"

@@ -2,7 +2,6 @@
 load helper
 
 setup_file() {
-    load helper
     "$BATS_TEST_DIRNAME/pieces.sh" "$BATS_FILE_TMPDIR"
 }
 

@@ -4,16 +4,12 @@ load helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    load helper
     make_tokens
     make_pieces
     mf-assemble --quiet --config "$TINY" -o m.safetensors shared.tar expert.?.tar
 }
 
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    ln -s "$BATS_FILE_TMPDIR"/* .
-}
+setup() { link_made; }
 
 generate() {
     mf-eval generate -m m.safetensors -t tokenizer.json "$@"

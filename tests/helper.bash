@@ -11,6 +11,11 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
 
+# The setup of tests that begin with what setup_file made in its folder.
+link_made() {
+    cd "$BATS_TEST_TMPDIR" && ln -s "$BATS_FILE_TMPDIR"/* .
+}
+
 # Runs a program and prints the most memory it held, in MB.
 peak_mb() { # COMMAND [ARGUMENT]...
     /usr/bin/python3 -c 'import resource, subprocess, sys

@@ -4,7 +4,6 @@
 load helper
 
 setup_file() {
-    load helper
     cd "$BATS_FILE_TMPDIR" || return 1
     /usr/bin/python3 "$MF_ROOT/tests/hostile.py"
 }

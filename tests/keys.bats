@@ -2,7 +2,6 @@
 load helper
 
 setup_file() {
-    load helper
     cd "$BATS_FILE_TMPDIR"
     /usr/bin/python3 "$MF_ROOT/tests/words.py" words 40
     mf_make > log 2>&1 || cat log >&3

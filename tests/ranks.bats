@@ -3,14 +3,12 @@ load helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    load helper
     make_tokens
 }
 
 setup() {
     command -v mpirun > /dev/null || skip "mpirun is not installed"
-    cd "$BATS_TEST_TMPDIR"
-    ln -s "$BATS_FILE_TMPDIR"/* .
+    link_made
     # MPI's library keeps what it has until the process ends
     export ASAN_OPTIONS=detect_leaks=0
 }

@@ -3,14 +3,10 @@ load helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    load helper
     make_tokens
 }
 
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    ln -s "$BATS_FILE_TMPDIR"/* .
-}
+setup() { link_made; }
 
 shared() {
     mf-train-shared --quiet --config "$TINY" -v val.mf "$@" train.mf
