@@ -18,6 +18,12 @@ struct moe_large {
     struct moe_expert *experts; /* [E] */
 };
 
+/* A layer's small tensors as they are in files, with their numbers in memory: the attention's norm, and of an
+ * assembled model the router's; returns how many. The last, the noise weights, may be missing in a file. */
+#define MOE_SMALL 6
+#define MOE_NOISE 5
+size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]);
+
 struct mf_moe_file {
     struct mf_weights *weights;
     struct mf_arena arena;

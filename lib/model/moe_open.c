@@ -49,6 +49,32 @@ static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *er
     return 0;
 }
 
+size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]) {
+    const struct mf_moe_layer *l = &m->layers[layer];
+    const size_t D = m->shape.D, E = m->router.n_experts;
+    const struct {
+        const char *format;
+        size_t rows, columns;
+        float *data;
+    } small[MOE_SMALL] = {
+        {"shared.transformer_blocks.%zu.attn_norm.weight", D, 0, l->attn_gain},
+        {"shared.transformer_blocks.%zu.attn_norm.bias", D, 0, l->attn_bias},
+        {"moe_layers.%zu.ffn_norm.weight", D, 0, l->moe_gain},
+        {"moe_layers.%zu.ffn_norm.bias", D, 0, l->moe_bias},
+        {"moe_layers.%zu.router.gate.weight", E, D, l->gate},
+        {"moe_layers.%zu.router.noise_weight.weight", E, D, l->noise},
+    };
+    size_t count = 0;
+    for (; count < MOE_SMALL && small[count].data; count++) {
+        struct mf_tensor *t = &tensors[count];
+        *t = (struct mf_tensor){.n_dims = small[count].columns ? 2 : 1, .data = small[count].data};
+        t->shape[0] = small[count].rows;
+        t->shape[1] = small[count].columns;
+        snprintf(t->name, sizeof t->name, small[count].format, layer);
+    }
+    return count;
+}
+
 /* Reads one small tensor, and refuses numbers that are not finite: they would turn up as a NaN loss much
  * later. */
 static int load(const struct mf_moe *m, const char *name, size_t rows, size_t columns, float *data,
@@ -61,6 +87,7 @@ static int load(const struct mf_moe *m, const char *name, size_t rows, size_t co
     return 0;
 }
 
+/* What is not an expert's. */
 static int load_trunk(struct mf_moe *m, struct mf_err *err) {
     struct mf_weights *w = m->file->weights;
     size_t D = m->shape.D;
@@ -71,10 +98,13 @@ static int load_trunk(struct mf_moe *m, struct mf_err *err) {
     if (load(m, "shared.output_norm.bias", D, 0, m->out_bias, err) < 0) return -1;
     for (size_t i = 0; i < m->shape.L; i++) {
         struct moe_large *large = &m->file->layers[i];
-        snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attn_norm.weight", i);
-        if (load(m, name, D, 0, m->layers[i].attn_gain, err) < 0) return -1;
-        snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attn_norm.bias", i);
-        if (load(m, name, D, 0, m->layers[i].attn_bias, err) < 0) return -1;
+        struct mf_tensor small[MOE_SMALL];
+        size_t count = moe_small_tensors(m, i, small);
+        for (size_t k = 0; k < count; k++) {
+            if (k == MOE_NOISE && !mf_weights_has(w, small[k].name)) continue;
+            if (load(m, small[k].name, small[k].shape[0], small[k].shape[1], small[k].data, err) < 0)
+                return -1;
+        }
         snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.qkv_proj.weight", i);
         if (mf_weights_find(w, name, 3 * D, D, &large->qkv, err) < 0) return -1;
         snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.out_proj.weight", i);
@@ -202,17 +232,6 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
     if (check_tied(m, err) < 0) return -1;
     if (evidence && load(m, "prefix_router.log_likelihood", E, m->shape.V, m->log_likelihood, err) < 0)
         return -1;
-    for (size_t i = 0; i < m->shape.L; i++) {
-        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.weight", i);
-        if (load(m, name, D, 0, m->layers[i].moe_gain, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.bias", i);
-        if (load(m, name, D, 0, m->layers[i].moe_bias, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", i);
-        if (load(m, name, E, D, m->layers[i].gate, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.router.noise_weight.weight", i);
-        if (mf_weights_has(m->file->weights, name) && load(m, name, E, D, m->layers[i].noise, err) < 0)
-            return -1;
-    }
     for (size_t e = 0; e < E; e++)
         if (load_ffn(m, MF_FFN_MOE, e, err) < 0) return -1;
     return 0;

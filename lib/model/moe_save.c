@@ -1,11 +1,11 @@
 /* The copy: tensors in the file's order through one buffer, the small ones from memory. */
 #include "model/moe_save.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
 #include "io/safetensors.h"
+#include "model/moe_internal.h"
 
 #define BUFFER ((size_t)256 << 10)
 
@@ -14,21 +14,10 @@ static const float *replaced(const struct mf_moe *m, const char *name) {
     if (strcmp(name, "shared.output_norm.weight") == 0) return m->out_gain;
     if (strcmp(name, "shared.output_norm.bias") == 0) return m->out_bias;
     for (size_t i = 0; i < m->shape.L; i++) {
-        char own[MF_TENSOR_NAME];
-        const struct mf_moe_layer *l = &m->layers[i];
-        const struct {
-            const char *format;
-            const float *data;
-        } small[] = {{"shared.transformer_blocks.%zu.attn_norm.weight", l->attn_gain},
-                     {"shared.transformer_blocks.%zu.attn_norm.bias", l->attn_bias},
-                     {"moe_layers.%zu.ffn_norm.weight", l->moe_gain},
-                     {"moe_layers.%zu.ffn_norm.bias", l->moe_bias},
-                     {"moe_layers.%zu.router.gate.weight", l->gate},
-                     {"moe_layers.%zu.router.noise_weight.weight", l->noise}};
-        for (size_t j = 0; j < sizeof small / sizeof *small; j++) {
-            snprintf(own, sizeof own, small[j].format, i);
-            if (strcmp(name, own) == 0) return small[j].data;
-        }
+        struct mf_tensor small[MOE_SMALL];
+        size_t count = moe_small_tensors(m, i, small);
+        for (size_t k = 0; k < count; k++)
+            if (strcmp(name, small[k].name) == 0) return small[k].data;
     }
     return NULL;
 }
