@@ -25,7 +25,6 @@ void mf_roff_paragraph(struct mf_roff *p) {
     p->fresh = false;
 }
 
-/* Bytes as roff shows them unchanged; in code and option names a hyphen is the one of the keyboard. */
 void mf_roff_bytes(const char *text, size_t n, bool code) {
     for (size_t i = 0; i < n; i++) {
         switch (text[i]) {
@@ -117,8 +116,6 @@ size_t mf_line_size(const char *text, size_t n) {
     return end ? (size_t)(end - text) : n;
 }
 
-/* A line of code, folded where it is long: at spaces outside quotes, but not between an option and its value.
- */
 void mf_roff_code(struct mf_roff *p, const char *text, size_t n) {
     size_t begin = 0, word = 0, space = 0, indent = 0;
     char quote = 0;
@@ -143,7 +140,6 @@ void mf_roff_code(struct mf_roff *p, const char *text, size_t n) {
     p->at = 0;
 }
 
-/* A paragraph; lines that begin with a space are shown as they are. */
 void mf_roff_text(struct mf_roff *p, const char *text, size_t n) {
     bool code = false;
     mf_roff_paragraph(p);

@@ -18,7 +18,7 @@ void mf_roff_end_line(struct mf_roff *p);
 void mf_roff_heading(struct mf_roff *p, const char *macro, const char *title); /* macro: "SH" or "SS" */
 void mf_roff_paragraph(struct mf_roff *p);
 
-/* Bytes as they are; in code and option names a hyphen is the one of the keyboard. */
+/* Bytes as roff shows them unchanged; in code and option names a hyphen is the one of the keyboard. */
 void mf_roff_bytes(const char *text, size_t n, bool code);
 
 /* The same in bold ('B') or italics ('I'). */

@@ -10,15 +10,16 @@
 /* Temperatures below this are greedy too: the most likely token's probability would round to 1 anyway. */
 #define MF_COLDEST 1e-6
 
-/* The steps, in this order:
- *   repetition_penalty r > 0: the logit of each recent token is divided by r where positive, else multiplied
- *                (Keskar et al. 2019, section 4.1); 1 changes nothing
- *   temperature  T >= 0: p = softmax(logits / T); below MF_COLDEST the highest logit is taken, the lowest id
- * where several are equal, whatever the settings below and the random numbers top_k        only the k most
- * likely stay (ties: lowest id); 0 or at least V: all top_p        only the fewest of the most likely whose
- * probabilities reach p stay (Holtzman et al. 2020); never less than one; 1 or more: all min_p        only
- * those with at least min_p times the probability of the most likely stay; 0: all; above 1: as 1 and the rest
- * is drawn by probability. */
+/* The steps, in this order; what is left is drawn by probability.
+ *   repetition_penalty  r > 0: the logit of each recent token is divided by r where positive, else
+ *                       multiplied (Keskar et al. 2019, section 4.1); 1 changes nothing
+ *   temperature         T >= 0: p = softmax(logits / T); below MF_COLDEST the highest logit is taken, the
+ *                       lowest id where several are equal, whatever the settings below
+ *   top_k               only the k most likely stay (ties: lowest id); 0 or at least V: all
+ *   top_p               only the fewest of the most likely whose probabilities reach p stay (Holtzman et
+ *                       al. 2020); never less than one; 1 or more: all
+ *   min_p               only those with at least min_p times the probability of the most likely stay; 0:
+ *                       all; above 1: as 1 */
 struct mf_sampling {
     double temperature, top_p, min_p, repetition_penalty;
     uint64_t top_k;

@@ -51,8 +51,9 @@ int mf_source_next(struct mf_source *source, struct mf_token_doc *doc, struct mf
 /* The domains met so far, in order of their first appearance; a document without one has the name "(none)".
  */
 size_t mf_source_domains(const struct mf_source *source);
-const char *mf_source_domain(const struct mf_source *source,
-                             size_t i); /* borrowed, cleaned to one line of UTF-8 */
+
+/* A domain's name: borrowed, cleaned to one line of UTF-8. */
+const char *mf_source_domain(const struct mf_source *source, size_t i);
 
 const char *mf_source_name(const struct mf_source *source);
 void mf_source_close(struct mf_source *source); /* accepts NULL */

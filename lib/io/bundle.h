@@ -32,8 +32,9 @@ int mf_bundle_open_in(struct mf_bundle **bundle, struct mf_in *in, const char *k
 const char *mf_bundle_kind(const struct mf_bundle *b);
 const char *mf_bundle_name(const struct mf_bundle *b);
 const json_t *mf_bundle_meta(const struct mf_bundle *b); /* the manifest, borrowed */
-const char *
-mf_bundle_hash(const struct mf_bundle *b); /* SHA-256 of the manifest's bytes, hex: names the bundle */
+
+/* SHA-256 of the manifest's bytes in hex: the bundle's identity. */
+const char *mf_bundle_hash(const struct mf_bundle *b);
 
 /* The tensors promised by the manifest, in file order, without data. Borrowed. */
 size_t mf_bundle_count(const struct mf_bundle *b);

@@ -1,11 +1,11 @@
 /* Files that are whole or not there, and inputs that may be standard input.
  *
  * An output is written to a temporary beside its target, `.NAME.XXXXXX.tmp`, that is locked (flock) while its
- * writer lives. Commit flushes, fsyncs, renames, and fsyncs the folder; where
- * that last step fails, the file is removed again. Until then the target is untouched.
- * Opening an output removes temporaries of the same target whose writer is gone. A signal that ends the
- * process removes its temporaries (base/temps.h). Devices and named pipes are written directly; a link keeps
- * pointing to the file, which is replaced; a replaced file keeps its permissions. */
+ * writer lives. Commit flushes, fsyncs, renames, and fsyncs the folder; where that last step fails, the file
+ * is removed again. Until then the target is untouched. Opening an output removes temporaries of the same
+ * target whose writer is gone. A signal that ends the process removes its temporaries (base/temps.h). Devices
+ * and named pipes are written directly; a link keeps pointing to the file, which is replaced; a replaced file
+ * keeps its permissions. */
 #ifndef MF_IO_FILE_H
 #define MF_IO_FILE_H
 

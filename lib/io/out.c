@@ -21,10 +21,8 @@
 
 #define BUFFER  ((size_t)64 << 10)
 #define STRETCH ((uint64_t)4 << 20)
-#define RANDOM  6 /* letters that make a temporary's name unique */
-#define STEM                                                                                                 \
-    (255 - RANDOM - 1 - 6) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible name            \
-                            */
+#define RANDOM  6                  /* letters that make a temporary's name unique */
+#define STEM    (255 - RANDOM - 7) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible one */
 
 struct mf_out {
     int fd;

@@ -1,4 +1,4 @@
-/* Safetensors: a 8-byte length, a JSON header, and the tensors' bytes (formats/model.md).
+/* Safetensors: an 8-byte length, a JSON header, and the tensors' bytes (formats/model.md).
  *
  * Writing is one pass: the header follows from names and shapes alone, then every tensor's bytes are appended
  * in order. Reading is by position; the header is checked in full (lengths, order, holes, overlaps, doubled
@@ -24,8 +24,9 @@ struct mf_safetensors;
 int mf_safetensors_open(struct mf_safetensors **st, const char *path, struct mf_err *err);
 
 const char *mf_safetensors_name(const struct mf_safetensors *st);
-const json_t *
-mf_safetensors_metadata(const struct mf_safetensors *st); /* object of strings, maybe empty; borrowed */
+
+/* An object of strings, maybe empty; borrowed. */
+const json_t *mf_safetensors_metadata(const struct mf_safetensors *st);
 
 /* A metadata value that holds JSON text, parsed; new, or NULL when it is absent or no JSON. */
 json_t *mf_metadata_json(const json_t *metadata, const char *key);

@@ -6,11 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mf_dtype {
-    MF_F32,
-    MF_BF16,
-    MF_I64
-}; /* named "F32", "BF16", "I64" in manifests and safetensors headers */
+/* Named "F32", "BF16", "I64" in manifests and safetensors headers. */
+enum mf_dtype { MF_F32, MF_BF16, MF_I64 };
 
 #define MF_TENSOR_NAME 96
 #define MF_TENSOR_DIMS 4

@@ -27,15 +27,17 @@ enum mf_calibrate_router {
 
 /* One training: the shared foundation's or an expert's. */
 struct mf_train_config {
-    int64_t steps, batch,
-        accumulation;          /* optimizer steps; sequences per micro-batch; micro-batches per step */
+    int64_t steps;
+    int64_t batch;             /* sequences per micro-batch */
+    int64_t accumulation;      /* micro-batches per step */
     int64_t warmup;            /* steps of linear warmup before the cosine */
     double lr, min_lr;         /* peak and last learning rate */
     double weight_decay, clip; /* AdamW decay; largest global gradient norm, 0 = no clipping */
     double beta1, beta2, eps;
-    int64_t validate_every,
-        validate_batches; /* steps between validations; sequences = batch * validate_batches */
-    int64_t patience, checkpoint_every, log_every;
+    int64_t validate_every;   /* steps between validations */
+    int64_t validate_batches; /* of `batch` sequences each */
+    int64_t patience;         /* validations without gain that end it early, 0 = none */
+    int64_t checkpoint_every, log_every;
 };
 
 struct mf_config {

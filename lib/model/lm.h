@@ -36,7 +36,7 @@ struct mf_lm_plan {
     size_t max_rows; /* of a batch; sequences have at most shape->S of them */
     bool frozen;     /* the trunk is never trained: nothing is kept for its gradients */
     bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
-                        and less  than half of the memory */
+                        and less than half of the memory */
     bool narrow;     /* with frozen: the trunk is in bf16, and widened layer by layer where it is used */
 };
 

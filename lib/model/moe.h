@@ -15,9 +15,10 @@
 
 /* How a token's experts are chosen (metadata `router`, formats/model.md):
  *   logits_e = evidence_scale * evidence_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
- * (ties: lowest index) evidence_e is the running sum over the document's tokens so far, this one included, of
- * log P(token | partition e), each step multiplied by `decay` first. Kind `hidden` has evidence_scale 0 and
- * gate_scale 1; kind `prefix` starts with 1 and 0. */
+ * (ties: lowest index)
+ * evidence_e is the running sum over the document's tokens so far, this one included, of log P(token |
+ * partition e), each step multiplied by `decay` first. Kind `hidden` has evidence_scale 0 and gate_scale 1;
+ * kind `prefix` starts with 1 and 0. */
 struct mf_router {
     char kind[16];           /* "hidden", "prefix", "single" (one FFN, nothing to choose) */
     size_t n_experts, top_k; /* top_k may be lowered or raised (to at most n_experts) by the caller */
@@ -79,8 +80,8 @@ int mf_moe_work_new(struct mf_moe_work **work, const struct mf_moe *moe, size_t 
 void mf_moe_work_free(struct mf_moe_work *work); /* accepts NULL */
 
 /* The hidden rows after the last layer and the output norm: *hidden [N,D], borrowed from `work` until its
- * next use. tokens [N] (checked: EX_DATAERR when one is >= V), seqs (each at most S rows), evidence [N,E] or
- * NULL (zeros) Fails only when the file cannot be read any more (EX_IOERR). */
+ * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), evidence [N,E] or
+ * NULL (zeros). EX_IOERR when the file cannot be read any more. */
 int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t *tokens,
                    const struct seqs *seqs, const float *evidence, const struct mf_moe_watch *watch,
                    const float **hidden, struct mf_err *err);
@@ -94,10 +95,9 @@ int mf_moe_losses(struct mf_moe *moe, struct mf_moe_work *work, const float *hid
 int mf_moe_logits(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, float *logits,
                   struct mf_err *err);
 
-/* Generation: one sequence with cached keys and values. */
+/* Generation: one sequence of up to S tokens, with cached keys and values. */
 struct mf_moe_cache;
-int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe,
-                     struct mf_err *err); /* room for S tokens */
+int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe, struct mf_err *err);
 void mf_moe_cache_free(struct mf_moe_cache *cache);
 size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
 void mf_moe_cache_clear(struct mf_moe_cache *cache);

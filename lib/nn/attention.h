@@ -13,9 +13,9 @@ size_t attention_scratch(int n_threads, size_t S, size_t d_head);
 
 /* out[i, h] = sum over j <= i of softmax_j(q_i . k_j / sqrt(D/H)) v_j, for each sequence and head h.
  *   out  [N,D]     out
- *   lse  [N,H]     out: log of the softmax's denominator including the maximum, kept for the backward; may be
- * NULL qkv  [N,3D]    in: q, then k, then v; head h in columns h*D/H .. of each Vaswani et al. 2017, eq. 1;
- * block-wise as in Dao et al. 2022, section 3. */
+ *   lse  [N,H]     out: log of the softmax's denominator with the maximum, for the backward; may be NULL
+ *   qkv  [N,3D]    in: q, then k, then v; head h in columns h*D/H .. of each
+ * Vaswani et al. 2017, eq. 1; block-wise as in Dao et al. 2022, section 3. */
 void attention_forward(struct mf_pool *pool, float *out, float *lse, const float *qkv,
                        const struct seqs *seqs, size_t D, size_t H, float *scratch);
 

@@ -26,7 +26,8 @@ void cross_entropy_losses(const struct loss_so_far *l, double *losses, const uin
 
 /* mixed [N,D], the sum over all pieces of exp(logit - maximum) embedding[v], becomes the gradient of the
  * head's input times `scale`: scale * sum_v (softmax(logits)[v] - onehot(target)[v]) embedding[v], zero for
- * PAD. targets [N] in, rows [N] in: where in `table` [*,D] the targets' embeddings are */
+ * PAD.
+ *   targets [N] in, rows [N] in: where in `table` [*,D] the targets' embeddings are */
 void cross_entropy_input(struct mf_pool *pool, const struct loss_so_far *l, float *mixed,
                          const uint32_t *targets, const float *table, const uint32_t *rows, float scale,
                          size_t N, size_t D);

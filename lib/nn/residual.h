@@ -1,5 +1,4 @@
-/* Adding a branch to the residual stream, with bias and dropout; and dropout's masks, which are never stored.
- */
+/* Adding a branch to the residual stream, with bias and dropout. */
 #ifndef MF_NN_RESIDUAL_H
 #define MF_NN_RESIDUAL_H
 

@@ -41,9 +41,11 @@ int mf_plan_has(const struct mf_plan *plan, size_t document, size_t e); /* by it
 void mf_plan_free(struct mf_plan *plan);
 
 /* Cuts documents, from easy to hard, into E parts of equal tokens; equal ones in stream order. Each part has
- * at least one (n >= E). difficulty, tokens [n] in;  part [n] out;  upper [E] out: the hardest of each part;
- *   scores [n,E] out: minus the distance to the part on the scale of tokens, 0 inside; may be NULL. EX_OSERR.
- */
+ * at least one (n >= E). EX_OSERR.
+ *   difficulty, tokens  [n]    in
+ *   part                [n]    out
+ *   upper               [E]    out  the hardest of each part
+ *   scores              [n,E]  out  minus the distance to the part in tokens, 0 inside; may be NULL */
 int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E, uint16_t *part,
                        double *upper, float *scores, struct mf_err *err);
 

@@ -54,9 +54,10 @@ int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct 
 int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *err);
 
 /* Where a document belongs: where it is, when the partitioning was made from it (the k-th copy of a text goes
- * where the k-th was); else by the method. Not for several threads at once. doc, sketch [n]  in   the
- * document and its sketch under p->terms difficulty       in   looked at for curriculum only scores [E] out
- * how near it is to each, larger is nearer */
+ * where the k-th was); else by the method. Not for several threads at once.
+ *   doc, sketch  [n]  in   the document and its sketch under p->terms
+ *   difficulty        in   looked at for curriculum only
+ *   scores       [E]  out  how near it is to each, larger is nearer */
 size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
                           const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
 

@@ -20,8 +20,8 @@ struct mf_doc {
 };
 
 struct mf_docs_options {
-    enum mf_docs_format
-        format; /* AUTO: by the name (.jsonl, .ndjson), else by a first heading " = Title = ", else text */
+    /* AUTO: by the name (.jsonl, .ndjson), else by a first heading " = Title = ", else text. */
+    enum mf_docs_format format;
     const char *text_key, *id_key, *domain_key; /* of JSON lines */
     const char *domain;                         /* for all documents, or NULL */
     bool domain_from_folder;                    /* the first folder below the given path names the domain */

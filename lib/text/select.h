@@ -20,8 +20,8 @@ struct mf_selection {
     struct mf_out *removed;                  /* JSON lines about copies, or NULL; borrowed */
     void *context;
     int (*take)(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err);
-    struct mf_tally read, cut, brief, exact, near,
-        kept[MF_SPLITS]; /* what became of them; cut: pieces of long ones */
+    /* What became of them; cut: pieces of long ones. */
+    struct mf_tally read, cut, brief, exact, near, kept[MF_SPLITS];
 };
 
 /* Takes one document of the input: 0, 1 when max_docs were read, or -1. Long ones are cut at the ends of

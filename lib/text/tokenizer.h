@@ -28,8 +28,9 @@ int mf_tokenizer_load(struct mf_tokenizer **tokenizer, const char *path, struct 
 void mf_tokenizer_free(struct mf_tokenizer *tokenizer); /* accepts NULL */
 
 size_t mf_tokenizer_size(const struct mf_tokenizer *t); /* vocabulary */
-const char *
-mf_tokenizer_sha256(const struct mf_tokenizer *t); /* of the file's bytes, hex: the tokenizer's identity */
+
+/* SHA-256 of the file's bytes in hex: the tokenizer's identity. */
+const char *mf_tokenizer_sha256(const struct mf_tokenizer *t);
 
 /* The id of <pad>, <unk>, <bos> or <eos>, or -1 when this tokenizer has none. */
 int64_t mf_tokenizer_special(const struct mf_tokenizer *t, enum mf_special_id special);

@@ -19,9 +19,12 @@ double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n);
 double mf_clip_scale(double clip, double norm);
 
 /* One step of AdamW on all tensors (Loshchilov and Hutter 2019, algorithm 2, as frameworks have it: the decay
- * is multiplied by the learning rate). tensors [count]  in   their data are the parameters, one behind the
- * other; a tensor of one dimension is not decayed gradient, m, v   in   [total] in the same order; `scale`
- * multiplies the gradient first (clipping) step             in   1, 2, ... for the correction of the bias */
+ * is multiplied by the learning rate).
+ *   tensors         [count]  in, out  their data are the parameters, one behind the other; a tensor of one
+ *                                     dimension is not decayed
+ *   gradient, m, v  [total]  in; the moments out; in the same order
+ *   scale                    in       multiplies the gradient first (clipping)
+ *   step                     in       1, 2, ... for the correction of the bias */
 void mf_adamw(struct mf_pool *pool, const struct mf_tensor *tensors, size_t count, const float *gradient,
               float *m, float *v, const struct mf_train_config *config, double lr, double scale,
               int64_t step);

@@ -19,8 +19,8 @@
 
 /* Bytes that a training takes, by what they are for. */
 struct mf_train_memory {
-    size_t parameters, gradients, optimizer, activations,
-        workspace; /* workspace: program, libraries, batches, ranks */
+    size_t parameters, gradients, optimizer, activations;
+    size_t workspace; /* program, libraries, batches, ranks */
     size_t total;
     struct mf_lm_plan plan;
     size_t cut_rows; /* where the whole batch of all ranks is cut: as one process would cut it */
@@ -35,10 +35,10 @@ struct mf_training {
     uint64_t seed;
     struct mf_ranks ranks; /* each takes config->batch windows of a batch `count` times as large */
     bool frozen;           /* only the FFN learns */
-    struct mf_lm_weights
-        weights; /* initial values in, the best ones out; trunk and FFN in one array unless frozen */
-    const struct mf_tensor
-        *tensors; /* [count] what learns, one behind the other: the trunk's (unless frozen), the FFN's */
+    /* Initial values in, the best ones out; trunk and FFN in one array unless frozen. */
+    struct mf_lm_weights weights;
+    /* [count] what learns, one behind the other: the trunk's (unless frozen), the FFN's. */
+    const struct mf_tensor *tensors;
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */
     const json_t *identity;                  /* checkpoint.h */
