@@ -36,81 +36,6 @@ struct loop {
     uint64_t rows; /* trained on in this run */
 };
 
-/* What learns. */
-static size_t parameters(const struct mf_training *t) {
-    return (t->frozen ? 0 : mf_trunk_size(&t->shape)) + mf_ffn_size(&t->shape);
-}
-
-/* --- memory --- */
-
-#define WORKSPACE ((size_t)14 << 20) /* of program and libraries, OpenBLAS's buffers above all */
-
-static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads) {
-    struct mf_train_memory *m = &t->memory;
-    size_t windows = (size_t)(t->config->batch * t->config->accumulation), n = parameters(t);
-    size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
-    m->plan = plan;
-    m->parameters = mf_trunk_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
-                    mf_ffn_size(&t->shape) * sizeof(float);
-    m->gradients = n * sizeof(float);
-    m->optimizer = 2 * n * sizeof(float);
-    m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
-    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t)) +
-                   mf_ranks_memory(&t->ranks);
-    m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
-}
-
-static double megabytes(size_t bytes) {
-    return (double)bytes / 1e6;
-}
-
-/* The most rows that a rank has in a step. */
-static size_t rank_rows(const struct mf_training *t) {
-    return (size_t)(t->config->batch * t->config->accumulation) * t->shape.S;
-}
-
-/* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
- * a frozen trunk in bf16. Leaves the first that fits, or the smallest. */
-static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
-    const struct mf_train_memory *m = &t->memory;
-    size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;
-    if (most > MF_TRAIN_ROWS) most = MF_TRAIN_ROWS;
-    if (most < S) most = S;
-    for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
-        for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
-            for (int recompute = 0; recompute < 2; recompute++) {
-                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow}, n_threads);
-                if (limit ? m->total <= limit : m->activations <= MF_TRAIN_ACTIVATIONS) return true;
-            }
-            if (rows == S) break;
-        }
-    return false;
-}
-
-int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
-    struct mf_train_memory *m = &t->memory;
-    bool found = find_plan(t, limit, n_threads);
-    m->cut_rows = m->plan.max_rows;
-    if (m->plan.max_rows > rank_rows(t)) {
-        m->plan.max_rows = rank_rows(t);
-        measure(t, m->plan, n_threads);
-    }
-    if (!found && limit)
-        return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
-                          megabytes(m->total), megabytes(limit));
-    char each[48] = "";
-    if (t->ranks.count > 1) snprintf(each, sizeof each, " in each of %d processes", t->ranks.count);
-    if (!t->common->quiet)
-        fprintf(stderr,
-                "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
-                "(%zu rows at once%s), workspace %.1f\n",
-                t->program, megabytes(m->total), each, megabytes(m->parameters),
-                m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients),
-                megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
-                m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
-    return 0;
-}
-
 /* --- beginning and ending --- */
 
 static void layout(struct loop *l) {
@@ -123,7 +48,7 @@ static int begin(struct loop *l, struct mf_err *err) {
     const struct mf_training *t = l->t;
     const struct mf_train_config *c = t->config;
     size_t S = t->shape.S, windows = (size_t)(c->batch * c->accumulation);
-    l->n = parameters(t);
+    for (size_t i = 0; i < t->count; i++) l->n += mf_tensor_count(&t->tensors[i]);
     l->scratch = -1;
     layout(l);
     if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
@@ -149,8 +74,8 @@ static void end(struct loop *l) {
 
 /* --- the best parameters so far --- */
 
-static void best_path(const struct loop *l, char path[4096]) {
-    snprintf(path, 4096, "%s.best", l->t->checkpoint);
+static void best_path(const struct mf_training *t, char path[4096]) {
+    snprintf(path, 4096, "%s.best", t->checkpoint);
 }
 
 static int keep_best(struct loop *l, struct mf_err *err) {
@@ -158,7 +83,7 @@ static int keep_best(struct loop *l, struct mf_err *err) {
     if (l->t->ranks.rank > 0) return 0;
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     if (l->t->checkpoint) {
-        best_path(l, path);
+        best_path(l->t, path);
         return mf_checkpoint_write(path, 0, l->t->identity, &l->state, &only, err);
     }
     if (lseek(l->scratch, 0, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
@@ -172,7 +97,7 @@ static int take_best(struct loop *l, struct mf_err *err) {
     if (l->t->ranks.rank > 0 || l->state.best_step < 0 || l->state.best_step == l->state.step) return 0;
     if (!l->t->checkpoint)
         return mf_pread_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), 0, "scratch file", err);
-    best_path(l, path);
+    best_path(l->t, path);
     if (mf_checkpoint_read(path, l->t->identity, &state, &only, err) < 0) return -1;
     if (state.step != l->state.best_step)
         return mf_err_set(err, EX_DATAERR, "%s: of step %lld, not %lld", path, (long long)state.step,
@@ -457,7 +382,7 @@ void mf_train_clean(const struct mf_training *t) {
     char path[4096];
     if (!t->checkpoint) return;
     mf_checkpoint_remove(t->checkpoint, t->keep);
-    snprintf(path, sizeof path, "%s.best", t->checkpoint);
+    best_path(t, path);
     unlink(path);
 }
 

@@ -9,14 +9,6 @@
 #include "train/data.h"
 #include "train/ranks.h"
 
-/* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
- * A micro-batch larger than this is cut, which changes nothing but the rounding. */
-#define MF_TRAIN_ROWS ((size_t)1024)
-
-/* Without a limit given, activations that need more than this are made smaller if they can be: fewer rows at
- * once, and products made again instead of kept. */
-#define MF_TRAIN_ACTIVATIONS ((size_t)32 << 20)
-
 /* Bytes that a training takes, by what they are for. */
 struct mf_train_memory {
     size_t parameters, gradients, optimizer, activations;

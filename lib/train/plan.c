@@ -1,0 +1,81 @@
+/* How much of a step goes through the model at once, and what memory that takes. */
+#include <stdio.h>
+#include "model/config.h"
+#include "train/trainer.h"
+
+/* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
+ * A micro-batch larger than this is cut, which changes nothing but the rounding. */
+#define ROWS ((size_t)1024)
+
+/* Without a limit given, activations that need more than this are made smaller if they can be: fewer rows at
+ * once, and products made again instead of kept. */
+#define ACTIVATIONS ((size_t)32 << 20)
+
+#define WORKSPACE ((size_t)14 << 20) /* of program and libraries, OpenBLAS's buffers above all */
+
+static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads) {
+    struct mf_train_memory *m = &t->memory;
+    size_t windows = (size_t)(t->config->batch * t->config->accumulation);
+    size_t n = (t->frozen ? 0 : mf_trunk_size(&t->shape)) + mf_ffn_size(&t->shape); /* what learns */
+    size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
+    m->plan = plan;
+    m->parameters = mf_trunk_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
+                    mf_ffn_size(&t->shape) * sizeof(float);
+    m->gradients = n * sizeof(float);
+    m->optimizer = 2 * n * sizeof(float);
+    m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
+    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t)) +
+                   mf_ranks_memory(&t->ranks);
+    m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
+}
+
+static double megabytes(size_t bytes) {
+    return (double)bytes / 1e6;
+}
+
+/* The most rows that a rank has in a step. */
+static size_t rank_rows(const struct mf_training *t) {
+    return (size_t)(t->config->batch * t->config->accumulation) * t->shape.S;
+}
+
+/* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
+ * a frozen trunk in bf16. Leaves the first that fits, or the smallest. */
+static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
+    const struct mf_train_memory *m = &t->memory;
+    size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;
+    if (most > ROWS) most = ROWS;
+    if (most < S) most = S;
+    for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
+        for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
+            for (int recompute = 0; recompute < 2; recompute++) {
+                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow}, n_threads);
+                if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
+            }
+            if (rows == S) break;
+        }
+    return false;
+}
+
+int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_err *err) {
+    struct mf_train_memory *m = &t->memory;
+    bool found = find_plan(t, limit, n_threads);
+    m->cut_rows = m->plan.max_rows;
+    if (m->plan.max_rows > rank_rows(t)) {
+        m->plan.max_rows = rank_rows(t);
+        measure(t, m->plan, n_threads);
+    }
+    if (!found && limit)
+        return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
+                          megabytes(m->total), megabytes(limit));
+    char each[48] = "";
+    if (t->ranks.count > 1) snprintf(each, sizeof each, " in each of %d processes", t->ranks.count);
+    if (!t->common->quiet)
+        fprintf(stderr,
+                "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
+                "(%zu rows at once%s), workspace %.1f\n",
+                t->program, megabytes(m->total), each, megabytes(m->parameters),
+                m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients),
+                megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
+                m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
+    return 0;
+}
