@@ -119,7 +119,5 @@ int main(int argc, char **argv) {
     if (status == 0 && !r.dense && pieces.count < 2)
         status = mf_err_set(&err, EX_USAGE, "give a shared bundle and at least one expert");
     if (status == 0) status = assemble(&r, &pieces, &err);
-    mf_strs_free(&pieces);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-assemble", &err) : 0;
+    return mf_options_end("mf-assemble", status, &common, &pieces, &err);
 }

@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *output = NULL, *report = NULL;
+    const char *model = NULL, *output = NULL, *report = NULL, *tokens = NULL;
     uint64_t memory = MF_SESSION_CACHE;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
@@ -111,13 +111,8 @@ int main(int argc, char **argv) {
     struct mf_session s = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
-    if (status == 0)
-        status = calibrate(&s, &common, model, operands.count ? operands.items[0] : NULL, output, report,
-                           memory, &err);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
+    if (status == 0) status = calibrate(&s, &common, model, tokens, output, report, memory, &err);
     mf_session_end(&s);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-calibrate", &err) : 0;
+    return mf_options_end("mf-calibrate", status, &common, &operands, &err);
 }

@@ -69,11 +69,7 @@ int main(int argc, char **argv) {
         asked = mf_err_set(&err, EX_USAGE, "--table and --stats exclude each other");
     if (asked == 0 && form.follow && files.count > 1)
         asked = mf_err_set(&err, EX_USAGE, "--follow takes one file, not %zu", files.count);
-    if (asked != 0) {
-        mf_strs_free(&files);
-        mf_strs_free(&common.sets);
-        return asked > 0 ? 0 : mf_fail("mf-cat", &err);
-    }
+    if (asked != 0) return mf_options_end("mf-cat", asked, &common, &files, &err);
     form.form = table ? MF_SHOW_TABLE : stats ? MF_SHOW_STATS : MF_SHOW_JSON;
     if (files.count == 0) mf_strs_add(&files, "-");
 

@@ -64,9 +64,7 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
         request.threads = common.threads;
         status = act(&config, &request, &err);
     }
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-config", &err) : 0;
+    return mf_options_end("mf-config", status, &common, &operands, &err);
 }
 
 /* The YAML of one stage (NULL: of all) in memory; freed by free(). */

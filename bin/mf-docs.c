@@ -174,7 +174,5 @@ int main(int argc, char **argv) {
     o.format = (enum mf_docs_format)format;
     o.domain_from_folder = from == FROM_FOLDER;
     if (status == 0) status = run(&common, &asked, &w, &paths, &o, output, removed, &err);
-    mf_strs_free(&paths);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-docs", &err) : 0;
+    return mf_options_end("mf-docs", status, &common, &paths, &err);
 }

@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
     struct mf_strs operands = {0};
     struct mf_divide d = {0};
     struct asked asked = {0, -1, -1, 0};
-    const char *output = NULL;
+    const char *output = NULL, *tokens = NULL;
     bool labels = false;
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "DIR", "the folder of the parts; with --label the file", 0,
@@ -118,11 +118,7 @@ int main(int argc, char **argv) {
                             "has its own");
     if (status == 0 && labels && asked.partitions)
         status = mf_err_set(&err, EX_USAGE, "--partitions divides, --label does not");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
-    if (status == 0)
-        status = run(&common, &asked, &d, operands.count ? operands.items[0] : NULL, labels, output, &err);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-partition", &err) : 0;
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
+    if (status == 0) status = run(&common, &asked, &d, tokens, labels, output, &err);
+    return mf_options_end("mf-partition", status, &common, &operands, &err);
 }

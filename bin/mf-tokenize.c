@@ -15,13 +15,6 @@
 
 #define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
 
-static int finish(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
-                  const struct mf_err *err) {
-    mf_strs_free(operands);
-    mf_strs_free(&common->sets);
-    return status < 0 ? mf_fail(program, err) : 0;
-}
-
 /* One line for people that is no failure. */
 static void say(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(const char *program, const char *format, ...) {
@@ -149,10 +142,9 @@ static int run_train(int argc, char **argv) {
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
                                    "mf-tokenize train [OPTION]... [DOCS]", options, train_notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one docs stream at a time");
-    t.path = operands.count ? operands.items[0] : NULL;
+    if (status == 0) status = mf_options_operand(&operands, "docs stream", &t.path, &err);
     if (status == 0) status = train(&t, output, &err);
-    return finish("mf-tokenize train", status, &common, &operands, &err);
+    return mf_options_end("mf-tokenize train", status, &common, &operands, &err);
 }
 
 /* --- encode --- */
@@ -352,12 +344,11 @@ static int run_encode(int argc, char **argv) {
                                    "mf-tokenize encode -t TOKENIZER [OPTION]... [DOCS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one docs stream at a time");
+    if (status == 0) status = mf_options_operand(&operands, "docs stream", &e.path, &err);
     e.common = &common;
     e.special = (enum mf_special)special;
-    e.path = operands.count ? operands.items[0] : NULL;
     if (status == 0) status = encode(tokenizer, &e, output, &err);
-    return finish("mf-tokenize encode", status, &common, &operands, &err);
+    return mf_options_end("mf-tokenize encode", status, &common, &operands, &err);
 }
 
 /* --- decode --- */
@@ -436,8 +427,7 @@ static int run_decode(int argc, char **argv) {
                                    "mf-tokenize decode -t TOKENIZER [OPTION]... [TOKENS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !path) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (status == 0 && operands.count > 1) status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time");
-    d.path = operands.count ? operands.items[0] : NULL;
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &d.path, &err);
     if (status == 0) status = mf_config_load_stage(&config, &common, "encode", &err);
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
@@ -445,7 +435,7 @@ static int run_decode(int argc, char **argv) {
     if (status == 0) status = mf_out_end(out, write_text(&d, out, &err), &err);
     free(d.text.bytes);
     mf_tokenizer_free(tokenizer);
-    return finish("mf-tokenize decode", status, &common, &operands, &err);
+    return mf_options_end("mf-tokenize decode", status, &common, &operands, &err);
 }
 
 int main(int argc, char **argv) {

@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     struct mf_train_options o = {0};
-    const char *shared_path = NULL, *stats = NULL;
+    const char *shared_path = NULL, *stats = NULL, *tokens = NULL;
     int64_t partition = -1;
     const struct mf_option options[] = {
         {"shared", 's', MF_OPT_STRING, &shared_path, "FILE", "the shared bundle", 0, 0},
@@ -105,12 +105,9 @@ int main(int argc, char **argv) {
     struct mf_piece shared = {0};
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !shared_path) status = mf_err_set(&err, EX_USAGE, "which shared bundle? (-s FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = mf_piece_open(&shared, shared_path, "shared", &err);
-    if (status == 0)
-        status = train(&s, &shared, &common, &o, operands.count ? operands.items[0] : NULL, partition, stats,
-                       &signal, &err);
+    if (status == 0) status = train(&s, &shared, &common, &o, tokens, partition, stats, &signal, &err);
     mf_train_session_end(&s);
     mf_piece_close(&shared);
     mf_strs_free(&operands);

@@ -97,6 +97,7 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     struct mf_train_options o = {0};
+    const char *tokens = NULL;
     int64_t wanted = 0;
     const struct mf_option options[] = {MF_TRAIN_OPTIONS(o),
                                         {"ranks", 0, MF_OPT_INT, &wanted, "N",
@@ -108,14 +109,11 @@ int main(int argc, char **argv) {
     struct mf_ranks ranks;
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 1 && common.version) status = print_build(&err);
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (mf_ranks_begin(&ranks, &err) < 0) status = -1;
     status = mf_ranks_agree(&ranks, status, &err);
     common.quiet |= ranks.rank > 0;
-    if (status == 0)
-        status =
-            train(&s, &ranks, wanted, &common, &o, operands.count ? operands.items[0] : NULL, &signal, &err);
+    if (status == 0) status = train(&s, &ranks, wanted, &common, &o, tokens, &signal, &err);
     mf_train_session_end(&s);
     mf_strs_free(&operands);
     mf_strs_free(&common.sets);

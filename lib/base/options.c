@@ -173,6 +173,21 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
     return 0;
 }
 
+int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,
+                       struct mf_err *err) {
+    if (operands->count > 1)
+        return mf_err_set(err, EX_USAGE, "one %s at a time, not %zu", what, operands->count);
+    *operand = operands->count ? operands->items[0] : NULL;
+    return 0;
+}
+
+int mf_options_end(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
+                   const struct mf_err *err) {
+    mf_strs_free(operands);
+    mf_strs_free(&common->sets);
+    return status < 0 ? mf_fail(program, err) : 0;
+}
+
 static int no_command(const char *program, const struct mf_command *commands, const char *given) {
     struct mf_strs names = {0};
     struct mf_err err = {0};

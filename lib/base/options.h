@@ -66,6 +66,16 @@ struct mf_usage {
 int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
                      int argc, char **argv, struct mf_err *err);
 
+/* The operand of a program that takes one `what` ("tokens stream") at most: NULL where there is none.
+ * EX_USAGE for more of them. */
+int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,
+                       struct mf_err *err);
+
+/* The end of a program: frees what mf_options_parse made, and where `status` is negative prints the error.
+ * Returns the exit status. */
+int mf_options_end(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
+                   const struct mf_err *err);
+
 /* A program with commands ("mf-eval perplexity"). */
 struct mf_command {
     const char *name, *purpose;

@@ -41,7 +41,5 @@ int mf_eval_compare(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && operands.count != 2) status = mf_err_set(&err, EX_USAGE, "give two reports");
     if (status == 0) status = compare(operands.items[0], operands.items[1], &err);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval compare", &err) : 0;
+    return mf_options_end("mf-eval compare", status, &common, &operands, &err);
 }

@@ -196,9 +196,7 @@ int mf_eval_generate(int argc, char **argv) {
     mf_prompts_close(source);
     mf_tokenizer_free(tokenizer);
     mf_session_end(&s);
-    mf_strs_free(&operands);
     mf_strs_free(&prompts);
     mf_strs_free(&stops);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval generate", &err) : 0;
+    return mf_options_end("mf-eval generate", status, &common, &operands, &err);
 }

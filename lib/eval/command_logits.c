@@ -52,7 +52,7 @@ int mf_eval_logits(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *expert = NULL, *output = NULL;
+    const char *model = NULL, *expert = NULL, *output = NULL, *tokens = NULL;
     int64_t batch = 0;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model or shared bundle", 0, 0},
@@ -69,16 +69,12 @@ int mf_eval_logits(int argc, char **argv) {
     struct mf_source *source = NULL;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
     if (status == 0) status = mf_session_model(&s, model, expert, MF_SESSION_CACHE, &err);
-    if (status == 0)
-        status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, 0, &err);
+    if (status == 0) status = mf_session_source(&s, &source, tokens, 0, &err);
     if (status == 0) status = run(&s, source, output, &err);
     mf_source_close(source);
     mf_session_end(&s);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval logits", &err) : 0;
+    return mf_options_end("mf-eval logits", status, &common, &operands, &err);
 }

@@ -35,21 +35,18 @@ int mf_eval_page(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *output = NULL;
+    const char *output = NULL, *path = NULL;
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
     const struct mf_usage usage = {"mf-eval page", "show a report as one HTML page",
                                    "mf-eval page [OPTION]... [REPORT.json]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one report at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "report", &path, &err);
     if (status == 0) {
-        json_t *report = mf_report_read(operands.count ? operands.items[0] : NULL, &err);
+        json_t *report = mf_report_read(path, &err);
         status = report ? write_page(report, output, &err) : -1;
         json_decref(report);
     }
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval page", &err) : 0;
+    return mf_options_end("mf-eval page", status, &common, &operands, &err);
 }

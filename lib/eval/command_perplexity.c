@@ -133,7 +133,7 @@ int mf_eval_perplexity(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL;
+    const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL, *tokens = NULL;
     bool as_json = false, documents = false, losses = false;
     int64_t max_tokens = -1, batch = 0, stride = 0;
     uint64_t memory = MF_SESSION_CACHE;
@@ -167,14 +167,12 @@ int mf_eval_perplexity(int argc, char **argv) {
     uint32_t *lengths = NULL;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
     if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
     if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
-    if (status == 0)
-        status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
+    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
     if (status == 0) {
         struct mf_perplexity_options o = {.batch = s.batch,
                                           .stride = (size_t)stride,
@@ -197,7 +195,5 @@ int mf_eval_perplexity(int argc, char **argv) {
     mf_source_close(source);
     mf_session_end(&s);
     free(lengths);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval perplexity", &err) : 0;
+    return mf_options_end("mf-eval perplexity", status, &common, &operands, &err);
 }

@@ -45,7 +45,7 @@ int mf_eval_report(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0}, experts = {0}, metrics = {0}, stages = {0};
     struct mf_report_files files = {.experts = &experts, .metrics = &metrics, .stages = &stages};
-    const char *output = NULL;
+    const char *output = NULL, *tokens = NULL;
     int64_t max_tokens = -1;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &files.model, "FILE", "the assembled model", 0, 0},
@@ -69,16 +69,11 @@ int mf_eval_report(int argc, char **argv) {
     if (status == 0 && !files.tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (status == 0 && experts.count && !files.shared)
         status = mf_err_set(&err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
-    if (status == 0)
-        status =
-            make(&s, &common, &files, operands.count ? operands.items[0] : NULL, max_tokens, output, &err);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
+    if (status == 0) status = make(&s, &common, &files, tokens, max_tokens, output, &err);
     mf_session_end(&s);
-    mf_strs_free(&operands);
     mf_strs_free(&experts);
     mf_strs_free(&metrics);
     mf_strs_free(&stages);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval report", &err) : 0;
+    return mf_options_end("mf-eval report", status, &common, &operands, &err);
 }

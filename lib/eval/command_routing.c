@@ -142,7 +142,7 @@ int mf_eval_routing(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *tokenizer_path = NULL, *output = NULL;
+    const char *model = NULL, *tokenizer_path = NULL, *output = NULL, *tokens = NULL;
     bool as_json = false;
     int64_t max_tokens = -1, batch = 0;
     uint64_t memory = MF_SESSION_CACHE;
@@ -166,13 +166,11 @@ int mf_eval_routing(int argc, char **argv) {
     struct mf_routing routing = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && operands.count > 1)
-        status = mf_err_set(&err, EX_USAGE, "one tokens stream at a time, not %zu", operands.count);
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
     if (status == 0) status = mf_session_model(&s, model, NULL, memory, &err);
     if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
-    if (status == 0)
-        status = mf_session_source(&s, &source, operands.count ? operands.items[0] : NULL, max_tokens, &err);
+    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
     if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
     if (status == 0) {
         json_t *names = NULL;
@@ -184,7 +182,5 @@ int mf_eval_routing(int argc, char **argv) {
     mf_source_close(source);
     mf_tokenizer_free(tokenizer);
     mf_session_end(&s);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
-    return status < 0 ? mf_fail("mf-eval routing", &err) : 0;
+    return mf_options_end("mf-eval routing", status, &common, &operands, &err);
 }
