@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
         {"dense", 0, MF_OPT_FLAG, &r.dense, NULL, "the shared bundle with its own FFN instead of experts", 0,
          0},
         {"average", 0, MF_OPT_FLAG, &r.average, NULL, "one FFN, the mean of the experts' weights", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-assemble", "join a shared bundle and experts into one model",
                                    "mf-assemble [OPTION]... SHARED EXPERT...", options, notes};
     int status = mf_options_parse(&usage, &common, &pieces, argc, argv, &err);

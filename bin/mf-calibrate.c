@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
         {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
          "memory for weights read from the file (default: 16M)", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
                                    "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};
     struct mf_session s = {0};

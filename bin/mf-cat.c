@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
         {"follow", 'f', MF_OPT_FLAG, &form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+        {0},
     };
     const struct mf_usage usage = {"mf-cat", "show streams, bundles and models",
                                    "mf-cat [OPTION]... [FILE]...", options, notes};

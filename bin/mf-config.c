@@ -266,7 +266,7 @@ int main(int argc, char **argv) {
         {"stage", "print what one stage reads", run_stage},
         {"slices", "write what each stage reads to a folder", run_slices},
         {"memory", "print the memory that a training plans to take", run_memory},
-        {NULL, NULL, NULL},
+        {0},
     };
     bool asks = argc > 1 && (strncmp(argv[1], "--help", 6) == 0 || strcmp(argv[1], "-h") == 0 ||
                              strcmp(argv[1], "--version") == 0);

@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
          "likeness of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
         {"removed", 0, MF_OPT_STRING, &removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-docs", "make a stream of documents out of files",
                                    "mf-docs [OPTION]... [PATH]...", options, notes};
     int status = mf_options_parse(&usage, &common, &paths, argc, argv, &err);

@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
         {"page", "show a report as one HTML page", mf_eval_page},
         {"compare", "what got better and worse between two reports", mf_eval_compare},
         {"logits", "the raw logits of every row, for comparing with other programs", mf_eval_logits},
-        {NULL, NULL, NULL},
+        {0},
     };
     return mf_command_run("mf-eval", "measure models and generate text", commands, argc, argv);
 }

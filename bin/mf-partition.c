@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
         {"centroids", 0, MF_OPT_STRING, &d.saved, "FILE", "another name for --saved", 0, 0},
         {"label", 0, MF_OPT_FLAG, &labels, NULL, "write the stream with a field `partition` in each record",
          0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-partition", "deal documents to experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);

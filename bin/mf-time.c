@@ -132,7 +132,7 @@ int main(int argc, char **argv) {
         {"bound", 0, MF_OPT_SIZE, &bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
         {"ranks", 0, MF_OPT_INT, &ranks, "N", "started N times; the first writes, and counts for all", 1,
          1e6},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage help = {"mf-time", "run a program and write down the time and memory it took",
                                   "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
     int status = mf_options_parse(&help, &common, &operands, argc, argv, &err);

@@ -138,7 +138,7 @@ static int run_train(int argc, char **argv) {
          "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
         {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",
          "drop the rarest words where the counts would take more, e.g. 100M", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
                                    "mf-tokenize train [OPTION]... [DOCS]", options, train_notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
@@ -339,7 +339,7 @@ static int run_encode(int argc, char **argv) {
          "what the spelling of a special token in a text is (default: text)", 0, 0},
         {"text", 0, MF_OPT_FLAG, &e.plain, NULL, "the input is plain text, one document", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-tokenize encode", "documents to tokens",
                                    "mf-tokenize encode -t TOKENIZER [OPTION]... [DOCS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
@@ -422,7 +422,7 @@ static int run_decode(int argc, char **argv) {
         {"separator", 0, MF_OPT_STRING, &d.separator, "TEXT", "between documents (default: a line end)", 0,
          0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-tokenize decode", "tokens to text",
                                    "mf-tokenize decode -t TOKENIZER [OPTION]... [TOKENS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
@@ -443,7 +443,7 @@ int main(int argc, char **argv) {
         {"train", "learn a byte-level BPE from documents", run_train},
         {"encode", "documents to tokens", run_encode},
         {"decode", "tokens to text", run_decode},
-        {NULL, NULL, NULL},
+        {0},
     };
     return mf_command_run("mf-tokenize", "learn a tokenizer, and turn documents into tokens and back",
                           commands, argc, argv);

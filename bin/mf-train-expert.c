@@ -98,7 +98,7 @@ int main(int argc, char **argv) {
         {"stats", 0, MF_OPT_STRING, &stats, "FILE",
          "also write the statistics of the FFNs' inputs as a stream", 0, 0},
         MF_TRAIN_OPTIONS(o),
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-train-expert", "train one expert on its own documents",
                                    "mf-train-expert -s SHARED [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};

@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
     const struct mf_option options[] = {MF_TRAIN_OPTIONS(o),
                                         {"ranks", 0, MF_OPT_INT, &wanted, "N",
                                          "divide each batch among the N processes that were started", 1, 1e6},
-                                        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+                                        {0}};
     const struct mf_usage usage = {"mf-train-shared", "train the foundation that all experts share",
                                    "mf-train-shared [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};

@@ -25,7 +25,7 @@ static int parse(struct given *g, struct mf_err *err, int argc, char **argv) {
         {"output", 'o', MF_OPT_STRING, &g->output, "FILE", "where to", 0, 0},
         {"input", 0, MF_OPT_LIST, &g->inputs, "FILE", "where from", 0, 0},
         {"sort", 0, MF_OPT_CHOICE, &g->sort, "text|parse|error", "how", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+        {0},
     };
     const struct mf_usage usage = {"mf-test", "tests", "mf-test [OPTION]... [FILE]...", options, NULL};
     *err = (struct mf_err){0};

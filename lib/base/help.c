@@ -84,7 +84,7 @@ const struct mf_option mf_help_options[] = {
     {"help", 'h', MF_OPT_FLAG, NULL, NULL,
      "print this page (--help=man: for man; --help=bash: completion for bash)", 0, 0},
     {"version", 0, MF_OPT_FLAG, NULL, NULL, "print the version", 0, 0},
-    {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+    {0},
 };
 
 /* The forms by the order of enum mf_help_form; people ask for the first three. */

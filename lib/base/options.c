@@ -21,7 +21,7 @@ static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_com
         {"quiet", 'q', MF_OPT_FLAG, &c->quiet, NULL, "print errors only", 0, 0},
         {"progress", 0, MF_OPT_CHOICE, &c->progress, "auto|always|never",
          "when to show progress (default: auto)", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+        {0},
     };
     memcpy(table, bound, sizeof bound);
 }

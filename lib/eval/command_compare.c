@@ -5,20 +5,16 @@
 #include "base/options.h"
 #include "eval/report.h"
 
-static const char notes[] = "Reads two files of mf-eval report and prints a line for each number that both "
-                            "have: the first, the second, "
-                            "the\n"
-                            "change, and whether it got better. A perplexity that changed by less than its "
-                            "standard errors together is "
-                            "called\n"
-                            "even.\n"
-                            "\n"
-                            "example:\n"
-                            "  mf-eval compare runs/before/report.json runs/demo/report.json\n"
-                            "\n"
-                            "exit status: 0, or 64 wrong use, 65 not a report, or nothing to compare, 66 "
-                            "input cannot be opened, 74 cannot\n"
-                            "write.\n";
+static const char notes[] =
+    "Reads two files of mf-eval report and prints a line for each number that both have: the first, the second, the\n"
+    "change, and whether it got better. A perplexity that changed by less than its standard errors together is called\n"
+    "even.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval compare runs/before/report.json runs/demo/report.json\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 not a report, or nothing to compare, 66 input cannot be opened, 74 cannot\n"
+    "write.\n";
 
 static int compare(const char *first, const char *second, struct mf_err *err) {
     json_t *a = mf_report_read(first, err), *b = a ? mf_report_read(second, err) : NULL;
@@ -35,7 +31,7 @@ int mf_eval_compare(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const struct mf_option options[] = {{NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+    const struct mf_option options[] = {{0}};
     const struct mf_usage usage = {"mf-eval compare", "what got better and worse between two reports",
                                    "mf-eval compare FIRST.json SECOND.json", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);

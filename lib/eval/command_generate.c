@@ -12,31 +12,21 @@
 
 static const char notes[] =
     "Prompts are the lines of standard input, one FILE as a whole, -p TEXT (repeatable), or what you type\n"
-    "(--interactive; Ctrl-C stops the answer, Ctrl-D ends). What is written is the prompt and its "
-    "continuation, as it\n"
+    "(--interactive; Ctrl-C stops the answer, Ctrl-D ends). What is written is the prompt and its continuation, as it\n"
     "comes; with --json one line per continuation. Only valid UTF-8 is written of what the model makes.\n"
     "\n"
-    "Temperature 0 takes the likeliest token each time, the lowest id where two are equal. With the same "
-    "seed "
-    "the same\n"
-    "text comes again. --top-k 0 or above the vocabulary, --top-p 1 and --min-p 0 leave nothing out; --top-p "
-    "0 "
-    "and\n"
-    "--min-p 1 leave the likeliest. Past the context the model goes on from the last half of it; this is "
-    "said "
-    "once.\n"
-    "Weights stay in memory, up to half of the machine's; with --max-memory as much as fits, and the rest is "
-    "read again\n"
+    "Temperature 0 takes the likeliest token each time, the lowest id where two are equal. With the same seed the same\n"
+    "text comes again. --top-k 0 or above the vocabulary, --top-p 1 and --min-p 0 leave nothing out; --top-p 0 and\n"
+    "--min-p 1 leave the likeliest. Past the context the model goes on from the last half of it; this is said once.\n"
+    "Weights stay in memory, up to half of the machine's; with --max-memory as much as fits, and the rest is read again\n"
     "from the file when it is needed: the same text comes.\n"
     "\n"
     "examples:\n"
     "  echo 'In the beginning' | mf-eval generate -m model.safetensors -t tokenizer.json --max-tokens 50\n"
-    "  mf-eval generate -m model.safetensors -t tokenizer.json -p 'The function returns' --temperature 0 "
-    "--json\n"
+    "  mf-eval generate -m model.safetensors -t tokenizer.json -p 'The function returns' --temperature 0 --json\n"
     "  mf-eval generate -m model.safetensors -t tokenizer.json --interactive\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input "
-    "cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
     "opened, 70 the model's numbers are not finite, 73 or 74 cannot write, 78 bad config.\n";
 
 struct writer {
@@ -162,7 +152,7 @@ int mf_eval_generate(int argc, char **argv) {
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
          "memory for weights read from the file (default: half of the machine's)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-eval generate", "continue prompts",
                                    "mf-eval generate -m MODEL -t TOKENIZER [OPTION]... [FILE]", options,
                                    notes};

@@ -6,17 +6,15 @@
 #include "eval/session.h"
 #include "eval/windows.h"
 
-static const char notes[] = "Reads a tokens stream from standard input and writes, for every token that is "
-                            "followed by another in its\n"
-                            "document, the logits of the next one: vocab_size little-endian float32. "
-                            "Documents are cut into windows as\n"
-                            "mf-eval perplexity does.\n"
-                            "\n"
-                            "example:\n"
-                            "  mf-eval logits -m model.safetensors -o logits.f32 < test.mf\n"
-                            "\n"
-                            "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, "
-                            "73 or 74 cannot write.\n";
+static const char notes[] =
+    "Reads a tokens stream from standard input and writes, for every token that is followed by another in its\n"
+    "document, the logits of the next one: vocab_size little-endian float32. Documents are cut into windows as\n"
+    "mf-eval perplexity does.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval logits -m model.safetensors -o logits.f32 < test.mf\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write.\n";
 
 static int write_all(struct mf_session *s, struct mf_source *source, struct mf_out *out, float *logits,
                      struct mf_err *err) {
@@ -60,7 +58,7 @@ int mf_eval_logits(int argc, char **argv) {
          0, 0},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+        {0},
     };
     const struct mf_usage usage = {"mf-eval logits",
                                    "the raw logits of every row, for comparing with other programs",

@@ -8,10 +8,8 @@
 #include "io/file.h"
 
 static const char notes[] =
-    "Reads what mf-eval report wrote and writes one HTML page of it: the perplexity beside its baselines and "
-    "by domain,\n"
-    "samples coloured by expert, routing, loss curves, memory and time of the stages. The page needs no "
-    "script and no\n"
+    "Reads what mf-eval report wrote and writes one HTML page of it: the perplexity beside its baselines and by domain,\n"
+    "samples coloured by expert, routing, loss curves, memory and time of the stages. The page needs no script and no\n"
     "network, fits a phone, and can be printed. What the report does not hold is left out.\n"
     "\n"
     "example:\n"
@@ -38,7 +36,7 @@ int mf_eval_page(int argc, char **argv) {
     const char *output = NULL, *path = NULL;
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-eval page", "show a report as one HTML page",
                                    "mf-eval page [OPTION]... [REPORT.json]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);

@@ -10,18 +10,13 @@
 #include "io/utf8.h"
 
 static const char notes[] =
-    "Reads a tokens stream from standard input. The model is a model.safetensors, or a shared bundle: with "
-    "its own\n"
+    "Reads a tokens stream from standard input. The model is a model.safetensors, or a shared bundle: with its own\n"
     "dense FFN, or with an expert's (-e).\n"
     "\n"
-    "Perplexity is exp(sum of losses / number of scored tokens); both are printed. Every token but a "
-    "document's first\n"
-    "is scored exactly once; padding and BOS never are. Documents are cut into windows of the model's "
-    "context S:\n"
-    "the first token scored in a window sees one token before it, the last one S (a prefix router sees the "
-    "whole\n"
-    "document). With --stride N the windows overlap: each begins N tokens after the one before, and beyond "
-    "the\n"
+    "Perplexity is exp(sum of losses / number of scored tokens); both are printed. Every token but a document's first\n"
+    "is scored exactly once; padding and BOS never are. Documents are cut into windows of the model's context S:\n"
+    "the first token scored in a window sees one token before it, the last one S (a prefix router sees the whole\n"
+    "document). With --stride N the windows overlap: each begins N tokens after the one before, and beyond the\n"
     "first window every token sees at least S - N + 1.\n"
     "The error is the standard error over documents. Bits per byte need the tokenizer (-t).\n"
     "\n"
@@ -29,8 +24,7 @@ static const char notes[] =
     "  mf-eval perplexity -m model.safetensors < test.tokens.mp\n"
     "  mf-eval perplexity -m shared.tar -e expert.3.tar -t tokenizer.json --json < test.tokens.mp\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or one that does not fit the model, 66 input cannot "
-    "be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or one that does not fit the model, 66 input cannot be\n"
     "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
 
 /* What the callbacks collect: the documents, when asked for, and progress. */
@@ -155,7 +149,7 @@ int mf_eval_perplexity(int argc, char **argv) {
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
          "memory for weights read from the file (default: 16M)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0},
+        {0},
     };
     const struct mf_usage usage = {"mf-eval perplexity", "how well a model predicts documents",
                                    "mf-eval perplexity -m MODEL [-e EXPERT] [OPTION]... < TOKENS", options,

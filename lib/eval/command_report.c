@@ -7,23 +7,19 @@
 /* Tokens kept in memory of a test stream that cannot be read again. */
 #define PIPE_TOKENS ((int64_t)1 << 24)
 
-static const char notes[] = "Reads a tokens stream of test documents and writes report.json "
-                            "(formats/report.md): perplexity of the assembled\n"
-                            "model (perplexity.test), of the shared model with its temporary FFN "
-                            "(perplexity.dense), of each expert alone\n"
-                            "(perplexity.experts) and of token frequencies alone (perplexity.unigram); "
-                            "routing; memory; samples; the training\n"
-                            "curves; time and memory of the stages. mf-eval page makes a page of it.\n"
-                            "The perplexities are also printed on standard error.\n"
-                            "\n"
-                            "example:\n"
-                            "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e "
-                            "expert.0.tar -e expert.1.tar \\\n"
-                            "      --metrics shared.metrics -o report.json test.mf\n"
-                            "\n"
-                            "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not "
-                            "belong together, 66 input cannot be\n"
-                            "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
+static const char notes[] =
+    "Reads a tokens stream of test documents and writes report.json (formats/report.md): perplexity of the assembled\n"
+    "model (perplexity.test), of the shared model with its temporary FFN (perplexity.dense), of each expert alone\n"
+    "(perplexity.experts) and of token frequencies alone (perplexity.unigram); routing; memory; samples; the training\n"
+    "curves; time and memory of the stages. mf-eval page makes a page of it.\n"
+    "The perplexities are also printed on standard error.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.1.tar \\\n"
+    "      --metrics shared.metrics -o report.json test.mf\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
+    "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
 
 static int make(struct mf_session *s, const struct mf_common *common, const struct mf_report_files *files,
                 const char *tokens, int64_t max_tokens, const char *output, struct mf_err *err) {
@@ -59,7 +55,7 @@ int mf_eval_report(int argc, char **argv) {
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
          "measure a sample of N tokens (default: eval.max_tokens)", 0, 1e15},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-eval report", "measure everything and write report.json",
                                    "mf-eval report -m MODEL -t TOKENIZER [OPTION]... [TOKENS]", options,
                                    notes};

@@ -10,8 +10,7 @@
 static const char notes[] =
     "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares\n"
     "sum to 1), their entropy in nats (at most log of the number of experts), how well first choices\n"
-    "agree with the documents' domains (0 to 1; - with fewer than two of either), the two experts chosen "
-    "together\n"
+    "agree with the documents' domains (0 to 1; - with fewer than two of either), the two experts chosen together\n"
     "most often and by what share of the tokens, and the experts that got nothing; then the tokens each\n"
     "expert takes most. Balance is 1 - the coefficient of variation.\n"
     "--json has all of it and shares by domain.\n"
@@ -19,8 +18,7 @@ static const char notes[] =
     "example:\n"
     "  mf-eval routing -m model.safetensors < test.mf\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or a model without experts, 66 input cannot be "
-    "opened, 73 or 74\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or a model without experts, 66 input cannot be opened, 73 or 74\n"
     "cannot write, 78 bad config.\n";
 
 #define BESIDE 8 /* experts that the table has room for beside one another */
@@ -157,7 +155,7 @@ int mf_eval_routing(int argc, char **argv) {
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
          "memory for weights read from the file (default: 16M)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {NULL, 0, 0, NULL, NULL, NULL, 0, 0}};
+        {0}};
     const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
                                    "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
     struct mf_session s = {0};
