@@ -33,4 +33,4 @@ bench-tokenizer: deps build $B/tests/tokenizer_bench $(PEERS) $B/bench/.folder
 	@scripts/bench_tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
 
 bench-partition: deps build $B/bench/.folder
-	@scripts/bench_partition.sh $(BIN) $(THREADS) | tee $B/bench/partition.txt
+	@scripts/bench_partition.sh $B $(THREADS) | tee $B/bench/partition.txt

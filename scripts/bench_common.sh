@@ -1,5 +1,5 @@
 # What the benchmarks share, read with the folder of the build as $1: `build`, `here` (the project), `work` (a folder for now,
-# which becomes the current one), the programs on PATH, and two measures.
+# which becomes the current one), the programs on PATH, and what a command costs.
 # shellcheck shell=bash disable=SC2034 # for those that read this
 set -euo pipefail
 build=$(cd "$1" && pwd)
@@ -13,8 +13,12 @@ seconds() { # COMMAND...: which prints nothing itself
     "$@"
     awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
-peak_mb() { # COMMAND...: the most memory it held
-    /usr/bin/python3 -c 'import resource, subprocess, sys
+cost() { # COMMAND...: its seconds, and the most memory it held in MB
+    /usr/bin/python3 -c 'import resource, subprocess, sys, time
+begin = time.time()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
+print(time.time() - begin, round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
+}
+peak_mb() { # COMMAND...
+    cost "$@" | cut -d ' ' -f 2
 }

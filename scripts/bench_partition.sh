@@ -1,13 +1,10 @@
 #!/bin/bash
-# Measures how dividing documents grows with their number: bench_partition.sh PROGRAMS THREADS
+# Measures how dividing documents grows with their number: bench_partition.sh BUILD THREADS
 #
 # The documents are short, of 16 domains that share half of their words. Time and memory of one million are asserted.
-set -euo pipefail
-programs=$(cd "$1" && pwd) threads=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export PATH=$programs:$PATH
+# shellcheck source=bench_common.sh
+. "$(dirname "$0")/bench_common.sh" "$1"
+threads=$2
 
 documents() { # NUMBER
     /usr/bin/python3 - "$1" << 'END'
@@ -29,13 +26,8 @@ for n in 10000 100000 1000000; do
     documents $n | mf-docs --quiet --format jsonl --near-dup 0 --min-chars 0 -o docs.mf -
     [ -e t.json ] || mf-tokenize train --quiet --vocab-size 4096 -o t.json docs.mf
     mf-tokenize encode --quiet --threads "$threads" -t t.json -o tokens.mf docs.mf
-    /usr/bin/python3 - mf-partition --threads "$threads" -n 16 -t t.json -o "parts.$n" tokens.mf > cost 2> table << 'END'
-import resource, subprocess, sys, time
-begin = time.time()
-subprocess.run(sys.argv[1:], check=True)
-print(time.time() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3)
-END
-    read -r seconds megabytes < cost
+    cost mf-partition --threads "$threads" -n 16 -t t.json -o "parts.$n" tokens.mf > spent 2> table
+    read -r seconds megabytes < spent
     tokens=$(awk '$1 ~ /^[0-9]+$/ { n += $3 } END { print n }' table)
     agreement=$(sed -n 's/.*agreement with .* domains //p' table)
     awk -v n="$n" -v t="$tokens" -v s="$seconds" -v m="$megabytes" -v a="$agreement" \

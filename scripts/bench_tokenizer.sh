@@ -41,13 +41,8 @@ echo "the same on $threads threads, ours as a whole program from file to file"
 for what in train encode decode; do table $what many; done
 
 # time and memory against size: a word without end, and many documents
-peak() { # COMMAND...: seconds and MB of the program
-    /usr/bin/python3 - "$@" << 'END'
-import resource, subprocess, sys, time
-begin = time.time()
-subprocess.run(sys.argv[1:], check=True)
-print("%8.2f s %8.0f MB" % (time.time() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3))
-END
+peak() { # COMMAND...
+    cost "$@" | awk '{ printf "%8.2f s %8.0f MB\n", $1, $2 }'
 }
 for mb in 1 10; do
     awk -v n="${mb}000000" 'BEGIN { srand(1); for (i = 0; i < n; i++) printf "%c", 97 + int(26 * rand()) }' > word
