@@ -7,6 +7,9 @@ MF_ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 export MF_ROOT
 export PATH="${MF_BIN:-$MF_ROOT/build/bin}:$PATH"
 
+# A make of a test is not part of the one that runs the tests.
+unset MAKEFLAGS MAKELEVEL
+
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
@@ -21,6 +24,21 @@ peak_mb() { # COMMAND [ARGUMENT]...
     /usr/bin/python3 -c 'import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
+}
+
+# Runs a command, in which a program that goes to write over the file PATH for the Nth time gets a signal just then: nobody
+# has to be quick enough to send it. The programs are followed from call to call, so they should have one thread. What
+# happened is in `struck` here.
+strike() { # SIGNAL PATH N COMMAND [ARGUMENT]...
+    # a name is resolved before it is written over; the leak check and strace do not go together
+    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e signal=stop -o struck -P "$(realpath -m "$2")" -e trace=/^readlink \
+        -e inject=/^readlink:signal="SIG$1":when="$3" "${@:4}"
+}
+
+# Waits until a program struck by SIGSTOP has stopped, as process (or its thread) $stopped; fails when process $1 ends before.
+until_stopped() { # PROCESS
+    until grep -qs 'stopped by SIGSTOP' struck; do kill -0 "$1"; sleep 0.02; done
+    stopped=$(sed -n '/stopped by SIGSTOP/{s/ .*//p;q}' struck)
 }
 
 needs_torch() {

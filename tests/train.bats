@@ -12,10 +12,9 @@ shared() {
     mf-train-shared --quiet --config "$TINY" -v val.mf "$@" train.mf
 }
 
-# The same in the background, as process $pid. A shell's background jobs ignore SIGINT; this one does not.
-shared_in_background() {
-    env --default-signal=INT mf-train-shared --quiet --config "$TINY" -v val.mf "$@" train.mf 3>&- &
-    pid=$!
+# The same, broken off by a signal when it writes its checkpoint, which is there, for the Nth time again.
+shared_struck() { # SIGNAL CHECKPOINT N [OPTION]...
+    strike "$1" "$2" "$3" mf-train-shared --quiet --config "$TINY" --threads 1 -v val.mf "${@:4}" train.mf
 }
 
 # A step's numbers that must not differ from run to run.
@@ -51,19 +50,12 @@ curve() {
 }
 
 @test "stopped by SIGINT and by SIGKILL and resumed, a training ends with the same bytes" {
-    long=(--set train_shared.steps=1500 --set train_shared.checkpoint_every=90)
+    long=(--threads 1 --set train_shared.steps=600 --set train_shared.checkpoint_every=90)
     shared "${long[@]}" --metrics whole.mf -o whole.tar
-    shared_in_background "${long[@]}" --metrics m.mf -o s.tar
-    until [ -e m.mf ] && [ "$(mf-cat m.mf 2> /dev/null | grep -c step)" -ge 300 ]; do sleep 0.02; done
-    kill -INT $pid
-    status=0; wait $pid || status=$?
-    assert_equal "$status" 130
+    run -130 shared_struck INT s.tar.ckpt 2 "${long[@]}" --metrics m.mf -o s.tar
     [ ! -e s.tar ]
     [ -e s.tar.ckpt ]
-    shared_in_background "${long[@]}" --metrics m.mf --resume -o s.tar
-    until [ "$(mf-cat m.mf 2> /dev/null | grep -c step)" -ge 800 ]; do sleep 0.02; done
-    kill -KILL $pid
-    wait $pid || true
+    run -137 shared_struck KILL s.tar.ckpt 3 "${long[@]}" --metrics m.mf --resume -o s.tar
     [ ! -e s.tar ]
     shared "${long[@]}" --metrics m.mf --resume -o s.tar
     cmp whole.tar s.tar
@@ -76,11 +68,8 @@ curve() {
 }
 
 @test "a checkpoint of another training is refused, and what differs is named" {
-    shared_in_background --set train_shared.steps=5000 -o s.tar
-    until [ -e s.tar.ckpt ]; do sleep 0.02; done
-    kill -TERM $pid
-    status=0; wait $pid || status=$?
-    assert_equal "$status" 143
+    run -143 shared_struck TERM s.tar.ckpt 1 --set train_shared.steps=5000 -o s.tar
+    [ -e s.tar.ckpt ]
     run shared --set train_shared.steps=5000 --resume --seed 9 -o s.tar
     assert_failure 65
     assert_output --partial "seed is 1 there, 9 here"
@@ -122,9 +111,8 @@ for member in tar:
 assert seen == 1 + 2 * (4 + 2) + 2, seen
 PY
     # nothing of the shared part is in the optimizer's memory
-    mf-train-expert --quiet --config "$TINY" --set train_expert.steps=100000 -s s.tar -o e2.tar parts/part.2.mp 3>&- &
-    until [ -e e2.tar.ckpt ]; do kill -0 $!; sleep 0.02; done
-    kill -KILL $!
+    run -137 strike KILL e2.tar.ckpt 1 mf-train-expert --quiet --config "$TINY" --threads 1 --set train_expert.steps=5000 -s s.tar \
+        -o e2.tar parts/part.2.mp
     tar tf e2.tar.ckpt > members
     grep -q 'fc1.weight' members
     refute grep -E 'shared|attention|embedding|output_norm' members
@@ -228,19 +216,15 @@ PY
 }
 
 @test "older checkpoints are kept when asked for, and go when the training is done" {
-    shared_in_background --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --keep 2 --checkpoint c.ckpt -o s.tar
-    until [ -e c.ckpt.2 ]; do kill -0 $pid; sleep 0.02; done
-    kill -KILL $pid
-    wait $pid || true
+    often=(--threads 1 --set train_shared.steps=400 --set train_shared.checkpoint_every=20)
+    run -137 shared_struck KILL c.ckpt 4 "${often[@]}" --keep 2 --checkpoint c.ckpt -o s.tar
     step() { mf-cat "$1" | head -n 1 | jq '.state.step // .manifest.state.step'; }
-    newest=$(step c.ckpt)
-    # a kill between two names may leave two of one step, never fewer
-    for n in 1 2; do [ "$(step c.ckpt.$n)" -ge $((newest - 20 * n)) ]; [ "$(step c.ckpt.$n)" -le $newest ]; done
+    assert_equal "$(step c.ckpt) $(step c.ckpt.1) $(step c.ckpt.2)" "80 60 40"
     # an older one is a checkpoint like the newest: from either the end is the same
     cp c.ckpt.2 old.ckpt
     ln -f c.ckpt c.ckpt.1 # as when it is killed after the old ones were moved
-    shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --checkpoint old.ckpt --resume -o t.tar
-    shared --set train_shared.steps=1000 --set train_shared.checkpoint_every=20 --keep 2 --checkpoint c.ckpt --resume -o s.tar
+    shared "${often[@]}" --checkpoint old.ckpt --resume -o t.tar
+    shared "${often[@]}" --keep 2 --checkpoint c.ckpt --resume -o s.tar
     cmp s.tar t.tar
     [ ! -e c.ckpt ] && [ ! -e c.ckpt.1 ] && [ ! -e c.ckpt.2 ]
 }
@@ -276,7 +260,7 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
 }
 
 @test "a training that no longer gains ends early with its best weights, also when it was resumed" {
-    long=(--set train_shared.steps=4000 --set train_shared.validate_every=10 --set train_shared.lr=0.05 --set train_shared.min_lr=0.05)
+    long=(--threads 1 --set train_shared.steps=4000 --set train_shared.validate_every=10 --set train_shared.lr=0.05 --set train_shared.min_lr=0.05)
     run --separate-stderr mf-train-shared --config "$TINY" -v val.mf "${long[@]}" --set train_shared.patience=3 -o s.tar train.mf
     assert_success
     [[ $stderr =~ ([0-9]+)\ of\ 4000\ steps.*at\ step\ ([0-9]+), ]]
@@ -284,10 +268,7 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
     [ "${BASH_REMATCH[1]}" -lt 3000 ]
     end=${BASH_REMATCH[1]}
     assert_equal "$(mf-cat s.tar | head -n 1 | jq '.training.steps // .manifest.training.steps')" "$end"
-    shared_in_background "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt -o t.tar
-    until [ -e c.ckpt ]; do kill -0 $pid; sleep 0.02; done
-    kill -KILL $pid
-    wait $pid || true
+    run -137 shared_struck KILL c.ckpt 1 "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt -o t.tar
     shared "${long[@]}" --set train_shared.patience=3 --set train_shared.checkpoint_every=10 --checkpoint c.ckpt --resume -o t.tar
     tar -xOf s.tar --wildcards "dense_ffn.0.fc1.weight*" | cmp - <(tar -xOf t.tar --wildcards "dense_ffn.0.fc1.weight*")
 }
