@@ -93,21 +93,23 @@ setup() {
     long="train_expert.steps=600 train_expert.checkpoint_every=40"
     mf_make SET="$long" > log 2>&1
     mv runs whole
-    # SIGINT to the whole group, as from a terminal, while experts are trained
-    env --default-signal=INT setsid make -C "$MF_ROOT" B="$(dirname "$(dirname "$(command -v mf-docs)")")" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" \
-        DATA="$PWD/words" THREADS=1 SET="$long" -j4 run > log 2>&1 3>&- &
-    until [ -s runs/t/expert.0.tar.ckpt ]; do sleep 0.02; done
+    export -f mf_make
+    # SIGINT to the whole group, as from a terminal, while an expert is held in training
+    set -m
+    strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=INT bash -c "mf_make SET='$long' -j4" > log 2>&1 3>&- &
+    set +m
+    until_stopped $!
     kill -INT -- -$!
+    kill -CONT "$stopped"
     wait || true
     [ ! -e runs/t/model.safetensors ]
     [ ! -e runs/t/expert.0.tar ]
     # one program killed
-    mf_make SET="$long" -j4 > log 2>&1 3>&- &
-    until pkill -KILL -f "^[^ ]*mf-train-expert .*$PWD/runs/t/expert.0.tar"; do kill -0 $!; sleep 0.01; done
-    wait || true
+    run -2 strike KILL runs/t/expert.0.tar.ckpt 1 bash -c "mf_make SET='$long' -j4"
+    assert_output --partial "expert.0.tar] Error 137"
     [ ! -e runs/t/model.safetensors ]
     # a cap on the size of files
-    run bash -c "ulimit -f 20; $(declare -f mf_make); mf_make SET='$long'"
+    run bash -c "ulimit -f 20; mf_make SET='$long'"
     assert_failure
     assert_output --partial "File too large"
     [ ! -e runs/t/model.safetensors ]
