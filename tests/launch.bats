@@ -2,7 +2,8 @@
 load helper
 
 # A launcher that notes its arguments, and whose n-th job is what the n-th line of `script` says: `lost STATUS` ends without
-# having run it, `kill` kills the program when a new `x.tar.ckpt` is there. It has the name of Slurm's.
+# having run it, `kill` kills the program when a new `x.tar.ckpt` is there, which must not end before. It has the name of
+# Slurm's.
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     mkdir stages
@@ -15,7 +16,10 @@ lost) exit "$status" ;;
 kill)
     rm -f x.tar.ckpt
     "$@" &
-    until [ -s x.tar.ckpt ]; do sleep 0.02; done
+    until [ -s x.tar.ckpt ]; do
+        kill -0 $! || exit
+        sleep 0.02
+    done
     pkill -KILL -P $!
     wait $!
     ;;
@@ -57,7 +61,7 @@ stage() {
 
 @test "tries that leave a new checkpoint are not counted" {
     printf 'kill\nkill\nkill\nlost 1\n' > script
-    stage 'echo >> step; cp step x.tar.ckpt; sleep 5'
+    stage 'echo >> step; cp step x.tar.ckpt; exec sleep 600'
     assert_equal "$status" 1
     assert_equal "$(grep -c '(status 137); again in 1 s' <<< "$output")" 3
     assert_line --index 3 "launch.sh: x: the job was lost (status 1); given up"
@@ -67,7 +71,7 @@ stage() {
     "$MF_ROOT/scripts/launch.sh" 1 stages/x.json x.tar ./srun mf-time -o stages/x.json -- \
         bash -c 'trap "sleep 0.2; echo saved > x.tar.ckpt; exit 143" TERM; touch begun; while :; do sleep 0.02; done' 3>&- &
     local asked=$!
-    until [ -e begun ]; do sleep 0.02; done
+    until [ -e begun ]; do kill -0 $asked; sleep 0.02; done
     kill -TERM $asked
     local ended=0
     wait $asked || ended=$?
@@ -79,6 +83,7 @@ stage() {
 
 @test "the whole pipeline behind a launcher that kills each expert once gives the same model" {
     /usr/bin/python3 "$MF_ROOT/tests/words.py" words 40
+    export -f strike
     cat > killer << 'EOF'
 #!/bin/bash
 stage=$1 here=${0%/*}
@@ -86,13 +91,12 @@ echo "$1 $2 $3 $4" >> "$here/launched"
 shift 4
 case $stage in expert.*) ;; *) exec "$@" ;; esac
 [ "$(grep -c "^$stage " "$here/launched")" -eq 1 ] || exec "$@"
-"$@" &
-until [ -s "$here/runs/t/$stage.tar.ckpt" ]; do sleep 0.02; done
-pkill -KILL -P $!
-wait $!
+mkdir "$here/$stage"
+cd "$here/$stage"
+strike KILL "$here/runs/t/$stage.tar.ckpt" 1 "$@"
 EOF
     chmod +x killer
-    sed '/^train_expert/,/^calibrate/s/\<steps: .*/steps: 400/' "$TINY" > t.yaml
+    sed '/^train_expert/,/^calibrate/s/\<steps: .*/steps: 40/' "$TINY" > t.yaml
     mf_make CONFIG="$PWD/t.yaml" -j8 > log 2>&1 || fail "$(cat log)"
     mv runs here
     printf "cluster:\n  launch: '%s {stage} {cpus} {memory_mb} {minutes}'\n  minutes: 30\n  spare_mb: 1000\n" "$PWD/killer" >> t.yaml
