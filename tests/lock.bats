@@ -12,21 +12,26 @@ setup() {
     /usr/bin/python3 "$MF_ROOT/tests/words.py" words 10
 }
 
-# Holds the lock as a make does that ends when `go` is there.
+# Holds the lock, as process $holder, whose program ends when `held` goes.
 hold() {
-    "$MF_ROOT/scripts/lock.sh" runs/t bash -c 'touch held; until [ -e go ]; do sleep 0.02; done' 3>&- &
+    "$MF_ROOT/scripts/lock.sh" runs/t bash -c 'touch held; (while [ -e held ]; do sleep 0.02; done) & wait' 3>&- &
     holder=$!
-    until [ -e held ]; do sleep 0.02; done
+    until [ -e held ]; do kill -0 $holder; sleep 0.02; done
+}
+
+# A second make, in the background, up to where it waits for the lock.
+second_waits() {
+    goal > log 2>&1 &
+    second=$!
+    until grep -qs waiting log; do kill -0 $second; sleep 0.02; done
 }
 
 @test "the second make says who is at work, waits, and then makes everything" {
     hold
-    goal > log 2>&1 &
-    second=$!
-    until grep -q waiting log; do sleep 0.02; done
+    second_waits
     grep -q "runs/t: in use by make, process $holder; waiting" log
     [ ! -e runs/t/docs/train.mf ]
-    touch go
+    rm held
     wait $second
     [ -s runs/t/docs/train.mf ]
 }
@@ -38,17 +43,19 @@ hold() {
     assert_output --partial "in use by make, process $holder"
     run goal -n
     refute_output --partial "in use"
-    touch go
+    rm held
     wait $holder
 }
 
 @test "the lock of a killed make is free at once, but not before its programs have ended" {
-    "$MF_ROOT/scripts/lock.sh" runs/t bash -c 'sleep 1 & echo $! > child; wait' 3>&- &
-    until [ -s child ]; do sleep 0.02; done
-    kill -KILL $!
-    run wait $!
-    goal > log 2>&1
+    hold
+    kill -KILL $holder
+    wait $holder || true
+    second_waits
     grep -q "in use by programs of a make that is gone" log
+    [ ! -e runs/t/docs/train.mf ]
+    rm held
+    wait $second
     [ -s runs/t/docs/train.mf ]
     goal > log 2>&1
     refute grep -q "in use" log
