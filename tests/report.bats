@@ -22,7 +22,7 @@ artefacts() { # the folder that screenshots are kept in
     jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
     jq -e '[.samples[].pieces[:-1][][1]] | length > 0 and all(. >= 0 and . < 3)' runs/t/report.json
 
-    timeout 60 /usr/bin/python3 "$MF_ROOT/tests/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
+    timeout 600 /usr/bin/python3 "$MF_ROOT/tests/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
     assert_equal "$(jq -c .errors seen.json)" "[]"
     assert_equal "$(jq -c .requests seen.json)" "[]"
     jq -e '.ids | (keys == ["baselines", "curves", "domain-map", "domains", "layers", "memory", "samples", "time"]) and all(. > 60)' seen.json
@@ -108,16 +108,19 @@ JSON
     run mf-time -o t.json --bound 1M -- sh -c 'sleep 0.1; exit 3'
     assert_equal "$status" 3
     jq -e '.seconds >= 0.1 and .cpu_seconds < .seconds and .attempts == 1 and .status == 3 and .bound == 1048576 and .peak_memory > 100000' t.json
+    longer() { jq '.seconds = 1000' t.json > longer && mv longer t.json; }
+    longer
     mf-time -o t.json -- sh -c 'sleep 0.1'
-    jq -e '.seconds >= 0.2 and .attempts == 2 and .status == 0 and .bound == null' t.json
+    jq -e '.seconds >= 1000.1 and .attempts == 2 and .status == 0 and .bound == null' t.json
+    longer
     mf-time -o t.json -- true
-    jq -e '.seconds < 0.2 and .attempts == 1' t.json
+    jq -e '.seconds < 1000 and .attempts == 1' t.json
     # a record that was damaged is not added to
     for old in '{"status": 1, "seconds": 1e308, "cpu_seconds": -5, "attempts": 9223372036854775807, "peak_memory": 1e300}' \
         '{"status": 1, "seconds": "x", "attempts": {}, "peak_memory": []}' '[1]' '{"status": 1' '' $'\xff\xff'; do
         printf '%s' "$old" > t.json
         mf-time -o t.json -- true
-        jq -e '.seconds < 60 and .cpu_seconds >= 0 and .attempts == 1 and .status == 0 and .peak_memory > 100000 and .peak_memory < 1e9' t.json
+        jq -e '.seconds < 1e6 and .cpu_seconds >= 0 and .attempts == 1 and .status == 0 and .peak_memory > 100000 and .peak_memory < 1e9' t.json
     done
     run mf-time -o t.json -- sh -c 'kill -KILL $$'
     assert_equal "$status" 137
@@ -131,7 +134,7 @@ JSON
 
 @test "mf-time hands SIGTERM to the program and writes what it used so far" {
     mf-time -o t.json -- sh -c 'trap "echo asked > asked; exit 7" TERM; echo > ready; while :; do sleep 0.02; done' 3>&- &
-    until [ -e ready ]; do sleep 0.01; done
+    until [ -e ready ]; do kill -0 $!; sleep 0.01; done
     kill -TERM $!
     local ended=0
     wait $! || ended=$?
@@ -142,7 +145,7 @@ JSON
 
 @test "mf-time makes SIGTERM of SIGUSR1, which the program does not notice" {
     mf-time -o t.json -- sh -c 'trap "exit 7" TERM; echo $$ > program; while :; do sleep 0.02; done' 3>&- &
-    until [ -s program ]; do sleep 0.01; done
+    until [ -s program ]; do kill -0 $!; sleep 0.01; done
     kill -USR1 "$(cat program)"
     sleep 0.1
     [ ! -e t.json ]
