@@ -185,17 +185,17 @@ if pid == 0:
     os.environ.update(PS1="$ ", TERM="dumb")
     os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
 out = b""
-def read(until, seconds=10):
+def read(until):
     global out
-    end = time.time() + seconds
-    while until not in out and time.time() < end:
+    end = time.monotonic() + 600
+    while until not in out and time.monotonic() < end:
         if select.select([fd], [], [], 0.1)[0]:
             out += os.read(fd, 65536)
 os.write(fd, b"source ./%s; echo rea'dy'\n" % script.encode())
-read(b"ready\r\n")
+read(b"ready\r\n$ ")  # with the prompt, tabs are bash's and no longer the terminal's
 out = b""
 os.write(fd, b"%s --set router.k\tpre\t--outp\t" % program.encode())
-read(b"--output ", 10)
+read(b"--output ")
 sys.stdout.write(out.decode().replace("\x07", ""))
 PY
     run -0 /usr/bin/python3 type.py "$(command -v mf-assemble)" script
