@@ -92,7 +92,7 @@ class Case:
         if fault:
             env["MF_FAULT"] = fault
         try:
-            done = subprocess.run(self.argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            done = subprocess.run(self.argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
         except subprocess.TimeoutExpired:
             return None, b"", ["timed out"]
         left = os.listdir(scratch)

@@ -37,7 +37,7 @@ artefacts() { # the folder that screenshots are kept in
         | .routing.experts = [range(40) | tostring] | .routing.layers[] |= (.shares = [range(40) | . / 780]
         | .domains = {($long): .shares, ($word): .shares})' runs/t/report.json > long.json
     mf-eval page -o long.html long.json
-    timeout 60 /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
+    timeout 600 /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
     jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
     jq -e '.narrowest > 60' seen.json
 }
