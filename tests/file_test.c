@@ -118,6 +118,8 @@ static void test_full_device(void **state) {
     assert_true(S_ISCHR(st.st_mode));
 }
 
+static const int polite[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
 /* Starts a writer that has written half and waits. */
 static pid_t start_writer(const char *path) {
     int ready[2];
@@ -125,14 +127,15 @@ static pid_t start_writer(const char *path) {
     pid_t child = fork();
     if (child == 0) {
         struct mf_out *out;
+        for (size_t i = 0; i < 4; i++) signal(polite[i], SIG_DFL); /* as nohup and others do not have it */
         if (mf_out_open(&out, path, &err) < 0 || mf_out_write(out, "half", 4, &err) < 0) _exit(1);
         if (mf_out_flush(out, &err) < 0 || write(ready[1], "x", 1) != 1) _exit(1);
         for (;;) pause();
     }
     char c;
+    close(ready[1]);
     assert_int_equal(read(ready[0], &c, 1), 1);
     close(ready[0]);
-    close(ready[1]);
     return child;
 }
 
@@ -146,7 +149,6 @@ static void end_writer(pid_t child, int signal_number) {
 
 static void test_killed_writers(void **state) {
     (void)state;
-    static const int polite[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     for (size_t i = 0; i < 4; i++) {
         end_writer(start_writer("killed"), polite[i]);
         assert_int_equal(count_files("killed"), 0);
