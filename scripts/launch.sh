@@ -15,8 +15,9 @@ stage=$(basename "$record" .json)
 
 # On SIGINT or SIGTERM srun kills its job; SIGUSR1 it hands to the job, where mf-time makes SIGTERM of it.
 case ${1##*/} in srun) gently=USR1 ;; *) gently=TERM ;; esac
-asked=0 job=
+asked=0 times=0 job=
 stop() {
+    times=$((times + 1))
     [ -n "$job" ] || return 0
     kill -s "$gently" "$job" 2> /dev/null || true
     gently=TERM
@@ -33,10 +34,10 @@ run() {
     job=$! status=127
     [ "$asked" -eq 0 ] || stop
     while
-        seen=$asked now=0
+        seen=$times now=0
         wait "$job" || now=$?
         [ "$now" -eq 127 ] || status=$now
-        [ "$asked" != "$seen" ]
+        [ "$times" != "$seen" ]
     do :; done
     job=
 }

@@ -67,11 +67,14 @@ stage() {
     assert_line --index 3 "launch.sh: x: the job was lost (status 1); given up"
 }
 
-@test "asked to stop, it asks the job, waits for it, and does not try again" {
+@test "asked to stop, also twice, it asks the job, waits for it, and does not try again" {
+    : > asks
     "$MF_ROOT/scripts/launch.sh" 1 stages/x.json x.tar ./srun mf-time -o stages/x.json -- \
-        bash -c 'trap "sleep 0.2; echo saved > x.tar.ckpt; exit 143" TERM; touch begun; while :; do sleep 0.02; done' 3>&- &
+        bash -c 'trap "echo >> asks" TERM; touch begun; while [ "$(wc -l < asks)" -lt 2 ]; do sleep 0.02; done; sleep 0.2; echo saved > x.tar.ckpt; exit 143' 3>&- &
     local asked=$!
     until [ -e begun ]; do kill -0 $asked; sleep 0.02; done
+    kill -TERM $asked
+    until [ -s asks ]; do kill -0 $asked; sleep 0.02; done
     kill -TERM $asked
     local ended=0
     wait $asked || ended=$?
