@@ -13,12 +13,12 @@ setup() {
 }
 
 # A program ends with this status and one line that begins so, in at most 400 MB of address space (of which libraries and
-# threads have a part before anything is read), and writes nothing to `out`.
+# threads, which are therefore few, have a part before anything is read), and writes nothing to `out`.
 refused() { # STATUS MESSAGE PROGRAM [ARGUMENT]...
     local wanted=$1 message=$2
     shift 2
     # shellcheck disable=SC2016
-    run --separate-stderr bash -c 'case $MF_BIN in */sanitized/*) ;; *) ulimit -v 400000 ;; esac; "$@"' bash "$@"
+    run --separate-stderr bash -c 'case $MF_BIN in */sanitized/*) ;; *) ulimit -v 400000 ;; esac; export OPENBLAS_NUM_THREADS=1; "$@" --threads 2' bash "$@"
     [ "$status" -eq "$wanted" ] || fail "$*: status $status: $stderr"
     [ "$(wc -l <<< "$stderr")" -eq 1 ] || fail "$*: $stderr"
     [[ "$stderr" == mf-*": $message"* ]] || fail "$*: $stderr"
