@@ -9,13 +9,14 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 mkdir "$log"/{unit,plain,sanitized}
 
-# One test, its log and its status in a folder; what it said comes out in one piece.
+# One test, its log and its status in a folder; what it said comes out in one piece. Programs whose reader has gone are to
+# end by SIGPIPE, which services such as those that run CI may ignore.
 one() { # KIND FILE
-    local out=$log/$1/${2##*/}
+    local out=$log/$1/${2##*/} bats=(env --default-signal=PIPE bats --tap --timing "$2")
     case $1 in
     unit) "$2" > "$out" 2>&1 ;;
-    plain) MF_BIN=$build/bin bats --tap --timing "$2" > "$out" 2>&1 ;;
-    sanitized) MF_BIN=$build/sanitized/bin bats --tap --timing "$2" > "$out" 2>&1 ;;
+    plain) MF_BIN=$build/bin "${bats[@]}" > "$out" 2>&1 ;;
+    sanitized) MF_BIN=$build/sanitized/bin "${bats[@]}" > "$out" 2>&1 ;;
     esac
     echo $? > "$out.status"
     { echo "== $2, $1" && cat "$out"; } | flock "$log" cat
