@@ -145,7 +145,7 @@ def jobs():
     return {name: (number, node if state == "RUNNING" else "") for name, number, state, node in lines}
 
 
-def wait(what, condition, seconds=180):
+def wait(what, condition, seconds=600):
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
@@ -201,7 +201,7 @@ def interrupted(run, experts):
     experts.wait(0)
     before = [experts.step(e) for e in experts.numbers]
     os.killpg(make.pid, signal.SIGINT)
-    if make.wait(60) == 0:
+    if make.wait(600) == 0:
         sys.exit("the interrupted make ended well")
     if jobs():
         sys.exit("the interrupted make left jobs: %s" % jobs())
@@ -217,7 +217,7 @@ def killed(run, experts):
     experts.wait(max(experts.steps.values()))
     os.killpg(make.pid, signal.SIGKILL)
     make.wait()
-    wait("the jobs to go with their make", lambda: not jobs(), 60)
+    wait("the jobs to go with their make", lambda: not jobs())
     print("killed: no job is left")
 
 
