@@ -14,7 +14,7 @@ setup() {
 
 # Holds the lock, as process $holder, whose program ends when `held` goes.
 hold() {
-    "$MF_ROOT/scripts/lock.sh" runs/t bash -c 'touch held; (while [ -e held ]; do sleep 0.02; done) & wait' 3>&- &
+    "$MF_ROOT/scripts/lock.sh" runs/t bash -c '(touch held; while [ -e held ]; do sleep 0.02; done) & wait' 3>&- &
     holder=$!
     until [ -e held ]; do kill -0 $holder; sleep 0.02; done
 }
