@@ -180,7 +180,7 @@ static int try_temperatures(struct gates *g, bool *any, struct mf_err *err) {
     return 0;
 }
 
-/* A way to fit, when calibrate.router asks for it. */
+/* A way to fit, when calibrate.router asks for it and it can be done. */
 struct method {
     const char *name;
     bool within, asked;
@@ -237,18 +237,20 @@ static int try_layer(struct gates *g, size_t layer, const char *fitted, struct m
     return 0;
 }
 
-/* Layer by layer from the bottom: what is routed in one changes the inputs of those above, so each is fitted
- * anew to the inputs that it has by now (those of the lowest are as they were). Where a fitted gate does not
- * lower the loss, the old one comes back. */
+/* Layer by layer from the bottom: what is routed in one changes the inputs of those above, so each above a
+ * fitted one is fitted anew to the inputs that it has by now. Where a fitted gate does not lower the loss,
+ * the old one comes back. */
 static int refit(struct gates *g, const struct method methods[2], struct mf_err *err) {
+    bool changed = false; /* the inputs */
     for (size_t i = 0; i < g->c->moe->shape.L; i++) {
-        bool anew = i > 0 || !g->taken[i];
-        if (anew && gather(g->m, i, i + 1, err) < 0) return -1;
+        if (changed && gather(g->m, i, i + 1, err) < 0) return -1;
+        bool anew = changed || !g->taken[i];
         for (size_t k = 0; k < 2; k++)
             if (anew && methods[k].asked && fit(g, i, i + 1, &methods[k]) &&
                 try_layer(g, i, methods[k].name, err) < 0)
                 return -1;
         if (g->taken[i] && try_layer(g, i, NULL, err) < 0) return -1;
+        changed |= g->taken[i];
     }
     return 0;
 }
@@ -258,8 +260,8 @@ static int try_all(struct gates *g, bool *any, struct mf_err *err) {
     struct mf_router *r = &g->c->moe->router;
     int wanted = g->c->options->config->calibrate.router;
     bool fits = wanted != MF_CALIBRATE_TEMPERATURE;
-    const struct method methods[2] = {{"discriminant", true, fits && wanted != MF_CALIBRATE_RIDGE},
-                                      {"ridge", false, fits && wanted != MF_CALIBRATE_DISCRIMINANT}};
+    struct method methods[2] = {{"discriminant", true, fits && wanted != MF_CALIBRATE_RIDGE},
+                                {"ridge", false, fits && wanted != MF_CALIBRATE_DISCRIMINANT}};
     size_t L = g->c->moe->shape.L;
     vector_scale(g->old, (float)r->gate_scale, L * g->n);
     /* one that is chosen alone weighs 1 at any temperature */
@@ -268,9 +270,10 @@ static int try_all(struct gates *g, bool *any, struct mf_err *err) {
     if (tempered && try_temperatures(g, any, err) < 0) return -1;
     if (!fits) return 0;
     if (gather(g->m, 0, L, err) < 0) return -1;
-    for (size_t k = 0; k < 2; k++)
-        if (methods[k].asked && fit(g, 0, L, &methods[k]) && try_scales(g, methods[k].name, err) < 0)
-            return -1;
+    for (size_t k = 0; k < 2; k++) {
+        methods[k].asked = methods[k].asked && fit(g, 0, L, &methods[k]);
+        if (methods[k].asked && try_scales(g, methods[k].name, err) < 0) return -1;
+    }
     if (refit(g, methods, err) < 0) return -1;
     for (size_t i = 0; i < L; i++) *any |= g->taken[i];
     return 0;
