@@ -36,7 +36,8 @@ include pipelines/scaling.mk
 include pipelines/bench.mk
 include pipelines/install.mk
 
-## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml)
+## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml), DATA=, SET=, THREADS=,
+##            RANKS= (processes that train the shared foundation), LAUNCH= (a cluster's launcher)
 .PHONY: all
 all: deps build $(RUN)/report.html
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs a stage by a launcher such as srun, again when its job was killed: launch.sh RETRIES RECORD TARGET COMMAND [ARGUMENT]...
+# Runs a stage by a launcher such as srun or mpirun, again when its job was killed: launch.sh RETRIES RECORD TARGET COMMAND [ARGUMENT]...
 #
 # COMMAND runs mf-time, which writes RECORD when the stage's program has ended. How that went, the record says and not the
 # launcher: srun ends with 0 when its node fails. A program that failed by itself is not tried again, nor what cannot be run.
@@ -13,8 +13,9 @@ retries=$1 record=$2 target=$3
 shift 3
 stage=$(basename "$record" .json)
 
-# On SIGINT or SIGTERM srun kills its job; SIGUSR1 it hands to the job, where mf-time makes SIGTERM of it.
-case ${1##*/} in srun) gently=USR1 ;; *) gently=TERM ;; esac
+# On SIGINT or SIGTERM srun and mpirun kill what they started, almost at once; SIGUSR1 they hand on, and mf-time makes
+# SIGTERM of it.
+case ${1##*/} in srun | mpirun.sh) gently=USR1 ;; *) gently=TERM ;; esac
 asked=0 times=0 job=
 stop() {
     times=$((times + 1))

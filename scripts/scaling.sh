@@ -32,7 +32,7 @@ done
 echo "what ranks send" >&2
 tokens=$runs/$1/tokens/train.mf PATH=$build/bin:$PATH
 sent() { # RANKS STEPS: bytes that rank 0 sent
-    mpirun --allow-run-as-root --oversubscribe --mca pml_monitoring_enable 1 --mca pml_monitoring_enable_output 1 -n "$1" \
+    scripts/mpirun.sh --mca pml_monitoring_enable 1 --mca pml_monitoring_enable_output 1 -n "$1" \
         mf-train-shared --quiet --config configs/ablation.yaml --threads 1 --set "train_shared.steps=$2" --set train_shared.warmup=1 \
         --set train_shared.batch=1 -o "$work/ranks.tar" "$tokens" 2>&1 | awk '$1 == "E" && $2 == 0 { n += $4 } END { print n }'
 }

@@ -1,8 +1,8 @@
 """Runs the pipeline on a cluster: a Slurm of this machine alone, with four nodes of one processor, started here and stopped
 at the end: cluster.py [--seed N].
 
-While experts are trained as jobs, make is interrupted as by Ctrl-C, and killed with its launchers; made again, one job is
-cancelled, one comes to its time limit, and one loses its node, twice: it is set down, and its power fails. Each goes on from
+The shared foundation is trained on two nodes (RANKS=2); its job is cancelled, and make is interrupted as by Ctrl-C while the
+next one goes on. While experts are trained, make is interrupted, and killed with its launchers; made again, one job is cancelled, one comes to its time limit, and one loses its node, twice: it is set down, and its power fails. Each goes on from
 its checkpoint, no checkpoint ever goes back, and the end is byte for byte that of a run without a cluster."""
 
 import argparse
@@ -23,8 +23,8 @@ import time
 from kills import ROOT, Run
 
 NODES = ["n1", "n2", "n3", "n4"]
-LAUNCH = ("srun --job-name={run}.{stage} --dependency=singleton --ntasks=1 --cpus-per-task={cpus} --mem={memory_mb}M "
-          "--time={minutes}")
+LAUNCH = ("srun --job-name={run}.{stage} --dependency=singleton --nodes={ranks} --ntasks-per-node=1 --cpus-per-task={cpus} "
+          "--mem={memory_mb}M --time={minutes} --mpi=pmix --kill-on-bad-exit")
 CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -153,6 +153,14 @@ def wait(what, condition, seconds=600):
         time.sleep(0.05)
 
 
+def checkpoint_step(path, without=0):
+    try:
+        with tarfile.open(path) as tar:
+            return json.load(tar.extractfile("manifest.json"))["state"]["step"]
+    except (OSError, tarfile.ReadError):
+        return without
+
+
 class Experts:
     """The trainings of a run, as their jobs and their checkpoints show them."""
 
@@ -161,11 +169,7 @@ class Experts:
 
     def step(self, e):
         """That of the checkpoint; it never goes back."""
-        try:
-            with tarfile.open(os.path.join(self.run.folder, "expert.%d.tar.ckpt" % e)) as tar:
-                step = json.load(tar.extractfile("manifest.json"))["state"]["step"]
-        except (OSError, tarfile.ReadError):
-            return self.steps.get(e, 0)
+        step = checkpoint_step(os.path.join(self.run.folder, "expert.%d.tar.ckpt" % e), self.steps.get(e, 0))
         if step < self.steps.get(e, 0):
             sys.exit("expert %d: its checkpoint went back from step %d to %d" % (e, self.steps[e], step))
         self.steps[e] = step
@@ -193,6 +197,30 @@ class Experts:
             if argv[0].endswith("mf-train-expert") and os.path.join(self.run.folder, "expert.%d.tar" % e) in argv:
                 return int(pid)
         raise LookupError("no process trains expert %d" % e)
+
+
+def shared(run):
+    """One training on two nodes: cancelled, it goes on in another job, and interrupted, it writes its checkpoint."""
+    def step():
+        return checkpoint_step(os.path.join(run.folder, "shared.tar.ckpt"))
+
+    def job():
+        return jobs().get("t.shared", ("", ""))
+
+    make = run.start()
+    wait("the shared training", lambda: step() > 0)
+    first, nodes = job()
+    if nodes not in ["n[%s]" % pair for pair in ("1-2", "2-3", "3-4", "1,3", "1,4", "2,4")]:
+        sys.exit("the shared training runs on " + nodes)
+    said("scancel", first)
+    wait("another job", lambda: job()[0] not in ("", first) and job()[1])
+    before = step()
+    wait("the shared training to go on", lambda: step() > before)
+    before = step()
+    os.killpg(make.pid, signal.SIGINT)
+    if make.wait(60) == 0 or jobs() or step() <= before:
+        sys.exit("the interrupted make: status %d, jobs %s, step %d, %d before" % (make.returncode, jobs(), step(), before))
+    print("shared: nodes %s, cancelled, interrupted in step %d" % (nodes, step()))
 
 
 def interrupted(run, experts):
@@ -280,8 +308,11 @@ def main():
     place = tempfile.mkdtemp(prefix="cluster.")
     try:
         subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
-        sets = "train_expert.steps=%d train_expert.checkpoint_every=400 train_expert.validate_every=2000" % o.steps
+        sets = ("train_shared.steps=%d train_shared.checkpoint_every=200 train_shared.validate_every=1000 train_expert.steps=%d "
+                "train_expert.checkpoint_every=400 train_expert.validate_every=2000" % (o.steps / 3, o.steps))
         whole, run = Run(os.path.join(place, "whole"), 2, sets), Run(os.path.join(place, "runs"), 8, sets)
+        for one in (whole, run):
+            one.argv.append("RANKS=2")
         whole.finish()
         with open(os.path.join(ROOT, "configs/tiny.yaml")) as tiny, open(os.path.join(place, "t.yaml"), "w") as config:
             config.write(tiny.read() + "cluster:\n  launch: '%s'\n  minutes: 10\n" % LAUNCH)
@@ -289,6 +320,7 @@ def main():
         slurm, experts = Slurm(os.path.join(place, "slurm")), Experts(run)
         try:
             slurm.start()
+            shared(run)
             interrupted(run, experts)
             killed(run, experts)
             struck(slurm, run, experts, random.Random(o.seed))

@@ -14,7 +14,7 @@ setup() {
 }
 
 shared=(mf-train-shared --quiet --config "$TINY" --threads 1)
-launch=(mpirun --allow-run-as-root --oversubscribe)
+launch=("$MF_ROOT/scripts/mpirun.sh")
 
 ranks() { # NUMBER [OPTION]...
     "${launch[@]}" -n "$1" "${shared[@]}" -v val.mf "${@:2}" train.mf 3>&-
@@ -122,4 +122,37 @@ assert_one_line() { # STATUS LINE COMMAND...
     workspace() { "$@" mf-train-shared --config "$TINY" --set train_shared.steps=1 --set train_shared.warmup=0 -o x.tar train.mf 2>&1 |
         sed -n 's/.*workspace //p'; }
     awk "BEGIN { exit !($(workspace "${launch[@]}" -n 2) > $(workspace env) + 8) }"
+}
+
+@test "by RANKS=2 make divides each batch: one process's model up to rounding, stopped and resumed, with what both took" {
+    pipeline() { GOAL=$PWD/runs/t/shared.tar mf_make SET=train_shared.steps=120 "$@"; }
+    pipeline > log 2>&1
+    mv runs one
+    pipeline RANKS=2 > log 2>&1
+    mv runs two
+    assert_same_curve two/t/shared.metrics.mf one/t/shared.metrics.mf 120
+    assert_equal "$(tar -xOf two/t/shared.tar manifest.json | jq -c '[.training.ranks, .training.settings.train_shared.batch]')" "[2,4]"
+    jq -e --slurpfile one one/t/stages/shared.json '.peak_memory > 2 * $one[0].peak_memory and .status == 0' two/t/stages/shared.json
+    grep -q "mf-train-shared: memory .* in each of 2 processes: " log
+    # Ctrl-C
+    set -m
+    pipeline RANKS=2 > log 2>&1 3>&- &
+    set +m
+    until [ -s runs/t/shared.tar.ckpt ]; do sleep 0.02; done
+    kill -INT -- -$!
+    flock runs/t/.lock true # until all have ended
+    assert_equal "$(jq -c '[.status, .attempts]' runs/t/stages/shared.json)" "[143,1]"
+    # going on is for as many processes as it began with; and it is no other model that would have to be made
+    run pipeline
+    assert_output --partial "of another training: ranks is 2 there, missing here"
+    pipeline RANKS=2 > log 2>&1
+    cmp two/t/shared.tar runs/t/shared.tar
+    pipeline -q
+}
+
+@test "--ranks refuses other numbers of processes, and batches that it cannot divide" {
+    assert_one_line 64 "--ranks 2, but started as 1 (mpirun -n; built with $(mf-train-shared --version | sed -n 's/^built with //p'))" \
+        one --ranks 2 -o x.tar
+    assert_one_line 78 "train_shared.batch of 4 cannot be divided by --ranks 3" ranks 3 --ranks 3 -o x.tar
+    [ ! -e x.tar ]
 }

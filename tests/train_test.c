@@ -2,6 +2,7 @@
 #include "nn.h"
 
 #include "train/optimizer.h"
+#include "train/ranks.h"
 
 static bool near(double a, double b, double tolerance) {
     return fabs(a - b) <= tolerance * fabs(b);
@@ -79,12 +80,26 @@ static void test_norm(void **state) {
     free(g);
 }
 
+/* The library knows one process, and says so where mpirun started more. */
+static void test_ranks_without_mpi(void **state) {
+    (void)state;
+    struct mf_ranks ranks;
+    struct mf_err err = {0};
+    setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
+    assert_int_equal(mf_ranks_begin(&ranks, &err), 0);
+    assert_int_equal(ranks.count, 1);
+    setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+    assert_int_equal(mf_ranks_begin(&ranks, &err), -1);
+    assert_int_equal(err.status, EX_USAGE);
+    assert_string_equal(err.text, "mpirun started 2 processes, but this program was built without MPI");
+    unsetenv("OMPI_COMM_WORLD_SIZE");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_clipping),
-        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_schedule),          cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_clipping),          cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_ranks_without_mpi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
