@@ -75,6 +75,12 @@ each_writer() { # STATUS
     done
 }
 
+@test "a file gets its name when its bytes are on the disk, and its folder is synced after" {
+    case ${MF_BIN:-} in */sanitized/*) skip "the leak check and strace do not go together" ;; esac
+    run python3 "$MF_ROOT/tests/synced.py" "$pieces"
+    assert_success
+}
+
 @test "calls of the system that fail one at a time: the right output, or one line and none" {
     case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers have to be loaded first" ;; esac
     run python3 "$MF_ROOT/tests/faults.py" "$pieces" --seed 1 --sample 3 --total 60

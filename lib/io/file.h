@@ -54,6 +54,10 @@ void mf_out_abandon(struct mf_out *out);
  * when either failed. */
 int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
 
+/* Makes the names in a folder outlast a power cut: for renames of the caller's own. EX_CANTCREAT, EX_IOERR.
+ */
+int mf_folder_sync(const char *folder, struct mf_err *err);
+
 /* All of it at once: an output of `size` bytes at `path` (NULL: standard output). As the functions above. */
 int mf_out_whole(const char *path, const void *bytes, size_t size, struct mf_err *err);
 

@@ -261,14 +261,12 @@ const char *mf_out_name(const struct mf_out *out) {
     return out->name;
 }
 
-/* The folder of the target, to sync it: the new name must survive a power cut too. -1 in *fd where we may not
- * read it, which is not our failure. */
-static int open_folder(const struct mf_out *out, int *fd, struct mf_err *err) {
-    char *folder = folder_of(out->target);
+/* To sync it: a new name must survive a power cut too. -1 in *fd where we may not read it, which is not our
+ * failure. `name` is for messages. */
+static int open_folder(const char *folder, const char *name, int *fd, struct mf_err *err) {
     do *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     while (*fd < 0 && errno == EINTR);
-    free(folder);
-    return *fd < 0 && errno != EACCES ? mf_err_sys(err, EX_CANTCREAT, "%s", out->name) : 0;
+    return *fd < 0 && errno != EACCES ? mf_err_sys(err, EX_CANTCREAT, "%s", name) : 0;
 }
 
 static int sync_file(int fd) {
@@ -278,13 +276,26 @@ static int sync_file(int fd) {
     return result;
 }
 
-/* The folder is opened before the rename, so that after it only its sync can fail. Some file systems cannot
- * sync a folder (EINVAL); of others a failure leaves a name that may not last, which is no output either. */
+/* Some file systems cannot sync a folder, which is not our failure either. */
+static int sync_folder(int fd) {
+    return fd < 0 || sync_file(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -1;
+}
+
+int mf_folder_sync(const char *folder, struct mf_err *err) {
+    int fd;
+    if (open_folder(folder, folder, &fd, err) < 0) return -1;
+    int result = sync_folder(fd) < 0 ? mf_err_sys(err, EX_IOERR, "%s", folder) : 0;
+    if (fd >= 0) close(fd);
+    return result;
+}
+
+/* The folder is opened before the rename, so that after it only its sync can fail. That leaves a name that
+ * may not last, which is no output. */
 static int rename_file(struct mf_out *out, int folder, struct mf_err *err) {
     if (rename(out->path, out->target) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
     mf_temp_drop(out->temp);
     out->temp = NULL;
-    if (folder < 0 || sync_file(folder) == 0 || errno == EINVAL || errno == EROFS) return 0;
+    if (sync_folder(folder) == 0) return 0;
     mf_err_sys(err, EX_IOERR, "%s", out->name);
     unlink(out->target);
     return -1;
@@ -294,7 +305,10 @@ static int commit_file(struct mf_out *out, struct mf_err *err) {
     int folder;
     if (out->mode && fchmod(out->fd, out->mode) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
     if (sync_file(out->fd) < 0) return mf_err_sys(err, EX_IOERR, "%s", out->name);
-    if (open_folder(out, &folder, err) < 0) return -1;
+    char *path = folder_of(out->target);
+    int opened = open_folder(path, out->name, &folder, err);
+    free(path);
+    if (opened < 0) return -1;
     int result = rename_file(out, folder, err);
     if (folder >= 0) close(folder);
     return result;

@@ -172,6 +172,7 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
         *changed += e < files->E;
     }
     if (result == 0) result = remove_stale(files, err);
+    if (result == 0) result = mf_folder_sync(files->folder, err);
     mf_part_files_abandon(files); /* removes the new files that equal the old */
     return result;
 }
