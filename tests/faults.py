@@ -68,6 +68,10 @@ CASES = {
     "eval-routing": ("mf-eval routing --quiet --config {tiny} -m {i}/model.safetensors -o out.txt {i}/test.mf", ["out.txt"], None),
     "eval-generate": ("mf-eval generate --quiet --config {tiny} -m {i}/model.safetensors -t {i}/tokenizer.json -n 4 "
                       "-p ba -o out.txt", ["out.txt"], None),
+    "eval-logits": ("mf-eval logits --quiet --config {tiny} -m {i}/model.safetensors -o out.f32 {i}/test.mf", ["out.f32"], None),
+    "eval-page": ("mf-eval page -o out.html {i}/report.json", ["out.html"], None),
+    "eval-compare": ("mf-eval compare {i}/report.json {i}/report.json", ["-"], None),
+    "time": ("mf-time -o out.json -- true", ["out.json"], None),
     "cat": ("mf-cat -o out.txt {i}/expert.1.tar", ["out.txt"], None),
     "cat-stream": ("mf-cat -o out.txt {i}/val.mf", ["out.txt"], None),
 }
@@ -102,7 +106,7 @@ class Case:
 
     def digest(self, path):
         data = open(path, "rb").read()
-        if self.name == "eval-report" and path.endswith(".json"):  # time and memory differ from run to run
+        if self.name in ("eval-report", "time") and path.endswith(".json"):  # time and memory differ from run to run
             data = re.sub(rb'"(eval_peak|peak_memory|(cpu_)?seconds)": [^,}\s]+', b"", data)
         return hashlib.sha256(data).hexdigest()
 
