@@ -73,6 +73,7 @@ class Slurm:
             file.write(conf)
         with open(os.path.join(place, "munge.key"), "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(os.urandom(1024))
+        os.environ["OMPI_MCA_mpi_yield_when_idle"] = "1"  # as scripts/mpirun.sh
         os.environ["SLURM_CONF"] = file.name.replace("munge.key", "slurm.conf")
 
     def start(self):
@@ -308,8 +309,8 @@ def main():
     place = tempfile.mkdtemp(prefix="cluster.")
     try:
         subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
-        sets = ("train_shared.steps=%d train_shared.checkpoint_every=200 train_shared.validate_every=1000 train_expert.steps=%d "
-                "train_expert.checkpoint_every=400 train_expert.validate_every=2000" % (o.steps / 3, o.steps))
+        sets = ("train_shared.steps=%d train_shared.checkpoint_every=50 train_shared.validate_every=400 train_expert.steps=%d "
+                "train_expert.checkpoint_every=400 train_expert.validate_every=2000" % (o.steps // 12, o.steps))
         whole, run = Run(os.path.join(place, "whole"), 2, sets), Run(os.path.join(place, "runs"), 8, sets)
         for one in (whole, run):
             one.argv.append("RANKS=2")
