@@ -28,6 +28,7 @@ MF_LONG=4 bats -f 'one enormous word' tests/tokenize.bats || status=1
 
 echo "== kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
+RANKS=2 python3 tests/kills.py --kills $((kills / 10)) --seed "$seed" --set train_shared.steps=200 || status=1
 
 echo "== the pipeline of programs built with sanitizers"
 MF_BIN="$build/sanitized/bin" bats tests/pipeline.bats || status=1

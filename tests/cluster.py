@@ -310,7 +310,7 @@ def main():
     try:
         subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
         sets = ("train_shared.steps=%d train_shared.checkpoint_every=50 train_shared.validate_every=400 train_expert.steps=%d "
-                "train_expert.checkpoint_every=400 train_expert.validate_every=2000" % (o.steps // 12, o.steps))
+                "train_expert.checkpoint_every=400 train_expert.validate_every=2000" % (o.steps // 4, o.steps))
         whole, run = Run(os.path.join(place, "whole"), 2, sets), Run(os.path.join(place, "runs"), 8, sets)
         for one in (whole, run):
             one.argv.append("RANKS=2")
