@@ -28,8 +28,10 @@ class Run:
 
     def __init__(self, folder, jobs, sets):
         self.folder, self.home = os.path.join(folder, "t"), folder
-        self.argv = ["make", "-C", ROOT, "-j%d" % jobs, "RUNS=" + folder, "NAME=t", "CONFIG=configs/tiny.yaml", "THREADS=1",
-                     "DATA=" + os.path.join(os.path.dirname(folder), "words"), "SET=" + sets, "run"]
+        # what a shell starts in the background ignores SIGINT
+        self.argv = ["env", "--default-signal=INT", "make", "-C", ROOT, "-j%d" % jobs, "RUNS=" + folder, "NAME=t",
+                     "CONFIG=configs/tiny.yaml", "THREADS=1", "DATA=" + os.path.join(os.path.dirname(folder), "words"),
+                     "SET=" + sets, "run"]
 
     def start(self):
         self.log = open(self.home + ".log", "w")
