@@ -17,9 +17,6 @@ status=0
 python3 tests/faults.py "$work" --jobs 2 --seed "$seed" --kinds write,fsync,rename,read,mmap,open,close,thread || status=1
 python3 tests/faults.py "$work" --jobs 2 --seed "$seed" --kinds memory --sample 60 || status=1
 
-echo "== coverage"
-make --no-print-directory -j2 coverage || status=1
-
 echo "== fuzzing: every reader for ten seconds"
 tests/fuzz/fuzz.sh "$build" 10 || status=1
 
