@@ -219,8 +219,9 @@ def shared(run):
     wait("the shared training to go on", lambda: step() > before)
     before = step()
     os.killpg(make.pid, signal.SIGINT)
-    if make.wait(60) == 0 or jobs() or step() <= before:
-        sys.exit("the interrupted make: status %d, jobs %s, step %d, %d before" % (make.returncode, jobs(), step(), before))
+    if make.wait(60) == 0 or step() <= before:
+        sys.exit("the interrupted make: status %d, step %d, %d before" % (make.returncode, step(), before))
+    wait("the job's last process", lambda: not jobs(), 60)
     print("shared: nodes %s, cancelled, interrupted in step %d" % (nodes, step()))
 
 
