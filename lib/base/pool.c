@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Looks at a changed counter this often before sleeping: about fifty microseconds, the cost of a wake-up on a
- * virtual processor. */
-#define SPIN 5000
+/* A thread looks at a counter this often before it sleeps: at most about forty microseconds, the cost of a
+ * wake-up on a virtual processor; at least about half a one. */
+enum { MOST_LOOKS = 4096, LEAST_LOOKS = 32 };
 
 struct worker {
     struct mf_pool *pool;
@@ -26,12 +26,13 @@ struct part {
 };
 
 struct mf_pool {
-    int n_threads, spin;    /* looks before a sleep: none where another thread needs the processor */
+    int n_threads;
+    int looks;              /* of the caller, before it sleeps */
     struct worker *workers; /* n_threads - 1 of them */
     pthread_mutex_t lock;
     pthread_cond_t started, finished;
-    atomic_ulong round; /* number of jobs handed out */
-    atomic_int running; /* workers not yet done with this round */
+    atomic_ulong round;   /* number of jobs handed out */
+    atomic_ulong running; /* workers not yet done with this round */
     atomic_bool quit;
     size_t count, grain; /* of the current job */
     bool shared;         /* who is done with its part helps the others */
@@ -44,6 +45,20 @@ static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #endif
+}
+
+/* Looks at `counter` until it has this value, if that comes before *looks are over. They are doubled by
+ * success and halved by failure: where other programs need the processors, or its own threads are more than
+ * those, what is waited for sleeps, and looking only keeps it from running. */
+static void look(atomic_ulong *counter, unsigned long value, int *looks) {
+    for (int i = 0; i < *looks; i++) {
+        if (atomic_load(counter) == value) {
+            if (*looks < MOST_LOOKS) *looks *= 2;
+            return;
+        }
+        relax();
+    }
+    if (*looks > LEAST_LOOKS) *looks /= 2;
 }
 
 /* Part `thread` of the current job: whole grains, the first `units % n` threads have one more. */
@@ -78,8 +93,9 @@ static void *work(void *argument) {
     struct worker *self = argument;
     struct mf_pool *p = self->pool;
     unsigned long seen = 0;
+    int looks = MOST_LOOKS;
     for (;;) {
-        for (int i = 0; i < p->spin && atomic_load(&p->round) == seen; i++) relax();
+        look(&p->round, seen + 1, &looks);
         if (atomic_load(&p->round) == seen) {
             pthread_mutex_lock(&p->lock);
             while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->started, &p->lock);
@@ -133,7 +149,7 @@ int mf_pool_new(struct mf_pool **pool, int n_threads, struct mf_err *err) {
         return mf_err_set(err, EX_OSERR, "no memory for %d threads", n_threads);
     }
     p->n_threads = n_threads;
-    p->spin = n_threads <= mf_processors() ? SPIN : 0;
+    p->looks = MOST_LOOKS;
     p->workers = workers;
     p->parts = parts;
     pthread_mutex_init(&p->lock, NULL);
@@ -181,10 +197,10 @@ static void run(struct mf_pool *pool, size_t count, size_t grain, bool shared, m
     }
     pool->job = job;
     pool->context = context;
-    atomic_store(&pool->running, pool->n_threads - 1);
+    atomic_store(&pool->running, (unsigned long)pool->n_threads - 1);
     next_round(pool);
     run_part(pool, 0);
-    for (int i = 0; i < pool->spin && atomic_load(&pool->running) > 0; i++) relax();
+    look(&pool->running, 0, &pool->looks);
     if (atomic_load(&pool->running) == 0) return;
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);
