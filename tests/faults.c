@@ -1,5 +1,6 @@
 /* A library to preload (LD_PRELOAD) that makes one call of the system fail, so that a test can see what a
- * program does then. Calls are counted from the start of main to its return; standard error is left alone.
+ * program does then. Calls are counted from the start of main to its return; standard error is left
+ * alone, and so are programs that the program starts.
  *
  *     MF_FAULT=KIND:N:WHAT    the Nth call of KIND fails with WHAT; N+ means that one and all after it
  *     MF_FAULT_LOG=FILE       gets the number of calls of each kind and of faults made, as native 64-bit
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -61,6 +63,9 @@ static struct {
     void *(*__libc_realloc)(void *, size_t);
     void *(*mmap)(void *, size_t, int, int, int, off_t);
     int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    int (*pipe2)(int[2], int);
+    int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                        char *const[], char *const[]);
 } real;
 
 static bool read_fault(char *text) {
@@ -95,6 +100,8 @@ __attribute__((constructor)) static void prepare(void) {
     FIND(ftruncate), FIND(close), FIND(rename), FIND(link), FIND(renameat), FIND(open), FIND(openat);
     FIND(__libc_malloc), FIND(__libc_calloc), FIND(__libc_realloc);
     FIND(mkostemp), FIND(mkstemp), FIND(opendir), FIND(fopen), FIND(mmap), FIND(pthread_create);
+    FIND(pipe2), FIND(posix_spawnp);
+    unsetenv("LD_PRELOAD");
     const char *path = getenv("MF_FAULT_LOG"), *fault = getenv("MF_FAULT");
     if (path) open_log(path);
     char text[64];
@@ -258,8 +265,18 @@ EXPORT void *__libc_realloc(void *old, size_t size) {
     return fails(MEMORY) ? NULL : real.__libc_realloc(old, size);
 }
 
-/* Its error is returned, not left in errno. */
+EXPORT int pipe2(int ends[2], int flags) {
+    return fails(OPEN) ? -1 : real.pipe2(ends, flags);
+}
+
+/* The errors of these are returned, not left in errno. */
 EXPORT int pthread_create(pthread_t *id, const pthread_attr_t *kind, void *(*work)(void *), void *argument) {
     int reason = fault(THREAD);
     return reason > 0 ? reason : real.pthread_create(id, kind, work, argument);
+}
+
+EXPORT int posix_spawnp(pid_t *id, const char *file, const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *kind, char *const argv[], char *const environment[]) {
+    int reason = fault(THREAD);
+    return reason > 0 ? reason : real.posix_spawnp(id, file, actions, kind, argv, environment);
 }

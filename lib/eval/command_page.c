@@ -3,28 +3,44 @@
 
 #include <stdlib.h>
 #include "base/options.h"
+#include "eval/gnuplot.h"
 #include "eval/page.h"
 #include "eval/report.h"
 #include "io/file.h"
 
 static const char notes[] =
     "Reads what mf-eval report wrote and writes one HTML page of it: the perplexity beside its baselines and by domain,\n"
-    "samples coloured by expert, routing, loss curves, memory and time of the stages. The page needs no script and no\n"
-    "network, fits a phone, and can be printed. What the report does not hold is left out.\n"
+    "samples coloured by expert, routing, loss curves (drawn by gnuplot), memory and time of the stages. The page needs\n"
+    "no script and no network, fits a phone, and can be printed. What the report does not hold is left out.\n"
     "\n"
     "example:\n"
     "  mf-eval page -o report.html report.json\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 not a report, 66 input cannot be opened, 73 or 74 cannot write.\n";
+    "exit status: 0, or 64 wrong use, 65 not a report, 66 input cannot be opened, 69 gnuplot cannot be\n"
+    "started or does not draw, 73 or 74 cannot write.\n";
+
+/* NULL drawings where there is nothing to draw. */
+static int draw(const json_t *report, char **drawings, struct mf_err *err) {
+    char *script = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&script, &size);
+    if (!f) return mf_err_sys(err, EX_OSERR, "cannot make a script");
+    size_t charts = mf_page_curves_script(f, report);
+    int status = fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a script");
+    if (status == 0 && charts > 0) status = mf_gnuplot(script, size, charts, drawings, err);
+    free(script);
+    return status;
+}
 
 static int write_page(const json_t *report, const char *output, struct mf_err *err) {
-    char *text = NULL;
+    char *drawings = NULL, *text = NULL;
     size_t size = 0;
+    if (draw(report, &drawings, err) < 0) return -1;
     FILE *f = open_memstream(&text, &size);
-    if (!f) return mf_err_sys(err, EX_OSERR, "cannot make a page");
-    mf_page_write(f, report);
-    int status = fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a page");
+    if (f) mf_page_write(f, report, drawings);
+    int status = f && fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a page");
     if (status == 0) status = mf_out_whole(output, text, size, err);
+    free(drawings);
     free(text);
     return status;
 }

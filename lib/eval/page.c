@@ -70,7 +70,7 @@ int mf_page_colour(long long expert) {
     return (int)(((expert % 8) + 8) % 8);
 }
 
-void mf_page_write(FILE *f, const json_t *report) {
+void mf_page_write(FILE *f, const json_t *report, const char *drawings) {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta name=\"color-scheme\" content=\"light dark\">\n"
@@ -85,7 +85,7 @@ void mf_page_write(FILE *f, const json_t *report) {
     mf_page_domains(f, report);
     mf_page_samples(f, report);
     mf_page_routing(f, report);
-    mf_page_curves(f, report);
+    mf_page_curves(f, report, drawings);
     mf_page_stages(f, report);
     fputs("</main>\n</body>\n</html>\n", f);
 }

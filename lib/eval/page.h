@@ -9,14 +9,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The whole page. */
-void mf_page_write(FILE *f, const json_t *report);
+/* The whole page. `drawings`: what gnuplot drew by the script below, or NULL for a page without. */
+void mf_page_write(FILE *f, const json_t *report, const char *drawings);
+
+/* Writes gnuplot's script (gnuplot.h) for the loss curves and returns how many charts it draws. Of the report
+ * it holds finite numbers alone. */
+size_t mf_page_curves_script(FILE *f, const json_t *report);
 
 /* --- its sections --- */
 
 void mf_page_headline(FILE *f, const json_t *report);
 void mf_page_domains(FILE *f, const json_t *report);
-void mf_page_curves(FILE *f, const json_t *report);
+void mf_page_curves(FILE *f, const json_t *report, const char *drawings);
 void mf_page_routing(FILE *f, const json_t *report);
 void mf_page_samples(FILE *f, const json_t *report);
 void mf_page_stages(FILE *f, const json_t *report);

@@ -313,7 +313,8 @@ static int read_report(const char *path) {
     json_t *report = mf_report_read(path, &err);
     if (check(report ? 0 : -1, &err) < 0) return -1;
     FILE *f = open_memstream(&page, &size);
-    mf_page_write(f, report);
+    mf_page_curves_script(f, report);
+    mf_page_write(f, report, NULL);
     fclose(f);
     free(page);
     json_decref(report);
