@@ -4,8 +4,8 @@
 
 Screenshots of a phone and a desk, light and dark, and a PDF of the print go to FOLDER/PREFIX-*. The JSON holds `errors`
 (what the console and the network reported), `requests` (addresses other than the page's own) and `scroll`, the width
-of the page in each view, and `ids` of all figures with their heights, and `narrowest`, the width of the narrowest track
-of a bar, both on the phone.
+of the page in each view, `held_out`, the colours of held-out curves in it, `ids` of all figures with their heights, and `narrowest`, the width of
+the narrowest track of a bar, both on the phone, and `twice`, the ids that are not one element's alone.
 """
 import base64, json, os, pathlib, subprocess, sys, tempfile
 
@@ -13,6 +13,9 @@ VIEWS = {"390-light": (390, "light"), "390-dark": (390, "dark"), "1280-light": (
 FIGURES = """JSON.stringify(Object.fromEntries([...document.querySelectorAll('[id]')].filter(e => !e.closest('svg')).map(
     e => [e.id, Math.round(e.getBoundingClientRect().height)])))"""
 TRACK = "Math.min(...[...document.querySelectorAll('.row .track')].map(e => Math.round(e.getBoundingClientRect().width)))"
+
+HELD_OUT = "[...new Set([...document.querySelectorAll('#curves .gnuplot_plot_2 path')].map(e => getComputedStyle(e).stroke))].join()"
+TWICE = "JSON.stringify([...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) < i))"
 
 
 class Browser:
@@ -63,7 +66,7 @@ class Browser:
 
 def main(page, folder, prefix):
     address, base = pathlib.Path(page).resolve().as_uri(), os.path.join(folder, prefix)
-    seen = {"scroll": {}}
+    seen = {"scroll": {}, "held_out": {}}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         b = Browser(profile)
         target = b.call("Target.createTarget", url="about:blank")["targetId"]
@@ -76,7 +79,9 @@ def main(page, folder, prefix):
             b.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 500)
             b.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             seen["scroll"][name] = b.evaluate("document.documentElement.scrollWidth")
+            seen["held_out"][name] = b.evaluate(HELD_OUT)
             if name == "390-light":
+                seen["twice"] = json.loads(b.evaluate(TWICE))
                 seen["ids"] = json.loads(b.evaluate(FIGURES))
                 seen["narrowest"] = b.evaluate(TRACK)
             shot = b.call("Page.captureScreenshot", captureBeyondViewport=True)

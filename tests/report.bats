@@ -27,6 +27,9 @@ artefacts() { # the folder that screenshots are kept in
     assert_equal "$(jq -c .requests seen.json)" "[]"
     jq -e '.ids | (keys == ["baselines", "curves", "domain-map", "domains", "layers", "memory", "samples", "time"]) and all(. > 60)' seen.json
     jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
+    jq -e '.held_out | .["390-light"] == "rgb(0, 114, 178)" and .["1280-dark"] == "rgb(86, 180, 233)"' seen.json
+    assert_equal "$(jq -c .twice seen.json)" "[]"
+    assert_equal "$(grep -c 'class="gnuplot_plot_1"' runs/t/report.html)" 4
     [ -s "$(artefacts)/report-390-dark.png" ]
     [ -s "$(artefacts)/report-print.pdf" ]
     assert_equal "$(grep -c '<script' runs/t/report.html)" 0
@@ -87,6 +90,61 @@ JSON
     run cat less.html
     assert_output --partial "</html>"
     refute_output --partial "<figure"
+}
+
+# A report of trainings with these curves, each {loss, validation}.
+report_of() { # JSON
+    jq -n "{version: 1, training: $1}"
+}
+
+@test "a curve of any kind is drawn, or said to hold no step; the report's text never reaches gnuplot" {
+    # shellcheck disable=SC2016
+    report_of '[{file: "`touch backquoted`", loss: [[1, 5], [2, 4]], validation: [["system(\"touch called\")", "`touch data`"], [2, 4.5]]},
+        {file: "$(touch dollar)\"; !touch escaped\nEND\n!touch ended\n", loss: [[1, "!touch x"], "END", [[], {}], [3]], validation: []},
+        {file: "one", loss: [[1, 5]], validation: []}, {file: "held", loss: [], validation: [[7, 5]]},
+        {file: "flat", loss: [[1, 5], [9e11, 5]], validation: [[9e11, 5]]}, {file: "wild", loss: [[1, -1e300], [2, 1e300], [1e300, 5], [-4, 5]]},
+        {file: "start", loss: [[0, 5], [0, 4]], validation: null}, {file: "large", loss: [[1, 999999], [2, -999999]]}, {}, 1, null]' > odd.json
+    mf-eval page -o odd.html odd.json
+    assert_equal "$(find . -mindepth 1 | sort | xargs)" "./odd.html ./odd.json"
+    assert_equal "$(grep -c '<svg' odd.html) $(grep -c 'No step was recorded' odd.html)" "5 6"
+    assert_equal "$(grep -cE 'nan|inf|<title>gnuplot|GNUPLOT|id="gnuplot' odd.html)" 0
+    assert_equal "$(grep -c 'id=.gpDot' odd.html)" 1
+    grep -q 'Losses left out, as no numbers or beyond a million: 1<' odd.html
+    grep -q '>training 4.00<' odd.html
+    grep -q '>held out 4.50<' odd.html
+    mf-eval page odd.json | cmp - odd.html
+
+    # the steep beginning is above the chart, long curves are thinned, and 65 charts are no matter
+    report_of '[{file: "long", loss: [range(5000) | [., 3 + 9 / (1 + . / 90)]]} | (., range(64)) as $x | .]' > many.json
+    mf-eval page -o many.html many.json
+    assert_equal "$(grep -c '<svg' many.html)" 65
+    [ "$(stat -c %s many.html)" -lt 1000000 ]
+}
+
+@test "without gnuplot, or with one that does not draw, there is a line and no page" {
+    report_of '[{file: "a", loss: [[1, 5], [2, 4]]}, {file: "b", loss: [[1, 5], [2, 4]]}]' > two.json
+    mkdir fake
+    refused() { # STATUS MESSAGE PATH
+        run --separate-stderr env PATH="$3" mf-eval page -o page.html two.json
+        assert_equal "$status" "$1"
+        assert_equal "$stderr" "mf-eval page: $2"
+        [ ! -e page.html ]
+    }
+    refused 69 "gnuplot cannot be started: No such file or directory; it is in the Debian package gnuplot-nox" "${MF_BIN:-$MF_ROOT/build/bin}"
+    gnuplot_that() { # STATUS MESSAGE COMMANDS
+        printf '#!/bin/sh\nreal="env PATH=/usr/bin gnuplot -d /dev/stdin"\n%s\n' "$3" > fake/gnuplot
+        chmod +x fake/gnuplot
+        refused "$1" "$2" "$PWD/fake:$PATH"
+    }
+    gnuplot_that 69 "gnuplot ended with status 3" 'echo noise >&2; $real; exit 3'
+    gnuplot_that 69 "gnuplot was ended by signal 9" '$real; kill -9 $$'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" ':'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" '$real | head -c 5000'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" '$real | head -n -1'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" 'head -n 25 | $real'
+    gnuplot_that 65 "the charts take more than 64 MB" 'trap "" PIPE; while :; do cat /usr/bin/perl; done'
+    # a report without curves needs none
+    echo '{"version": 1}' | env PATH="${MF_BIN:-$MF_ROOT/build/bin}" mf-eval page > less.html
 }
 
 @test "page says what is no report, and leaves the page there was" {
