@@ -85,6 +85,12 @@ END
     printf 'ten\n\nest\0ten\nno end' | generate --max-tokens 4 --json > out.json
     assert_equal "$(jq -c .prompt out.json | tr '\n' ' ')" '"ten" "" "est\u0000ten" "no end" '
     assert_equal "$(generate --json < /dev/null)" ""
+    # lines of any system, and bytes that are no characters, which are written as they are shown in JSON
+    printf 'ten\r\n\r\nest\r\r\n\xc3\xa9\xff\xc3\n\r' > lines
+    generate --max-tokens 1 --json < lines > out.json
+    assert_equal "$(jq -c .prompt out.json | tr '\n' ' ')" '"ten" "" "est\r" "é��" "" '
+    assert_equal "$(generate --max-tokens 1 < lines)" "$(jq -r '.prompt + .text' out.json)"
+    rm lines
     # the answer comes before the next line is there
     mkfifo lines
     exec 7<> lines

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "eval/generate.h"
 #include "eval/lengths.h"
+#include "eval/outtext.h"
 #include "eval/prompts.h"
 #include "eval/session.h"
 #include "io/json_file.h"
@@ -13,7 +14,7 @@
 static const char notes[] =
     "Prompts are the lines of standard input, one FILE as a whole, -p TEXT (repeatable), or what you type\n"
     "(--interactive; Ctrl-C stops the answer, Ctrl-D ends). What is written is the prompt and its continuation, as it\n"
-    "comes; with --json one line per continuation. Only valid UTF-8 is written of what the model makes.\n"
+    "comes; with --json one line per continuation. Only valid UTF-8 is written.\n"
     "\n"
     "Temperature 0 takes the likeliest token each time, the lowest id where two are equal. With the same seed the same\n"
     "text comes again. --top-k 0 or above the vocabulary, --top-p 1 and --min-p 0 leave nothing out; --top-p 0 and\n"
@@ -38,6 +39,16 @@ static int write_piece(void *context, const char *bytes, size_t size, struct mf_
     struct writer *w = context;
     if (mf_out_write(w->out, bytes, size, err) < 0) return -1;
     return mf_out_flush(w->out, err);
+}
+
+static int write_prompt(struct writer *w, const char *text, size_t size, struct mf_err *err) {
+    struct mf_outtext valid = {0};
+    int status = 0;
+    mf_outtext_add(&valid, text, size);
+    while (status == 0 && mf_outtext_next(&valid, true, &text, &size) > 0)
+        status = mf_out_write(w->out, text, size, err);
+    mf_outtext_clear(&valid);
+    return status == 0 ? mf_out_flush(w->out, err) : -1;
 }
 
 static bool halted(void *context) {
@@ -87,7 +98,7 @@ static int one(struct mf_generator *g, size_t context, struct writer *w, struct 
     options.context = w;
     options.halted = halted;
     options.text = q->as_json ? NULL : write_piece;
-    if (!q->as_json && !q->bare && write_piece(w, q->text, q->size, err) < 0) return -1;
+    if (!q->as_json && !q->bare && write_prompt(w, q->text, q->size, err) < 0) return -1;
     if (mf_generate(g, q->text, q->size, q->key, &options, &result, err) < 0) return -1;
     int status = q->as_json ? write_json(w->out, q, &result, err) : mf_out_printf(w->out, err, "\n");
     if (status == 0) status = mf_out_flush(w->out, err);

@@ -131,6 +131,7 @@ static int read_line(struct mf_prompts *p, const char **text, size_t *size, stru
         p->size += part;
         if (n == 0 || end) break;
     }
+    if (p->size > 0 && p->bytes[p->size - 1] == '\r') p->size--; /* a line of another system */
     *text = p->bytes;
     *size = p->size;
     return 1;

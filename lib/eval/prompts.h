@@ -12,8 +12,8 @@
 struct mf_prompts;
 
 /* `texts` when it has any (borrowed); else the whole of `file`, of any bytes; with NULL or "-" each line of
- * standard input, its end taken off: zero bytes count, an empty line is an empty prompt. EX_NOINPUT,
- * EX_DATAERR: larger than the limit. */
+ * standard input, its end (LF or CR LF) taken off: zero bytes count, an empty line is an empty prompt.
+ * EX_NOINPUT, EX_DATAERR: larger than the limit. */
 int mf_prompts_open(struct mf_prompts **prompts, const struct mf_strs *texts, const char *file,
                     struct mf_err *err);
 
