@@ -70,6 +70,7 @@ static int finish(pid_t child, struct mf_err *err) {
 }
 
 static int run(int script, char **svg, struct mf_err *err) {
+    struct mf_err second = {0}; /* what follows from the first is not told */
     int ends[2];
     pid_t child;
     if (pipe2(ends, O_CLOEXEC) < 0) return mf_err_sys(err, EX_OSERR, "cannot make a pipe");
@@ -78,7 +79,7 @@ static int run(int script, char **svg, struct mf_err *err) {
     if (status == 0) {
         status = read_svg(ends[0], svg, err);
         if (status < 0) kill(child, SIGKILL); /* there may be no end of it */
-        if (finish(child, status < 0 ? &(struct mf_err){0} : err) < 0) status = -1;
+        if (finish(child, status < 0 ? &second : err) < 0) status = -1;
     }
     close(ends[0]);
     return status;
