@@ -188,7 +188,7 @@ struct method {
 
 /* Fits the layers from `from` to `to`; false, with a note, when it cannot be done. */
 static bool fit(struct gates *g, size_t from, size_t to, const struct method *method) {
-    double *a = malloc(g->D * g->D * sizeof *a), *x = malloc(2 * g->D * sizeof *x);
+    double *a = calloc(g->D * g->D, sizeof *a), *x = calloc(2 * g->D, sizeof *x);
     if (!a || !x) mf_no_memory();
     int status = 0;
     for (size_t i = from; i < to && status == 0; i++)
