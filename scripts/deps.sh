@@ -14,14 +14,24 @@ missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
     <(dpkg-query -W -f '${Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^install ok installed //p' | sort -u))
 [ -n "$missing" ] || exit 0
 read -ra names <<<"${missing//$'\n'/ }"
-# Another program at work with the packages (a nightly upgrade) is waited for.
+# Another program at work with the packages (a nightly upgrade) is waited for, and so is another of these; for the lists
+# apt-get itself would not wait.
+exec 3< "$0"
+flock 3
 command=(apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${names[@]}")
 echo "installing: ${names[*]}" >&2
+update() { # COMMAND...
+    local tries=12
+    until "$@" apt-get update -qq; do
+        [ $((tries -= 1)) -gt 0 ] || return
+        sleep 5
+    done
+}
 if [ "$(id -u)" -eq 0 ]; then
-    apt-get update -qq
+    update
     DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo apt-get update -qq
+    update sudo
     sudo DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
 else
     echo "packages are missing; as root, run: ${command[*]}" >&2
