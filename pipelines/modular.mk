@@ -153,13 +153,13 @@ $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.m
 	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json \
 	    -o $@ $(RUN)/tokens/val.labelled.mf
 
-# By now no other stage runs: what a killed mf-time left of its record can go.
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
-	@rm -f $(RUN)/stages/.*.tmp
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    $(addprefix -e ,$(EXPERT_FILES)) $(call there,--metrics,$(RUN)/shared.metrics.mf $(EXPERT_FILES:.tar=.metrics.mf)) \
 	    $(call there,--stage,$(STAGES:%=$(RUN)/stages/%.json)) \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
 
+# By now no stage runs: what a killed mf-time left of its record can go.
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
+	@rm -f $(RUN)/stages/.*.tmp
 	$(BIN)/mf-eval page -o $@ $<
