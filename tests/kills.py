@@ -146,8 +146,10 @@ def kill(o, rng, place):
             subprocess.run(run.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # waits for the orphans' lock
             settle(make)
         complete = run.files()
-        if "model.safetensors" not in complete:
-            complete.pop("calibration.json", None)  # written just before the model, which says that the stage is complete
+        # written just before what says that their stage is complete
+        for early, last in ("calibration.json", "model.safetensors"), ("parts/partition.mp", "parts/stamp"):
+            if last not in complete:
+                complete.pop(early, None)
         if struck:
             done += 1
             kinds[struck] = kinds.get(struck, 0) + 1
