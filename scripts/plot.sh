@@ -10,15 +10,16 @@ trap 'rm -rf "$work"' EXIT
 # A table of steps and losses, and one of held-out losses, for each training that has made a step. The message about the end that is
 # not there yet is of no interest; a stream without records gives no table.
 names=()
-mapfile -t files < <(printf '%s\n' "$folder"/*.metrics.mf | sort -V)
-for file in "$folder"/shared.metrics.mf "${files[@]}"; do
+shopt -s extglob
+mapfile -t others < <(printf '%s\n' "$folder"/!(shared).metrics.mf | sort -V)
+for file in "$folder"/shared.metrics.mf "${others[@]}"; do
     [ -e "$file" ] || continue
     name=$(basename "$file" .metrics.mf)
     { "$cat" "$file" 2> /dev/null || true; } > "$work/stream"
     for key in loss val_loss; do
         jq -rR --arg key $key 'fromjson? | select(.step and .[$key]) | [.step, .[$key]] | @tsv' "$work/stream" > "$work/$name.$key"
     done
-    [ ! -s "$work/$name.loss" ] || [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
+    [ ! -s "$work/$name.loss" ] || names+=("$name")
 done
 if [ ${#names[@]} -eq 0 ]; then
     echo "plot.sh: no training has made a step in $folder" >&2
