@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "eval/page.h"
 #include "eval/report.h"
 #include "io/utf8.h"
 
@@ -9,11 +10,6 @@ struct table {
     FILE *file;
     size_t rows;
 };
-
-static double number(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 /* One number of both reports. `error`: changes up to here are even. */
 static void row(struct table *t, const char *label, double a, double b, double error, bool more_is_better,
@@ -34,9 +30,9 @@ static void row(struct table *t, const char *label, double a, double b, double e
 
 /* Two measures' perplexity, with their errors. */
 static void measure_row(struct table *t, const char *label, const json_t *a, const json_t *b) {
-    double x = number(a, "error"), y = number(b, "error");
+    double x = mf_page_number(a, "error"), y = mf_page_number(b, "error");
     double error = isfinite(x) && isfinite(y) ? sqrt(x * x + y * y) : 0;
-    row(t, label, number(a, "perplexity"), number(b, "perplexity"), error, false, "%.2f");
+    row(t, label, mf_page_number(a, "perplexity"), mf_page_number(b, "perplexity"), error, false, "%.2f");
 }
 
 /* The element of a list whose `key` is that of `like`, or NULL. */
@@ -70,7 +66,7 @@ static double routing(const json_t *report, const char *key) {
     size_t i, n = json_array_size(layers);
     json_array_foreach(layers, i, layer) {
         const json_t *value = json_object_get(layer, key);
-        sum += json_is_array(value) ? (double)json_array_size(value) : number(layer, key);
+        sum += json_is_array(value) ? (double)json_array_size(value) : mf_page_number(layer, key);
     }
     return n ? sum / (double)n : NAN;
 }
@@ -82,8 +78,8 @@ size_t mf_report_compare(FILE *file, const json_t *a, const json_t *b) {
     measure_row(t, "perplexity", test_x, test_y);
     measure_rows(t, "perplexity", json_object_get(test_x, "domains"), json_object_get(test_y, "domains"),
                  "domain");
-    row(t, "bits per byte", number(test_x, "bits_per_byte"), number(test_y, "bits_per_byte"), 0, false,
-        "%.4f");
+    row(t, "bits per byte", mf_page_number(test_x, "bits_per_byte"), mf_page_number(test_y, "bits_per_byte"),
+        0, false, "%.4f");
     measure_row(t, "dense perplexity", json_object_get(x, "dense"), json_object_get(y, "dense"));
     measure_rows(t, "perplexity", json_object_get(x, "experts"), json_object_get(y, "experts"), "file");
     row(t, "routing balance", routing(a, "balance"), routing(b, "balance"), 0, true, "%.3f");
@@ -91,9 +87,9 @@ size_t mf_report_compare(FILE *file, const json_t *a, const json_t *b) {
     row(t, "dead experts a layer", routing(a, "dead"), routing(b, "dead"), 0, false, "%.1f");
     x = json_object_get(a, "memory");
     y = json_object_get(b, "memory");
-    row(t, "training peak, MB", number(x, "training_peak") / 1e6, number(y, "training_peak") / 1e6, 0, false,
-        "%.0f");
-    row(t, "evaluation peak, MB", number(x, "eval_peak") / 1e6, number(y, "eval_peak") / 1e6, 0, false,
-        "%.0f");
+    row(t, "training peak, MB", mf_page_number(x, "training_peak") / 1e6,
+        mf_page_number(y, "training_peak") / 1e6, 0, false, "%.0f");
+    row(t, "evaluation peak, MB", mf_page_number(x, "eval_peak") / 1e6, mf_page_number(y, "eval_peak") / 1e6,
+        0, false, "%.0f");
     return t->rows;
 }
