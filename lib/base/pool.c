@@ -47,18 +47,19 @@ static void relax(void) {
 #endif
 }
 
-/* Looks at `counter` until it has this value, if that comes before *looks are over. They are doubled by
+/* Looks at `counter` until it has this value: false when *looks are over before. They are doubled by
  * success and halved by failure: where other programs need the processors, or its own threads are more than
  * those, what is waited for sleeps, and looking only keeps it from running. */
-static void look(atomic_ulong *counter, unsigned long value, int *looks) {
+static bool look(atomic_ulong *counter, unsigned long value, int *looks) {
     for (int i = 0; i < *looks; i++) {
         if (atomic_load(counter) == value) {
             if (*looks < MOST_LOOKS) *looks *= 2;
-            return;
+            return true;
         }
         relax();
     }
     if (*looks > LEAST_LOOKS) *looks /= 2;
+    return false;
 }
 
 /* Part `thread` of the current job: whole grains, the first `units % n` threads have one more. */
@@ -95,8 +96,7 @@ static void *work(void *argument) {
     unsigned long seen = 0;
     int looks = MOST_LOOKS;
     for (;;) {
-        look(&p->round, seen + 1, &looks);
-        if (atomic_load(&p->round) == seen) {
+        if (!look(&p->round, seen + 1, &looks)) {
             pthread_mutex_lock(&p->lock);
             while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->started, &p->lock);
             pthread_mutex_unlock(&p->lock);
@@ -200,8 +200,7 @@ static void run(struct mf_pool *pool, size_t count, size_t grain, bool shared, m
     atomic_store(&pool->running, (unsigned long)pool->n_threads - 1);
     next_round(pool);
     run_part(pool, 0);
-    look(&pool->running, 0, &pool->looks);
-    if (atomic_load(&pool->running) == 0) return;
+    if (look(&pool->running, 0, &pool->looks)) return;
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
