@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "io/file.h"
+#include "io/lines.h"
 #include "model/assemble.h"
 
 static const char notes[] =
@@ -16,11 +17,13 @@ static const char notes[] =
     "trained against. The router is the config's: router.kind prefix (evidence from the tokens read so far) or hidden,\n"
     "its gates from router.init uniform, kaiming or data_stats; mf-calibrate improves it. Memory does not grow with the\n"
     "number of experts. Pieces may be pipes. An expert is left out or taken in again by naming others: nothing is\n"
-    "trained for it, and the router is made for those that are there. A weight that is a NaN or an infinity is refused by the\n"
+    "trained for it, and the router is made for those that are there. With --list the names of further pieces come from\n"
+    "a file, one a line, where they are too many for a command line. A weight that is a NaN or an infinity is refused by the\n"
     "name of its file and tensor.\n"
     "\n"
-    "example:\n"
+    "examples:\n"
     "  mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
+    "  ls experts/*.tar | mf-assemble -o model.safetensors --list - shared.tar\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 a malformed piece or pieces that do not belong together, 66 input cannot be\n"
     "opened, 73 or 74 cannot write, 78 bad config.\n";
@@ -57,7 +60,9 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     enum mf_assembly_kind kind = r->dense     ? MF_ASSEMBLE_DENSE
                                  : r->average ? MF_ASSEMBLE_AVERAGE
                                               : MF_ASSEMBLE_MIXTURE;
-    int status = mf_config_load_stage(&config, r->common, "assemble", err);
+    /* top_k is judged by the experts that are joined; without a router any fits */
+    size_t experts = kind != MF_ASSEMBLE_MIXTURE ? MF_EXPERTS_MAX : chosen ? n_chosen : n - 1;
+    int status = mf_config_load_given(&config, r->common, "assemble", (int64_t)experts, err);
     if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
     if (status == 0) status = mf_pool_new(&pool, (int)r->common->threads, err);
     if (status == 0) status = mf_out_open(&out, r->output, err);
@@ -100,11 +105,14 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs pieces = {0};
     struct request r = {.common = &common};
+    const char *list = NULL;
+    char *names = NULL;
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
          "write the model to FILE instead of standard output", 0, 0},
         {"experts", 0, MF_OPT_STRING, &r.experts, "LIST",
          "only the experts of these partitions, in this order, e.g. 3,0,1", 0, 0},
+        {"list", 0, MF_OPT_STRING, &list, "FILE", "more pieces: their names, one a line of FILE", 0, 0},
         {"dense", 0, MF_OPT_FLAG, &r.dense, NULL, "the shared bundle with its own FFN instead of experts", 0,
          0},
         {"average", 0, MF_OPT_FLAG, &r.average, NULL, "one FFN, the mean of the experts' weights", 0, 0},
@@ -112,6 +120,7 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-assemble", "join a shared bundle and experts into one model",
                                    "mf-assemble [OPTION]... SHARED EXPERT...", options, notes};
     int status = mf_options_parse(&usage, &common, &pieces, argc, argv, &err);
+    if (status == 0) status = mf_lines_add(&pieces, &names, list, &err);
     if (status == 0 && r.dense && r.average)
         status = mf_err_set(&err, EX_USAGE, "--dense or --average, not both");
     if (status == 0 && r.dense && pieces.count != 1)
@@ -119,5 +128,6 @@ int main(int argc, char **argv) {
     if (status == 0 && !r.dense && pieces.count < 2)
         status = mf_err_set(&err, EX_USAGE, "give a shared bundle and at least one expert");
     if (status == 0) status = assemble(&r, &pieces, &err);
+    free(names);
     return mf_options_end("mf-assemble", status, &common, &pieces, &err);
 }

@@ -228,6 +228,51 @@ near() { # A B
     run -78 assemble --experts 0 shared.tar expert.0.tar expert.1.tar
 }
 
+@test "top_k is judged by the experts that are there" {
+    for e in 1 2; do edit_bundle "expert.$e.tar" "more.$e.tar" 'm["note"] = "another"'; done
+    assemble --set model.top_k=5 -o five.safetensors shared.tar expert.?.tar more.?.tar
+    assert_equal "$(mf-cat five.safetensors | head -n 1 | jq -r .config | jq .top_k)" 5
+    run -78 --separate-stderr assemble --set model.top_k=3 -o none.safetensors shared.tar expert.0.tar expert.1.tar
+    [[ $stderr == *"model.top_k is 3, above the number of experts given, 2" ]]
+    [ ! -e none.safetensors ]
+    mf-assemble --quiet --set model.n_experts=1 -o both.safetensors shared.tar expert.0.tar expert.1.tar
+    assert_equal "$(mf-cat both.safetensors | head -n 1 | jq -r .config | jq .top_k)" 2
+    assemble --set model.top_k=3 --set model.n_experts=3 --dense -o dense.safetensors shared.tar
+}
+
+@test "a list of names is as good as a command line" {
+    assemble -o all.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    cp expert.2.tar "expert 2, the last.tar"
+    printf '%s\n' expert.1.tar '' "expert 2, the last.tar" > names
+    assemble -o listed.safetensors --experts 0,1,2 shared.tar expert.0.tar --list names
+    cmp <(tail -c 10000 all.safetensors) <(tail -c 10000 listed.safetensors)
+    printf '%s\n' shared.tar expert.0.tar expert.1.tar expert.2.tar | assemble --list - | cmp - all.safetensors
+    printf 'shared.tar\nexpert.0.tar\nmissing.tar' > names
+    run --separate-stderr -66 assemble -o none.safetensors --list names
+    [[ $stderr == "mf-assemble: missing.tar: "* ]]
+    printf 'shared.tar\n\0expert.0.tar\n' > names
+    refuses "names zero" --list names
+    run -66 assemble --list missing shared.tar
+    run -64 assemble --list /dev/null shared.tar
+}
+
+@test "a report takes its lists of files from files too" {
+    assemble -o m.safetensors shared.tar expert.0.tar expert.1.tar
+    mf-train-shared --quiet --config "$TINY" --set train_shared.steps=2 --set train_shared.warmup=0 \
+        --metrics "the metrics" -o other.tar train.mf
+    mf-time -o stage.json -- true
+    report="mf-eval report --quiet --config $TINY -m m.safetensors -t tokenizer.json -s shared.tar"
+    $report -e expert.0.tar -e expert.1.tar --metrics "the metrics" --stage stage.json -o given.json test.mf
+    echo expert.1.tar > experts
+    echo "the metrics" > metrics
+    echo stage.json > stages
+    $report -e expert.0.tar --expert-list experts --metrics-list metrics --stage-list stages -o listed.json test.mf
+    same='del(.memory, .stages[-1])'
+    assert_equal "$(jq -S "$same" listed.json)" "$(jq -S "$same" given.json)"
+    assert_equal "$(jq '[(.perplexity.experts | length), (.training | length), (.stages | length)] | join(" ")' listed.json)" '"2 1 2"'
+    run -66 --separate-stderr $report --expert-list missing test.mf
+}
+
 @test "the baselines: the dense FFN, and the mean of the experts" {
     assemble --dense -o dense.safetensors shared.tar
     near "$(loss dense.safetensors)" "$(loss shared.tar)"

@@ -1,8 +1,10 @@
 /* mf-eval report: everything that is measured of a model, in one file. */
 #include "eval/commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include "eval/report.h"
+#include "io/lines.h"
 
 /* Tokens kept in memory of a test stream that cannot be read again. */
 #define PIPE_TOKENS ((int64_t)1 << 24)
@@ -12,7 +14,8 @@ static const char notes[] =
     "model (perplexity.test), of the shared model with its temporary FFN (perplexity.dense), of each expert alone\n"
     "(perplexity.experts) and of token frequencies alone (perplexity.unigram); routing; memory; samples; the training\n"
     "curves; time and memory of the stages. mf-eval page makes a page of it.\n"
-    "The perplexities are also printed on standard error.\n"
+    "The perplexities are also printed on standard error. Where files are too many for a command line, their names come\n"
+    "from other files, one a line (--expert-list, --metrics-list, --stage-list).\n"
     "\n"
     "example:\n"
     "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.1.tar \\\n"
@@ -36,12 +39,26 @@ static int make(struct mf_session *s, const struct mf_common *common, const stru
     return status == 0 ? mf_session_write(output, report, err) : -1;
 }
 
+/* Files that hold the names of others. */
+struct lists {
+    const char *experts, *metrics, *stages;
+    char *names[3];
+};
+
+static int read_lists(struct lists *l, struct mf_strs *experts, struct mf_strs *metrics,
+                      struct mf_strs *stages, struct mf_err *err) {
+    if (mf_lines_add(experts, &l->names[0], l->experts, err) < 0) return -1;
+    if (mf_lines_add(metrics, &l->names[1], l->metrics, err) < 0) return -1;
+    return mf_lines_add(stages, &l->names[2], l->stages, err);
+}
+
 int mf_eval_report(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0}, experts = {0}, metrics = {0}, stages = {0};
     struct mf_report_files files = {.experts = &experts, .metrics = &metrics, .stages = &stages};
     const char *output = NULL, *tokens = NULL;
+    struct lists lists = {0};
     int64_t max_tokens = -1;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &files.model, "FILE", "the assembled model", 0, 0},
@@ -51,6 +68,11 @@ int mf_eval_report(int argc, char **argv) {
          0},
         {"metrics", 0, MF_OPT_LIST, &metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0, 0},
         {"stage", 0, MF_OPT_LIST, &stages, "FILE", "a record of mf-time (repeatable)", 0, 0},
+        {"expert-list", 0, MF_OPT_STRING, &lists.experts, "FILE", "more of --expert, one a line of FILE", 0,
+         0},
+        {"metrics-list", 0, MF_OPT_STRING, &lists.metrics, "FILE", "more of --metrics, one a line of FILE", 0,
+         0},
+        {"stage-list", 0, MF_OPT_STRING, &lists.stages, "FILE", "more of --stage, one a line of FILE", 0, 0},
         {"calibration", 0, MF_OPT_STRING, &files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
          "measure a sample of N tokens (default: eval.max_tokens)", 0, 1e15},
@@ -63,11 +85,13 @@ int mf_eval_report(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !files.model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
     if (status == 0 && !files.tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (status == 0) status = read_lists(&lists, &experts, &metrics, &stages, &err);
     if (status == 0 && experts.count && !files.shared)
         status = mf_err_set(&err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = make(&s, &common, &files, tokens, max_tokens, output, &err);
     mf_session_end(&s);
+    for (size_t i = 0; i < 3; i++) free(lists.names[i]);
     mf_strs_free(&experts);
     mf_strs_free(&metrics);
     mf_strs_free(&stages);

@@ -19,6 +19,7 @@ struct origins {
     const char *file;
     long lines[128];
     long sections[128]; /* the line of a section, kept at its first key */
+    int64_t experts;    /* in the place of model.n_experts, or 0 */
 };
 
 static size_t index_of(const struct mf_key *key) {
@@ -255,7 +256,9 @@ static int check(const struct mf_config *c, const struct origins *o, struct mf_e
         return unfit(o, "model.d_model", "model.d_model", what, err);
     }
     if (c->model.top_k > c->model.n_experts) {
-        snprintf(what, sizeof what, "model.top_k is %" PRId64 ", above model.n_experts, which is %" PRId64,
+        snprintf(what, sizeof what,
+                 o->experts ? "model.top_k is %" PRId64 ", above the number of experts given, %" PRId64
+                            : "model.top_k is %" PRId64 ", above model.n_experts, which is %" PRId64,
                  c->model.top_k, c->model.n_experts);
         return unfit(o, "model.top_k", "model.n_experts", what, err);
     }
@@ -297,8 +300,9 @@ static void set_default(struct mf_config *config, const struct mf_key *key) {
     if (mf_key_parse(key, config, key->fallback, "default", &err) < 0) abort();
 }
 
-int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err) {
-    struct origins origins = {.file = common->config};
+static int load(struct mf_config *config, const struct mf_common *common, int64_t experts,
+                struct mf_err *err) {
+    struct origins origins = {.file = common->config, .experts = experts};
     size_t count;
     const struct mf_key *keys = mf_keys(&count);
     if (count > sizeof origins.lines / sizeof *origins.lines) abort();
@@ -308,15 +312,25 @@ int mf_config_load(struct mf_config *config, const struct mf_common *common, str
     for (size_t i = 0; i < common->sets.count; i++)
         if (apply_set(config, &origins, common->sets.items[i], err) < 0) return -1;
     if (common->seed >= 0) config->seed = common->seed;
+    if (experts) config->model.n_experts = experts;
     follow(config, &origins);
     return check(config, &origins, err);
 }
 
+int mf_config_load(struct mf_config *config, const struct mf_common *common, struct mf_err *err) {
+    return load(config, common, 0, err);
+}
+
 int mf_config_load_stage(struct mf_config *config, const struct mf_common *common, const char *stage,
                          struct mf_err *err) {
+    return mf_config_load_given(config, common, stage, 0, err);
+}
+
+int mf_config_load_given(struct mf_config *config, const struct mf_common *common, const char *stage,
+                         int64_t experts, struct mf_err *err) {
     size_t count;
     const struct mf_key *keys = mf_keys(&count);
-    if (mf_config_load(config, common, err) < 0) return -1;
+    if (load(config, common, experts, err) < 0) return -1;
     for (size_t i = 0; i < count; i++)
         if (!(keys[i].stages & mf_stage_bit(stage))) set_default(config, &keys[i]);
     return 0;

@@ -86,6 +86,8 @@ struct mf_config {
     } cluster;
 };
 
+#define MF_EXPERTS_MAX 65536
+
 /* Fills `config` with the defaults, then the YAML file of --config, then each --set, then --seed. A default
  * that nobody changed follows a value that it must fit to (top_k goes down with n_experts, warmup with steps,
  * min_lr with lr). EX_NOINPUT; EX_USAGE for a --set without '='; EX_CONFIG for malformed YAML, an unknown key
@@ -97,6 +99,10 @@ int mf_config_load(struct mf_config *config, const struct mf_common *common, str
  * does not read by the schema have their defaults. So what it does cannot depend on more than its slice. */
 int mf_config_load_stage(struct mf_config *config, const struct mf_common *common, const char *stage,
                          struct mf_err *err);
+
+/* The same where the experts are there: their number (0: the config's) is taken for model.n_experts. */
+int mf_config_load_given(struct mf_config *config, const struct mf_common *common, const char *stage,
+                         int64_t experts, struct mf_err *err);
 
 /* Writes the resolved values as YAML; with `stage`, only those that stage reads (NULL: all). */
 int mf_config_print(const struct mf_config *config, const char *stage, FILE *file);
