@@ -1,16 +1,17 @@
 # Looking for faults: tests, long tests, valgrind, coverage, analysers.
 
 SANITIZED := $(patsubst $B/%,$B/sanitized/%,$(PROGRAMS))
+PRELOADED := $B/tests/faults.so $B/tests/kills.so
 
 ## check      set up, build, and run every test, the end-to-end ones again with sanitizers
 .PHONY: check
-check: deps build $(UNITS) $B/tests/faults.so $(SANITIZED) $(PEERS)
+check: deps build $(UNITS) $(PRELOADED) $(SANITIZED) $(PEERS)
 	@scripts/check.sh $B
 
 ## check-long every fault in every program, every reader fuzzed, kills all over the pipeline, and a cluster: some twenty minutes (SEED=, KILLS=100)
 KILLS ?= 100
 .PHONY: check-long
-check-long: deps build $(SANITIZED) $B/tests/faults.so $B/fuzz/readers
+check-long: deps build $(SANITIZED) $(PRELOADED) $B/fuzz/readers
 	@scripts/check_long.sh $B $(KILLS) $(SEED)
 
 # What the next targets need besides.
@@ -33,8 +34,8 @@ $(UNDER_VALGRIND): valgrind-%: $B/tests/% | tools
 coverage: tools $(PROGRAMS:$B/%=$B/coverage/%) $(UNITS:$B/%=$B/coverage/%) $B/tests/faults.so
 	@MF_FAULTS=$(abspath $B)/tests/faults.so scripts/coverage.sh $B/coverage
 
-# Makes calls of the system fail; loaded into a program, so built apart from the library.
-$B/tests/faults.so: tests/faults.c Makefile | deps
+# What makes calls of the system fail, or kills at one, is loaded into a program, so built apart from the library.
+$(PRELOADED): $B/tests/%.so: tests/%.c Makefile | deps
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $<

@@ -14,7 +14,7 @@ ranks   = $(if $(filter shared,$(1)),$(RANKS),1)
 # What mf-time and the training are told: $(call several,STAGE).
 several = $(if $(filter-out 1,$(call ranks,$(1))),--ranks $(RANKS) )
 
-cluster = $(shell $(BIN)/mf-config get cluster.$(1) $(SETTINGS) 2> /dev/null)
+cluster = $(call answer,get cluster.$(1) $(SETTINGS))
 LAUNCH ?= $(call cluster,launch)
 
 # $(call launched,STAGE,MB) comes before the stage's command.
@@ -23,4 +23,4 @@ launcher = $(or $(strip $(LAUNCH)),$(if $(call several,$(1)),scripts/mpirun.sh -
 filled   = $(subst {run},$(NAME),$(subst {stage},$(1),$(subst {cpus},$(THREADS),$(subst {minutes},$(call cluster,minutes),$(subst \
     {ranks},$(call ranks,$(1)),$(subst {memory_mb},$(call memory_mb,$(1),$(2)),$(call launcher,$(1))))))))
 memory_mb = $(shell expr $(or $(call planned,$(firstword $(subst ., ,$(1)))),$(2)) + $(call cluster,spare_mb) 2> /dev/null)
-planned   = $(if $(filter shared expert,$(1)),$(shell $(BIN)/mf-config memory train-$(1) $(SETTINGS) $(COMMON) 2> /dev/null))
+planned   = $(if $(filter shared expert,$(1)),$(call answer,memory train-$(1) $(SETTINGS) $(COMMON)))

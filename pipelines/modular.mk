@@ -28,14 +28,24 @@ list_inputs = { find -L $(DATA) -type f -printf '%p %s %T@\n' | LC_ALL=C sort; p
 .PHONY: changed
 changed:
 
+# What mf-config answers: $(call answer,ARGUMENTS,WORD), WORD where it refuses (it says why when a slice is written) or is
+# not built yet (127). A make whose mf-config was killed must not take no answer for an empty one, which would be a
+# pipeline without experts or launcher.
+answer = $(shell $(BIN)/mf-config $(1) 2> /dev/null)$(if $(filter-out 0 64 66 78 127,$(.SHELLSTATUS)),$(error \
+    mf-config $(firstword $(1)) ended with status $(.SHELLSTATUS)),$(if $(filter-out 0,$(.SHELLSTATUS)),$(2)))
+
 # mf-config says which slices changed and how many experts there are, so it is built before the other rules are read.
 ifneq ($(PIPELINE_GOALS),)
 ifeq ($(LOOKING),)
 include $B/config.mk
 endif
 SETTINGS       := --config '$(CONFIG)' $(patsubst %,--set '%',$(SET))
-SLICES_CHANGED := $(shell $(BIN)/mf-config slices --dry-run $(SLICE) $(SETTINGS) 2> /dev/null || echo unknown)
-EXPERTS        := $(shell seq -s ' ' 0 $$(($$($(BIN)/mf-config get model.n_experts $(SETTINGS) 2> /dev/null) - 1)))
+SLICES_CHANGED := $(call answer,slices --dry-run $(SLICE) $(SETTINGS),unknown)
+N_EXPERTS      := $(call answer,get model.n_experts $(SETTINGS))
+EXPERTS        := $(if $(N_EXPERTS),$(shell seq -s ' ' 0 $$(($(N_EXPERTS) - 1))))
+ifneq ($(words $(EXPERTS)),$(or $(N_EXPERTS),0))
+$(error no list of $(N_EXPERTS) experts)
+endif
 INPUTS_CHANGED := $(shell $(list_inputs) 2> /dev/null | cmp -s - $(INPUTS) || echo changed)
 # An empty file is none: `touch` or `make -t` made it.
 EMPTY          := $(shell find $(RUN) -type f -empty ! -name '.*' ! -name stamp 2> /dev/null)

@@ -17,30 +17,47 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("B", os.path.join(ROOT, "build"))
+LIMIT = 300  # seconds that one make may take; some 5 are usual
 STAGES = re.compile(r"docs/\w+\.mf|tokens/[\w.]+\.mf|tokenizer\.json|parts/part\.\d+\.mp|parts/partition\.mp|shared\.tar|"
                     r"expert\.\d+\.tar|(joined|model)\.safetensors|calibration\.json|report\.json")
 # What clock and system say in a report, and the stages' records, of which a killed mf-time leaves none.
 MEASURED = ("memory", "peak_memory", "seconds", "cpu_seconds", "tokens_per_s", "attempts", "stages")
 
 
+class Wrong(Exception):
+    """What is not as it is to be after a kill."""
+
+
 class Run:
     """A run folder and the make that fills it."""
 
-    def __init__(self, folder, jobs, sets):
+    def __init__(self, folder, jobs, sets, words=None, goal="run"):
         self.folder, self.home = os.path.join(folder, "t"), folder
         # what a shell starts in the background ignores SIGINT
-        self.argv = ["env", "--default-signal=INT", "make", "-C", ROOT, "-j%d" % jobs, "RUNS=" + folder, "NAME=t",
-                     "CONFIG=configs/tiny.yaml", "THREADS=1", "DATA=" + os.path.join(os.path.dirname(folder), "words"),
-                     "SET=" + sets, "run"]
+        self.argv = ["env", "--default-signal=INT", "make", "-C", ROOT, "-j%d" % jobs, "B=" + BUILD, "RUNS=" + folder,
+                     "NAME=t", "CONFIG=configs/tiny.yaml", "THREADS=1", "SET=" + sets,
+                     "DATA=" + (words or os.path.join(os.path.dirname(folder), "words")),
+                     goal if goal == "run" else os.path.join(self.folder, goal)]
 
-    def start(self):
-        self.log = open(self.home + ".log", "w")
-        return subprocess.Popen(self.argv, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
+    def start(self, **env):
+        with open(self.home + ".log", "w") as log:
+            return subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                    start_new_session=True, env=dict(os.environ, **env))
 
-    def finish(self):
-        make = self.start()
-        if make.wait() != 0:
-            sys.exit("make failed:\n" + open(self.home + ".log").read())
+    def finish(self, **env):
+        make = self.start(**env)
+        try:
+            status = make.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(make.pid, signal.SIGKILL)
+            raise Wrong("make was not done in %d s:\n%s" % (LIMIT, self.said()))
+        if status != 0:
+            raise Wrong("make failed:\n" + self.said())
+
+    def said(self):
+        with open(self.home + ".log", errors="replace") as log:
+            return log.read()
 
     def files(self):
         found = {}
@@ -52,7 +69,17 @@ class Run:
                     found[path] = (st.st_ino, st.st_mtime_ns)
         return found
 
-    def strays(self):
+    def complete(self):
+        """The files of stages that need not run again."""
+        found = self.files()
+        # written just before what says that their stage is complete
+        for early, last in ("calibration.json", "model.safetensors"), ("parts/partition.mp", "parts/stamp"):
+            path = os.path.join(self.folder, last)
+            if early in found and (not os.path.exists(path) or os.stat(path).st_mtime_ns < found[early][1]):
+                del found[early]
+        return found
+
+    def leftovers(self):
         return [n for _, _, names in os.walk(self.folder) for n in names if re.search(r"\.tmp$|\.new$|\.ckpt", n)]
 
     def content(self, path):
@@ -61,6 +88,18 @@ class Run:
         if path != "report.json":
             return data
         return json.loads(data, object_hook=lambda o: {k: v for k, v in o.items() if k not in MEASURED})
+
+
+def fields(a, b, at=""):
+    """Where two contents differ: one line for each field of a report."""
+    if type(a) is type(b) is dict:
+        return [line for key in sorted(a.keys() | b.keys())
+                for line in fields(a.get(key), b.get(key), "%s.%s" % (at, key))]
+    if type(a) is type(b) is list and len(a) == len(b):
+        return [line for i, pair in enumerate(zip(a, b)) for line in fields(*pair, "%s[%d]" % (at, i))]
+    if a == b:
+        return []
+    return ["  %s: %.200r, not %.200r" % (at.lstrip("."), b, a) if at else "  the bytes"]
 
 
 def processes(session):
@@ -106,8 +145,11 @@ def strike(make, rng):
 
 def settle(make):
     """Waits for the make and for all it started: a make that is killed leaves its programs running."""
-    make.wait()
+    make.wait(LIMIT)
+    until = time.monotonic() + LIMIT
     while processes(make.pid):
+        if time.monotonic() > until:
+            raise Wrong("these did not end in %d s: %s" % (LIMIT, processes(make.pid)))
         time.sleep(0.005)
 
 
@@ -121,11 +163,12 @@ def main():
     print("seed %d" % o.seed, flush=True)
     rng = random.Random(o.seed)
     place = tempfile.mkdtemp(prefix="kills.")
+    subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
     try:
-        subprocess.run([sys.executable, os.path.join(ROOT, "tests/words.py"), os.path.join(place, "words"), "40"], check=True)
         kill(o, rng, place)
-    finally:
-        shutil.rmtree(place)
+    except Wrong as wrong:
+        sys.exit("%s\nboth runs are kept: %s" % (wrong, place))
+    shutil.rmtree(place)
 
 
 def kill(o, rng, place):
@@ -145,16 +188,12 @@ def kill(o, rng, place):
             make.wait()
             subprocess.run(run.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # waits for the orphans' lock
             settle(make)
-        complete = run.files()
-        # written just before what says that their stage is complete
-        for early, last in ("calibration.json", "model.safetensors"), ("parts/partition.mp", "parts/stamp"):
-            if last not in complete:
-                complete.pop(early, None)
+        complete = run.complete()
         if struck:
             done += 1
             kinds[struck] = kinds.get(struck, 0) + 1
         elif make.returncode != 0:
-            sys.exit("make failed untouched:\n" + open(run.home + ".log").read())
+            raise Wrong("make failed untouched:\n" + run.said())
         if "report.json" not in complete and rng.random() < 0.4:
             continue  # the make that goes on is killed too
         run.finish()
@@ -166,15 +205,18 @@ def kill(o, rng, place):
 
 
 def check(whole, run, complete, struck):
-    now = run.files()
+    now, wanted, after = run.files(), whole.files(), "after %s " % (struck,)
     again = [n for n in complete if now.get(n) != complete[n]]
     if again:
-        sys.exit("after %s these were complete and made again: %s" % (struck, again))
-    if set(now) != set(whole.files()):
-        sys.exit("after %s not the same files: %s" % (struck, set(now) ^ set(whole.files())))
-    differ = [n for n in now if run.content(n) != whole.content(n)]
-    if differ or run.strays():
-        sys.exit("after %s these differ: %s; left over: %s" % (struck, differ, run.strays()))
+        raise Wrong(after + "these were complete and made again: %s" % again)
+    if set(now) != set(wanted):
+        raise Wrong(after + "not the same files: %s" % (set(now) ^ set(wanted)))
+    for name in sorted(now):
+        differ = fields(whole.content(name), run.content(name))
+        if differ:
+            raise Wrong(after + "%s differs:\n%s" % (name, "\n".join(differ)))
+    if run.leftovers():
+        raise Wrong(after + "these are left over: %s" % run.leftovers())
 
 
 if __name__ == "__main__":
