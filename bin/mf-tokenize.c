@@ -19,12 +19,10 @@
 static void say(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(const char *program, const char *format, ...) {
     struct mf_err line;
-    char text[sizeof line.text];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    mf_err_vset(&line, 0, format, args); /* cleans names that came from the input */
     va_end(args);
-    mf_err_set(&line, 0, "%s", text); /* cleans names that came from the input */
     mf_fail(program, &line);
 }
 

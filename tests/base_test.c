@@ -41,6 +41,44 @@ static void test_error_lines_are_clean(void **state) {
     }
 }
 
+/* Strings shorten in their middle, the longest first; numbers, widths and texts without an end do not disturb
+ * that. */
+static void test_long_names_leave_the_reason(void **state) {
+    (void)state;
+    struct mf_err err = {0};
+    char path[4001], other[300];
+    memset(path, 'p', 4000);
+    memcpy(path, "/from", 5);
+    strcpy(path + 3995, "/last");
+    memset(other, 'q', 299);
+    strcpy(other + 294, "/tail");
+    errno = ENOENT;
+    mf_err_sys(&err, 1, "%s", path);
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+    assert_int_equal(strncmp(err.text, "/frompp", 7), 0);
+    assert_non_null(strstr(err.text, "p...p"));
+    assert_non_null(strstr(err.text, "p/last: No such file or directory"));
+    const char unended[] = {'a', 'b', 'c'};
+    mf_err_set(&err, 1, "%zu%% %5.1f %.*s %lld %c %s: is %s, not %.12s as in %s", (size_t)7, 2.5, 3, unended,
+               -1LL, 'x', path, "short", "0123456789abcdef", other);
+    assert_int_equal(strncmp(err.text, "7%   2.5 abc -1 x /frompp", 25), 0);
+    assert_non_null(strstr(err.text, "p/last: is short, not 0123456789ab as in qqq"));
+    assert_non_null(strstr(err.text, "q/tail"));
+    for (size_t shift = 0; shift < 4; shift++) { /* no half of a character */
+        for (size_t i = shift; i + 3 < sizeof path; i += 3) memcpy(path + i, "\xe2\x82\xac", 3);
+        memset(path + 3990, 'z', 10);
+        mf_err_set(&err, 1, "%s: %d", path, 5);
+        char *dots = strstr(err.text, "...");
+        assert_non_null(dots);
+        assert_int_equal((unsigned char)dots[-1], 0xac);
+        assert_int_equal((unsigned char)dots[3], 0xe2);
+        assert_string_equal(err.text + strlen(err.text) - 5, "zz: 5");
+    }
+    memset(path, 0x80, 4000); /* nor an endless search for one */
+    mf_err_set(&err, 1, "%s: %s", path, "why");
+    assert_string_equal(err.text + strlen(err.text) - 5, ": why");
+}
+
 static void test_numbers_are_strict(void **state) {
     (void)state;
     int64_t i;
@@ -224,6 +262,7 @@ static void test_clock(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_lines_are_clean),
+        cmocka_unit_test(test_long_names_leave_the_reason),
         cmocka_unit_test(test_numbers_are_strict),
         cmocka_unit_test(test_nearest_name),
         cmocka_unit_test(test_permutation_is_a_bijection),

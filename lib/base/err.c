@@ -2,9 +2,10 @@
 #include "base/err.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/shorten.h"
 
 /* Replaces control characters, also those that UTF-8 writes as C2 80..9F, and drops a character that was cut
  * in the middle, so that a name from a file cannot play tricks with the reader's terminal. */
@@ -26,14 +27,20 @@ static void clean(char *text) {
 /* Formats into a buffer of its own first: the arguments may point into err->text. */
 static void fill(struct mf_err *err, int status, const char *format, va_list args, const char *reason) {
     char text[sizeof err->text];
-    vsnprintf(text, sizeof text, format, args);
-    if (reason) {
-        size_t n = strlen(text);
-        snprintf(text + n, sizeof text - n, ": %s", reason);
-    }
+    va_list again;
+    va_copy(again, args);
+    size_t n = (size_t)vsnprintf(text, sizeof text, format, args);
+    if (reason && n < sizeof text) n += (size_t)snprintf(text + n, sizeof text - n, ": %s", reason);
+    if (n >= sizeof text) mf_shorten(text, sizeof text, format, again, reason);
+    va_end(again);
     clean(text);
     err->status = status;
     memcpy(err->text, text, sizeof text);
+}
+
+int mf_err_vset(struct mf_err *err, int status, const char *format, va_list args) {
+    fill(err, status, format, args, NULL);
+    return -1;
 }
 
 int(mf_err_set)(struct mf_err *err, int status, const char *format, ...) {

@@ -5,6 +5,7 @@
 #ifndef MF_BASE_ERR_H
 #define MF_BASE_ERR_H
 
+#include <stdarg.h>
 #include <sysexits.h>
 
 struct mf_err {
@@ -14,11 +15,15 @@ struct mf_err {
 
 /* Fills `err` with a status and a formatted line and returns -1, so that a check can be one line:
  *     if (n > max) return mf_err_set(err, EX_DATAERR, "%s: too many documents", path);
- * Control characters are replaced by '?'. A text too long is cut. */
+ * Control characters are replaced by '?'. Of a text too long the longest strings are shortened in their
+ * middle, "dir/.../file": the reason stays. */
 int mf_err_set(struct mf_err *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same, with ": " and the system's reason for `errno` appended. */
 int mf_err_sys(struct mf_err *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* mf_err_set for a function that has such arguments itself. */
+int mf_err_vset(struct mf_err *err, int status, const char *format, va_list args);
 
 /* A compiler or analyser sees one file at a time; this tells it what the two return. */
 static inline int mf_err_failed(void) {

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,15 @@ void mf_strs_add(struct mf_strs *list, const char *item) {
 void mf_strs_free(struct mf_strs *list) {
     free(list->items);
     *list = (struct mf_strs){0};
+}
+
+char *mf_format(const char *format, ...) {
+    char *text;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0) mf_no_memory();
+    va_end(args);
+    return text;
 }
 
 int mf_parse_int(const char *text, int64_t *value) {

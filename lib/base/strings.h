@@ -19,6 +19,10 @@ int mf_parse_int(const char *text, int64_t *value);
 int mf_parse_real(const char *text, double *value);
 int mf_parse_size(const char *text, uint64_t *value);
 
+/* A new formatted string, freed by free(); ends the process when memory is out. For paths: they have no
+ * largest length that a fixed buffer could have. */
+char *mf_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
+
 /* Where `text` stands among the choices "a|b|c", from 0, or -1. */
 int mf_choice(const char *choices, const char *text);
 
