@@ -181,18 +181,16 @@ static bool holds(const char *path, const char *text, size_t size) {
 /* Writes FOLDER/STAGE.yaml unless it has these values, or in a dry run adds its name to `names`. */
 static int write_slice(const struct mf_config *config, const char *folder, const char *stage, FILE *names,
                        struct mf_err *err) {
-    char path[4096];
     size_t size;
     int status = 0;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s.yaml", folder, stage) >= sizeof path)
-        return mf_err_set(err, EX_CANTCREAT, "%.100s...: name too long", folder);
-    char *text = print_text(config, stage, &size);
+    char *path = mf_format("%s/%s.yaml", folder, stage), *text = print_text(config, stage, &size);
     if (!holds(path, text, size)) {
         if (names)
             fprintf(names, "%s\n", path);
         else
             status = mf_out_whole(path, text, size, err);
     }
+    free(path);
     free(text);
     return status;
 }

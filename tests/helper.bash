@@ -30,8 +30,8 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
 # has to be quick enough to send it. The programs are followed from call to call, so they should have one thread. What
 # happened is in `struck` here.
 strike() { # SIGNAL PATH N COMMAND [ARGUMENT]...
-    # a name is resolved before it is written over; the leak check and strace do not go together
-    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e signal=stop -o struck -P "$(realpath -m "$2")" -e trace=/^readlink \
+    # a name's links are read before it is written over; the leak check and strace do not go together
+    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e signal=stop -o struck -P "$2" -P "$(realpath -m "$2")" -e trace=/^readlink \
         -e inject=/^readlink:signal="SIG$1":when="$3" "${@:4}"
 }
 

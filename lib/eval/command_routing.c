@@ -171,9 +171,8 @@ int mf_eval_routing(int argc, char **argv) {
     if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
     if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
     if (status == 0) {
-        json_t *names = NULL;
-        status = mf_session_experts(&names, s.moe, &err);
-        if (status == 0) status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
+        json_t *names = mf_session_experts(s.moe);
+        status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
         json_decref(names);
         mf_routing_clear(&routing);
     }

@@ -155,11 +155,7 @@ static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
     struct mf_routing r;
     if (mf_source_rewind(m->source, err) < 0) return -1;
     if (mf_routing(m->s->moe, m->s->work, m->source, m->s->batch, &r, err) < 0) return -1;
-    json_t *names;
-    if (mf_session_experts(&names, m->s->moe, err) < 0) {
-        mf_routing_clear(&r);
-        return -1;
-    }
+    json_t *names = mf_session_experts(m->s->moe);
     *json = mf_routing_json(&r, m->source, names);
     json_decref(names);
     mf_routing_clear(&r);

@@ -62,12 +62,9 @@ int mf_session_write(const char *path, json_t *json, struct mf_err *err) {
     return mf_json_write(path, json, JSON_INDENT(1) | JSON_REAL_PRECISION(12), err);
 }
 
-int mf_session_entries(json_t **entries, const struct mf_moe *moe, struct mf_err *err) {
-    struct mf_safetensors *st;
-    if (mf_safetensors_open(&st, moe->name, err) < 0) return -1;
-    *entries = mf_metadata_json(mf_safetensors_metadata(st), "experts");
-    mf_safetensors_close(st);
-    return 0;
+json_t *mf_session_entries(const struct mf_moe *moe) {
+    const struct mf_safetensors *model = mf_moe_model(moe);
+    return model ? mf_metadata_json(mf_safetensors_metadata(model), "experts") : NULL;
 }
 
 /* A name for one entry of the metadata's list of experts. */
@@ -83,14 +80,12 @@ static json_t *entry_name(const json_t *entry) {
     return NULL;
 }
 
-int mf_session_experts(json_t **names, const struct mf_moe *moe, struct mf_err *err) {
-    json_t *entries = NULL;
-    if (strcmp(moe->router.kind, "single") != 0 && mf_session_entries(&entries, moe, err) < 0) return -1;
-    *names = json_array();
+json_t *mf_session_experts(const struct mf_moe *moe) {
+    json_t *entries = mf_session_entries(moe), *names = json_array();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
         json_t *name = entry_name(json_array_get(entries, e));
-        json_array_append_new(*names, name ? name : json_sprintf("expert %zu", e));
+        json_array_append_new(names, name ? name : json_sprintf("expert %zu", e));
     }
     json_decref(entries);
-    return 0;
+    return names;
 }

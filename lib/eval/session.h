@@ -43,12 +43,12 @@ int mf_session_source(struct mf_session *s, struct mf_source **source, const cha
 /* Writes `json` (taken over) as text with a line end to `path` (NULL: standard output). */
 int mf_session_write(const char *path, json_t *json, struct mf_err *err);
 
-/* What an assembled model's metadata says of its experts: a list, new, or NULL when it says nothing. An error
- * of reading the file again. */
-int mf_session_entries(json_t **entries, const struct mf_moe *moe, struct mf_err *err);
+/* What an assembled model's metadata says of its experts: a list, new, or NULL when it says nothing, as of
+ * bundles. */
+json_t *mf_session_entries(const struct mf_moe *moe);
 
 /* The names of an assembled model's experts, from its metadata: a JSON list of n strings; new. Of other
- * files: their number alone. An error of reading the file again. */
-int mf_session_experts(json_t **names, const struct mf_moe *moe, struct mf_err *err);
+ * files: their number alone. */
+json_t *mf_session_experts(const struct mf_moe *moe);
 
 #endif

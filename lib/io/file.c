@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/strings.h"
 
 #define BUFFER       ((size_t)64 << 10)
 #define UNPACK_FREE  ((uint64_t)32 << 20)
@@ -183,12 +184,13 @@ int mf_scratch_open(struct mf_err *err) {
     if (!folder || !*folder) folder = "/tmp";
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0) return fd;
-    char path[4096]; /* a file system without O_TMPFILE */
-    int n = snprintf(path, sizeof path, "%s/mf-XXXXXX", folder);
-    if (n < 0 || (size_t)n >= sizeof path) return mf_err_set(err, EX_CANTCREAT, "%s: name too long", folder);
+    char *path = mf_format("%s/mf-XXXXXX", folder); /* a file system without O_TMPFILE */
     fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", folder);
-    unlink(path);
+    if (fd < 0)
+        mf_err_sys(err, EX_CANTCREAT, "%s", folder);
+    else
+        unlink(path);
+    free(path);
     return fd;
 }
 

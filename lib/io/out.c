@@ -22,6 +22,7 @@
 #define BUFFER  ((size_t)64 << 10)
 #define STRETCH ((uint64_t)4 << 20)
 #define RANDOM  6                  /* letters that make a temporary's name unique */
+#define LINKS   40                 /* as many as the system follows */
 #define STEM    (255 - RANDOM - 7) /* of the target's name, so that ".STEM.XXXXXX.tmp" is a possible one */
 
 struct mf_out {
@@ -117,6 +118,26 @@ static int open_temporary(struct mf_out *out, struct mf_err *err) {
     return mf_err_set(err, EX_CANTCREAT, "%s: cannot make a temporary file beside it", out->name);
 }
 
+/* The file that `path`, a link or links to links, stands for: links of the last component only, so that no
+ * path becomes longer than the system takes. New, or NULL with errno. */
+static char *follow_links(const char *path) {
+    char *at = copy_string(path), text[PATH_MAX];
+    for (int links = 0; links < LINKS; links++) {
+        ssize_t n = readlink(at, text, sizeof text);
+        if (n < 0 && errno == EINVAL) return at; /* not a link */
+        if ((size_t)n == sizeof text) errno = ENAMETOOLONG;
+        if (n < 0 || (size_t)n == sizeof text) break;
+        size_t folder = text[0] == '/' ? 0 : folder_length(at);
+        char *next = mf_format("%.*s%.*s", (int)folder, at, (int)n, text);
+        free(at);
+        at = next;
+    }
+    int reason = errno;
+    free(at);
+    errno = reason;
+    return NULL;
+}
+
 /* The descriptor that a name such as /dev/stdout stands for, or -1. Opening that name would truncate or
  * overwrite a file that the caller may be appending to. */
 static int named_descriptor(const char *path) {
@@ -151,7 +172,7 @@ static int open_path(struct mf_out *out, const char *path, struct mf_err *err) {
             return out->fd < 0 ? mf_err_sys(err, EX_CANTCREAT, "%s", path) : 0;
         }
         out->mode = st.st_mode & 0777;
-        out->target = realpath(path, NULL);
+        out->target = follow_links(path);
         if (!out->target) return mf_err_sys(err, EX_CANTCREAT, "%s", path);
     } else {
         if (errno != ENOENT) return mf_err_sys(err, EX_CANTCREAT, "%s", path);

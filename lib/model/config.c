@@ -11,7 +11,6 @@
 #include "model/schema.h"
 
 #define FILE_LIMIT ((size_t)1 << 20)
-#define WHERE      320 /* "FILE:LINE" or "--set" */
 
 /* Where each key got its value, for messages about values that do not fit together: 0 a default, -1 --set or
  * --seed, else the line of the file. */
@@ -27,14 +26,11 @@ static size_t index_of(const struct mf_key *key) {
     return (size_t)(key - mf_keys(&count));
 }
 
-static void place_name(char where[WHERE], const char *file, long line) {
-    snprintf(where, WHERE, "%.280s:%ld", file, line);
-}
-
 /* --- YAML --- */
 
 struct yaml_file {
     const char *path;
+    char *where; /* "PATH:LINE" */
     unsigned char *bytes;
     size_t size;
     yaml_parser_t parser;
@@ -43,6 +39,12 @@ struct yaml_file {
     struct mf_config *config;
     struct origins *origins;
 };
+
+/* The place for messages; borrowed until the next call. */
+static const char *place(struct yaml_file *y, long line) {
+    free(y->where);
+    return y->where = mf_format("%s:%ld", y->path, line);
+}
 
 static long line_of(const struct yaml_file *y) {
     return (long)y->event.start_mark.line + 1;
@@ -83,9 +85,9 @@ static int scalar(const struct yaml_file *y, char *text, size_t size, const char
 
 /* The current event is the value of `name`. */
 static int set_value(struct yaml_file *y, const char *name, long line, struct mf_err *err) {
-    char where[WHERE], text[2048];
+    char text[2048];
     const struct mf_key *key = mf_key_find(name);
-    place_name(where, y->path, line);
+    const char *where = place(y, line);
     if (!key) return mf_key_unknown(name, where, err);
     if (y->origins->lines[index_of(key)] != 0)
         return mf_err_set(err, EX_CONFIG, "%s: %s is given twice, first in line %ld", where, name,
@@ -146,16 +148,15 @@ static int read_section(struct yaml_file *y, const char *section, struct mf_err 
 }
 
 static int read_top(struct yaml_file *y, struct mf_err *err) {
-    char name[128], where[WHERE];
+    char name[128];
     for (;;) {
         if (next_event(y, err) < 0) return -1;
         if (y->event.type == YAML_MAPPING_END_EVENT) return 0;
         long line = line_of(y);
         if (scalar(y, name, sizeof name, "a key is expected here", err) < 0 || next_event(y, err) < 0)
             return -1;
-        place_name(where, y->path, line);
         if (y->event.type == YAML_MAPPING_START_EVENT) {
-            if (section_start(name) < 0) return unknown_section(name, where, err);
+            if (section_start(name) < 0) return unknown_section(name, place(y, line), err);
             if (open_section(y, name, line, err) < 0 || read_section(y, name, err) < 0) return -1;
         } else if (section_start(name) >= 0) { /* "section:" with nothing below */
             char text[8];
@@ -194,6 +195,7 @@ static int read_yaml(struct mf_config *config, struct origins *origins, const ch
     int status = read_document(&y, err);
     if (y.has_event) yaml_event_delete(&y.event);
     yaml_parser_delete(&y.parser);
+    free(y.where);
     free(y.bytes);
     return status;
 }
@@ -218,11 +220,10 @@ static int apply_set(struct mf_config *config, struct origins *origins, const ch
 /* Opens the message about two values with the place where `name`, or else `other`, was given. */
 static int unfit(const struct origins *o, const char *name, const char *other, const char *what,
                  struct mf_err *err) {
-    char where[WHERE] = "--set";
     long line = o->lines[index_of(mf_key_find(name))];
     if (line <= 0) line = o->lines[index_of(mf_key_find(other))];
-    if (line > 0) place_name(where, o->file, line);
-    return mf_err_set(err, EX_CONFIG, "%s: %s", where, what);
+    if (line <= 0) return mf_err_set(err, EX_CONFIG, "--set: %s", what);
+    return mf_err_set(err, EX_CONFIG, "%s:%ld: %s", o->file, line, what);
 }
 
 static int check_training(const struct mf_train_config *t, const char *section, const struct origins *o,

@@ -42,7 +42,7 @@ struct mf_moe {
     float *out_gain, *out_bias;  /* [D] output_norm */
     float *log_likelihood;       /* [E,V] log P(token | partition), or NULL when the file has none */
     char tokenizer_sha256[65];
-    char name[256];           /* the file, for messages */
+    char *name;               /* the file, for messages; owned */
     struct mf_moe_file *file; /* the large tensors and their cache; opaque */
 };
 
@@ -53,6 +53,9 @@ struct mf_moe {
 int mf_moe_open(struct mf_moe **moe, const char *path, const char *expert, size_t cache_bytes,
                 struct mf_err *err);
 void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
+
+/* The file of an assembled model, still open; borrowed. NULL for bundles. */
+const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
 
 /* Runs token evidence over one document in order: state [E] is the sum so far (zeros before the first token;
  * a BOS resets it), evidence [n,E] the value at each token. With no log_likelihood all are 0. */

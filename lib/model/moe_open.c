@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "model/piece.h"
 
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
@@ -281,7 +282,7 @@ int mf_moe_open(struct mf_moe **out, const char *path, const char *expert, size_
         return mf_err_set(err, EX_OSERR, "%s: out of memory", path);
     }
     m->file = f;
-    snprintf(m->name, sizeof m->name, "%s", path);
+    m->name = mf_format("%s", path);
     int status =
         bundle ? open_bundles(m, path, expert, cache_bytes, err) : open_model(m, path, cache_bytes, err);
     if (status < 0) {
@@ -297,5 +298,10 @@ void mf_moe_close(struct mf_moe *m) {
     mf_weights_free(m->file->weights);
     mf_arena_free(&m->file->arena);
     free(m->file);
+    free(m->name);
     free(m);
+}
+
+const struct mf_safetensors *mf_moe_model(const struct mf_moe *m) {
+    return mf_weights_model(m->file->weights);
 }

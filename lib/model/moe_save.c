@@ -51,10 +51,8 @@ static int copy_tensors(const struct mf_moe *m, const struct mf_safetensors *st,
 }
 
 int mf_moe_save(const struct mf_moe *m, struct mf_out *out, const json_t *calibration, struct mf_err *err) {
-    struct mf_safetensors *st;
-    if (strcmp(m->router.kind, "single") == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: not an assembled model", m->name);
-    if (mf_safetensors_open(&st, m->name, err) < 0) return -1;
+    const struct mf_safetensors *st = mf_moe_model(m);
+    if (!st) return mf_err_set(err, EX_DATAERR, "%s: not an assembled model", m->name);
     json_t *metadata = metadata_of(m, st, calibration);
     struct mf_tensor *tensors = calloc(mf_safetensors_count(st), sizeof *tensors);
     unsigned char *buffer = malloc(BUFFER);
@@ -65,6 +63,5 @@ int mf_moe_save(const struct mf_moe *m, struct mf_out *out, const json_t *calibr
     json_decref(metadata);
     free(tensors);
     free(buffer);
-    mf_safetensors_close(st);
     return status;
 }

@@ -17,7 +17,7 @@ static int hash_field(const struct mf_piece *p, const char *field, char hash[65]
 int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct mf_err *err) {
     *p = (struct mf_piece){0};
     if (mf_bundle_open(&p->bundle, path, kind, err) < 0) return -1;
-    snprintf(p->name, sizeof p->name, "%s", mf_bundle_name(p->bundle));
+    p->name = mf_bundle_name(p->bundle);
     snprintf(p->hash, sizeof p->hash, "%s", mf_bundle_hash(p->bundle));
     int status =
         mf_shape_parse(&p->shape, json_object_get(mf_bundle_meta(p->bundle), "config"), p->name, err);
@@ -30,6 +30,7 @@ int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct
 void mf_piece_close(struct mf_piece *p) {
     mf_bundle_close(p->bundle);
     p->bundle = NULL;
+    p->name = NULL;
 }
 
 int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err) {

@@ -8,7 +8,7 @@
 struct mf_piece {
     struct mf_bundle *bundle; /* its manifest is read, its tensors are not */
     struct mf_shape shape;
-    char name[256];     /* the file, for messages */
+    const char *name;   /* the file, for messages; the bundle's */
     char hash[65];      /* mf_bundle_hash */
     char tokenizer[65]; /* SHA-256 of the tokenizer.json it was trained with */
     char shared[65];    /* an expert's: the hash of the shared bundle it was trained against */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/strings.h"
 #include "io/file.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
@@ -19,7 +20,7 @@ struct entry {
 };
 
 struct mf_weights {
-    char name[256];
+    char *name;
     struct mf_safetensors *st; /* NULL for bundles */
     struct entry *entries;
     size_t count;
@@ -41,12 +42,15 @@ static int add_entries(struct mf_weights *w, size_t count, struct mf_err *err) {
 int mf_weights_new(struct mf_weights **out, const char *name, size_t cache_bytes, struct mf_err *err) {
     struct mf_weights *w = calloc(1, sizeof *w);
     if (!w) return mf_err_set(err, EX_OSERR, "%s: out of memory", name);
-    size_t length = strnlen(name, sizeof w->name - 1);
-    memcpy(w->name, name, length);
+    w->name = mf_format("%s", name);
     w->capacity = cache_bytes;
     w->scratch = -1;
     *out = w;
     return 0;
+}
+
+const struct mf_safetensors *mf_weights_model(const struct mf_weights *w) {
+    return w->st;
 }
 
 int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size_t cache_bytes,
@@ -116,6 +120,7 @@ void mf_weights_free(struct mf_weights *w) {
     if (!w) return;
     for (size_t i = 0; i < w->count; i++) free(w->entries[i].tensor.data);
     free(w->entries);
+    free(w->name);
     mf_safetensors_close(w->st);
     if (w->scratch >= 0) close(w->scratch);
     free(w);

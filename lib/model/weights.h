@@ -16,6 +16,9 @@ struct mf_weights;
 int mf_weights_of_model(struct mf_weights **w, struct mf_safetensors *st, size_t cache_bytes,
                         struct mf_err *err);
 
+/* That model; borrowed. NULL for bundles. */
+const struct mf_safetensors *mf_weights_model(const struct mf_weights *w);
+
 /* An empty set to which bundles are added: every tensor of theirs is read and checked. What is small or fits
  * into half of `cache_bytes` is kept; the rest goes to a scratch file and is read from there as from a model.
  * EX_CANTCREAT: no scratch file. */

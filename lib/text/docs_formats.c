@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "io/json_file.h"
 #include "text/docs_internal.h"
 
@@ -61,7 +62,7 @@ static const char *field(const json_t *object, const char *key, char number[32],
 static int parse_line(const struct docs_file *f, const struct mf_docs_options *o, const char *line,
                       size_t size, uint64_t number, struct mf_err *err) {
     json_error_t why;
-    char id_number[32], domain_number[32], place[512];
+    char id_number[32], domain_number[32], *place = NULL;
     size_t id_size = 0, domain_size = 0;
     json_t *object = mf_json_parse(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, MF_JSON_SMALL, &why);
     if (!json_is_object(object)) {
@@ -74,8 +75,8 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
     const char *domain = field(object, o->domain_key, domain_number, &domain_size);
     int status;
     if (!id) {
-        id_size = (size_t)snprintf(place, sizeof place, "%.400s:%llu", f->name, (unsigned long long)number);
-        id = place;
+        id = place = mf_format("%s:%llu", f->name, (unsigned long long)number);
+        id_size = strlen(id);
     }
     if (!json_is_string(text))
         status = mf_err_set(err, EX_DATAERR, "%s:%llu: no text under the key '%s' (--text-key)", f->name,
@@ -84,6 +85,7 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
         status = hand_on(f, o, id, id_size, json_string_value(text), json_string_length(text), domain,
                          domain_size, err);
     json_decref(object);
+    free(place);
     return status;
 }
 
@@ -140,14 +142,15 @@ static int gather(const struct docs_file *f, struct gathered *g, const char *lin
 /* Hands on what was gathered, unless it is nothing but blank lines before the first heading. */
 static int end_article(const struct docs_file *f, const struct mf_docs_options *o, struct gathered *g,
                        struct mf_err *err) {
-    char id[512];
     size_t i = 0;
     while (i < g->size && (g->text[i] == ' ' || g->text[i] == '\n' || g->text[i] == '\r')) i++;
     size_t size = g->size;
     g->size = 0;
     if (i == size) return 0;
-    int n = snprintf(id, sizeof id, "%.400s#%llu", f->name, (unsigned long long)++g->number);
-    return hand_on(f, o, id, (size_t)n, g->text, size, NULL, 0, err);
+    char *id = mf_format("%s#%llu", f->name, (unsigned long long)++g->number);
+    int status = hand_on(f, o, id, strlen(id), g->text, size, NULL, 0, err);
+    free(id);
+    return status;
 }
 
 static int parse_wikitext(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/strings.h"
 #include "io/bundle.h"
 
 /* All tensors of a checkpoint; new memory. */
@@ -31,11 +32,9 @@ static struct mf_tensor *list(const struct mf_train_arrays *a, size_t *count) {
     return all;
 }
 
-/* PATH.N, or PATH for 0. */
-static const char *numbered(char place[4200], const char *path, int64_t n) {
-    if (n == 0) return path;
-    snprintf(place, 4200, "%s.%lld", path, (long long)n);
-    return place;
+/* PATH.N, or PATH for 0. Owned. */
+static char *numbered(const char *path, int64_t n) {
+    return n ? mf_format("%s.%lld", path, (long long)n) : mf_format("%s", path);
 }
 
 static bool same_file(const char *a, const char *b) {
@@ -43,21 +42,34 @@ static bool same_file(const char *a, const char *b) {
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* Moves checkpoint N one further: renames it, the newest gets a second name. One that is not there is fine.
+ */
+static int move(const char *path, int64_t n, struct mf_err *err) {
+    char *from = numbered(path, n), *to = numbered(path, n + 1);
+    int status = (n ? rename(from, to) : link(from, to)) == 0 || errno == ENOENT ? 0 : -1;
+    if (status < 0) mf_err_sys(err, EX_IOERR, "%s", n ? from : to);
+    free(from);
+    free(to);
+    return status;
+}
+
 /* Moves each checkpoint one further; the newest stays where it is too, until the new one takes its name. A
  * process that was killed in between has moved them already. */
 static int rotate(const char *path, int64_t keep, struct mf_err *err) {
-    char from[4200], to[4200];
-    if (same_file(path, numbered(to, path, 1))) return 0;
-    for (int64_t n = keep - 1; n > 0; n--)
-        if (rename(numbered(from, path, n), numbered(to, path, n + 1)) < 0 && errno != ENOENT)
-            return mf_err_sys(err, EX_IOERR, "%s", from);
-    if (keep == 0 || link(path, numbered(to, path, 1)) == 0 || errno == ENOENT) return 0;
-    return mf_err_sys(err, EX_IOERR, "%s", to);
+    char *first = numbered(path, 1);
+    bool moved = same_file(path, first);
+    free(first);
+    for (int64_t n = keep - 1; n >= 0 && !moved; n--)
+        if (move(path, n, err) < 0) return -1;
+    return 0;
 }
 
 void mf_checkpoint_remove(const char *path, int64_t keep) {
-    char place[4200];
-    for (int64_t n = 0; n <= keep; n++) unlink(numbered(place, path, n));
+    for (int64_t n = 0; n <= keep; n++) {
+        char *place = numbered(path, n);
+        unlink(place);
+        free(place);
+    }
 }
 
 int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,

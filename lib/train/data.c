@@ -1,11 +1,11 @@
 /* Spools tokens and hands out windows of them. */
 #include "train/data.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include "base/strings.h"
 #include "io/file.h"
 #include "part/corpus.h"
 #include "text/tokenizer.h"
@@ -53,7 +53,7 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
     data->vocab = docs.header.vocab;
     data->bos = docs.header.bos;
     memcpy(data->tokenizer, docs.header.tokenizer, sizeof data->tokenizer);
-    snprintf(data->name, sizeof data->name, "%s", mf_stream_name(docs.stream));
+    data->name = mf_format("%s", mf_stream_name(docs.stream));
     data->counts = calloc(data->vocab, sizeof *data->counts);
     data->fd = data->counts ? mf_scratch_open(err) : mf_err_set(err, EX_OSERR, "out of memory");
     int status = data->fd < 0 ? -1 : spool(data, &docs, partition, err);
@@ -73,6 +73,7 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
 void mf_data_free(struct mf_data *data) {
     if (data->counts && data->fd >= 0) close(data->fd);
     free(data->counts);
+    free(data->name);
     *data = (struct mf_data){.fd = -1};
 }
 

@@ -13,7 +13,7 @@
 struct mf_data {
     size_t vocab, S;
     char tokenizer[65];
-    char name[256];     /* of the stream, for messages */
+    char *name;         /* of the stream, for messages; owned */
     uint64_t documents; /* read */
     uint64_t tokens;    /* in them */
     uint64_t windows;   /* at least 1 */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "base/stop.h"
+#include "base/strings.h"
 #include "io/bundle.h"
 #include "nn/matmul.h"
 
@@ -49,9 +50,9 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
     s->identity = json_pack("{so}", "settings", mf_config_json(&s->config, stage));
     bool file = o->output && strcmp(o->output, "-") != 0;
     if (o->checkpoint)
-        snprintf(s->checkpoint, sizeof s->checkpoint, "%s", o->checkpoint);
+        s->checkpoint = mf_format("%s", o->checkpoint);
     else if (file)
-        snprintf(s->checkpoint, sizeof s->checkpoint, "%s.ckpt", o->output);
+        s->checkpoint = mf_format("%s.ckpt", o->output);
     mf_stop_watch();
     return 0;
 }
@@ -114,7 +115,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->data = &s->data;
     t->validation = o->validation ? &s->validation : NULL;
     t->identity = s->identity;
-    t->checkpoint = *s->checkpoint && t->ranks.rank == 0 ? s->checkpoint : NULL;
+    t->checkpoint = t->ranks.rank == 0 ? s->checkpoint : NULL;
     t->metrics = t->ranks.rank == 0 ? o->metrics : NULL;
     t->resume = o->resume;
     t->keep = o->keep;
@@ -173,5 +174,6 @@ void mf_train_session_end(struct mf_train_session *s) {
     mf_data_free(&s->validation);
     mf_pool_free(s->pool);
     json_decref(s->identity);
+    free(s->checkpoint);
     mf_arena_free(&s->arena);
 }

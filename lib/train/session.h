@@ -38,7 +38,7 @@ struct mf_train_session {
     struct mf_pool *pool;
     struct mf_data data, validation;
     json_t *identity;
-    char checkpoint[4096]; /* "" when there is none */
+    char *checkpoint; /* owned; NULL when there is none */
     struct mf_training training;
     struct mf_arena arena;
     float *trunk, *ffn;        /* one array, the trunk first */

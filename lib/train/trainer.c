@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/strings.h"
 #include "base/rng.h"
 #include "base/stop.h"
 #include "io/file.h"
@@ -74,35 +75,41 @@ static void end(struct loop *l) {
 
 /* --- the best parameters so far --- */
 
-static void best_path(const struct mf_training *t, char path[4096]) {
-    snprintf(path, 4096, "%s.best", t->checkpoint);
+/* Owned. */
+static char *best_path(const struct mf_training *t) {
+    return mf_format("%s.best", t->checkpoint);
 }
 
 static int keep_best(struct loop *l, struct mf_err *err) {
-    char path[4096];
     if (l->t->ranks.rank > 0) return 0;
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     if (l->t->checkpoint) {
-        best_path(l->t, path);
-        return mf_checkpoint_write(path, 0, l->t->identity, &l->state, &only, err);
+        char *path = best_path(l->t);
+        int status = mf_checkpoint_write(path, 0, l->t->identity, &l->state, &only, err);
+        free(path);
+        return status;
     }
     if (lseek(l->scratch, 0, SEEK_SET) < 0) return mf_err_sys(err, EX_IOERR, "scratch file");
     return mf_write_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), "scratch file", err);
 }
 
-static int take_best(struct loop *l, struct mf_err *err) {
-    char path[4096];
+static int read_best(struct loop *l, const char *path, struct mf_err *err) {
     struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
     struct mf_train_state state;
+    if (mf_checkpoint_read(path, l->t->identity, &state, &only, err) < 0) return -1;
+    if (state.step == l->state.best_step) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: of step %lld, not %lld", path, (long long)state.step,
+                      (long long)l->state.best_step);
+}
+
+static int take_best(struct loop *l, struct mf_err *err) {
     if (l->t->ranks.rank > 0 || l->state.best_step < 0 || l->state.best_step == l->state.step) return 0;
     if (!l->t->checkpoint)
         return mf_pread_all(l->scratch, l->t->tensors[0].data, l->n * sizeof(float), 0, "scratch file", err);
-    best_path(l->t, path);
-    if (mf_checkpoint_read(path, l->t->identity, &state, &only, err) < 0) return -1;
-    if (state.step != l->state.best_step)
-        return mf_err_set(err, EX_DATAERR, "%s: of step %lld, not %lld", path, (long long)state.step,
-                          (long long)l->state.best_step);
-    return 0;
+    char *path = best_path(l->t);
+    int status = read_best(l, path, err);
+    free(path);
+    return status;
 }
 
 /* --- validation --- */
@@ -379,11 +386,11 @@ int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_traini
 }
 
 void mf_train_clean(const struct mf_training *t) {
-    char path[4096];
     if (!t->checkpoint) return;
     mf_checkpoint_remove(t->checkpoint, t->keep);
-    best_path(t, path);
+    char *path = best_path(t);
     unlink(path);
+    free(path);
 }
 
 void mf_train_report(const struct mf_training *t, const struct mf_training_result *r) {
