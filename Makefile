@@ -10,7 +10,6 @@ SHELL := /bin/bash
 .SUFFIXES:
 .DEFAULT_GOAL := all
 
-B        ?= build
 LIBS     := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread
@@ -23,10 +22,11 @@ MPI      ?= $(shell pkg-config --exists ompi-c && echo ompi-c)
 MPI_C    := lib/train/ranks_mpi.c
 WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs $(MPI)))
 
+include pipelines/names.mk
+
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
-include pipelines/names.mk
 include pipelines/corpus.mk
 include pipelines/cluster.mk
 include pipelines/modular.mk

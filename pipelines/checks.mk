@@ -32,7 +32,7 @@ $(UNDER_VALGRIND): valgrind-%: $B/tests/% | tools
 ## coverage   lines of lib/ that tests reach; fails where a file of lib/io has less than 85%
 .PHONY: coverage
 coverage: tools $(PROGRAMS:$B/%=$B/coverage/%) $(UNITS:$B/%=$B/coverage/%) $B/tests/faults.so
-	@MF_FAULTS=$(abspath $B)/tests/faults.so scripts/coverage.sh $B/coverage
+	@MF_FAULTS="$$(realpath $B)/tests/faults.so" scripts/coverage.sh $B/coverage
 
 # What makes calls of the system fail, or kills at one, is loaded into a program, so built apart from the library.
 $(PRELOADED): $B/tests/%.so: tests/%.c Makefile | deps

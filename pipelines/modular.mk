@@ -10,7 +10,8 @@
 
 THREADS ?= $(shell nproc)
 SET     ?=
-# What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive.
+# What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive; or
+# several of them, with the shell's patterns and quotes. What is there by the whole of the name is one, also with blanks in it.
 DATA    ?= $(CORPUS)
 DOCS_FLAGS ?= --domain-from folder
 
@@ -20,7 +21,7 @@ COMMON  = --threads $(THREADS)
 
 # The documents' files with their times, and how they are read.
 INPUTS := $(RUN)/inputs.list
-list_inputs = { find -L $(DATA) -type f -printf '%p %s %T@\n' | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
+list_inputs = { { find -L $(DOCUMENTS) -type f -printf '%p %s %T@\n' 2> /dev/null || true; } | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
 
 # --- what changed ---
 
@@ -39,7 +40,8 @@ ifneq ($(PIPELINE_GOALS),)
 ifeq ($(LOOKING),)
 include $B/config.mk
 endif
-SETTINGS       := --config '$(CONFIG)' $(patsubst %,--set '%',$(SET))
+SETTINGS       := --config $(call quoted,$(CONFIG)) $(foreach s,$(SET),--set $(call quoted,$s))
+DOCUMENTS      := $(or $(shell [ ! -e $(call quoted,$(DATA)) ] || echo $(call quoted,$(call quoted,$(DATA)))),$(DATA))
 SLICES_CHANGED := $(call answer,slices --dry-run $(SLICE) $(SETTINGS),unknown)
 N_EXPERTS      := $(call answer,get model.n_experts $(SETTINGS))
 EXPERTS        := $(if $(N_EXPERTS),$(shell seq -s ' ' 0 $$(($(N_EXPERTS) - 1))))
@@ -98,13 +100,13 @@ there = $$(for f in $(2); do [ ! -e "$$f" ] || echo "$(1) $$f"; done)
 
 $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 	@mkdir -p $(@D)
-	@[ -n "$$(find -L $(DATA) -type f -print -quit)" ] || { echo "no documents in $(DATA)" >&2; exit 66; }
+	@scripts/data.sh $(RUN) $(DOCUMENTS)
 	@$(list_inputs) > $@.tmp
 	@mv $@.tmp $@
 
 $(SPLITS:%=$(RUN)/docs/%.mf): $(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
 	@mkdir -p $(@D)
-	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DATA)
+	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DOCUMENTS)
 
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf

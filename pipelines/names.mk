@@ -1,10 +1,21 @@
 # What GNUmakefile and the rules must agree on: the names of a run, which goals work in its folder, and whether this make
 # only looks.
 
+# make's lists are parted by blanks: a path with one is taken relative to here, where that has none. $(call quoted,TEXT) is
+# one word of the shell.
+quoted = '$(subst ','\'',$(1))'
+near   = $(if $(word 2,$(1)),$(shell realpath -m --relative-to=. -- $(call quoted,$(1))),$(1))
+empty  :=
+
 CONFIG ?= configs/demo.yaml
-NAME   ?= $(basename $(notdir $(CONFIG)))
+NAME   ?= $(basename $(notdir $(subst $(empty) ,-,$(CONFIG))))
+B      ?= build
 RUNS   ?= runs
+override B    := $(call near,$(B))
+override RUNS := $(call near,$(RUNS))
 RUN    := $(RUNS)/$(NAME)
+$(if $(word 2,$(RUN)),$(error NAME and RUNS: '$(RUN)' has a blank, which make cannot have in the files it makes))
+$(if $(word 2,$B),$(error B: '$B' has a blank, which make cannot have in the files it makes))
 
 # The goals asked for that are made by the pipeline's rules.
 PIPELINE_GOALS := $(filter all run model report experts ablation-run ablation-short $(RUNS)/%,$(or $(MAKECMDGOALS),all))

@@ -129,6 +129,40 @@ setup() {
     jq -e '.perplexity.test > 1' runs/t/report.json
 }
 
+@test "documents, configuration and build may lie below names with blanks and quotes, and below links to themselves" {
+    mkdir "it's here"
+    mv words "it's here/my words"
+    ln -s .. "it's here/my words/alpha/up"
+    cp "$TINY" "it's here/my tiny.yaml"
+    ln -s "$(cd "${MF_BIN:-$MF_ROOT/build/bin}/.." && pwd)" "a build"
+    WORDS="$PWD/it's here/my words" mf_make CONFIG="$PWD/it's here/my tiny.yaml" B="$PWD/a build" > log 2>&1 || fail "$(cat log)"
+    jq -e '.perplexity.test > 1' runs/t/report.json
+    refute grep -q 'loop' log
+    # what is one name as a whole is one, or else it is a list
+    mkdir plain
+    cp -r "it's here/my words/alpha" "it's here/my words/beta" plain
+    GOAL="$PWD/runs/u/docs/train.mf" WORDS="$PWD/plain/a* '$PWD/plain/beta'" mf_make NAME=u > log 2>&1
+    [ "$(mf-cat runs/u/docs/train.mf | jq -s '[.[] | select(.text)] | length')" -gt 80 ]
+    # the name of the run follows from that of the configuration
+    run make -C "$MF_ROOT" -n CONFIG="$PWD/it's here/my tiny.yaml" DATA="$PWD/plain" RUNS="$PWD/runs"
+    assert_output --partial "$PWD/runs/my-tiny/"
+}
+
+@test "a run's folder with a blank, or inside its own documents, is refused by one line" {
+    run mf_make RUNS="$PWD/my runs"
+    assert_failure
+    assert_output --partial "/my runs/t' has a blank"
+    [ ! -e "my runs" ]
+    run mf_make NAME='a b'
+    assert_failure
+    assert_output --partial "a b' has a blank"
+    ln -s . here
+    run mf_make RUNS="$PWD/words/runs" DATA="$PWD/here/words"
+    assert_failure
+    assert_line "make: $PWD/here/words: the run's folder is inside it ($PWD/words/runs/t), so it would read what it makes; set RUNS= to another folder"
+    [ ! -e words/runs/t/docs ]
+}
+
 @test "no documents is an error that says so" {
     mkdir empty
     run mf_make DATA="$PWD/empty"
