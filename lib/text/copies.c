@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/simd.h"
+#include "io/utf8.h"
 
 #define HASHES 128 /* of a signature */
 #define BANDS  32
@@ -15,8 +16,11 @@
 #define WORDS  5   /* of a shingle */
 #define MOST   256 /* candidates looked at for one band */
 
+#define LONG_WORD 256 /* bytes; in a longer run without blanks each character is a word */
+
 struct known {
     size_t id, id_size; /* in the ids' bytes */
+    bool forgotten;
     uint16_t signature[HASHES];
 };
 
@@ -90,13 +94,78 @@ uint64_t mf_text_hash(const char *text, size_t size) {
     return hash;
 }
 
-/* The next word from *at on; false at the end. */
-static bool next_word(const char *text, size_t size, size_t *at, size_t *length) {
-    while (*at < size && (is_space(text[*at]) || text[*at] == '\n')) ++*at;
-    size_t end = *at;
-    while (end < size && !is_space(text[end]) && text[end] != '\n') end++;
-    *length = end - *at;
-    return *length > 0;
+/* Scripts that put no blanks between words; all above U+0E00. */
+static const uint32_t unspaced[][2] = {
+    {0x0e00, 0x109f},   /* Thai, Lao, Tibetan, Myanmar */
+    {0x1780, 0x17ff},   /* Khmer */
+    {0x1950, 0x1aaf},   /* Tai Le, New Tai Lue, Buginese, Tai Tham */
+    {0x1b00, 0x1b7f},   /* Balinese */
+    {0x2e80, 0x312f},   /* Han radicals, kana, bopomofo */
+    {0x31a0, 0xa4cf},   /* Han, Yi */
+    {0xa980, 0xaadf},   /* Javanese, Myanmar, Cham, Tai Viet */
+    {0xf900, 0xfaff},   /* Han */
+    {0xfe30, 0xfe4f},   /* forms for vertical text */
+    {0xff00, 0xffef},   /* full and half width */
+    {0x16fe0, 0x18d8f}, /* Tangut, Khitan */
+    {0x1aff0, 0x1b2ff}, /* kana, Nushu */
+    {0x20000, 0x3ffff}, /* Han */
+};
+
+static bool is_unspaced(uint32_t c) {
+    for (size_t i = 0; i < sizeof unspaced / sizeof *unspaced; i++)
+        if (c <= unspaced[i][1]) return c >= unspaced[i][0];
+    return false;
+}
+
+static bool is_blank(char c) {
+    return is_space(c) || c == '\n';
+}
+
+/* The bytes of the character that the text begins with; bytes that are none count each. */
+static size_t character(const char *text, size_t size) {
+    bool valid;
+    size_t n = mf_utf8_step((const unsigned char *)text, size, &valid);
+    return n && valid ? n : 1;
+}
+
+static uint32_t code_point(const char *text, size_t bytes) {
+    const unsigned char *b = (const unsigned char *)text;
+    uint32_t c = bytes == 3 ? b[0] & 0x0f : b[0] & 0x07;
+    for (size_t i = 1; i < bytes; i++) c = c << 6 | (b[i] & 0x3f);
+    return c;
+}
+
+/* The bytes of a character of an unspaced script at the start of the text, else 0. */
+static size_t unspaced_character(const char *text, size_t size) {
+    if ((unsigned char)*text < 0xe0) return 0; /* below U+0800 */
+    size_t n = character(text, size);
+    return n >= 3 && is_unspaced(code_point(text, n)) ? n : 0;
+}
+
+/* The words of a text, as shingles count them. */
+struct words {
+    const char *text;
+    size_t size, at, length; /* the word is text[at, at + length) */
+    size_t long_end;         /* up to here each character is a word */
+};
+
+/* The end of the run from `at` on without blanks and characters that are words. */
+static size_t run_end(const struct words *w, size_t at) {
+    while (at < w->size && !is_blank(w->text[at]) && !unspaced_character(w->text + at, w->size - at)) at++;
+    return at;
+}
+
+static bool next_word(struct words *w) {
+    size_t at = w->at + w->length;
+    while (at < w->size && is_blank(w->text[at])) at++;
+    w->at = at;
+    if (at == w->size) return false;
+    w->length = unspaced_character(w->text + at, w->size - at);
+    if (w->length) return true;
+    size_t end = at < w->long_end ? w->long_end : run_end(w, at);
+    if (end - at > LONG_WORD) w->long_end = end;
+    w->length = at < w->long_end ? character(w->text + at, end - at) : end - at;
+    return true;
 }
 
 MF_CLONES static void lower(uint32_t *signature, const uint32_t *multiply, const uint32_t *add,
@@ -111,11 +180,12 @@ MF_CLONES static void lower(uint32_t *signature, const uint32_t *multiply, const
 
 /* The least value of each hash over all shingles; a text of fewer words is one shingle. */
 static void sign(struct mf_copies *c, const char *text, size_t size) {
+    struct words w = {.text = text, .size = size};
     uint64_t words[WORDS] = {0};
-    size_t at = 0, length, n = 0;
+    size_t n = 0;
     memset(c->signature, 0xff, sizeof c->signature);
-    for (; next_word(text, size, &at, &length); at += length) {
-        words[n++ % WORDS] = XXH3_64bits(text + at, length);
+    while (next_word(&w)) {
+        words[n++ % WORDS] = XXH3_64bits(text + w.at, w.length);
         if (n < WORDS) continue;
         uint64_t hash = 0;
         for (size_t k = 0; k < WORDS; k++) hash = mf_rng_at(hash, words[(n + k) % WORDS]);
@@ -187,7 +257,7 @@ static uint32_t find_near(const struct mf_copies *c) {
         size_t i = (size_t)key & (c->bands.room - 1), looked = 0;
         uint32_t document, last = UINT32_MAX;
         while (looked++ < MOST && (document = next(&c->bands, key, &i)) != UINT32_MAX) {
-            if (document == last || document == best) continue;
+            if (document == last || document == best || c->known[document].forgotten) continue;
             last = document;
             double like = likeness(c, &c->known[document]);
             if (like < best_likeness || (like == best_likeness && best < document)) continue;
@@ -196,6 +266,15 @@ static uint32_t find_near(const struct mf_copies *c) {
         }
     }
     return best;
+}
+
+/* The known document with this hash, or UINT32_MAX. */
+static uint32_t find_exact(const struct mf_copies *c, uint64_t hash) {
+    size_t i = (size_t)hash & (c->exact.room - 1);
+    uint32_t document;
+    while ((document = next(&c->exact, hash, &i)) != UINT32_MAX)
+        if (!c->known[document].forgotten) return document;
+    return UINT32_MAX;
 }
 
 static int remember(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, struct mf_err *err) {
@@ -227,8 +306,7 @@ static int remember(struct mf_copies *c, uint64_t hash, const char *id, size_t i
 
 int mf_copies_check(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, const char *text,
                     size_t size, const char **kept, size_t *kept_size, struct mf_err *err) {
-    size_t i = (size_t)hash & (c->exact.room - 1);
-    uint32_t document = c->exact.room ? next(&c->exact, hash, &i) : UINT32_MAX;
+    uint32_t document = find_exact(c, hash);
     enum mf_copy sort = MF_COPY_EXACT;
     if (document == UINT32_MAX && c->near > 0) {
         sort = MF_COPY_NEAR;
@@ -239,4 +317,12 @@ int mf_copies_check(struct mf_copies *c, uint64_t hash, const char *id, size_t i
     *kept = c->ids + c->known[document].id;
     *kept_size = c->known[document].id_size;
     return sort;
+}
+
+uint32_t mf_copies_last(const struct mf_copies *c) {
+    return (uint32_t)c->count - 1;
+}
+
+void mf_copies_forget(struct mf_copies *c, uint32_t document) {
+    c->known[document].forgotten = true;
 }

@@ -1,7 +1,7 @@
 /* Copies among documents: exact ones and near ones, found as the documents come (formats/docs.md).
  *
  * Two documents are exact copies when they are the same up to white space at the ends of lines and of the
- * text. They are near copies when their sets of five words in a row have a Jaccard likeness of at least a
+ * text. They are near copies when their sets of five words in a row have a Jaccard similarity of at least a
  * threshold, which is estimated by MinHash (Broder 1997) for candidates found by bands of it (Leskovec,
  * Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). Memory: about 1.3 KB and the id for each
  * document kept. */
@@ -25,6 +25,12 @@ void mf_copies_free(struct mf_copies *copies); /* accepts NULL */
  * Returns an enum mf_copy or -1. */
 int mf_copies_check(struct mf_copies *copies, uint64_t hash, const char *id, size_t id_size, const char *text,
                     size_t size, const char **kept, size_t *kept_size, struct mf_err *err);
+
+/* The number of the document that was remembered last. */
+uint32_t mf_copies_last(const struct mf_copies *copies);
+
+/* From now on nothing is a copy of this document. */
+void mf_copies_forget(struct mf_copies *copies, uint32_t document);
 
 /* XXH64 of a text without white space at the ends of its lines and at its end. */
 uint64_t mf_text_hash(const char *text, size_t size);
