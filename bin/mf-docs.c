@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/options.h"
-#include "io/stream.h"
 #include "model/config.h"
 #include "text/select.h"
+#include "text/split_files.h"
 
 static const char notes[] =
     "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents begin at lines\n"
@@ -14,35 +14,34 @@ static const char notes[] =
     "\n"
     "Copies of an earlier document are removed before documents are split, so none of test or validation has a copy in\n"
     "training: exact ones (up to white space at the ends of lines) and near ones (--near-dup). The split follows from a\n"
-    "document's text alone: it never moves when others are added (formats/docs.md).\n"
+    "document's text alone and stays when others are added, except in a small corpus: there validation and test get\n"
+    "documents until each has docs.min_targets, and a document that is more than 1/docs.blocks of the text is first cut\n"
+    "into blocks (formats/docs.md). --max-chars cuts after the split.\n"
     "\n"
     "examples:\n"
+    "  mf-docs my/texts --splits docs\n"
     "  mf-docs my/texts --domain-from folder --split train > train.docs\n"
     "  mf-docs dump.jsonl.zst --text-key body --id-key url --removed copies.jsonl -o all.docs\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write, 78 bad\n"
     "config.\n";
 
+#define TOKEN_BYTES 4 /* of text: what a token counts before there is a tokenizer */
+
 enum { FROM_NOTHING, FROM_FOLDER };
 enum { SPLIT_ALL, SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
 
 struct work {
     struct mf_selection selection;
-    struct mf_stream_writer *writer;
-    int split;
-    uint64_t written, bytes, skipped;
+    struct mf_split_files files;
+    struct mf_tally written;
+    uint64_t skipped;
     struct mf_progress progress;
 };
 
 static int write_document(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err) {
     struct work *w = context;
-    if (w->split != SPLIT_ALL && (int)split != w->split - 1) return 0;
-    if (mf_stream_begin(w->writer, doc->domain ? 3 : 2, err) < 0) return -1;
-    if (mf_put_string(w->writer, "id", doc->id, doc->id_size, err) < 0) return -1;
-    if (mf_put_string(w->writer, "text", doc->text, doc->size, err) < 0) return -1;
-    w->written++;
-    w->bytes += doc->size;
-    return doc->domain ? mf_put_string(w->writer, "domain", doc->domain, doc->domain_size, err) : 0;
+    return mf_split_files_add(&w->files, doc, split, err);
 }
 
 static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
@@ -66,41 +65,60 @@ static void print_table(const struct work *w) {
     const struct mf_selection *s = &w->selection;
     fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
     row("read", s->read);
-    if (s->cut.documents) row("pieces", s->cut);
     if (s->brief.documents) row("too short", s->brief);
     row("exact copies", s->exact);
     row("near copies", s->near);
-    row("train", s->kept[MF_TRAIN]);
-    row("val", s->kept[MF_VAL]);
-    row("test", s->kept[MF_TEST]);
-    row("written", (struct mf_tally){w->written, w->bytes});
+    if (s->cut.documents) row("blocks", s->cut);
+    if (s->pieces.documents) row("pieces", s->pieces);
+    for (int split = 0; split < MF_SPLITS && s->splitting; split++)
+        row(mf_split_names[split], s->kept[split]);
+    row("written", w->written);
+    if (s->moved)
+        fprintf(stderr,
+                "mf-docs: %zu of the documents to train on went to val and test, for docs.min_targets\n",
+                s->moved);
     if (w->skipped)
         fprintf(stderr, "mf-docs: %llu files left out that are no text by their names\n",
                 (unsigned long long)w->skipped);
 }
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
-                    struct mf_out *out, struct mf_err *err) {
-    int status = mf_stream_create(&w->writer, out, "docs", 0, err);
-    if (status < 0) return -1;
+                    struct mf_err *err) {
+    int status = 0;
     if (paths->count == 0) status = mf_docs_read(NULL, o, err);
     for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
-    return mf_stream_end(w->writer, status, err);
+    return status < 0 ? -1 : mf_selection_end(&w->selection, err);
 }
 
-/* Both outputs become real, or neither. */
-static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o, const char *output,
-                const char *removed, struct mf_err *err) {
-    struct mf_out *out = NULL;
-    int status = removed ? mf_out_open(&w->selection.removed, removed, err) : 0;
-    if (status == 0) status = mf_out_open(&out, output, err);
-    if (status == 0) status = read_all(w, paths, o, out, err);
-    if (status == 0 && removed) {
-        status = mf_out_commit(w->selection.removed, err);
-        w->selection.removed = NULL;
+/* Where documents go. */
+struct outputs {
+    const char *file, *folder, *removed; /* folder: of the three splits */
+    int split;
+};
+
+static int open_files(struct mf_split_files *files, const struct outputs *to, struct mf_err *err) {
+    if (to->folder) return mf_split_files_open(files, to->folder, err);
+    enum mf_split split = to->split == SPLIT_ALL ? MF_TRAIN : (enum mf_split)(to->split - 1);
+    return mf_split_files_open_one(files, to->file, split, err);
+}
+
+/* All outputs become real, or none. */
+static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
+                const struct outputs *to, struct mf_err *err) {
+    struct mf_selection *s = &w->selection;
+    int status = to->removed ? mf_out_open(&s->removed, to->removed, err) : 0;
+    if (status == 0) status = open_files(&w->files, to, err);
+    if (status == 0) status = read_all(w, paths, o, err);
+    if (status == 0) status = mf_split_files_complete(&w->files, err);
+    if (status == 0 && to->removed) {
+        status = mf_out_commit(s->removed, err);
+        s->removed = NULL;
     }
-    mf_out_abandon(w->selection.removed);
-    return mf_out_end(out, status, err);
+    if (status == 0) status = mf_split_files_commit(&w->files, err);
+    mf_out_abandon(s->removed);
+    w->written = w->files.written;
+    mf_split_files_abandon(&w->files);
+    return status;
 }
 
 /* Command line values where they are given, else the config's. */
@@ -110,14 +128,16 @@ struct asked {
 };
 
 static int run(const struct mf_common *common, const struct asked *asked, struct work *w,
-               const struct mf_strs *paths, struct mf_docs_options *o, const char *output,
-               const char *removed, struct mf_err *err) {
+               const struct mf_strs *paths, struct mf_docs_options *o, const struct outputs *to,
+               struct mf_err *err) {
     struct mf_config config;
     struct mf_selection *s = &w->selection;
     if (mf_config_load_stage(&config, common, "docs", err) < 0) return -1;
     *s = (struct mf_selection){
-        .val_fraction = config.docs.val_fraction,
-        .test_fraction = config.docs.test_fraction,
+        .splitting = to->folder || to->split != SPLIT_ALL,
+        .rule = {.fraction = {[MF_VAL] = config.docs.val_fraction, [MF_TEST] = config.docs.test_fraction},
+                 .floor = TOKEN_BYTES * (uint64_t)config.docs.min_targets},
+        .blocks = (uint64_t)config.docs.blocks,
         .min_chars = (uint64_t)(asked->min_chars >= 0 ? asked->min_chars : config.docs.min_chars),
         .max_chars = (uint64_t)(asked->max_chars >= 0 ? asked->max_chars : config.docs.max_chars),
         .max_docs = (uint64_t)(asked->max_docs >= 0 ? asked->max_docs : config.docs.max_docs),
@@ -130,9 +150,10 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     o->skipped = skipped;
     mf_progress_begin(&w->progress, "mf-docs", "documents", 0, (enum mf_progress_mode)common->progress,
                       common->quiet);
-    int status = make(w, paths, o, output, removed, err);
+    int status = make(w, paths, o, to, err);
     mf_progress_end(&w->progress, s->read.documents);
     mf_copies_free(s->copies);
+    mf_selection_free(s);
     if (status == 0 && !common->quiet) print_table(w);
     return status;
 }
@@ -145,10 +166,12 @@ int main(int argc, char **argv) {
     struct asked asked = {-1, -1, -1, -1};
     int format = MF_DOCS_AUTO, from = FROM_NOTHING;
     struct mf_docs_options o = {.text_key = "text", .id_key = "id", .domain_key = "domain"};
-    const char *output = NULL, *removed = NULL;
+    struct outputs to = {0};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {"split", 0, MF_OPT_CHOICE, &w.split, "all|train|val|test", "only this split (default: all)", 0, 0},
+        {"output", 'o', MF_OPT_STRING, &to.file, "FILE", "write to FILE instead of standard output", 0, 0},
+        {"split", 0, MF_OPT_CHOICE, &to.split, "all|train|val|test", "only this split (default: all)", 0, 0},
+        {"splits", 0, MF_OPT_STRING, &to.folder, "DIR",
+         "write DIR/train.mf, DIR/val.mf and DIR/test.mf; a file that would not change keeps its time", 0, 0},
         {"format", 0, MF_OPT_CHOICE, &format, "auto|text|jsonl|wikitext",
          "what the files are (default: auto)", 0, 0},
         {"text-key", 0, MF_OPT_STRING, &o.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
@@ -165,7 +188,7 @@ int main(int argc, char **argv) {
          0, 1e15},
         {"near-dup", 0, MF_OPT_REAL, &asked.near_dup, "X",
          "likeness of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
-        {"removed", 0, MF_OPT_STRING, &removed, "FILE",
+        {"removed", 0, MF_OPT_STRING, &to.removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-docs", "make a stream of documents out of files",
@@ -173,6 +196,8 @@ int main(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &paths, argc, argv, &err);
     o.format = (enum mf_docs_format)format;
     o.domain_from_folder = from == FROM_FOLDER;
-    if (status == 0) status = run(&common, &asked, &w, &paths, &o, output, removed, &err);
+    if (status == 0 && to.folder && (to.file || to.split != SPLIT_ALL))
+        status = mf_err_set(&err, EX_USAGE, "--splits writes all three, without --split and --output");
+    if (status == 0) status = run(&common, &asked, &w, &paths, &o, &to, &err);
     return mf_options_end("mf-docs", status, &common, &paths, &err);
 }

@@ -155,7 +155,7 @@ long+2"
     docs d.mf | jq -j .text | cmp - long
     docs d.mf | jq -e '.text | endswith("\n\n")'
     printf 'ééééé' > accents
-    assert_equal "$(mf-docs --quiet --near-dup 0 --max-chars 2 accents | mf-cat | jq -c 'select(.text) | .text' | tr '\n' ' ')" '"éé" "é" '
+    assert_equal "$(mf-docs --quiet --near-dup 0 --max-chars 2 accents | mf-cat | jq -c 'select(.text) | .text' | tr '\n' ' ')" '"éé" "éé" "é" '
     assert_equal "$(mf-docs --quiet --max-docs 1 short long | mf-cat | grep -c '"text"')" 1
 }
 

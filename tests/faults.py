@@ -43,6 +43,7 @@ CASES = {
     "config-slices": ("mf-config slices slices --config {tiny}", ["slices/*"], r"slices(/.*\.yaml)?"),
     "config-print": ("mf-config print --config {tiny}", ["-"], None),
     "docs": ("mf-docs --quiet --config {tiny} --domain-from folder --split train -o out.mf {i}/words", ["out.mf"], None),
+    "docs-splits": ("mf-docs --quiet --config {tiny} --domain-from folder --splits splits {i}/words", ["splits/*"], r"splits(/.*\.mf)?"),
     "docs-json": ("mf-docs --quiet --config {tiny} --removed removed.mf -o out.mf {i}/words.jsonl", ["out.mf"], r"removed\.mf"),
     "tokenize-train": ("mf-tokenize train --quiet --config {tiny} -o out.json {i}/train.docs", ["out.json"], None),
     "tokenize-encode": ("mf-tokenize encode -t {i}/tokenizer.json -o out.mf {i}/val.docs", ["out.mf"], None),

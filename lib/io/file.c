@@ -179,6 +179,20 @@ fail:
     return -1;
 }
 
+bool mf_file_same(const char *a, const char *b) {
+    char x[65536], y[65536];
+    bool same = false;
+    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
+    while (f && g) {
+        size_t n = fread(x, 1, sizeof x, f), m = fread(y, 1, sizeof y, g);
+        same = n == m && memcmp(x, y, n) == 0 && !ferror(f) && !ferror(g);
+        if (!same || n == 0) break;
+    }
+    if (f) fclose(f);
+    if (g) fclose(g);
+    return same;
+}
+
 int mf_scratch_open(struct mf_err *err) {
     const char *folder = getenv("TMPDIR");
     if (!folder || !*folder) folder = "/tmp";

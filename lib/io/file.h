@@ -9,6 +9,7 @@
 #ifndef MF_IO_FILE_H
 #define MF_IO_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -47,12 +48,22 @@ int mf_out_publish(struct mf_out *out, struct mf_err *err);
 /* Makes the output real and frees `out`, also when it fails (then nothing is left behind). */
 int mf_out_commit(struct mf_out *out, struct mf_err *err);
 
+/* Completes a regular file under its temporary name: on disk, so that of commit only the rename is left. For
+ * several outputs that are to become real together: complete all, then commit each. EX_IOERR. */
+int mf_out_complete(struct mf_out *out, struct mf_err *err);
+
+/* Commits the output unless its file holds the same bytes already and is left as it is, with its time. */
+int mf_out_commit_changed(struct mf_out *out, struct mf_err *err);
+
 /* Removes what was written and frees `out`. Accepts NULL. */
 void mf_out_abandon(struct mf_out *out);
 
 /* Commits the output unless `status`, that of writing it, is negative: then abandons it. Returns 0, or -1
  * when either failed. */
 int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
+
+/* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
+int mf_folder_make(const char *folder, struct mf_err *err);
 
 /* Makes the names in a folder outlast a power cut: for renames of the caller's own. EX_CANTCREAT, EX_IOERR.
  */
@@ -89,6 +100,9 @@ void mf_in_close(struct mf_in *in);             /* accepts NULL */
  * times as many. Text shrinks to a fifth, weights hardly at all; what shrinks further is meant to fill memory
  * or a disk. EX_DATAERR. */
 int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err);
+
+/* Whether two files hold the same bytes; one that cannot be read is like no other. */
+bool mf_file_same(const char *a, const char *b);
 
 /* Reads a whole file or standard input of at most `limit` bytes into new memory with a zero byte behind it
  * (not counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */

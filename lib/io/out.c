@@ -302,6 +302,13 @@ static int sync_folder(int fd) {
     return fd < 0 || sync_file(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -1;
 }
 
+int mf_folder_make(const char *folder, struct mf_err *err) {
+    struct stat st;
+    if (mkdir(folder, 0777) == 0) return 0;
+    if (errno == EEXIST && stat(folder, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
+    return mf_err_sys(err, EX_CANTCREAT, "%s: cannot make the folder", folder);
+}
+
 int mf_folder_sync(const char *folder, struct mf_err *err) {
     int fd;
     if (open_folder(folder, folder, &fd, err) < 0) return -1;
@@ -346,6 +353,11 @@ int mf_out_publish(struct mf_out *out, struct mf_err *err) {
     return out->temp ? commit_file(out, err) : 0;
 }
 
+int mf_out_complete(struct mf_out *out, struct mf_err *err) {
+    if (mf_out_flush(out, err) < 0) return -1;
+    return out->temp && sync_file(out->fd) < 0 ? mf_err_sys(err, EX_IOERR, "%s", out->name) : 0;
+}
+
 int mf_out_commit(struct mf_out *out, struct mf_err *err) {
     if (mf_out_flush(out, err) < 0 || (out->path && finish_file(out, err) < 0)) {
         mf_out_abandon(out);
@@ -367,6 +379,16 @@ void mf_out_abandon(struct mf_out *out) {
     }
     close(out->fd);
     free_out(out);
+}
+
+int mf_out_commit_changed(struct mf_out *out, struct mf_err *err) {
+    if (mf_out_flush(out, err) < 0) {
+        mf_out_abandon(out);
+        return -1;
+    }
+    if (!out->temp || !mf_file_same(out->path, out->target)) return mf_out_commit(out, err);
+    mf_out_abandon(out);
+    return 0;
 }
 
 int mf_out_end(struct mf_out *out, int status, struct mf_err *err) {

@@ -44,7 +44,7 @@ struct mf_config {
     int64_t seed;
     struct {
         double val_fraction, test_fraction, near_dup;
-        int64_t min_chars, max_chars, max_docs;
+        int64_t min_targets, blocks, min_chars, max_chars, max_docs;
     } docs;
     struct {
         int64_t vocab_size, min_frequency;

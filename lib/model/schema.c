@@ -55,6 +55,9 @@ static const struct mf_key keys[] = {
 
     REAL(docs.val_fraction, "0.05", 0, 1, DOCS, "share of the documents for validation"),
     REAL(docs.test_fraction, "0.05", 0, 1, DOCS, "share of the documents for the test"),
+    INT(docs.min_targets, "1000", 0, MANY, DOCS, "tokens of 4 bytes that validation and test get at least"),
+    INT(docs.blocks, "64", 0, 1e9, DOCS,
+        "a document of more than 1/blocks of the text is cut into blocks; 0: none"),
     REAL(docs.near_dup, "0.8", 0, 1, DOCS, "likeness from which a document is a copy of another"),
     INT(docs.min_chars, "1", 0, MANY, DOCS, "shorter documents are left out"),
     INT(docs.max_chars, "0", 0, MANY, DOCS, "longer documents are split; 0: none is"),

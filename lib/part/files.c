@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/temps.h"
 #include "io/file.h"
@@ -55,14 +54,6 @@ void mf_part_files_abandon(struct mf_part_files *files) {
     free(files);
 }
 
-/* mkdir -p for the last component; the others have to be there. */
-static int make_folder(const char *folder, struct mf_err *err) {
-    struct stat st;
-    if (mkdir(folder, 0777) == 0) return 0;
-    if (errno == EEXIST && stat(folder, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
-    return mf_err_sys(err, EX_CANTCREAT, "%s: cannot make the folder", folder);
-}
-
 static int open_part(struct mf_part_files *files, size_t e, const struct mf_tokens_header *header,
                      struct mf_err *err) {
     struct part_file *part = &files->parts[e];
@@ -75,7 +66,7 @@ static int open_part(struct mf_part_files *files, size_t e, const struct mf_toke
 
 int mf_part_files_open(struct mf_part_files **out, const char *folder, const struct mf_tokens_header *header,
                        size_t E, struct mf_err *err) {
-    if (make_folder(folder, err) < 0) return -1;
+    if (mf_folder_make(folder, err) < 0) return -1;
     struct mf_part_files *files = calloc(1, sizeof *files);
     if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
     files->E = E;
@@ -99,21 +90,6 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
 int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record,
                       struct mf_err *err) {
     return mf_stream_copy(files->parts[e].writer, record, err);
-}
-
-/* Whether two files hold the same bytes; not being able to read one counts as no. */
-static bool same_bytes(const char *a, const char *b) {
-    char x[65536], y[65536];
-    bool same = false;
-    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
-    while (f && g) {
-        size_t n = fread(x, 1, sizeof x, f), m = fread(y, 1, sizeof y, g);
-        same = n == m && memcmp(x, y, n) == 0 && !ferror(f) && !ferror(g);
-        if (!same || n == 0) break;
-    }
-    if (f) fclose(f);
-    if (g) fclose(g);
-    return same;
 }
 
 /* Completes file e under its temporary name. */
@@ -162,7 +138,7 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
     for (size_t e = 0; result == 0 && e <= files->E; e++) result = finish(files, e, err);
     for (size_t e = 0; result == 0 && e <= files->E; e++) {
         set_paths(files, e);
-        if (same_bytes(files->path, files->new_path)) continue;
+        if (mf_file_same(files->path, files->new_path)) continue;
         if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
         } else {

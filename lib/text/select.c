@@ -1,6 +1,7 @@
 /* Selecting documents. */
-#include "text/select.h"
+#include "text/select_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,24 +9,35 @@
 #include "base/memory.h"
 #include "io/json_file.h"
 
-static void count(struct mf_tally *t, size_t size) {
+void mf_tally_add(struct mf_tally *t, size_t size) {
     t->documents++;
     t->bytes += size;
 }
 
-/* The split a text belongs to: a function of its hash (mf_text_hash) alone, so a document never moves. */
-static enum mf_split split_of(uint64_t hash, double val_fraction, double test_fraction) {
-    double u = (double)(hash >> 11) * 0x1p-53; /* [0, 1) */
-    if (u < val_fraction) return MF_VAL;
-    return u < val_fraction + test_fraction ? MF_TEST : MF_TRAIN;
+#define LEAST_BLOCK 128 /* bytes: some dozen tokens */
+
+/* --- what goes out --- */
+
+int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
+                         struct mf_err *err) {
+    struct mf_part piece;
+    int status = 0;
+    if (s->max_chars == 0 || mf_characters_prefix(doc->text, doc->size, s->max_chars) == doc->size) {
+        mf_tally_add(&s->kept[split], doc->size);
+        return s->take(s->context, doc, split, err);
+    }
+    mf_part_begin(&piece, doc);
+    while (piece.at < doc->size && status == 0) {
+        mf_part_next(&piece, doc, mf_cut_piece(doc->text + piece.at, doc->size - piece.at, s->max_chars));
+        mf_tally_add(&s->pieces, piece.doc.size);
+        mf_tally_add(&s->kept[split], piece.doc.size);
+        status = s->take(s->context, &piece.doc, split, err);
+    }
+    mf_part_end(&piece);
+    return status;
 }
 
-/* Characters of UTF-8: bytes that do not continue one. */
-static uint64_t characters(const char *text, size_t size) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < size; i++) n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
+/* --- copies --- */
 
 /* A string of any bytes as JSON: what is no UTF-8 is written as \u00XX of its byte. */
 static json_t *bytes_json(const char *bytes, size_t size) {
@@ -54,80 +66,74 @@ static int tell_removed(struct mf_selection *s, const struct mf_doc *doc, const 
     return mf_json_line(s->removed, line, err);
 }
 
-static int select_one(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
+int mf_selection_is_copy(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash,
+                         struct mf_err *err) {
     const char *kept;
     size_t kept_size;
-    if (s->min_chars > 0 && characters(doc->text, doc->size) < s->min_chars) {
-        count(&s->brief, doc->size);
-        return 0;
-    }
-    uint64_t hash = mf_text_hash(doc->text, doc->size);
     int copy =
         mf_copies_check(s->copies, hash, doc->id, doc->id_size, doc->text, doc->size, &kept, &kept_size, err);
-    if (copy < 0) return -1;
-    if (copy != MF_COPY_NONE) {
-        count(copy == MF_COPY_EXACT ? &s->exact : &s->near, doc->size);
-        return tell_removed(s, doc, copy == MF_COPY_EXACT ? "exact" : "near", kept, kept_size, err);
+    if (copy < 0 || copy == MF_COPY_NONE) return copy < 0 ? -1 : 0;
+    bool exact = copy == MF_COPY_EXACT;
+    mf_tally_add(exact ? &s->exact : &s->near, doc->size);
+    return tell_removed(s, doc, exact ? "exact" : "near", kept, kept_size, err) < 0 ? -1 : 1;
+}
+
+/* --- blocks --- */
+
+uint64_t mf_selection_block(const struct mf_selection *s) {
+    double most = fmin((double)s->total / (double)s->blocks, 4 * sqrt((double)s->total));
+    uint64_t size = LEAST_BLOCK;
+    while ((double)size * 2 <= most) size *= 2;
+    return size;
+}
+
+bool mf_selection_is_large(const struct mf_selection *s, uint64_t size) {
+    if (s->blocks == 0 || (double)size * (double)s->blocks <= (double)s->total) return false;
+    return size / 2 >= mf_selection_block(s);
+}
+
+/* --- waiting --- */
+
+/* Whether the documents that wait go out as they would at the end of the input: none is large, and validation
+ * and test have enough by their hashes alone. */
+static bool is_decided(const struct mf_selection *s) {
+    for (int split = MF_VAL; split <= MF_TEST; split++)
+        if (s->rule.fraction[split] > 0 && s->counted[split] < s->rule.floor) return false;
+    return !mf_selection_is_large(s, s->largest_held);
+}
+
+static int hand_on_held(struct mf_selection *s, struct mf_err *err) {
+    uint64_t offset = 0;
+    struct mf_doc doc;
+    for (size_t i = 0; i < s->held.count; i++) {
+        if (mf_held_read(&s->held, i, &offset, &doc, err) < 0) return -1;
+        if (mf_selection_hand_on(s, &doc, mf_split_of(&s->rule, s->held.docs[i].hash), err) < 0) return -1;
     }
-    enum mf_split split = split_of(hash, s->val_fraction, s->test_fraction);
-    count(&s->kept[split], doc->size);
-    return s->take(s->context, doc, split, err);
-}
-
-/* --- long documents --- */
-
-/* The bytes of the first `limit` characters. */
-static size_t prefix(const char *text, size_t size, uint64_t limit) {
-    size_t i = 0;
-    for (uint64_t n = 0; i < size; i++)
-        if (((unsigned char)text[i] & 0xc0) != 0x80 && n++ == limit) break;
-    return i;
-}
-
-/* Behind the last `mark` in text[0..size), or 0 when it has none or only in its first quarter. */
-static size_t last_end(const char *text, size_t size, const char *mark) {
-    size_t n = strlen(mark);
-    for (size_t i = size; i > size / 4 && i >= n; i--)
-        if (memcmp(text + i - n, mark, n) == 0) return i;
+    mf_held_clear(&s->held);
     return 0;
 }
 
-/* Where to cut a text that is longer than `limit` characters. */
-static size_t cut_at(const char *text, size_t size, uint64_t limit) {
-    static const char *const marks[] = {"\n\n", "\n", " "};
-    size_t most = prefix(text, size, limit);
-    for (size_t i = 0; i < 3; i++) {
-        size_t at = last_end(text, most, marks[i]);
-        if (at) return at;
-    }
-    return most ? most : size;
-}
-
-static int select_pieces(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
-    size_t at = 0;
-    char *id = malloc(doc->id_size + 32);
-    if (!id) mf_no_memory();
-    if (doc->id_size) memcpy(id, doc->id, doc->id_size);
-    int status = 0;
-    for (unsigned long long piece = 1; at < doc->size && status == 0; piece++) {
-        size_t left = doc->size - at, size = prefix(doc->text + at, left, s->max_chars);
-        if (size < left) size = cut_at(doc->text + at, left, s->max_chars);
-        struct mf_doc part = *doc;
-        part.text = doc->text + at;
-        part.size = size;
-        part.id = id;
-        part.id_size = doc->id_size + (size_t)snprintf(id + doc->id_size, 32, "+%llu", piece);
-        count(&s->cut, size);
-        status = select_one(s, &part, err);
-        at += size;
-    }
-    free(id);
-    return status;
+static int split_one(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash, struct mf_err *err) {
+    enum mf_split split = mf_split_of(&s->rule, hash);
+    s->total += doc->size;
+    s->counted[split] += mf_floor_count(&s->rule, doc->size);
+    if (doc->size > s->largest_held) s->largest_held = doc->size;
+    if (!is_decided(s)) return mf_held_add(&s->held, doc, hash, mf_copies_last(s->copies), err);
+    s->largest_held = 0;
+    if (hand_on_held(s, err) < 0) return -1;
+    return mf_selection_hand_on(s, doc, split, err);
 }
 
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
-    count(&s->read, doc->size);
-    bool is_long = s->max_chars > 0 && prefix(doc->text, doc->size, s->max_chars) < doc->size;
-    if ((is_long ? select_pieces(s, doc, err) : select_one(s, doc, err)) < 0) return -1;
-    return s->max_docs > 0 && s->read.documents >= s->max_docs;
+    bool enough = s->max_docs > 0 && s->read.documents + 1 >= s->max_docs;
+    mf_tally_add(&s->read, doc->size);
+    if (s->min_chars > 0 && mf_characters(doc->text, doc->size) < s->min_chars) {
+        mf_tally_add(&s->brief, doc->size);
+        return enough;
+    }
+    uint64_t hash = mf_text_hash(doc->text, doc->size);
+    int status = mf_selection_is_copy(s, doc, hash, err);
+    if (status == 0)
+        status = s->splitting ? split_one(s, doc, hash, err) : mf_selection_hand_on(s, doc, MF_TRAIN, err);
+    return status < 0 ? -1 : enough;
 }

@@ -1,4 +1,7 @@
-/* From the documents that are read to those that are wanted: length limits, copies, and the split. */
+/* From the documents that are read to those that are wanted: length limits, copies, blocks, and the split.
+ *
+ * Where documents are split, those whose split is not known yet wait in a scratch file, so that all come out
+ * in the order in which they were read (formats/docs.md). */
 #ifndef MF_TEXT_SELECT_H
 #define MF_TEXT_SELECT_H
 
@@ -6,27 +9,38 @@
 #include "io/file.h"
 #include "text/copies.h"
 #include "text/docs.h"
-
-enum mf_split { MF_TRAIN, MF_VAL, MF_TEST, MF_SPLITS };
+#include "text/held.h"
+#include "text/splits.h"
 
 struct mf_tally {
     uint64_t documents, bytes;
 };
 
 struct mf_selection {
-    double val_fraction, test_fraction;
+    bool splitting; /* false: all documents are handed on as MF_TRAIN, none is cut into blocks */
+    struct mf_split_rule rule;
+    uint64_t blocks; /* a document with more than 1/blocks of the text is cut into blocks; 0: none is */
     uint64_t min_chars, max_chars, max_docs; /* 0: no limit */
     struct mf_copies *copies;                /* borrowed */
     struct mf_out *removed;                  /* JSON lines about copies, or NULL; borrowed */
     void *context;
     int (*take)(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err);
-    /* What became of them; cut: pieces of long ones. */
-    struct mf_tally read, cut, brief, exact, near, kept[MF_SPLITS];
+    /* What became of them; cut: blocks of large ones, pieces: of long ones. */
+    struct mf_tally read, brief, exact, near, cut, pieces, kept[MF_SPLITS];
+    size_t moved; /* documents that went from training to validation or test */
+    /* The selection's own. */
+    struct mf_held held;
+    uint64_t total, largest_held, counted[MF_SPLITS];
+    bool is_decided; /* some were handed on: the floor is reached */
 };
 
-/* Takes one document of the input: 0, 1 when max_docs were read, or -1. Long ones are cut at the ends of
- * paragraphs, else of lines, else at spaces, else between characters; the pieces are documents ID+1, ID+2,
- * ... */
+/* Takes one document of the input: 0, 1 when max_docs were read, or -1. */
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err);
+
+/* Hands on what waited for the end of the input. */
+int mf_selection_end(struct mf_selection *s, struct mf_err *err);
+
+/* Frees what the selection holds, not what it borrows. */
+void mf_selection_free(struct mf_selection *s);
 
 #endif

@@ -279,7 +279,12 @@ static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
 static int read_documents(const char *path, enum mf_docs_format format) {
     struct mf_err err = {0};
     uint64_t sum = 0;
-    struct mf_selection s = {.max_chars = 60, .context = &sum, .take = look_at};
+    struct mf_selection s = {.splitting = true,
+                             .rule = {.fraction = {[MF_VAL] = 0.2, [MF_TEST] = 0.2}, .floor = 400},
+                             .blocks = 8,
+                             .max_chars = 60,
+                             .context = &sum,
+                             .take = look_at};
     const struct mf_docs_options o = {.format = format,
                                       .text_key = "text",
                                       .id_key = "id",
@@ -287,7 +292,10 @@ static int read_documents(const char *path, enum mf_docs_format format) {
                                       .context = &s,
                                       .take = take};
     if (mf_copies_new(&s.copies, 0.8, &err) < 0) abort();
-    int result = check(mf_docs_read(path, &o, &err), &err);
+    int result = mf_docs_read(path, &o, &err);
+    if (result >= 0) result = mf_selection_end(&s, &err);
+    result = check(result, &err);
+    mf_selection_free(&s);
     mf_copies_free(s.copies);
     return result;
 }

@@ -1,0 +1,24 @@
+/* Between the files of text/select.h. */
+#ifndef MF_TEXT_SELECT_INTERNAL_H
+#define MF_TEXT_SELECT_INTERNAL_H
+
+#include "text/cut.h"
+#include "text/select.h"
+
+void mf_tally_add(struct mf_tally *tally, size_t size);
+
+/* Hands a document on, a longer one than max_chars in pieces, all in its split. */
+int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
+                         struct mf_err *err);
+
+/* Whether a document, or a block of one, is a copy and therefore removed: 1, 0 or -1. */
+int mf_selection_is_copy(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash, struct mf_err *err);
+
+/* The least bytes of a block, a power of two: at most 1/blocks of the text, and in a large text less, 4 times
+ * the root of its bytes. Grows with the text. */
+uint64_t mf_selection_block(const struct mf_selection *s);
+
+/* Whether a document is cut into blocks. One that is not will not be when the text has grown. */
+bool mf_selection_is_large(const struct mf_selection *s, uint64_t size);
+
+#endif
