@@ -3,7 +3,7 @@
 #   make -j64 [LAUNCH='srun ...'] [THREADS=8] [RANKS=4]
 #
 # LAUNCH is by default the configuration's cluster.launch, which is empty: all runs here. In it are filled in {run} NAME,
-# {stage} docs.train, expert.3, ..., {cpus} THREADS, {minutes} cluster.minutes, {ranks}, and {memory_mb}: what a training
+# {stage} docs, expert.3, ..., {cpus} THREADS, {minutes} cluster.minutes, {ranks}, and {memory_mb}: what a training
 # plans to take or the bound of another stage, and cluster.spare_mb more.
 #
 # RANKS processes train the shared foundation, each with its part of every batch, so that the model is the same up to

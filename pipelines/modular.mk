@@ -68,8 +68,9 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages
 SPLITS := train val test
-STAGES := $(SPLITS:%=docs.%) tokenizer $(SPLITS:%=tokens.%) partition label shared \
+STAGES := docs tokenizer $(SPLITS:%=tokens.%) partition label shared \
     $(addprefix expert.,$(EXPERTS)) join calibrate
+DOCS         := $(SPLITS:%=$(RUN)/docs/%.mf)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
 
@@ -104,9 +105,15 @@ $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 	@$(list_inputs) > $@.tmp
 	@mv $@.tmp $@
 
-$(SPLITS:%=$(RUN)/docs/%.mf): $(RUN)/docs/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
+# One reading writes the three splits.
+$(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
 	@mkdir -p $(@D)
-	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --split $* -o $@ $(DOCUMENTS)
+	$(call timed,docs,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(DOCUMENTS)
+	@touch $@
+
+# A split that did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
+$(DOCS): $(RUN)/docs/stamp
+	+
 
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf

@@ -105,7 +105,7 @@ class Run:
         stage = lambda name: record(name)["cpu_seconds"]
         splits = ("train", "val", "test")
         self.seconds = {
-            "docs": sum(stage("docs." + s) for s in splits),
+            "docs": stage("docs"),
             "tokenizer": stage("tokenizer"),
             "tokens": sum(stage("tokens." + s) for s in splits),
             "partition": stage("partition"),

@@ -82,13 +82,14 @@ class Config:
 
 
 def check_stages(config, runs, settings, make, pool):
-    # whether new partitions change parts is known only when they are made: let all change
+    # whether new splits and partitions differ from the old is known only when they are made: let all change
+    docs = ["-W" + os.path.join(runs, "t/docs", name + ".mf") for name in ("train", "val", "test")]
     parts = ["-W" + os.path.join(runs, "t/parts", name) for name in os.listdir(runs + "/t/parts") if name.startswith("part.")]
 
     def wrong(key):
         expected = closure(key["stages"])
         commands = output(*make, "-n", "SET=%s %s" % (settings, config.others[key["key"]]),
-                          *(parts if "partition" in expected else []))
+                          *(docs if "docs" in expected else []), *(parts if "partition" in expected else []))
         if shown(commands) != expected:
             return "%s: make runs %s, by the schema %s" % (config.others[key["key"]], sorted(shown(commands)), sorted(expected))
 
