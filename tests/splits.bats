@@ -1,27 +1,8 @@
 # Which documents go where: small corpora, blocks, the floor, and the three splits in one pass.
 load helper
 
-# ordinary.py FILES BYTES FOLDER [SEED]: files of about BYTES in all, of very different lengths, in paragraphs of sentences.
-setup_file() {
-    cat > "$BATS_FILE_TMPDIR/ordinary.py" << 'PY'
-import os, random, sys
-
-files, size, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-rng = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 5)
-words = ["".join(rng.choice("etaoinshrdlu") for _ in range(rng.randint(2, 9))) for _ in range(2000)]
-sentence = lambda: " ".join(rng.choice(words) for _ in range(rng.randint(4, 14))).capitalize() + "."
-paragraph = lambda: "\n".join(sentence() for _ in range(rng.randint(1, 5))) + "\n\n"
-weights = [rng.lognormvariate(0, 1) for _ in range(files)]
-os.makedirs(folder)
-for i, weight in enumerate(weights):
-    with open("%s/%03d.txt" % (folder, i), "w") as file:
-        while file.tell() < size * weight / sum(weights):
-            file.write(paragraph())
-PY
-}
-
 ordinary() { # FILES BYTES FOLDER [SEED]
-    /usr/bin/python3 "$BATS_FILE_TMPDIR/ordinary.py" "$@"
+    /usr/bin/python3 "$MF_ROOT/tests/ordinary.py" "$@"
 }
 
 # Every document of a stream as a line of JSON.
