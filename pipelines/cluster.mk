@@ -14,7 +14,10 @@ ranks   = $(if $(filter shared,$(1)),$(RANKS),1)
 # What mf-time and the training are told: $(call several,STAGE).
 several = $(if $(filter-out 1,$(call ranks,$(1))),--ranks $(RANKS) )
 
-cluster = $(call answer,get cluster.$(1) $(SETTINGS))
+# What mf-config answers, asked for once and not once a stage.
+once    = $(call kept,asked.$(subst $(empty) ,.,$(1)),$(1) $(2))
+kept    = $(if $(filter undefined,$(origin $(1))),$(eval $(1) := $$(call answer,$(2) $$(SETTINGS))))$($(1))
+cluster = $(call once,get cluster.$(1))
 LAUNCH ?= $(call cluster,launch)
 
 # $(call launched,STAGE,MB) comes before the stage's command.
@@ -23,4 +26,4 @@ launcher = $(or $(strip $(LAUNCH)),$(if $(call several,$(1)),scripts/mpirun.sh -
 filled   = $(subst {run},$(NAME),$(subst {stage},$(1),$(subst {cpus},$(THREADS),$(subst {minutes},$(call cluster,minutes),$(subst \
     {ranks},$(call ranks,$(1)),$(subst {memory_mb},$(call memory_mb,$(1),$(2)),$(call launcher,$(1))))))))
 memory_mb = $(shell expr $(or $(call planned,$(firstword $(subst ., ,$(1)))),$(2)) + $(call cluster,spare_mb) 2> /dev/null)
-planned   = $(if $(filter shared expert,$(1)),$(call answer,memory train-$(1) $(SETTINGS) $(COMMON)))
+planned   = $(if $(filter shared expert,$(1)),$(call once,memory train-$(1),$(COMMON)))

@@ -66,10 +66,9 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 # Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
 # default configuration keeps to; training the shared foundation has none. mpirun or a cluster's launcher comes before it.
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
-TIMED := $(BIN)/mf-time $(RUN)/stages
+TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
-STAGES := docs tokenizer $(SPLITS:%=tokens.%) partition label shared \
-    $(addprefix expert.,$(EXPERTS)) join calibrate
+STAGES = docs tokenizer $(SPLITS:%=tokens.%) partition label shared expert.$(NUMBERS) join calibrate
 DOCS         := $(SPLITS:%=$(RUN)/docs/%.mf)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
@@ -87,15 +86,16 @@ experts: $(EXPERT_FILES)
 fresh:
 	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp
 
-$(RUN)/stages:
+$(RUN)/stages $(RUN)/stages/lists:
 	@mkdir -p $@
 
 # `changed` when one of these files, which are made beside a target, is not there or empty: $(call lost,FILES).
 lost = $(if $(filter-out $(filter-out $(EMPTY),$(wildcard $(1))),$(1)),changed)
 
-# An option for each of the files that are there: $(call there,--option,FILES). Asked when the recipe runs; make's own
-# wildcard would know only the files that were there when it began.
-there = $$(for f in $(2); do [ ! -e "$$f" ] || echo "$(1) $$f"; done)
+# Files of names, since a thousand do not fit on a command line. The shell knows the experts by their first and last number.
+LISTS      := $(RUN)/stages/lists
+NUMBERS    := {0..$(lastword $(EXPERTS))}
+those_there = for file in $(1); do [ ! -e "$$file" ] || echo "$$file"; done
 
 # --- documents and tokens ---
 
@@ -152,7 +152,9 @@ define drop_stale_checkpoint
 @for p in $^; do [ "$$p" -ot $@.ckpt ] || rm -f $@.ckpt $@.ckpt.best; done
 endef
 
-$(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf $(TIMED) $(BIN)/mf-train-shared
+# All that needs no training is made before it, so that what is missing there is said before hours of work.
+UNTRAINED := $(SPLITS:%=$(RUN)/tokens/%.mf) $(PARTS) $(RUN)/tokens/val.labelled.mf
+$(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
 	$(drop_stale_checkpoint)
 	$(call timed,shared,) $(BIN)/mf-train-shared $(call several,shared)--config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
@@ -165,7 +167,8 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 # --- the model ---
 
 $(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
-	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar $(EXPERT_FILES)
+	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/join
+	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar --list $(LISTS)/join
 
 $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml \
     $(call lost,$(RUN)/calibration.json) | $(TIMED) $(BIN)/mf-calibrate
@@ -173,12 +176,15 @@ $(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.m
 	    -o $@ $(RUN)/tokens/val.labelled.mf
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
+	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
+	@$(call those_there,$(RUN)/shared.metrics.mf $(RUN)/expert.$(NUMBERS).metrics.mf) > $(LISTS)/metrics
+	@$(call those_there,$(STAGES:%=$(RUN)/stages/%.json)) > $(LISTS)/stages
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
-	    $(addprefix -e ,$(EXPERT_FILES)) $(call there,--metrics,$(RUN)/shared.metrics.mf $(EXPERT_FILES:.tar=.metrics.mf)) \
-	    $(call there,--stage,$(STAGES:%=$(RUN)/stages/%.json)) \
+	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
 
-# By now no stage runs: what a killed mf-time left of its record can go.
+# By now no stage runs: what a killed mf-time left of its record can go. The last is said about memory.
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
 	@rm -f $(RUN)/stages/.*.tmp
 	$(BIN)/mf-eval page -o $@ $<
+	@scripts/bounds.sh $(RUN)/stages >&2
