@@ -80,6 +80,23 @@ refuses() {
     refuses "wide.tar: d_ff 128 64 shared.tar" shared.tar expert.0.tar wide.tar
 }
 
+@test "positions of another scale are refused, and bundles that give none have scale 1" {
+    edit_bundle expert.1.tar far.tar 'm["config"]["position_scale"] = 2'
+    refuses "far.tar: position_scale 2 0.0282843 shared.tar" shared.tar expert.0.tar far.tar
+    for bad in -1 1e300 '"large"'; do
+        edit_bundle expert.1.tar bad.tar "m['config']['position_scale'] = $bad"
+        refuses "bad.tar: position_scale must be a number" shared.tar expert.0.tar bad.tar
+    done
+    edit_bundle shared.tar one.tar 'm["config"]["position_scale"] = 1'
+    edit_bundle shared.tar none.tar 'del m["config"]["position_scale"]'
+    mf-eval perplexity --json -m one.tar test.mf > one.json
+    mf-eval perplexity --json -m none.tar test.mf > none.json
+    mf-eval perplexity --json -m shared.tar test.mf > shared.json
+    cmp one.json none.json
+    run cmp -s one.json shared.json
+    assert_failure
+}
+
 @test "an expert with one layer fewer is refused" {
     edit_bundle expert.1.tar flat.tar 'm["config"]["n_layers"] = 1'
     refuses "flat.tar: n_layers 1 2" shared.tar expert.0.tar flat.tar

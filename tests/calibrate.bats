@@ -42,22 +42,24 @@ PY
 
 # Sets every gate of a model to an expression of e (expert), d (column), D, old (its numbers) and h (mean input of the
 # layer's experts).
-edit_gates() { # MODEL TARGET EXPRESSION
-    /usr/bin/python3 - "$@" expert.?.tar <<'PY'
+edit_gates() { # MODEL TARGET EXPRESSION [BIAS: how many times h is added to the norm's bias]
+    /usr/bin/python3 - "$1" "$2" "$3" "${4:-0}" expert.?.tar <<'PY'
 import json, struct, sys, tarfile
-source, target, value = sys.argv[1:4]
-experts = [tarfile.open(path) for path in sys.argv[4:]]
+source, target, value, bias = sys.argv[1:5]
+experts = [tarfile.open(path) for path in sys.argv[5:]]
 data = bytearray(open(source, "rb").read())
 n = struct.unpack("<Q", data[:8])[0]
 header = json.loads(data[8 : 8 + n])
 for name, entry in header.items():
-    if name.endswith("router.gate.weight"):
-        E, D = entry["shape"]
+    gate, norm = name.endswith("router.gate.weight"), name.startswith("moe_layers.") and name.endswith("ffn_norm.bias")
+    if gate or norm:
+        E, D = entry["shape"] if gate else [1] + entry["shape"]
         member = "stats.ffn_in.%s.mean.f32" % name.split(".")[1]
         h = [sum(x) / len(experts) for x in zip(*(struct.unpack("<%df" % D, t.extractfile(member).read()) for t in experts))]
         at = 8 + n + entry["data_offsets"][0]
         old = struct.unpack_from("<%df" % (E * D), data, at)
-        data[at : at + 4 * E * D] = struct.pack("<%df" % (E * D), *[eval(value) for e in range(E) for d in range(D)])
+        new = [eval(value) if gate else old[d] + float(bias) * h[d] for e in range(E) for d in range(D)]
+        data[at : at + 4 * E * D] = struct.pack("<%df" % (E * D), *new)
 open(target, "wb").write(data)
 PY
 }
@@ -97,7 +99,7 @@ PY
 @test "one expert that takes everything: its gate far above the others" {
     for k in 1 2; do
         mf-assemble --quiet --config "$TINY" --set router.kind=hidden --set model.top_k=$k -o h.safetensors shared.tar expert.?.tar
-        edit_gates h.safetensors bad.safetensors '1e3 * h[d] if e == 0 else -1e3 * h[d]'
+        edit_gates h.safetensors bad.safetensors '1e3 * h[d] if e == 0 else -1e3 * h[d]' 4
         mf-eval routing --json -m bad.safetensors test.mf > bad.json
         jq -e --argjson k $k 'all(.layers[]; .shares[0] > 0.99 / $k and (.shares | add) > 0.9999 and (.dead | length) == 5 - $k)' bad.json
         calibrate -m bad.safetensors --report r.json -o good.safetensors val.labelled.mf

@@ -18,6 +18,10 @@ print(max(abs(x - y) for x, y in zip(a, b)))' "$1" "$2"
 compare_with_oracle() {
     make_random model -o m.safetensors "$@"
     make_random tokens -o t.mf a=17 b=20 c=2 d=40 e=16
+    agrees_with_oracle
+}
+
+agrees_with_oracle() {
     /usr/bin/python3 "$MF_ROOT/tests/oracle/reference.py" m.safetensors t.mf theirs.f32 > theirs
     mf-eval logits -m m.safetensors -o ours.f32 t.mf
     mf-eval perplexity -m m.safetensors --json --quiet t.mf > ours.json
@@ -43,6 +47,17 @@ compare_with_oracle() {
 @test "logits and perplexity agree with the reference: weights over all experts, one chosen" {
     needs_torch
     compare_with_oracle --kind prefix --weights all --top-k 1
+}
+
+@test "logits and perplexity agree with the reference: a trained model with the positions it stores" {
+    needs_torch
+    make_tokens
+    make_pieces
+    for kind in hidden prefix; do
+        mf-assemble --config "$TINY" --set router.kind=$kind -o m.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+        cp test.mf t.mf
+        agrees_with_oracle
+    done
 }
 
 @test "perplexity does not depend on batch and cache size" {

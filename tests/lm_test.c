@@ -14,7 +14,8 @@
 #include "nn/dropout.h"
 #include "nn/matmul.h"
 
-static const struct mf_shape shape = {.V = 19, .D = 8, .H = 2, .L = 3, .F = 40, .S = 7};
+static const struct mf_shape shape = {
+    .V = 19, .D = 8, .H = 2, .L = 3, .F = 40, .S = 7, .position_scale = 0.5};
 
 /* --- the twin --- */
 
@@ -97,7 +98,7 @@ static void twin_ffn(const struct twin *t, double *x, const double *w, size_t la
 
 static double position(size_t s, size_t k) {
     double angle = (double)s * exp(-(double)(k - k % 2) * log(10000.0) / (double)shape.D);
-    return k % 2 ? cos(angle) : sin(angle);
+    return shape.position_scale * (k % 2 ? cos(angle) : sin(angle));
 }
 
 static double twin_loss(const struct twin *t) {

@@ -8,7 +8,7 @@
 #include "nn/matmul.h"
 
 enum { E = 4, K = 2, ROWS = 14 };
-static const struct mf_shape shape = {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7};
+static const struct mf_shape shape = {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7, .position_scale = 1};
 static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
 static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, 0, 9, 9, 4, 12, 8, 17, 5};
 static const size_t starts[] = {0, 7, 12, 14};
@@ -25,6 +25,12 @@ static void write_model(const char *path) {
     for (size_t e = 0; e < E; e++) {
         ffn[e] = make_zeros(mf_ffn_size(&shape));
         mf_ffn_init(&shape, ffn[e], e);
+        for (size_t i = 0; i < shape.L; i++) {
+            float *fc2 = mf_ffn_layer(&shape, ffn[e], i).fc2,
+                  *values = make_random(shape.D * shape.F, e * 10 + i);
+            for (size_t j = 0; j < shape.D * shape.F; j++) fc2[j] = 0.3f * values[j];
+            free(values);
+        }
         n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
     }
     for (size_t i = 0; i < shape.L; i++) {

@@ -328,11 +328,11 @@ static void test_positions(void **state) {
     const size_t S = 50, D = 10;
     float *pe = make_zeros(S * D);
     double *expected = calloc(S * D, sizeof *expected);
-    positions_fill(pe, 0, S, D);
+    positions_fill(pe, 0, S, D, 0.7);
     for (size_t s = 0; s < S; s++)
         for (size_t d = 0; d < D; d++) {
             double angle = (double)s / pow(10000, (double)(d - d % 2) / (double)D);
-            expected[s * D + d] = d % 2 ? cos(angle) : sin(angle);
+            expected[s * D + d] = 0.7 * (d % 2 ? cos(angle) : sin(angle));
         }
     assert_close("pe", pe, expected, S * D, 1e-6);
     FREE_ALL(pe, expected);

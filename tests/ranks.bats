@@ -125,7 +125,7 @@ assert_one_line() { # STATUS LINE COMMAND...
 }
 
 @test "by RANKS=2 make divides each batch: one process's model up to rounding, stopped and resumed, with what both took" {
-    pipeline() { GOAL=$PWD/runs/t/shared.tar mf_make SET=train_shared.steps=120 "$@"; }
+    pipeline() { GOAL=$PWD/runs/t/shared.tar mf_make SET='train_shared.steps=120 train_shared.lr=0.002' "$@"; }
     pipeline > log 2>&1
     mv runs one
     pipeline RANKS=2 > log 2>&1

@@ -278,6 +278,12 @@ apart() {
     paste "$1" "$2" | awk '{ d = ($1 - $2) / $2; if (d < 0) d = -d; if (d > most) most = d } END { print NR, most }'
 }
 
+@test "a training begins at the loss of a uniform guess, ln V" {
+    mf-train-shared --quiet --config "$TINY" --set train_shared.steps=1 --set train_shared.warmup=0 --metrics m.mf -o s.tar train.mf
+    run jq -n "$(mf-cat m.mf | jq -r 'select(.step).loss') / (400 | log) | . > 0.99 and . < 1.01"
+    assert_output true
+}
+
 @test "the losses of 200 steps are those of the same training in PyTorch" {
     needs_torch
     settings() { # STAGE BATCH

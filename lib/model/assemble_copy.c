@@ -65,7 +65,7 @@ static int write_positions(const struct mf_assembly *a, struct sink *to, struct 
     int status = 0;
     for (size_t at = 0, n; at < a->shape.S && status == 0; at += n) {
         n = a->shape.S - at < most ? a->shape.S - at : most;
-        positions_fill(pe, at, n, D);
+        positions_fill(pe, at, n, D, a->shape.position_scale);
         status = put(to, pe, n * D * sizeof *pe, err);
     }
     free(pe);

@@ -56,7 +56,7 @@ struct mf_config {
     } partition;
     struct {
         int64_t d_model, n_heads, n_layers, d_ff, n_experts, top_k, context;
-        double dropout, init_std;
+        double dropout, init_std, position_std;
     } model;
     struct {
         int init; /* enum mf_expert_init */

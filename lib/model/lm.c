@@ -148,7 +148,7 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
         return -1;
     }
     layout(lm, mf_pool_threads(pool));
-    positions_fill(lm->pe, 0, shape->S, shape->D);
+    positions_fill(lm->pe, 0, shape->S, shape->D, shape->position_scale);
     for (size_t n = 0; plan->narrow && n < plan->max_rows; n++) lm->own[n] = (uint32_t)n;
     *out = lm;
     return 0;

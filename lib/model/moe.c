@@ -285,7 +285,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
             end = first_position + seqs->start[q + 1] - seqs->start[q];
     if (end > m->file->positions) {
         size_t made = m->file->positions;
-        positions_fill(m->file->pe + made * D, made, end - made, D);
+        positions_fill(m->file->pe + made * D, made, end - made, D, m->shape.position_scale);
         m->file->positions = end;
     }
     const float *pe = m->file->pe + first_position * D, *table;

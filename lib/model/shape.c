@@ -221,6 +221,7 @@ json_t *mf_shape_json(const struct mf_shape *s) {
     json_t *object = json_object();
     for (size_t i = 0; i < COUNT(dims); i++)
         json_object_set_new(object, dims[i].name, json_integer((json_int_t)dim_of(s, i)));
+    json_object_set_new(object, "position_scale", json_real(s->position_scale));
     return object;
 }
 
@@ -232,6 +233,10 @@ int mf_shape_parse(struct mf_shape *s, const json_t *object, const char *name, s
         json_int_t n = json_integer_value(value);
         *dim_at(s, i) = n < 0 ? 0 : (size_t)n;
     }
+    const json_t *scale = json_object_get(object, "position_scale");
+    s->position_scale = scale ? json_number_value(scale) : 1;
+    if (scale && (!json_is_number(scale) || s->position_scale < 0 || s->position_scale > 1e6))
+        return mf_err_set(err, EX_DATAERR, "%s: position_scale must be a number from 0 to 1e6", name);
     return mf_shape_check(s, name, err);
 }
 
@@ -241,6 +246,9 @@ int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf
         if (dim_of(a, i) != dim_of(b, i))
             return mf_err_set(err, EX_DATAERR, "%s: %s is %zu, not %zu as in %s", b_name, dims[i].name,
                               dim_of(b, i), dim_of(a, i), a_name);
+    if (a->position_scale != b->position_scale)
+        return mf_err_set(err, EX_DATAERR, "%s: position_scale is %g, not %g as in %s", b_name,
+                          b->position_scale, a->position_scale, a_name);
     return 0;
 }
 
@@ -273,7 +281,7 @@ void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, uin
         fill(layer.norm_gain, s->D, 1);
         fill(layer.norm_bias, s->D, 0);
         fill_xavier(layer.qkv, 3 * s->D, s->D, &rng);
-        fill_xavier(layer.out, s->D, s->D, &rng);
+        fill(layer.out, s->D * s->D, 0);
     }
     fill(ends.out_norm_gain, s->D, 1);
     fill(ends.out_norm_bias, s->D, 0);
@@ -289,7 +297,7 @@ void mf_ffn_init(const struct mf_shape *s, float *ffn, uint64_t seed) {
         /* He et al. 2015, eq. 10: deviation sqrt(2 / fan in) */
         fill_normal(layer.fc1, s->F * s->D, sqrt(2.0 / (double)s->D), &rng);
         fill(layer.fc1_bias, s->F, 0);
-        fill_normal(layer.fc2, s->D * s->F, sqrt(2.0 / (double)s->F), &rng);
+        fill(layer.fc2, s->D * s->F, 0);
         fill(layer.fc2_bias, s->D, 0);
     }
 }

@@ -14,13 +14,15 @@
 
 struct mf_shape {
     size_t V, D, H, L, F, S; /* vocabulary, d_model, heads, layers, d_ff, context */
+    double position_scale;   /* factor of the sinusoidal positions */
 };
 
 /* Refuses dimensions that are zero, do not fit together (D % H, odd D) or are absurdly large (a tensor over
  * 2^40 bytes): EX_DATAERR naming `name`. */
 int mf_shape_check(const struct mf_shape *shape, const char *name, struct mf_err *err);
 
-/* As in manifests and metadata: {"vocab_size", "d_model", "n_heads", "n_layers", "d_ff", "context"}. */
+/* As in manifests and metadata: {"vocab_size", "d_model", "n_heads", "n_layers", "d_ff", "context",
+ * "position_scale"}. Where position_scale is absent it is 1. */
 json_t *mf_shape_json(const struct mf_shape *shape);
 int mf_shape_parse(struct mf_shape *shape, const json_t *object, const char *name, struct mf_err *err);
 
@@ -66,9 +68,9 @@ size_t mf_trunk_tensors(const struct mf_shape *shape, float *base, struct mf_ten
 size_t mf_ffn_tensors(const struct mf_shape *shape, enum mf_ffn_role role, size_t expert, float *base,
                       struct mf_tensor *tensors);
 
-/* Initial values: Xavier-uniform attention, N(0, deviation) embedding with a zero PAD row, Kaiming-normal fc1
- * and fc2, gains 1, biases 0. Positions have a deviation of 0.7: a small embedding is drowned by them for a
- * long time, so a short training does better with a larger one than the reference's 0.02. */
+/* Initial values: Xavier-uniform q, k and v, N(0, deviation) embedding with a zero PAD row, Kaiming-normal
+ * fc1, gains 1, biases 0. The matrices that write to the residual stream (out_proj, fc2) start at zero: each
+ * block is the identity at first, logits are near 0 and the first loss is ln V. */
 void mf_trunk_init(const struct mf_shape *shape, float *trunk, double deviation, uint64_t seed);
 void mf_ffn_init(const struct mf_shape *shape, float *ffn, uint64_t seed);
 

@@ -7,12 +7,12 @@
 #define PAD         0u
 #define COLUMN_UNIT ((size_t)16) /* columns of one cache line: two threads never write the same */
 
-void positions_fill(float *pe, size_t first, size_t count, size_t D) {
+void positions_fill(float *pe, size_t first, size_t count, size_t D, double scale) {
     for (size_t d = 0; d < D; d++) {
         double frequency = exp((double)(d - d % 2) * -log(10000.0) / (double)D);
         for (size_t s = 0; s < count; s++) {
             double angle = (double)(first + s) * frequency;
-            pe[s * D + d] = (float)(d % 2 == 0 ? sin(angle) : cos(angle));
+            pe[s * D + d] = (float)(scale * (d % 2 == 0 ? sin(angle) : cos(angle)));
         }
     }
 }

@@ -6,10 +6,10 @@
 #include "nn/dropout.h"
 #include "nn/seqs.h"
 
-/* The positions first .. first+count-1, pe [count,D]: of position s the columns 2j and 2j+1 are sin(s w_j)
- * and cos(s w_j), w_j = exp(2j * -ln(10000)/D), computed in double (for an odd D the last column is a sine).
- * Vaswani et al. 2017, section 3.5. */
-void positions_fill(float *pe, size_t first, size_t count, size_t D);
+/* The positions first .. first+count-1, pe [count,D]: of position s the columns 2j and 2j+1 are scale * sin(s
+ * w_j) and scale * cos(s w_j), w_j = exp(2j * -ln(10000)/D), computed in double (for an odd D the last column
+ * is a sine). Vaswani et al. 2017, section 3.5, where the scale is 1. */
+void positions_fill(float *pe, size_t first, size_t count, size_t D, double scale);
 
 /* x[n,:] = dropout(table[tokens[n],:] + pe[position of row n in its sequence,:])
  *   x [N,D] out, tokens [N] in (each below V; the caller has checked), table [V,D], pe [S,D] */

@@ -18,7 +18,8 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
                                .H = (size_t)config->model.n_heads,
                                .L = (size_t)config->model.n_layers,
                                .F = (size_t)config->model.d_ff,
-                               .S = (size_t)config->model.context};
+                               .S = (size_t)config->model.context,
+                               .position_scale = config->model.position_std * sqrt(2)};
     return mf_shape_check(shape, "config", err);
 }
 

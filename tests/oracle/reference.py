@@ -45,12 +45,15 @@ class Model:
         self.config, self.router, self.t = read_model(path)
         c = self.config
         self.D, self.H, self.S = c["d_model"], c["n_heads"], c["context"]
+        self.pe = self.t["shared.pos_encoding.pe"][0] if "shared.pos_encoding.pe" in self.t else self.positions()
+
+    def positions(self):
         place = torch.arange(self.S, dtype=torch.float64)[:, None]
         rate = torch.exp(torch.arange(0, self.D, 2, dtype=torch.float64) * (-math.log(10000.0) / self.D))
-        self.pe = torch.zeros(self.S, self.D, dtype=torch.float64)
-        self.pe[:, 0::2] = torch.sin(place * rate)
-        self.pe[:, 1::2] = torch.cos(place * rate)
-        self.pe = self.pe.float()
+        pe = torch.zeros(self.S, self.D, dtype=torch.float64)
+        pe[:, 0::2] = torch.sin(place * rate)
+        pe[:, 1::2] = torch.cos(place * rate)
+        return (pe * self.config.get("position_scale", 1.0)).float()
 
     def norm(self, x, prefix):
         return F.layer_norm(x, (self.D,), self.t[prefix + ".weight"], self.t[prefix + ".bias"], 1e-5)

@@ -77,7 +77,7 @@ for name in learns:
 place = torch.arange(S, dtype=torch.float64)[:, None]
 rate = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000.0) / D))
 pe = torch.zeros(S, D, dtype=torch.float64)
-pe[:, 0::2], pe[:, 1::2] = torch.sin(place * rate), torch.cos(place * rate)
+pe[:, 0::2], pe[:, 1::2] = c["position_scale"] * torch.sin(place * rate), c["position_scale"] * torch.cos(place * rate)
 pe = pe.float()
 embedding = p["shared.token_embedding.weight"]
 
