@@ -74,8 +74,7 @@ static void print_table(const struct work *w) {
         row(mf_split_names[split], s->kept[split]);
     row("written", w->written);
     if (s->moved)
-        fprintf(stderr,
-                "mf-docs: %zu of the documents to train on went to val and test, for docs.min_targets\n",
+        fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
                 s->moved);
     if (w->skipped)
         fprintf(stderr, "mf-docs: %llu files left out that are no text by their names\n",

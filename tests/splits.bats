@@ -116,6 +116,9 @@ PY
     [ "$(wc -l < 1500.val)" -gt "$(wc -l < 0.val)" ]
     [ "$(wc -l < 1500.test)" -gt "$(wc -l < 0.test)" ]
     assert_splits 1000
+    # in whatever order they come
+    mf-docs --quiet --set docs.blocks=0 --splits turned $(ls -r in/*)
+    for split in train val test; do documents turned/$split.mf | jq -r '.id | split("/") | last' | sort | diff 1000.$split -; done
     # by the fractions alone there is enough
     ordinary 300 1200000 large 7
     for floor in 0 1000; do

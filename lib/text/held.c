@@ -1,6 +1,7 @@
 /* Documents in a scratch file, one behind the other: id, domain, text. Their lengths stay in memory. */
 #include "text/held.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -82,8 +83,9 @@ void mf_held_skip(const struct mf_held *held, size_t i, uint64_t *offset) {
     *offset += length(&held->docs[i]);
 }
 
-/* The file is written again from its beginning. */
+/* The file is written again from its beginning; where it cannot be cut its bytes are only a waste. */
 void mf_held_clear(struct mf_held *held) {
+    if (held->count > 0 && ftruncate(held->fd, 0) < 0) errno = 0;
     held->count = 0;
     held->written = 0;
 }
