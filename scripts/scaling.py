@@ -312,7 +312,7 @@ storage of {amount(STORAGE)}/s for all, {time(LATENCY * 1e6)[:-2]} µs a message
         ["mf-train-expert", str(NODES), rows[-1][1], "above"],
         ["mf-assemble", "1", time(2 * model / LINK), "reads and writes the model once, through the node's network"],
         ["mf-calibrate", "1", time(calibrate), f"{passes} passes over half of {key('calibrate.max_tokens')} tokens, and reading the experts they meet"],
-        ["mf-eval report", "1", time(alone(held)), "each expert alone on all test documents"],
+        ["mf-eval report, eval.max_tokens=0", "1", time(alone(held)), "each expert alone on all test documents"],
         ["mf-eval report, eval.max_tokens=20000", "1", time(alone(20000)), "and reading each expert once"],
     ]
     table(["stage", "nodes", "time", ""], rows)

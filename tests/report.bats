@@ -17,6 +17,8 @@ artefacts() { # the folder that screenshots are kept in
     jq -e '.stages | map(.stage) == ["docs", "tokenizer", "tokens.train", "tokens.val",
         "tokens.test", "partition", "label", "shared", "expert.0", "expert.1", "expert.2", "join", "calibrate", "report"]' runs/t/report.json
     jq -e '.stages | all(.seconds > 0 and .cpu_seconds > 0 and .peak_memory > 1e6 and .attempts == 1 and .status == 0)' runs/t/report.json
+    jq -e '.warnings == []' runs/t/report.json
+    jq -e '.sample | .tokens == .of_tokens and .documents == .of_documents and .tokens > 500' runs/t/report.json
     jq -e '.measures | .test.loss as $l | .test.error as $e | [.dense, .experts[]]
         | all((.behind - (.loss - $l) | fabs) < 1e-9 and .behind_error > 0 and .behind_error * .perplexity < $e)' runs/t/report.json
     jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
@@ -43,6 +45,84 @@ artefacts() { # the folder that screenshots are kept in
     timeout 600 /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
     jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
     jq -e '.narrowest > 60' seen.json
+}
+
+# An assembled model of the tiny configuration, ready to report on; $report holds the command.
+make_model() {
+    make_tokens "$@"
+    make_pieces --set train_expert.steps=2 --set train_expert.warmup=0
+    mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.?.tar
+    report=(mf-eval report --config "$TINY" -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.1.tar -e expert.2.tar)
+}
+
+@test "a long test stream is measured on a sample, the same for each model, as long as the experts' training" {
+    make_model 110
+    all=$(mf-eval perplexity -m model.safetensors --json train.mf | jq .documents)
+    run -0 --separate-stderr "${report[@]}" -o default.json train.mf
+    # what 20 steps allow is less than the least, 10,000
+    jq -e --argjson all "$all" '.sample | .tokens == 10000 and .of_tokens > 10100 and .of_documents == $all and .documents < $all' default.json
+    jq -e '[.measures | .test, .dense, .unigram, .experts[]] | length == 6 and (map([.tokens, .documents]) | unique | length == 1)
+        and all(.error > 0)' default.json
+    jq -e '.measures.test.documents == .sample.documents and (.routing.tokens - .sample.tokens | fabs) < 0.02 * .sample.tokens' default.json
+    assert_regex "$stderr" $'\nmf-eval report: measured on a sample: 10000 of [0-9]+ tokens, [0-9]+ of '"$all"' documents'
+    assert_equal "$(grep -cE ' perplexity +[0-9.]+ \+- [0-9.]+$' <<< "$stderr")" 6
+    # all over the stream, and not its beginning
+    mf-eval perplexity -m model.safetensors --json train.mf | jq '[.domains[].domain]' > domains
+    jq -e --slurpfile all domains '[.measures.test.domains[].domain] == $all[0]' default.json
+    # the same of a pipe, and when asked for
+    "${report[@]}" --quiet --max-tokens -1 < train.mf > again.json
+    jq -e --slurpfile a default.json '.sample == $a[0].sample and .measures == $a[0].measures' again.json
+    # 60 steps of 2 x 4 windows for 3 experts, two passes each, over 3 + 1 + 2 x 2 passes
+    "${report[@]}" --quiet --set train_expert.steps=60 --set train_expert.accumulation=2 -o more.json train.mf
+    jq -e '.sample | .tokens == 60 * 2 * 4 * 32 * 2 * 3 / 8 and .of_tokens > .tokens' more.json
+    for everything in --max-tokens=0 --set=eval.max_tokens=0 --set=train_expert.steps=100000; do
+        "${report[@]}" --quiet "$everything" -o all.json train.mf
+        jq -e --argjson all "$all" '.sample | .tokens == .of_tokens and .documents == $all' all.json
+    done
+    mf-eval perplexity --config "$TINY" -m model.safetensors -t tokenizer.json --json train.mf | jq -e --slurpfile a all.json '. == $a[0].measures.test'
+    "${report[@]}" --quiet --set eval.max_tokens=500 -o few.json train.mf
+    jq -e '.sample | .tokens <= 500 and .tokens > 100 and .documents >= 5' few.json
+    mf-eval page -o sample.html default.json
+    grep -q 'Measured on a sample of the test documents: 10,000 of' sample.html
+    assert_equal "$(mf-eval page all.json | grep -c 'Measured on a sample')" 0
+    run -78 mf-eval report --set eval.max_tokens=-2 -m model.safetensors -t tokenizer.json train.mf
+}
+
+@test "no long document stands for all in a sample" {
+    make_model
+    /usr/bin/python3 -c 'import json
+for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8 else "short", "text": "word %d and more of it " % i * (400 if i < 8 else 20)}))' > texts.jsonl
+    mf-docs --quiet --set docs.near_dup=1 --set docs.test_fraction=0 --set docs.val_fraction=0 --split train -o texts.docs texts.jsonl
+    mf-tokenize encode --quiet -t tokenizer.json -o texts.mf texts.docs
+    "${report[@]}" --quiet -o r.json texts.mf
+    jq -e '.sample | .of_tokens > 20000 and .tokens <= 10000 and .documents >= 16' r.json
+}
+
+@test "a stage above its bound is named: in the report, on its page and to who waits" {
+    make_model
+    record() { # PEAK BOUND
+        printf '{"seconds": 1, "cpu_seconds": 1, "peak_memory": %s, "bound": %s, "attempts": 1, "status": 0}' "$1" "$2"
+    }
+    mkdir stages
+    record 641000000 100000000 > stages/tokenizer.json
+    record 100000000 100000000 > join.json
+    record 641000000 null > shared.json
+    record 30000000 16000000 > $'stages/<u>\n\033[31m.json'
+    run -0 --separate-stderr "${report[@]}" --stage stages/tokenizer.json --stage join.json --stage shared.json \
+        --stage $'stages/<u>\n\033[31m.json' -o r.json test.mf
+    grep -q '^mf-eval report: tokenizer took 641 MB of memory, above its bound of 100 MB$' <<< "$stderr"
+    grep -q '^mf-eval report: <u>??\[31m took 30 MB of memory, above its bound of 16 MB$' <<< "$stderr"
+    assert_equal "$(jq -c '[.warnings[] | [.stage, .text]]' r.json)" \
+        '[["tokenizer","took 641 MB of memory, above its bound of 100 MB"],["<u>\n\u001b[31m","took 30 MB of memory, above its bound of 16 MB"]]'
+    mf-eval page -o r.html r.json
+    grep -q '<strong class="bad">tokenizer</strong> took 641 MB of memory, above its bound of 100 MB\.' r.html
+    assert_equal "$(grep -c 'above its bound' r.html)" 2
+    assert_equal "$(grep -c '<u>' r.html)" 0
+    run -0 --separate-stderr "${report[@]}" --stage join.json --stage shared.json -o r.json test.mf
+    refute_regex "$stderr" bound
+    jq -e '.warnings == []' r.json
+    echo '{"version": 1, "warnings": [1, {"stage": 2, "text": []}, {}]}' | mf-eval page > odd.html
+    echo '{"version": 1, "warnings": {"a": 1}, "sample": {"tokens": "x"}}' | mf-eval page > odd.html
 }
 
 @test "what a report holds is text on the page, whatever it looks like" {

@@ -20,12 +20,17 @@ static double limit(double value, double low, double high) {
 
 struct baseline {
     char name[96];
-    double perplexity;
+    double perplexity, error; /* its standard error; NaN: not known */
     double margin; /* two standard errors of the loss that it is behind the model; NaN: not known */
 };
 
-static double margin(const json_t *measure) {
-    return 2 * mf_page_number(measure, "behind_error");
+/* `measure` is given in full where there is one. */
+static struct baseline baseline(const char *name, double perplexity, const json_t *measure) {
+    struct baseline b = {.perplexity = perplexity,
+                         .error = mf_page_number(measure, "error"),
+                         .margin = 2 * mf_page_number(measure, "behind_error")};
+    snprintf(b.name, sizeof b.name, "%s", name);
+    return b;
 }
 
 /* The model first, then what it is measured against, best first. */
@@ -35,14 +40,15 @@ static size_t collect(const json_t *report, struct baseline **list) {
     size_t n = 0, i;
     struct baseline *b = calloc(json_array_size(experts) + 3, sizeof *b);
     if (!b) mf_no_memory();
-    b[n++] = (struct baseline){"This model", mf_page_number(numbers, "test"), NAN};
-    b[n++] = (struct baseline){"Dense", mf_page_number(numbers, "dense"),
-                               margin(mf_page_find(report, "measures.dense"))};
+    b[n++] = baseline("This model", mf_page_number(numbers, "test"), mf_page_find(report, "measures.test"));
+    b[n++] = baseline("Dense", mf_page_number(numbers, "dense"), mf_page_find(report, "measures.dense"));
     json_array_foreach(experts, i, item) {
-        b[n] = (struct baseline){"", mf_page_number(item, "perplexity"), margin(item)};
-        snprintf(b[n++].name, sizeof b->name, "Expert %zu", i);
+        char name[32];
+        snprintf(name, sizeof name, "Expert %zu", i);
+        b[n++] = baseline(name, mf_page_number(item, "perplexity"), item);
     }
-    b[n++] = (struct baseline){"Unigram", mf_page_number(numbers, "unigram"), NAN};
+    b[n++] =
+        baseline("Unigram", mf_page_number(numbers, "unigram"), mf_page_find(report, "measures.unigram"));
     size_t kept = 1;
     for (i = 1; i < n; i++)
         if (isfinite(b[i].perplexity)) b[kept++] = b[i];
@@ -94,10 +100,14 @@ static void verdict(FILE *f, const struct baseline *b, size_t n) {
                 50 * b[1].margin * ratio);
 }
 
+static void plus_minus(FILE *f, double error) {
+    if (isfinite(error)) fprintf(f, " <small>± %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, error, 1));
+}
+
 static void fact(FILE *f, const char *name, int digits, double value, double error) {
     if (!isfinite(value)) return;
     fprintf(f, "<div><dt>%s</dt><dd>%s", name, mf_page_real((char[MF_PAGE_REAL]){0}, value, digits));
-    if (isfinite(error)) fprintf(f, " <small>± %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, error, 1));
+    plus_minus(f, error);
     fputs("</dd></div>\n", f);
 }
 
@@ -118,6 +128,36 @@ static void facts(FILE *f, const json_t *report) {
     fputs("</dl>\n", f);
 }
 
+/* What people should know of the stages. */
+static void warnings(FILE *f, const json_t *report) {
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(report, "warnings"), i, warning) {
+        fputs("<p class=\"note\"><strong class=\"bad\">", f);
+        mf_page_string(f, json_object_get(warning, "stage"));
+        fputs("</strong> ", f);
+        mf_page_string(f, json_object_get(warning, "text"));
+        fputs(".</p>\n", f);
+    }
+}
+
+/* Where not all of the test stream is measured. */
+static void sampled(FILE *f, const json_t *report) {
+    const json_t *sample = json_object_get(report, "sample");
+    double tokens = mf_page_number(sample, "tokens"), all = mf_page_number(sample, "of_tokens");
+    if (!(tokens < all)) return;
+    fputs("<p class=\"note\">Measured on a sample of the test documents: ", f);
+    mf_page_count(f, tokens);
+    fputs(" of ", f);
+    mf_page_count(f, all);
+    fputs(" tokens, ", f);
+    mf_page_count(f, mf_page_number(sample, "documents"));
+    fputs(" of ", f);
+    mf_page_count(f, mf_page_number(sample, "of_documents"));
+    fputs(" documents, the same for every model. <code>eval.max_tokens</code> sets its size; 0 is all.</p>\n",
+          f);
+}
+
 static void baselines(FILE *f, const struct baseline *b, size_t n) {
     double low = b[0].perplexity, high = low;
     for (size_t i = 1; i < n; i++) {
@@ -134,6 +174,7 @@ static void baselines(FILE *f, const struct baseline *b, size_t n) {
         fprintf(f, ROW_("%s") "%s" MARKS "<i class=\"dot\" style=\"left:%.2f%%\"></i>" VALUE "%s",
                 i == 0 ? " first" : "", b[i].name, at,
                 mf_page_real((char[MF_PAGE_REAL]){0}, b[i].perplexity, 1));
+        plus_minus(f, b[i].error);
         double more = 100 * (b[i].perplexity / b[0].perplexity - 1);
         if (i > 0)
             fprintf(f, " <small>%s%s%%</small>", more < 0 ? "" : "+",
@@ -143,7 +184,7 @@ static void baselines(FILE *f, const struct baseline *b, size_t n) {
     fputs(
         "</div>\n<p class=\"note\">Dense is the shared foundation with its own FFN. Each expert is measured "
         "alone with the foundation. Unigram knows how often each token occurs and nothing else. Percentages "
-        "are against this model.</p>\n</figure>\n",
+        "are against this model. ± is one standard error over documents.</p>\n</figure>\n",
         f);
 }
 
@@ -156,6 +197,8 @@ void mf_page_headline(FILE *f, const json_t *report) {
     fputs("</h1>\n", f);
     verdict(f, b, n);
     facts(f, report);
+    sampled(f, report);
+    warnings(f, report);
     fputs("</header>\n", f);
     if (n > 1 && isfinite(b[0].perplexity)) baselines(f, b, n);
     free(b);
@@ -184,7 +227,7 @@ static void domain_row(FILE *f, const json_t *item, const json_t *dense, double 
                 100 * (to - from) / most);
     }
     fprintf(f, VALUE "%s", mf_page_real((char[MF_PAGE_REAL]){0}, value, 1));
-    if (isfinite(error)) fprintf(f, " <small>± %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, error, 1));
+    plus_minus(f, error);
     if (isfinite(other))
         fprintf(f, "<br><small>dense %s</small>", mf_page_real((char[MF_PAGE_REAL]){0}, other, 1));
     fputs("</span></div>\n", f);

@@ -56,6 +56,30 @@ static void set_behind(const struct maker *m, json_t *json) {
     json_object_set_new(json, "behind_error", mf_real_json(mf_measure_error(&m->behind)));
 }
 
+/* A row for people: perplexity and its standard error. */
+static void show(const struct maker *m, const char *what, const struct mf_measure *measure) {
+    double perplexity = mf_measure_perplexity(measure), error = mf_measure_error(measure);
+    if (m->common->quiet) return;
+    fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f", what, perplexity);
+    if (isfinite(error)) fprintf(stderr, " +- %.3f", perplexity * error);
+    fputc('\n', stderr);
+}
+
+/* How much of the test stream is measured; it has been read once. */
+static void add_sample(const struct maker *m, json_t *report) {
+    struct mf_source_extent e = mf_source_extent(m->source);
+    json_object_set_new(report, "sample",
+                        json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)e.tokens, "of_tokens",
+                                  (json_int_t)e.of_tokens, "documents", (json_int_t)e.documents,
+                                  "of_documents", (json_int_t)e.of_documents));
+    if (e.tokens == e.of_tokens || m->common->quiet) return;
+    fprintf(stderr,
+            "mf-eval report: measured on a sample: %llu of %llu tokens, %llu of %llu documents "
+            "(eval.max_tokens=0: all)\n",
+            (unsigned long long)e.tokens, (unsigned long long)e.of_tokens, (unsigned long long)e.documents,
+            (unsigned long long)e.of_documents);
+}
+
 /* Measures the session's model. *json is new. */
 static int measure(struct maker *m, const char *what, json_t **json, struct mf_err *err) {
     struct mf_perplexity_options o = {
@@ -71,8 +95,7 @@ static int measure(struct maker *m, const char *what, json_t **json, struct mf_e
                                   mf_source_name(m->source));
     *json = status == 0 ? mf_perplexity_json(&p, m->source) : NULL;
     if (status == 0 && m->behind.tokens > 0) set_behind(m, *json);
-    if (status == 0 && !m->common->quiet)
-        fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f\n", what, mf_measure_perplexity(&p.all));
+    if (status == 0) show(m, what, &p.all);
     mf_perplexity_clear(&p);
     return status;
 }
@@ -145,9 +168,8 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
     mf_piece_close(&p);
     if (status < 0 || got < 0) return -1;
     json_object_set_new(m->perplexity, "unigram", mf_real_json(mf_measure_perplexity(&unigram)));
-    if (!m->common->quiet)
-        fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f\n", "unigram",
-                mf_measure_perplexity(&unigram));
+    json_object_set_new(m->measures, "unigram", mf_measure_json(&unigram));
+    show(m, "unigram", &unigram);
     return 0;
 }
 
@@ -234,6 +256,7 @@ static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_
     json_object_set_new(report, "training", trainings);
     json_object_set_new(report, "stages", stages);
     if (add_measure(m, "test", err) < 0) return -1;
+    add_sample(m, report);
     if (make_routing(m, &routing, err) < 0) return -1;
     json_object_set_new(report, "routing", routing);
     if (make_samples(m, tokenizer, samples, err) < 0) return -1;
@@ -248,6 +271,9 @@ static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_
     if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
     json_object_set_new(report, "memory", mf_report_memory(peak));
     mf_report_own_stage(m->start, stages);
+    json_t *warnings = mf_report_warnings(stages);
+    json_object_set_new(report, "warnings", warnings);
+    if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
     return 0;
 }
 

@@ -91,6 +91,32 @@ void mf_report_own_stage(double start, json_t *stages) {
                                             (json_int_t)OWN_BOUND, "attempts", 1, "status", 0));
 }
 
+json_t *mf_report_warnings(const json_t *stages) {
+    json_t *list = json_array(), *stage;
+    size_t i;
+    json_array_foreach(stages, i, stage) {
+        json_t *name = json_object_get(stage, "stage"), *bound = json_object_get(stage, "bound");
+        double peak = json_number_value(json_object_get(stage, "peak_memory"));
+        if (!json_is_number(bound) || !(peak > json_number_value(bound))) continue;
+        json_array_append_new(list,
+                              json_pack("{s:O, s:o}", "stage", name, "text",
+                                        json_sprintf("took %.0f MB of memory, above its bound of %.0f MB",
+                                                     peak / 1e6, json_number_value(bound) / 1e6)));
+    }
+    return list;
+}
+
+void mf_report_warn(const char *program, const json_t *warnings) {
+    size_t i;
+    json_t *warning;
+    struct mf_err line;
+    json_array_foreach(warnings, i, warning) {
+        mf_err_set(&line, 0, "%s %s", json_string_value(json_object_get(warning, "stage")),
+                   json_string_value(json_object_get(warning, "text")));
+        mf_fail(program, &line);
+    }
+}
+
 json_t *mf_report_memory(int64_t training) {
     json_t *memory = json_object();
     json_object_set_new(memory, "eval_peak", json_integer((json_int_t)mf_peak_memory()));

@@ -16,6 +16,13 @@ int mf_report_stage(const char *path, json_t *stages, struct mf_err *err);
 /* Appends this process, which began at `start` (mf_now). */
 void mf_report_own_stage(double start, json_t *stages);
 
+/* What people should know of the stages: a list, new, of {"stage", "text"}, one for each that took more
+ * memory than its bound. */
+json_t *mf_report_warnings(const json_t *stages);
+
+/* Prints them on standard error, a line each. */
+void mf_report_warn(const char *program, const json_t *warnings);
+
 /* Puts mf-calibrate's report into `report`; nothing for NULL. EX_NOINPUT, EX_DATAERR. */
 int mf_report_calibration(const char *path, json_t *report, struct mf_err *err);
 

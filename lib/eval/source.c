@@ -27,8 +27,10 @@ struct mf_source {
     char (*domains)[DOMAIN_NAME];
     size_t n_domains;
     bool sampled;
+    size_t spread; /* over so many documents at least goes a sample, where there are as many; 0 or more */
     struct held *held;
     size_t n_held, held_capacity, next;
+    uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
     enum mf_source_part part;
 };
 
@@ -78,6 +80,10 @@ static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct 
     *doc = (struct mf_token_doc){
         .id = d.id ? d.id : "", .id_size = d.id_size, .tokens = d.ids, .n = d.count, .partition = -1};
     if (mf_record_int(d.record, "partition", &doc->partition, err) < 0) return -1;
+    if (doc->n >= 2) {
+        s->tokens += doc->n;
+        s->documents++;
+    }
     doc->domain = d.domain ? find_domain(s, d.domain, d.domain_size) : find_domain(s, "(none)", 6);
     return 1;
 }
@@ -98,10 +104,12 @@ static int by_order(const void *a, const void *b) {
 /* Keeps the lowest hashes that fit and cuts the last one. A document that is dropped or cut here could not
  * come back: whatever is read later only takes room from it. Returns the tokens kept. */
 static size_t prune(struct mf_source *s, size_t max_tokens) {
-    size_t total = 0, kept = 0;
+    size_t total = 0, kept = 0, one = max_tokens;
+    if (s->spread && s->tokens > max_tokens) one = 2 + max_tokens / s->spread;
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
         struct held *h = &s->held[kept];
+        if (h->n > one) h->n = one;
         if (h->n > max_tokens - total) h->n = max_tokens - total;
         total += h->n;
     }
@@ -127,6 +135,10 @@ static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max
     memcpy(h->tokens + n, doc->id, doc->id_size);
     h->id = (const char *)(h->tokens + n);
     h->id_size = doc->id_size;
+}
+
+void mf_source_spread(struct mf_source *s, size_t documents) {
+    s->spread = documents;
 }
 
 int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err) {
@@ -155,7 +167,17 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
     }
     if (!s->path) return mf_err_set(err, EX_USAGE, "standard input cannot be read twice; name a file");
     mf_documents_close(&s->docs);
+    s->tokens = s->documents = 0;
     return mf_documents_open(&s->docs, s->path, err);
+}
+
+struct mf_source_extent mf_source_extent(const struct mf_source *s) {
+    struct mf_source_extent e = {s->tokens, s->documents, s->tokens, s->documents};
+    if (!s->sampled) return e;
+    e.tokens = 0;
+    e.documents = s->n_held;
+    for (size_t i = 0; i < s->n_held; i++) e.tokens += s->held[i].n;
+    return e;
 }
 
 void mf_source_select(struct mf_source *s, enum mf_source_part part) {

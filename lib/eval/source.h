@@ -35,6 +35,10 @@ int mf_source_open(struct mf_source **source, const char *path, size_t V, const 
  * as for reading. */
 int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err *err);
 
+/* To be called before: a stream that has more than max_tokens gives of each document no more than the
+ * `documents`th part of them, its beginning, so that no long one stands for all. */
+void mf_source_spread(struct mf_source *source, size_t documents);
+
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
  * again), else EX_USAGE. */
 int mf_source_rewind(struct mf_source *source, struct mf_err *err);
@@ -43,6 +47,14 @@ int mf_source_rewind(struct mf_source *source, struct mf_err *err);
  * apart. Rewinds. */
 enum mf_source_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
 void mf_source_select(struct mf_source *source, enum mf_source_part part);
+
+/* What the documents come to that have something to predict, in tokens as the stream holds them, those at
+ * documents' ends too. Of a sample: what it holds, and of how much; of a stream: both what has been read
+ * since it was opened or rewound. */
+struct mf_source_extent {
+    uint64_t tokens, documents, of_tokens, of_documents;
+};
+struct mf_source_extent mf_source_extent(const struct mf_source *source);
 
 /* The next document, borrowed until the next call: 1, or 0 at the end, or -1 (EX_DATAERR: malformed, a token
  * outside the vocabulary). */

@@ -30,11 +30,12 @@ enum {
 #define CHOICE(field, fallback, choices, readers, meaning)                                                   \
     { #field, MF_KEY_CHOICE, AT(field), fallback, 0, 0, choices, readers, meaning }
 
-/* Both trainings have the same keys; the learning rate and the lengths differ. */
-#define TRAINING(section, reader, steps_, warmup_, lr_, min_lr_, every_)                                     \
-    INT(section.steps, steps_, 1, MANY, reader, "optimizer steps"),                                          \
-        INT(section.batch, "16", 1, 65536, reader, "sequences of a micro-batch"),                            \
-        INT(section.accumulation, "1", 1, 65536, reader, "micro-batches of a step"),                         \
+/* Both trainings have the same keys; the learning rate and the lengths differ. `sized` also reads how many
+ * tokens it learns from. */
+#define TRAINING(section, reader, sized, steps_, warmup_, lr_, min_lr_, every_)                              \
+    INT(section.steps, steps_, 1, MANY, (reader) | (sized), "optimizer steps"),                              \
+        INT(section.batch, "16", 1, 65536, (reader) | (sized), "sequences of a micro-batch"),                \
+        INT(section.accumulation, "1", 1, 65536, (reader) | (sized), "micro-batches of a step"),             \
         INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup before the cosine"),           \
         REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
         REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
@@ -88,8 +89,8 @@ static const struct mf_key keys[] = {
     CHOICE(expert.init, "shared", "shared|kaiming", EXPERT,
            "experts start from the shared FFN or from scratch"),
 
-    TRAINING(train_shared, SHARED, "10000", "500", "0.0006", "6e-05", "500"),
-    TRAINING(train_expert, EXPERT, "4000", "200", "0.0003", "3e-05", "250"),
+    TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
+    TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
     CHOICE(router.kind, "prefix", "hidden|prefix", ASSEMBLE,
            "routing by hidden state or by the prefix's tokens"),
@@ -110,7 +111,8 @@ static const struct mf_key keys[] = {
      "router train: noise on the logits"},
 
     INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
-    INT(eval.max_tokens, "0", 0, MANY, EVAL, "tokens measured at most; 0: all"),
+    INT(eval.max_tokens, "-1", -1, MANY, EVAL,
+        "tokens measured at most; 0: all; -1: as fast as experts train"),
     INT(eval.sample_tokens, "80", 0, 1e9, EVAL, "tokens of a sample of the report"),
     INT(eval.samples, "3", 0, 1000, EVAL, "samples of the report"),
     REAL(eval.temperature, "0.8", 0, 1000, EVAL, "of the samples; 0: the likeliest token"),
