@@ -118,6 +118,11 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     grep -q '<strong class="bad">tokenizer</strong> took 641 MB of memory, above its bound of 100 MB\.' r.html
     assert_equal "$(grep -c 'above its bound' r.html)" 2
     assert_equal "$(grep -c '<u>' r.html)" 0
+    # a training whose curve is missing is no silent gap either
+    mf-train-expert --quiet --config "$TINY" --set train_expert.steps=2 --set train_expert.warmup=0 -s shared.tar -v val.labelled.mf -p 0 \
+        --metrics expert.0.metrics.mf -o again.tar parts/part.0.mp
+    run -0 --separate-stderr "${report[@]}" --metrics expert.0.metrics.mf -o r.json test.mf
+    grep -q '^mf-eval report: report has the loss curves of 1 of 4 trainings only$' <<< "$stderr"
     run -0 --separate-stderr "${report[@]}" --stage join.json --stage shared.json -o r.json test.mf
     refute_regex "$stderr" bound
     jq -e '.warnings == []' r.json

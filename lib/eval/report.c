@@ -248,6 +248,19 @@ static int make_samples(struct maker *m, const struct mf_tokenizer *tokenizer, j
     return status;
 }
 
+/* Stages above their bounds, and trainings without a curve where others have one. */
+static void add_warnings(const struct maker *m, json_t *report) {
+    json_t *warnings = mf_report_warnings(json_object_get(report, "stages"));
+    size_t given = m->files->metrics->count, made = m->files->experts->count + 1;
+    if (m->files->shared && given > 0 && given < made)
+        json_array_append_new(
+            warnings,
+            json_pack("{s:s, s:o}", "stage", "report", "text",
+                      json_sprintf("has the loss curves of %zu of %zu trainings only", given, made)));
+    json_object_set_new(report, "warnings", warnings);
+    if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
+}
+
 static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_t *report,
                     struct mf_err *err) {
     json_t *routing, *samples = json_array(), *trainings = json_array(), *stages = json_array();
@@ -271,9 +284,7 @@ static int make_all(struct maker *m, const struct mf_tokenizer *tokenizer, json_
     if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
     json_object_set_new(report, "memory", mf_report_memory(peak));
     mf_report_own_stage(m->start, stages);
-    json_t *warnings = mf_report_warnings(stages);
-    json_object_set_new(report, "warnings", warnings);
-    if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
+    add_warnings(m, report);
     return 0;
 }
 
