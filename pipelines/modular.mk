@@ -3,7 +3,8 @@
 #   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
-# which is written when a value in it changes. What changed is found before anything is made, by content and not by time, so
+# which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
+# times, which follow content where all files are as they were (scripts/times.sh), so
 # that `make -n` and `make -q` know it too. The tokenizer and the shared foundation are made once: when documents
 # change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
 # the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
@@ -19,9 +20,9 @@ BIN    := $B/bin
 SLICE  := $(RUN)/config
 COMMON  = --threads $(THREADS)
 
-# The documents' files with their times, and how they are read.
+# The documents' files with their times, also that of the last change of any kind, and how they are read.
 INPUTS := $(RUN)/inputs.list
-list_inputs = { { find -L $(DOCUMENTS) -type f -printf '%p %s %T@\n' 2> /dev/null || true; } | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
+list_inputs = { { find -L $(DOCUMENTS) -type f -printf '%p %s %T@ %C@\n' 2> /dev/null || true; } | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
 
 # --- what changed ---
 
@@ -183,8 +184,10 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
 
-# By now no stage runs: what a killed mf-time left of its record can go. The last is said about memory.
+# By now no stage runs: what a killed mf-time left of its record can go. Then the times of all files
+# are noted, and what took too much memory is named.
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
 	@rm -f $(RUN)/stages/.*.tmp
 	$(BIN)/mf-eval page -o $@ $<
+	@scripts/times.sh keep $(RUN)
 	@scripts/bounds.sh $(RUN)/stages >&2

@@ -100,10 +100,33 @@ setup() {
     assert_equal "$(stages log)" ""
 }
 
-@test "touching one partition retrains that expert alone" {
+@test "copied, touched or in another order, a run is as it was; a change of content is seen" {
     mf_make > log 2>&1
+    cp -r runs/t runs/u
+    find runs/u -type f -printf '%p\n' | shuf --random-source="$TINY" | while read -r file; do touch "$file"; done
+    mf_make NAME=u > log 2>&1
+    assert_equal "$(stages log)" ""
+    touch runs/t/parts/part.1.mp runs/t/tokenizer.json
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" ""
+    # documents that were touched are read again, and no more
+    find words -type f -exec touch {} +
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" "docs "
+    # an edit that keeps size and time
+    file=$(find words/alpha -type f | sort | head -n 1)
+    touch -r "$file" time
+    tr a-z b-za < "$file" > edited
+    cat edited > "$file"
+    touch -r time "$file"
+    run -1 mf_make -q
+    mf_make > log 2>&1
+    [[ $(stages log) == *"docs "* ]]
+    [[ $(stages log) == *tokenize* || $(stages log) == *eval* ]]
+    # other bytes in one file are a change, and times of the others stay
     sleep 0.01
-    touch runs/t/parts/part.1.mp
+    mf-partition --quiet --config "$TINY" --seed 5 -n 3 -o other runs/t/tokens/train.mf
+    cat other/part.1.mp > runs/t/parts/part.1.mp
     mf_make > log 2>&1
     assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
 }
