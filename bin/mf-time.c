@@ -12,13 +12,14 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/stop.h"
 #include "io/json_file.h"
 
 static const char notes[] =
     "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound,\n"
     "attempts, status. When the record there is of an attempt that failed or was stopped, this one is added\n"
-    "to it: a training that was interrupted and went on is counted whole. SIGTERM is handed to the program;\n"
-    "its exit status becomes mf-time's. SIGUSR1, which srun of Slurm and mpirun hand on where they take\n"
+    "to it: a training that was interrupted and went on is counted whole. SIGTERM and SIGHUP are handed to the\n"
+    "program; its exit status becomes mf-time's. SIGUSR1, which srun of Slurm and mpirun hand on where they take\n"
     "SIGTERM for themselves, becomes SIGTERM.\n"
     "\n"
     "With --ranks N it is started N times, by mpirun or srun. The first (PMIX_RANK) writes, and counts N times\n"
@@ -35,8 +36,7 @@ static const char notes[] =
 static volatile sig_atomic_t child;
 
 static void pass_on(int signal_number) {
-    (void)signal_number;
-    if (child > 0) kill(child, SIGTERM);
+    if (child > 0) kill(child, signal_number == SIGUSR1 ? SIGTERM : signal_number);
 }
 
 /* Does not return. */
@@ -62,6 +62,7 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     sigemptyset(&action.sa_mask);
     sigemptyset(&asking);
     sigaddset(&asking, SIGTERM);
+    sigaddset(&asking, SIGHUP);
     sigaddset(&asking, SIGUSR1);
     sigprocmask(SIG_BLOCK, &asking, &before); /* until the program's number is known */
     pid_t made = fork();
@@ -73,7 +74,8 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
     child = made;
     signal(SIGINT, SIG_IGN); /* a terminal sends these to both */
     signal(SIGQUIT, SIG_IGN);
-    sigaction(SIGTERM, &action, NULL);
+    mf_signal_handle(SIGTERM, &action);
+    mf_signal_handle(SIGHUP, &action);
     sigaction(SIGUSR1, &action, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
     int waited;

@@ -232,6 +232,30 @@ static void test_pool_covers_every_item_once(void **state) {
     mf_pool_free(NULL);
 }
 
+/* Whether a process, which may ignore it, takes a signal for a request to stop; -1 when it ended by the
+ * signal. */
+static int asks_to_stop(int signal_number, void (*before)(int)) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(signal_number, before);
+        mf_stop_watch();
+        raise(signal_number);
+        _exit(mf_stop_signal());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_ignored_signals_stay_ignored(void **state) {
+    (void)state;
+    static const int asking[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(asks_to_stop(asking[i], SIG_DFL), asking[i]);
+        assert_int_equal(asks_to_stop(asking[i], SIG_IGN), 0);
+    }
+}
+
 static void test_first_signal_asks_second_ends(void **state) {
     (void)state;
     pid_t child = fork();
@@ -270,6 +294,7 @@ int main(void) {
         cmocka_unit_test(test_xoshiro_matches_its_authors),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_pool_covers_every_item_once),
+        cmocka_unit_test(test_ignored_signals_stay_ignored),
         cmocka_unit_test(test_first_signal_asks_second_ends),
         cmocka_unit_test(test_clock),
     };

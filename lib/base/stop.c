@@ -1,8 +1,9 @@
 /* The stop flag: a signal asks once; a later one ends the process. */
 #include "base/stop.h"
 
-#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -30,11 +31,19 @@ static void ask_to_stop(int signal_number) {
     raise(signal_number);
 }
 
+void mf_signal_handle(int signal_number, const struct sigaction *action) {
+    struct sigaction now;
+    bool known = sigaction(signal_number, NULL, &now) == 0;
+    if (known && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_IGN) return;
+    sigaction(signal_number, action, NULL);
+}
+
 void mf_stop_watch(void) {
     struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, 0);
-    sigaction(SIGTERM, &action, 0);
+    mf_signal_handle(SIGINT, &action);
+    mf_signal_handle(SIGTERM, &action);
+    mf_signal_handle(SIGHUP, &action);
 }
 
 int mf_stop_signal(void) {

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
+#include "base/stop.h"
 #include "io/file.h"
 
 struct mf_prompts {
@@ -80,7 +80,7 @@ int mf_prompts_interactive(struct mf_prompts **out, const char *program, struct 
     el_set(p->editor, EL_HIST, history, p->history);
     el_set(p->editor, EL_EDITOR, "emacs");
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    mf_signal_handle(SIGINT, &action);
     *out = p;
     return 0;
 }

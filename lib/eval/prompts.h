@@ -18,7 +18,8 @@ int mf_prompts_open(struct mf_prompts **prompts, const struct mf_strs *texts, co
                     struct mf_err *err);
 
 /* Lines typed at `program`'s sign, edited and remembered by libedit; a line that is not typed at a terminal
- * is read as it is. From now on SIGINT only sets a flag: mf_prompts_halted. Once in a process. */
+ * is read as it is. From now on SIGINT, unless it is ignored, only sets a flag: mf_prompts_halted. Once in a
+ * process. */
 int mf_prompts_interactive(struct mf_prompts **prompts, const char *program, struct mf_err *err);
 
 /* The next prompt, borrowed until the next call: 1, or 0 at the end, or -1. Takes the flag down. */
