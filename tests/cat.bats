@@ -174,3 +174,38 @@ END
     run -0 --separate-stderr bash -c 'mf-cat $(yes s | head -n 3000) | head -n 1'
     assert_equal "$stderr" ""
 }
+
+@test "strings and maps in every encoding of msgpack are the same stream" {
+    printf '{"id":"a","text":"one two three"}\n{"id":"b","text":"four five"}\n' > lines
+    header='{"mf":"tokens","version":1,"width":2,"vocab_size":300,"tokenizer_sha256":"'$(printf 'a%.0s' {1..64})'"}'
+    printf '{"tokens":[2,40,50,3]}\n{"tokens":[2,60,3]}\n' > ids
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" < lines > docs.mf
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" "$header" < ids > tokens.mf
+    mf-partition --quiet --set partition.method=random -n 2 -o parts tokens.mf
+    for bits in 8 16 32; do
+        STR=$bits /usr/bin/python3 "$MF_ROOT/tests/stream.py" < lines > wide.mf
+        assert_equal "$(mf-cat wide.mf)" "$(mf-cat docs.mf)"
+        assert_equal "$(mf-cat < wide.mf)" "$(mf-cat docs.mf)"
+        STR=$bits /usr/bin/python3 "$MF_ROOT/tests/stream.py" "$header" < ids > wide.mf
+        assert_equal "$(mf-cat wide.mf)" "$(mf-cat tokens.mf)"
+        mf-partition --quiet --set partition.method=random -n 2 -o wide wide.mf
+        assert_equal "$(for f in wide/part.?.mp; do mf-cat "$f"; done)" "$(for f in parts/part.?.mp; do mf-cat "$f"; done)"
+    done
+}
+
+@test "a model's header begins with its brace, for every program" {
+    /usr/bin/python3 - <<'PY'
+import struct
+for name, head in [("good", b"{}   "), ("blank", b" {}  "), ("line", b"\n{}  ")]:
+    open(name + ".safetensors", "wb").write(struct.pack("<Q", len(head)) + head)
+PY
+    mf-cat good.safetensors
+    for name in blank line; do
+        run -65 --separate-stderr mf-cat $name.safetensors
+        assert_equal "$stderr" "mf-cat: $name.safetensors: not a stream, a bundle or a model"
+        for command in "mf-eval perplexity" "mf-eval routing" "mf-eval logits" "mf-calibrate"; do
+            run -65 --separate-stderr $command -m $name.safetensors /dev/null
+            assert_equal "$stderr" "$command: $name.safetensors: the header is not a JSON object: it does not begin with '{'"
+        done
+    done
+}

@@ -90,7 +90,8 @@ static void test_lies(void **state) {
            UINT64_C(1) << 63, 12);
     refuse("m: not a model: the header's length 18446744073709551615 is larger than the file", GOOD,
            UINT64_MAX, 12);
-    refuse("m: the header is not a JSON object", "[1,2]", 0, 0);
+    refuse("m: the header is not a JSON object: it does not begin with '{'", "[1,2]", 0, 0);
+    refuse("m: the header is not a JSON object: it does not begin with '{'", " {}", 0, 0);
     refuse("m: the header has the name 'a' twice",
            "{" T("a", "[2]", "0", "8") "," T("\\u0061", "[1]", "8", "12") "}", 0, 12);
     refuse("m: tensors a and b overlap", "{" T("a", "[1]", "0", "4") "," T("b", "[1]", "0", "4") "}", 0, 4);

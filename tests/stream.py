@@ -4,9 +4,11 @@
     stream.py [HEADER] < LINES > STREAM
 
 HEADER is JSON, {"mf": "docs", "version": 1} by default; each line is a record. A byte outside UTF-8 is written as a lone
-surrogate: "\\udcff" is the byte 0xff. A list of numbers becomes the bytes of little-endian 16-bit numbers.
+surrogate: "\\udcff" is the byte 0xff. A list of numbers becomes the bytes of little-endian 16-bit numbers. With STR=8, 16 or 32
+every string has its length in so many bits, and every map in 32, as other encoders write them.
 """
 import json
+import os
 import struct
 import sys
 
@@ -56,14 +58,25 @@ def plain(record):
     return {k: struct.pack(f"<{len(v)}H", *v) if isinstance(v, list) else v for k, v in record.items()}
 
 
+def packed(value):
+    """msgpack of a value, with wide strings and maps where STR asks for them."""
+    bits = int(os.environ.get("STR", 0))
+    if bits and isinstance(value, dict):
+        return struct.pack(">BI", 0xDF, len(value)) + b"".join(packed(k) + packed(v) for k, v in value.items())
+    if bits and isinstance(value, str):
+        data = value.encode(errors="surrogateescape")
+        return struct.pack(*{8: (">BB", 0xD9), 16: (">BH", 0xDA), 32: (">BI", 0xDB)}[bits], len(data)) + data
+    return msgpack.packb(value, unicode_errors="surrogateescape")
+
+
 def main():
     header = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {"mf": "docs", "version": 1}
-    body = bytearray(msgpack.packb(header))
+    body = bytearray(packed(header))
     count = 0
     for line in sys.stdin:
-        body += msgpack.packb(plain(json.loads(line)), unicode_errors="surrogateescape")
+        body += packed(plain(json.loads(line)))
         count += 1
-    body += msgpack.packb({"end": count, "xxh64": "%016x" % xxh64(bytes(body))})
+    body += packed({"end": count, "xxh64": "%016x" % xxh64(bytes(body))})
     sys.stdout.buffer.write(body)
 
 

@@ -186,6 +186,9 @@ static int read_header(struct mf_safetensors *st, struct mf_err *err) {
     char *text = malloc(n + 1);
     if (!text) return mf_err_set(err, EX_OSERR, "%s: no memory for its header", st->name);
     int result = mf_pread_all(st->fd, text, n, 8, st->name, err);
+    if (result == 0 && n > 0 && *text != '{')
+        result = mf_err_set(err, EX_DATAERR,
+                            "%s: the header is not a JSON object: it does not begin with '{'", st->name);
     json_t *header = result == 0 ? mf_json_object(text, n, st->name, "the header", err) : NULL;
     free(text);
     if (!header) return -1;

@@ -10,8 +10,7 @@
 enum content { STREAM, BUNDLE, MODEL, OTHER };
 
 static enum content find_content(const unsigned char *b, size_t n) {
-    size_t skip = n == 0 ? 0 : *b == 0xde ? 3 : *b == 0xdf ? 5 : (*b & 0xf0) == 0x80 ? 1 : 0;
-    if (skip && n >= skip + 3 && memcmp(b + skip, "\xa2mf", 3) == 0) return STREAM;
+    if (mf_stream_begins(b, n)) return STREAM;
     if (mf_bundle_begins(b, n)) return BUNDLE;
     if (n >= 9 && b[8] == '{') return MODEL;
     return OTHER;
@@ -48,7 +47,7 @@ int mf_show_file(struct mf_out *out, const char *path, const struct mf_show *sho
     if (show->follow) mf_in_follow(in);
     /* A stream tells itself by its first bytes, so a growing one need not be waited for further than these.
      */
-    int64_t n = mf_in_peek(in, &first, 8, err);
+    int64_t n = mf_in_peek(in, &first, MF_STREAM_HEAD, err);
     if (n > 0 && find_content(first, (size_t)n) != STREAM && !show->follow)
         n = mf_in_peek(in, &first, 512, err);
     enum content content = n > 0 ? find_content(first, (size_t)n) : OTHER;

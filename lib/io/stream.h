@@ -33,6 +33,11 @@ int mf_record_real(const struct mf_record *rec, const char *name, double *value,
 
 struct mf_stream_reader;
 
+/* Whether a file that begins with these bytes is a stream: a map whose first key is "mf", in any of msgpack's
+ * encodings. MF_STREAM_HEAD bytes are enough. */
+#define MF_STREAM_HEAD 12
+bool mf_stream_begins(const unsigned char *bytes, size_t n);
+
 /* Opens `path` (NULL or "-": standard input) and reads the header. `kind`, when not NULL, must be the
  * stream's kind. EX_NOINPUT, or EX_DATAERR: not a stream, another kind (both named), a version we do not
  * know. */

@@ -50,13 +50,29 @@ static int check_header(struct mf_stream_reader *r, const char *kind, struct mf_
     return 0;
 }
 
+/* Where the first key of a map begins, behind the map's size; 0 when it is no map. */
+static size_t map_head(unsigned char first) {
+    return first == 0xde ? 3 : first == 0xdf ? 5 : (first & 0xf0) == 0x80 ? 1 : 0;
+}
+
+bool mf_stream_begins(const unsigned char *bytes, size_t n) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } keys[] = {{"\xa2mf", 3}, {"\xd9\2mf", 4}, {"\xda\0\2mf", 5}, {"\xdb\0\0\0\2mf", 7}};
+    size_t at = n ? map_head(*bytes) : 0;
+    for (size_t i = 0; at && i < sizeof keys / sizeof *keys; i++)
+        if (n >= at + keys[i].size && memcmp(bytes + at, keys[i].bytes, keys[i].size) == 0) return true;
+    return false;
+}
+
 static int read_header(struct mf_stream_reader *r, const char *kind, struct mf_err *err) {
     const unsigned char *first;
-    int64_t n = mf_in_peek(r->in, &first, 4, err);
+    int64_t n = mf_in_peek(r->in, &first, 6, err);
     if (n < 0) return -1;
     if (n == 0) return mf_err_set(err, EX_DATAERR, "%s: empty, not a stream", mf_in_name(r->in));
-    int skip = *first == 0xde ? 3 : *first == 0xdf ? 5 : (*first & 0xf0) == 0x80 ? 1 : 0;
-    if (skip == 0 || (n > skip && first[skip] != 0xa2))
+    size_t at = map_head(*first); /* behind it a short string, or one with its length in 1, 2 or 4 bytes */
+    if (at == 0 || ((size_t)n > at && first[at] != 0xa2 && (first[at] < 0xd9 || first[at] > 0xdb)))
         return mf_err_set(err, EX_DATAERR, "%s: not a stream", mf_in_name(r->in));
     if (mf_record_read(&r->header, r->in, err) <= 0) return -1;
     XXH64_update(r->hash, r->header.raw.bytes, r->header.raw.used);
