@@ -32,7 +32,7 @@ export build log
     find tests -name '*.bats' -printf '%s %p\n' | sort -rn | while read -r _ file; do
         case $file in
         tests/ablation.bats | tests/corpus.bats | tests/folders.bats | tests/keys.bats | tests/kills.bats | tests/launch.bats | tests/lock.bats | \
-            tests/pipeline.bats | tests/ranks.bats | tests/tokenizers.bats) ;;
+            tests/pipeline.bats | tests/ranks.bats | tests/signals.bats | tests/tokenizers.bats) ;;
         *) printf 'sanitized\n%s\n' "$file" ;;
         esac
         printf 'plain\n%s\n' "$file"
