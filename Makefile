@@ -10,11 +10,11 @@ SHELL := /bin/bash
 .SUFFIXES:
 .DEFAULT_GOAL := all
 
-LIBS     := openblas libarchive msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
+LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
+LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
 
 # Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
 # for when it is linked, since `make deps` may have brought it; MPI= builds without it.
@@ -42,8 +42,8 @@ include pipelines/install.mk
 all: deps build $(RUN)/report.html
 
 ## deps       install the Debian packages that are missing
-PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev libmsgpack-dev libyaml-dev libutf8proc-dev \
-    libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
+PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev \
+    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
     libopenmpi-dev openmpi-bin strace util-linux python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium \
     mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES)
 .PHONY: deps

@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <math.h>
+#include <zstd.h>
 
 #include "io/bundle.h"
 
@@ -132,6 +133,50 @@ static void test_data_behind_the_end(void **state) {
     assert_string_equal(err.text, "behind: more data behind the last tensor");
     free(bytes);
     free(longer);
+}
+
+/* Writes a zstd frame of bytes [n], and `m` bytes behind it. */
+static void write_zstd(const void *bytes, size_t n, const void *behind, size_t m) {
+    size_t most = ZSTD_compressBound(n);
+    unsigned char *packed = malloc(most + m);
+    assert_non_null(packed);
+    size_t size = ZSTD_compress(packed, most, bytes, n, 1);
+    assert_false(ZSTD_isError(size));
+    memcpy(packed + size, behind, m);
+    write_file("packed", packed, size + m);
+    free(packed);
+}
+
+/* Compressed bundles are as strict as plain ones. */
+static void test_data_behind_the_end_of_zstd(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = read_file("a.tar", &size), *twice = calloc(2, size);
+    assert_non_null(twice);
+    memcpy(twice, bytes, size);
+    write_zstd(twice, 2 * size, "", 0); /* zeros */
+    assert_int_equal(read_bundle("packed", 0), 2);
+    memcpy(twice + size, bytes, size);
+    write_zstd(twice, 2 * size, "", 0);
+    assert_int_equal(read_bundle("packed", 0), -1);
+    assert_string_equal(err.text, "packed: more data behind the last tensor");
+    write_zstd(twice, size + 1, "", 0);
+    assert_int_equal(read_bundle("packed", 0), -1);
+    write_zstd(bytes, size, "junk", 4);
+    assert_int_equal(read_bundle("packed", 0), -1);
+    assert_string_equal(err.text, "packed: bytes behind the end of the zstd data");
+    write_zstd(bytes, size - 1024, "", 0);
+    assert_int_equal(read_bundle("packed", 0), -1);
+    assert_string_equal(err.text, "packed: truncated bundle: the end of the tar is missing");
+    size_t frame = ZSTD_compressBound(5);
+    unsigned char second_frame[256];
+    assert_true(frame <= sizeof second_frame);
+    frame = ZSTD_compress(second_frame, frame, "junk\n", 5, 1);
+    write_zstd(bytes, size, second_frame, frame);
+    assert_int_equal(read_bundle("packed", 0), -1);
+    assert_string_equal(err.text, "packed: more data behind the last tensor");
+    free(bytes);
+    free(twice);
 }
 
 /* One member of a bundle made by hand. */
@@ -316,6 +361,7 @@ int main(void) {
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_flips_in_tensors_and_headers_are_refused),
         cmocka_unit_test(test_data_behind_the_end),
+        cmocka_unit_test(test_data_behind_the_end_of_zstd),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_fill),

@@ -13,6 +13,7 @@
 #include "io/bundle_internal.h"
 #include "io/json_tensor.h"
 #include "io/sha256.h"
+#include "io/unpack.h"
 
 #define MANIFEST_LIMIT ((int64_t)16 << 20)
 #define TENSOR_LIMIT   ((size_t)100000)
@@ -20,13 +21,15 @@
 
 struct mf_bundle {
     struct mf_in *in;
-    struct archive *archive;
-    struct mf_err *err; /* of the call in progress, for the archive's callback */
-    bool failed;        /* reading the input failed and `err` holds the reason */
+    struct mf_unpack *unpack; /* reads `in` */
+    struct archive *archive;  /* reads `unpack` */
+    struct mf_err *err;       /* of the call in progress, for the archive's callback */
+    bool failed;              /* reading the input failed and `err` holds the reason */
     bool compressed;
     bool ended;         /* all was there */
-    uint64_t unpacked;  /* bytes that came out of it */
-    uint64_t last_byte; /* one past the last byte of the input that is not zero */
+    uint64_t packed;    /* bytes read of the input */
+    uint64_t unpacked;  /* bytes of the tar */
+    uint64_t last_byte; /* one past the last byte of the tar that is not zero */
     json_t *manifest;
     char hash[65]; /* of the manifest's bytes */
     struct mf_tensor *tensors;
@@ -44,10 +47,16 @@ static const char *name_of(const struct mf_bundle *b) {
 
 /* --- the archive --- */
 
+static int64_t read_input(void *context, void *buffer, size_t size, struct mf_err *err) {
+    struct mf_bundle *b = context;
+    int64_t n = mf_in_read(b->in, buffer, size, err);
+    b->packed = mf_in_offset(b->in);
+    return n;
+}
+
 static la_ssize_t read_block(struct archive *a, void *context, const void **bytes) {
     struct mf_bundle *b = context;
-    uint64_t start = mf_in_offset(b->in);
-    int64_t n = mf_in_read(b->in, b->block, BLOCK, b->err);
+    int64_t n = mf_unpack_read(b->unpack, b->block, BLOCK, b->err);
     if (n < 0) {
         b->failed = true;
         archive_set_error(a, EIO, "read failed");
@@ -55,9 +64,10 @@ static la_ssize_t read_block(struct archive *a, void *context, const void **byte
     }
     for (int64_t i = n; i > 0; i--) {
         if (b->block[i - 1] == 0) continue;
-        b->last_byte = start + (uint64_t)i;
+        b->last_byte = b->unpacked + (uint64_t)i;
         break;
     }
+    b->unpacked += (uint64_t)n;
     *bytes = b->block;
     return (la_ssize_t)n;
 }
@@ -95,17 +105,14 @@ static int read_data(struct mf_bundle *b, void *buffer, size_t size, struct mf_e
         if (n == 0) return mf_err_set(err, EX_DATAERR, "%s: truncated bundle", name_of(b));
         to += n;
         size -= (size_t)n;
-        b->unpacked += (uint64_t)n;
-        if (mf_unpack_check(name_of(b), mf_in_offset(b->in), b->unpacked, err) < 0) return -1;
     }
     return 0;
 }
 
 /* libarchive takes the end of the input for the end of a tar; we want the two zero blocks, and nothing but
- * zeros after the last member. In a compressed bundle the frame's own end shows that nothing is cut off. */
+ * zeros after the last member. */
 static int check_end(struct mf_bundle *b, struct mf_err *err) {
     b->ended = true;
-    if (b->compressed) return 0;
     uint64_t end = (uint64_t)archive_read_header_position(b->archive);
     b->err = err;
     const void *bytes;
@@ -115,7 +122,7 @@ static int check_end(struct mf_bundle *b, struct mf_err *err) {
     if (n < 0) return -1;
     if (b->last_byte > end)
         return mf_err_set(err, EX_DATAERR, "%s: more data behind the last tensor", name_of(b));
-    if (mf_in_offset(b->in) < end + 1024)
+    if (b->unpacked < end + 1024)
         return mf_err_set(err, EX_DATAERR, "%s: truncated bundle: the end of the tar is missing", name_of(b));
     return 0;
 }
@@ -224,12 +231,12 @@ static int open_archive(struct mf_bundle *b, struct mf_err *err) {
     b->compressed = is_zstd(first, (size_t)n);
     if (!mf_bundle_begins(first, (size_t)n) || (!b->compressed && n < 512))
         return mf_err_set(err, EX_DATAERR, "%s: not a bundle", name_of(b));
+    const struct mf_source input = {read_input, b, name_of(b), &b->packed};
+    if (mf_unpack_open(&b->unpack, &input, b->compressed, err) < 0) return -1;
     b->archive = archive_read_new();
     if (!b->archive) mf_no_memory();
     b->err = err;
     if (archive_read_support_format_tar(b->archive) != ARCHIVE_OK) return archive_fail(b, err);
-    if (b->compressed && archive_read_support_filter_zstd(b->archive) != ARCHIVE_OK)
-        return archive_fail(b, err);
     if (archive_read_open(b->archive, b, NULL, read_block, NULL) != ARCHIVE_OK) return archive_fail(b, err);
     return 0;
 }
@@ -355,6 +362,7 @@ void mf_bundle_close(struct mf_bundle *b) {
     char unused[65];
     if (b->sha) mf_sha256_end(b->sha, unused);
     if (b->archive) archive_read_free(b->archive);
+    mf_unpack_close(b->unpack);
     json_decref(b->manifest);
     free(b->tensors);
     free(b->hashes);
