@@ -7,6 +7,8 @@
 #include "text/select.h"
 #include "text/split_files.h"
 
+#define NAMED 10 /* of what is left out, in the summary */
+
 static const char notes[] =
     "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents begin at lines\n"
     "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip archive. Without PATH,\n"
@@ -31,11 +33,19 @@ static const char notes[] =
 enum { FROM_NOTHING, FROM_FOLDER };
 enum { SPLIT_ALL, SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
 
+/* What is left out: how much, and the first of it. */
+struct left {
+    uint64_t count;
+    struct mf_err first[NAMED];
+};
+
 struct work {
     struct mf_selection selection;
     struct mf_split_files files;
     struct mf_tally written;
-    uint64_t skipped;
+    struct left left[MF_DOCS_LEFT];
+    struct left bad;
+    int64_t skip_bad;
     struct mf_progress progress;
 };
 
@@ -50,10 +60,24 @@ static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     return mf_selection_add(&w->selection, doc, err);
 }
 
-static void skipped(void *context, const char *path) {
+static void leave(void *context, enum mf_docs_left why, const char *name) {
+    struct left *l = &((struct work *)context)->left[why];
+    if (l->count++ < NAMED) mf_err_set(&l->first[l->count - 1], EX_DATAERR, "%s", name);
+}
+
+static bool leave_line(void *context, const struct mf_err *why) {
     struct work *w = context;
-    (void)path;
-    w->skipped++;
+    if (w->bad.count >= (uint64_t)w->skip_bad) return false;
+    if (w->bad.count++ < NAMED) w->bad.first[w->bad.count - 1] = *why;
+    return true;
+}
+
+static void print_left(const struct left *l, const char *what, const char *separator) {
+    if (l->count == 0) return;
+    fprintf(stderr, "mf-docs: left out %llu %s:", (unsigned long long)l->count, what);
+    for (uint64_t i = 0; i < l->count && i < NAMED; i++)
+        fprintf(stderr, "%s%s", i ? separator : " ", l->first[i].text);
+    fputs(l->count > NAMED ? ", ...\n" : "\n", stderr);
 }
 
 static void row(const char *name, struct mf_tally t) {
@@ -76,9 +100,9 @@ static void print_table(const struct work *w) {
     if (s->moved)
         fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
                 s->moved);
-    if (w->skipped)
-        fprintf(stderr, "mf-docs: %llu files left out that are no text by their names\n",
-                (unsigned long long)w->skipped);
+    print_left(&w->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
+    print_left(&w->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
+    print_left(&w->bad, "bad lines", "; ");
 }
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
@@ -86,6 +110,10 @@ static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_
     int status = 0;
     if (paths->count == 0) status = mf_docs_read(NULL, o, err);
     for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
+    const struct left *l = w->left[MF_DOCS_NO_TEXT].count ? &w->left[MF_DOCS_NO_TEXT] : &w->left[MF_DOCS_OWN];
+    if (status == 0 && w->selection.read.documents == 0 && l->count > 0)
+        return mf_err_set(err, EX_DATAERR, "%s: %s, and nothing else is there", l->first[0].text,
+                          l == w->left ? "no text (--all takes it)" : "ModularForge wrote it");
     return status < 0 ? -1 : mf_selection_end(&w->selection, err);
 }
 
@@ -146,7 +174,8 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
         return -1;
     o->context = w;
     o->take = take;
-    o->skipped = skipped;
+    o->left = leave;
+    o->bad = leave_line;
     mf_progress_begin(&w->progress, "mf-docs", "documents", 0, (enum mf_progress_mode)common->progress,
                       common->quiet);
     int status = make(w, paths, o, to, err);
@@ -173,6 +202,9 @@ int main(int argc, char **argv) {
          "write DIR/train.mf, DIR/val.mf and DIR/test.mf; a file that would not change keeps its time", 0, 0},
         {"format", 0, MF_OPT_CHOICE, &format, "auto|text|jsonl|wikitext",
          "what the files are (default: auto)", 0, 0},
+        {"all", 0, MF_OPT_FLAG, &o.all, NULL, "also files that are no text", 0, 0},
+        {"skip-bad", 0, MF_OPT_INT, &w.skip_bad, "N", "leave out up to N bad lines of JSON (default: 0)", 0,
+         1e15},
         {"text-key", 0, MF_OPT_STRING, &o.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
         {"id-key", 0, MF_OPT_STRING, &o.id_key, "KEY", "of JSON lines (default: id)", 0, 0},
         {"domain-key", 0, MF_OPT_STRING, &o.domain_key, "KEY", "of JSON lines (default: domain)", 0, 0},

@@ -92,7 +92,7 @@ assigned() {
 a/3.md three a
 b/1.txt one b
 b/deep/2.txt two b"
-    grep -q '1 files left out' table
+    grep -q 'left out 1 that are no text (--all takes them): in/a/7.png' table
     assert_equal "$(mf-docs --quiet --domain x in/4.txt | mf-cat | jq -r 'select(.id) | .domain')" x
     mf-docs --quiet in/ > slash.mf
     assert_equal "$(docs slash.mf | head -n 1 | jq -r .id)" 4.txt

@@ -33,7 +33,6 @@ docs_refused() { # FILE MESSAGE
     run -0 mf-docs --quiet -o names.mf names.tar
     assert_equal "$(mf-cat names.mf | jq -r 'select(.id) | .id + " " + .text')" "names.tar/../../up.txt above
 names.tar//tmp/absolute.txt at the top
-names.tar/twice.txt one
 names.tar/twice.txt two"
     [ ! -e /tmp/absolute.txt ]
     [ ! -e ../../up.txt ]
@@ -48,15 +47,18 @@ names.tar/twice.txt two"
 }
 
 @test "an archive unpacks to far more than it has" {
-    for file in text.gz text.gz.gz.gz lines.jsonl.gz text.xz text.zst deflate.zip lzma.zip hole.tar hole-pax.tar; do
+    for file in text.gz text.gz.gz.gz lines.jsonl.gz text.xz text.zst deflate.zip lzma.zip; do
         docs_refused $file ": unpacks to more than 250 times its size"
+    done
+    for file in hole.tar hole-pax.tar; do
+        refused 65 "$file: unpacks to more than 250 times its size" mf-docs --quiet --all --near-dup 0 -o out $file
     done
     refused 65 "standard input: unpacks to more than" mf-docs --quiet -o out < text.zst
 }
 
 @test "lines of JSON that are deep or of very many values" {
     refused 65 "deep.jsonl:1: maximum parsing depth reached" mf-docs --quiet -o out deep.jsonl
-    refused 65 "values.jsonl:1: more than 1048576 values" mf-docs --quiet -o out values.jsonl.gz
+    refused 65 "values.jsonl.gz:1: more than 1048576 values" mf-docs --quiet -o out values.jsonl.gz
 }
 
 @test "a bundle's members that are no files, have no bytes, or lie about them" {

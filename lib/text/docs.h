@@ -19,23 +19,36 @@ struct mf_doc {
     size_t id_size, size, domain_size;
 };
 
+/* Why a file is left out. */
+enum mf_docs_left {
+    MF_DOCS_NO_TEXT, /* its name or its first bytes say that it is no text */
+    MF_DOCS_OWN,     /* a program of ours wrote it: a stream, bundle, model, report, or the folder of a run */
+    MF_DOCS_LEFT
+};
+
 struct mf_docs_options {
-    /* AUTO: by the name (.jsonl, .ndjson), else by a first heading " = Title = ", else text. */
+    /* AUTO: by the name (.jsonl, .ndjson), else by the first line: a JSON object with the text's key, a
+     * heading " = Title = ", else text. */
     enum mf_docs_format format;
     const char *text_key, *id_key, *domain_key; /* of JSON lines */
     const char *domain;                         /* for all documents, or NULL */
     bool domain_from_folder;                    /* the first folder below the given path names the domain */
-    void *context;                              /* for the two below */
+    bool all;                                   /* also what is no text */
+    void *context;                              /* for those below */
     /* Takes a document: 0 to go on, 1 when it was enough, -1. */
     int (*take)(void *context, const struct mf_doc *doc, struct mf_err *err);
-    /* Told of a file in a folder that is left out since its name says that it is no text; may be NULL. */
-    void (*skipped)(void *context, const char *path);
+    /* Told of a file that is left out; may be NULL. */
+    void (*left)(void *context, enum mf_docs_left why, const char *name);
+    /* Asked about a line that is no JSON object with the text: true to leave it out. NULL: never. */
+    bool (*bad)(void *context, const struct mf_err *why);
 };
 
 /* Reads `path` (NULL or "-": standard input). Folders are read in the order of their names' bytes, hidden
- * files left out. Ids are paths below the given one; of JSON lines the field or FILE:LINE; of WikiText
- * FILE#NUMBER. Returns what the last `take` did, or -1: EX_NOINPUT; EX_DATAERR: a line that is no JSON object
- * with the text's key (file and line are named), a damaged archive, a document over the limit. */
+ * files left out; so are those of an archive's members. Ids are paths below the given one; of JSON lines the
+ * field or FILE:LINE; of WikiText FILE#NUMBER. An archive that is no regular file is copied to a scratch file
+ * first. Returns what the last `take` did, or -1: EX_NOINPUT; EX_DATAERR: a line that is no JSON object with
+ * the text's key (file and line are named), a damaged or cut off archive, a document over the limit; others
+ * as reading a file. */
 int mf_docs_read(const char *path, const struct mf_docs_options *options, struct mf_err *err);
 
 #endif

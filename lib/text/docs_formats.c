@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/strings.h"
-#include "io/json_file.h"
 #include "text/docs_internal.h"
 
 /* The next line without its end; *line is borrowed until the next call. 1, 0 at the end, or -1. */
@@ -30,8 +29,8 @@ static int hand_on(const struct docs_file *f, const struct mf_docs_options *o, c
                    const char *text, size_t size, const char *domain, size_t domain_size,
                    struct mf_err *err) {
     struct mf_doc doc = {.id = id, .id_size = id_size, .text = text, .size = size};
-    doc.domain = o->domain ? o->domain : domain ? domain : f->domain;
-    doc.domain_size = o->domain ? strlen(o->domain) : domain ? domain_size : f->domain_size;
+    doc.domain = o->domain ? o->domain : domain ? domain : f->place->domain;
+    doc.domain_size = o->domain ? strlen(o->domain) : domain ? domain_size : f->place->domain_size;
     return o->take(o->context, &doc, err);
 }
 
@@ -40,9 +39,10 @@ static int hand_on(const struct docs_file *f, const struct mf_docs_options *o, c
 static int parse_text(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
     if (docs_fill(f, MF_DOC_LIMIT + 1, err) < 0) return -1;
     if (f->end - f->begin > MF_DOC_LIMIT)
-        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name, MF_DOC_LIMIT);
-    return hand_on(f, o, f->name, strlen(f->name), f->bytes ? f->bytes + f->begin : "", f->end - f->begin,
-                   NULL, 0, err);
+        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->place->name,
+                          MF_DOC_LIMIT);
+    return hand_on(f, o, f->id, strlen(f->id), f->bytes ? f->bytes + f->begin : "", f->end - f->begin, NULL,
+                   0, err);
 }
 
 /* --- JSON lines --- */
@@ -60,27 +60,28 @@ static const char *field(const json_t *object, const char *key, char number[32],
 }
 
 static int parse_line(const struct docs_file *f, const struct mf_docs_options *o, const char *line,
-                      size_t size, uint64_t number, struct mf_err *err) {
+                      size_t size, uint64_t number, bool *bad, struct mf_err *err) {
     json_error_t why;
     char id_number[32], domain_number[32], *place = NULL;
     size_t id_size = 0, domain_size = 0;
-    json_t *object = mf_json_parse(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, MF_JSON_SMALL, &why);
+    json_t *object = docs_json_line(line, size, o, &why);
+    const json_t *text = json_object_get(object, o->text_key);
+    *bad = !json_is_string(text);
     if (!json_is_object(object)) {
         json_decref(object);
-        return mf_err_set(err, EX_DATAERR, "%s:%llu: %s", f->name, (unsigned long long)number,
+        return mf_err_set(err, EX_DATAERR, "%s:%llu: %s", f->place->name, (unsigned long long)number,
                           object ? "not a JSON object" : why.text);
     }
-    const json_t *text = json_object_get(object, o->text_key);
     const char *id = field(object, o->id_key, id_number, &id_size);
     const char *domain = field(object, o->domain_key, domain_number, &domain_size);
     int status;
     if (!id) {
-        id = place = mf_format("%s:%llu", f->name, (unsigned long long)number);
+        id = place = mf_format("%s:%llu", f->id, (unsigned long long)number);
         id_size = strlen(id);
     }
-    if (!json_is_string(text))
-        status = mf_err_set(err, EX_DATAERR, "%s:%llu: no text under the key '%s' (--text-key)", f->name,
-                            (unsigned long long)number, o->text_key);
+    if (*bad)
+        status = mf_err_set(err, EX_DATAERR, "%s:%llu: no text under the key '%s' (--text-key)",
+                            f->place->name, (unsigned long long)number, o->text_key);
     else
         status = hand_on(f, o, id, id_size, json_string_value(text), json_string_length(text), domain,
                          domain_size, err);
@@ -94,13 +95,25 @@ static bool is_blank(const char *line, size_t size) {
     return size == 0;
 }
 
+/* A line that is blank, a document, or bad and left out: 0 or 1 as parse_line. */
+static int parse_or_leave(const struct docs_file *f, const struct mf_docs_options *o, const char *line,
+                          size_t size, uint64_t number, struct mf_err *err) {
+    struct mf_err why = {0};
+    bool bad = false;
+    if (is_blank(line, size)) return 0;
+    int status = parse_line(f, o, line, size, number, &bad, &why);
+    if (status < 0 && bad && o->bad && o->bad(o->context, &why)) return 0;
+    if (status < 0) *err = why;
+    return status;
+}
+
 static int parse_jsonl(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
     const char *line;
     size_t size;
     int more, status = 0;
     for (uint64_t number = 1; status == 0 && (more = next_line(f, &line, &size, err)) != 0; number++) {
         if (more < 0) return -1;
-        if (!is_blank(line, size)) status = parse_line(f, o, line, size, number, err);
+        status = parse_or_leave(f, o, line, size, number, err);
     }
     return status;
 }
@@ -125,11 +138,12 @@ struct gathered {
 static int gather(const struct docs_file *f, struct gathered *g, const char *line, size_t size,
                   struct mf_err *err) {
     if (size >= MF_DOC_LIMIT - g->size)
-        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->name, MF_DOC_LIMIT);
+        return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->place->name,
+                          MF_DOC_LIMIT);
     if (g->room - g->size < size + 1) {
         size_t room = 2 * g->room + size + 4096;
         char *grown = realloc(g->text, room);
-        if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", f->name);
+        if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", f->place->name);
         g->text = grown;
         g->room = room;
     }
@@ -147,7 +161,7 @@ static int end_article(const struct docs_file *f, const struct mf_docs_options *
     size_t size = g->size;
     g->size = 0;
     if (i == size) return 0;
-    char *id = mf_format("%s#%llu", f->name, (unsigned long long)++g->number);
+    char *id = mf_format("%s#%llu", f->id, (unsigned long long)++g->number);
     int status = hand_on(f, o, id, strlen(id), g->text, size, NULL, 0, err);
     free(id);
     return status;
@@ -170,11 +184,6 @@ static int parse_wikitext(struct docs_file *f, const struct mf_docs_options *o, 
 
 /* --- which --- */
 
-static bool ends_with(const char *name, const char *suffix) {
-    size_t n = strlen(name), s = strlen(suffix);
-    return n >= s && strcasecmp(name + n - s, suffix) == 0;
-}
-
 /* Is the first line that is not blank a heading? */
 static bool begins_with_heading(const struct docs_file *f) {
     const char *at = f->bytes + f->begin, *end = f->bytes + f->end;
@@ -187,13 +196,75 @@ static bool begins_with_heading(const struct docs_file *f) {
     return false;
 }
 
+/* Reads on to the end of the first line that is not blank: 1 and where it begins and ends, 0 where there is
+ * none. */
+static int first_line(struct docs_file *f, size_t *begin, size_t *size, struct mf_err *err) {
+    for (size_t at = 0;;) {
+        const char *end = NULL, *line = f->bytes + f->begin + at;
+        size_t there = f->end - f->begin;
+        if (there > at) end = memchr(line, '\n', there - at);
+        if (!end && !f->ended) {
+            if (docs_fill(f, there + 1, err) < 0) return -1;
+            continue;
+        }
+        *begin = at;
+        *size = end ? (size_t)(end - line) : there - at;
+        if (!is_blank(line, *size)) return 1;
+        if (!end) return 0;
+        at += *size + 1;
+    }
+}
+
+/* Does the line behind the first `at` bytes begin an object, or is there none? 1 or 0, -1. */
+static int goes_on(struct docs_file *f, size_t at, struct mf_err *err) {
+    for (;; at++) {
+        if (docs_fill(f, at + 1, err) < 0) return -1;
+        if (at >= f->end - f->begin) return 1;
+        char c = f->bytes[f->begin + at];
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c == '{';
+    }
+}
+
+/* Is the first line an object with the text, and the next one, where there is one, perhaps another? 1 or 0,
+ * -1. */
+static int begins_with_object(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    json_error_t why;
+    size_t begin, size;
+    size_t at = f->begin;
+    while (at < f->end && strchr(" \t\r\n", f->bytes[at]) && f->bytes[at]) at++;
+    if (at == f->end || f->bytes[at] != '{') return 0;
+    int found = first_line(f, &begin, &size, err);
+    if (found <= 0) return found;
+    json_t *object = docs_json_line(f->bytes + f->begin + begin, size, o, &why);
+    found = json_is_string(json_object_get(object, o->text_key));
+    json_decref(object);
+    return found ? goes_on(f, begin + size, err) : 0;
+}
+
+/* "c.JSONL.1": lines of JSON also where a number was put behind the name. */
+static bool is_named_jsonl(const char *id) {
+    size_t n = strlen(id), end = n;
+    while (end > 0 && id[end - 1] >= '0' && id[end - 1] <= '9') end--;
+    if (end == n || end == 0 || id[end - 1] != '.') end = n + 1;
+    char *name = mf_format("%.*s", (int)(end - 1), id);
+    bool is = docs_ends_with(name, ".jsonl") || docs_ends_with(name, ".ndjson");
+    free(name);
+    return is;
+}
+
+static int format_of(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
+    if (o->format != MF_DOCS_AUTO) return (int)o->format;
+    if (is_named_jsonl(f->id)) return MF_DOCS_JSONL;
+    int object = begins_with_object(f, o, err);
+    if (object) return object < 0 ? -1 : MF_DOCS_JSONL;
+    return f->end > f->begin && begins_with_heading(f) ? MF_DOCS_WIKITEXT : MF_DOCS_TEXT;
+}
+
 int docs_parse(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
-    enum mf_docs_format format = o->format;
     if (docs_fill(f, 4096, err) < 0) return -1;
-    if (format == MF_DOCS_AUTO)
-        format = ends_with(f->name, ".jsonl") || ends_with(f->name, ".ndjson") ? MF_DOCS_JSONL
-                 : f->end > f->begin && begins_with_heading(f)                 ? MF_DOCS_WIKITEXT
-                                                                               : MF_DOCS_TEXT;
+    if (f->begin == f->end) return 0;
+    int format = format_of(f, o, err);
+    if (format < 0) return -1;
     if (format == MF_DOCS_JSONL) return parse_jsonl(f, o, err);
     if (format == MF_DOCS_WIKITEXT) return parse_wikitext(f, o, err);
     return parse_text(f, o, err);
