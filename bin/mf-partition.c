@@ -14,7 +14,8 @@ static const char notes[] =
     "Methods: clustered (tf-idf and balanced k-means), random, curriculum (easy to hard, needs -t), domain.\n"
     "With --saved DIR/partition.mp documents that were dealt before stay where they are, and new ones join them; with -n\n"
     "larger than it has, the documents not seen before make the partitions that are added, and the old parts keep their\n"
-    "bytes. With --label nothing is divided: the stream is copied with the number of its partition in each record, for\n"
+    "bytes. A partition that gets no document any more keeps its file, and a line says so; so does one when most documents\n"
+    "are others than those of the saved partitioning. With --label nothing is divided: the stream is copied with the number of its partition in each record, for\n"
     "validation and calibration.\n"
     "\n"
     "examples:\n"
@@ -32,6 +33,34 @@ static int label(const struct mf_division *division, const struct mf_divide *d, 
     return mf_out_end(out, mf_division_label(division, d, out, err), err);
 }
 
+/* What a saved partitioning is no longer good for. */
+static void warn(const struct mf_division *d) {
+    size_t n = d->corpus.count;
+    if (n > 0 && d->were > 0 && (2 * d->known < n || 2 * d->known < d->were))
+        fprintf(
+            stderr,
+            "mf-partition: only %zu of %zu documents are among the %zu that were partitioned: if this is another "
+            "corpus, make all anew (make fresh)\n",
+            d->known, n, d->were);
+    for (size_t e = 0; e < d->saved.E; e++)
+        if (d->saved.sizes[e] == 0)
+            fprintf(
+                stderr,
+                "mf-partition: partition %zu has no documents now: its file, and so its expert, stay as they are\n",
+                e);
+}
+
+/* What a training will lack. */
+static void warn_of_labels(const struct mf_division *d, const char *name) {
+    for (size_t e = 0; e < d->saved.E; e++)
+        if (d->saved.sizes[e] == 0)
+            fprintf(
+                stderr,
+                "mf-partition: %s has no document of partition %zu: its expert is validated on all partitions "
+                "(a larger docs.val_fraction helps)\n",
+                name, e);
+}
+
 static int divide(struct mf_divide *d, bool labels, const char *output, bool quiet, struct mf_err *err) {
     struct mf_division division;
     size_t changed = 0;
@@ -40,9 +69,11 @@ static int divide(struct mf_divide *d, bool labels, const char *output, bool qui
         status = labels ? label(&division, d, output, err)
                         : mf_division_write(&division, d, output, &changed, err);
     if (status == 0 && !quiet && !labels) {
+        warn(&division);
         status = mf_division_print(&division, stderr, err);
         fprintf(stderr, "mf-partition: %zu of %zu parts changed\n", changed, division.saved.E);
     }
+    if (status == 0 && !quiet && labels) warn_of_labels(&division, d->name);
     mf_division_free(&division);
     return status;
 }

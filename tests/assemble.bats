@@ -290,6 +290,19 @@ near() { # A B
     run -66 --separate-stderr $report --expert-list missing test.mf
 }
 
+@test "a report without test documents says so, and is a report" {
+    assemble -o m.safetensors shared.tar expert.0.tar expert.1.tar
+    mf-docs --quiet -o none.docs /dev/null
+    mf-tokenize encode -t tokenizer.json -o none.mf none.docs
+    run --separate-stderr mf-eval report --config "$TINY" -m m.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -o r.json none.mf
+    assert_success
+    assert_equal "${#stderr_lines[@]}" 1
+    [[ $stderr == *"nothing to measure: none.mf "*"docs.test_fraction"* ]]
+    jq -e '.perplexity == {test: null, dense: null, experts: [null], unigram: null} and (.samples | length) > 0' r.json
+    mf-eval page -o r.html r.json
+    [ -s r.html ]
+}
+
 @test "the baselines: the dense FFN, and the mean of the experts" {
     assemble --dense -o dense.safetensors shared.tar
     near "$(loss dense.safetensors)" "$(loss shared.tar)"

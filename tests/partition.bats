@@ -145,7 +145,7 @@ END
         e=$((e + 1))
     done
     run -65 --separate-stderr mf-partition -n 5 --method domain -o parts5 t.mf
-    assert_equal "$stderr" "mf-partition: t.mf: documents of 4 domains do not make 5 partitions by domain"
+    assert_equal "$stderr" "mf-partition: t.mf: documents of 4 domains do not make 5 partitions by domain (model.n_experts=4 does)"
     topics 10 | jq -c 'if .id == "star0" then del(.domain) else . end' | tokens >u.mf
     run -65 --separate-stderr mf-partition -n 4 --method domain -o parts5 u.mf
     assert_equal "$stderr" "mf-partition: u.mf: record 3 has no domain to partition by"
@@ -331,10 +331,10 @@ END
 @test "points that coincide: fewer documents than partitions" {
     topics 1 | head -n 3 | tokens >t.mf
     run -65 --separate-stderr mf-partition -n 5 -o parts t.mf
-    assert_equal "$stderr" "mf-partition: t.mf: 3 documents are too few for 5 partitions"
+    assert_equal "$stderr" "mf-partition: t.mf: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
     [ ! -e parts ]
     run -65 --separate-stderr bash -c 'cat t.mf | mf-partition -o parts'
-    assert_equal "$stderr" "mf-partition: standard input: 3 documents are too few for 5 partitions"
+    assert_equal "$stderr" "mf-partition: standard input: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
     tokens </dev/null >none.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts none.mf
     assert_equal "$stderr" "mf-partition: none.mf: no documents to partition"
@@ -485,4 +485,28 @@ END
     diff -r parts before
     run -0 mf-partition --help
     assert_line --partial "exit status:"
+}
+
+@test "a partition that loses its documents keeps its file, and another corpus under the same name is noticed" {
+    topics 20 | tokens > t.mf
+    mf-partition --quiet -n 4 --by domain -o parts t.mf
+    cp parts/part.3.mp tree.mp
+    topics 20 | grep -v tree | tokens > less.mf
+    run --separate-stderr mf-partition --saved parts/partition.mp -o parts less.mf
+    assert_success
+    [[ $stderr == *"mf-partition: partition 3 has no documents now: its file, and so its expert, stay as they are"* ]]
+    [[ $stderr != *"another corpus"* ]]
+    cmp tree.mp parts/part.3.mp
+    run --separate-stderr mf-partition --saved parts/partition.mp --label -o labelled.mf less.mf
+    [[ $stderr == *"less.mf has no document of partition 3: "*"docs.val_fraction"* ]]
+    topics 20 9 | tokens > other.mf
+    run --separate-stderr mf-partition --saved parts/partition.mp -o parts other.mf
+    assert_success
+    [[ $stderr == *"only 0 of 80 documents are among the 60 that were partitioned"*"make fresh"* ]]
+}
+
+@test "more partitions than the soft limit of open files" {
+    topics 30 | tokens > t.mf
+    (ulimit -Sn 40; mf-partition --quiet -n 100 --by random -o parts t.mf)
+    assert_parted t.mf parts
 }

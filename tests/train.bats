@@ -306,3 +306,12 @@ apart() {
     apart ours theirs | tee far
     awk '{ exit !($1 == 200 && $2 < 1e-4) }' far
 }
+
+@test "an expert without a document to validate on takes those of all partitions, and that is said" {
+    shared -o shared.tar
+    run --separate-stderr mf-train-expert --config "$TINY" -s shared.tar -v val.labelled.mf -p 7 -o e.tar parts/part.0.mp
+    assert_success
+    assert_equal "$(grep -c 'nothing to predict of partition 7: it is validated on all partitions' <<< "$stderr")" 1
+    mf-train-expert --quiet --config "$TINY" -s shared.tar -v val.mf -o all.tar parts/part.0.mp
+    assert_equal "$(mf-cat e.tar | head -n 1 | jq .training.validation_loss)" "$(mf-cat all.tar | head -n 1 | jq .training.validation_loss)"
+}

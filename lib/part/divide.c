@@ -113,6 +113,9 @@ static int divide_as_before(struct mf_division *division, const struct mf_divide
     if (strcmp(p->tokenizer, division->corpus.header.tokenizer) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as in %s", d->saved,
                           p->tokenizer, division->corpus.header.tokenizer, d->name);
+    division->were = p->documents;
+    for (size_t i = 0; i < division->corpus.count; i++)
+        division->known += mf_partition_knows(p, division->corpus.prints[i]);
     if (sketch_all(division, d, err) < 0) return -1;
     if (d->params.partitions && grow(division, d, err) < 0) return -1;
     if (mf_plan_alloc(&division->plan, division->corpus.count, p->E, err) < 0) return -1;

@@ -21,6 +21,7 @@ struct mf_division {
     struct mf_partition saved;
     struct mf_sketches *sketches;
     struct mf_plan plan;
+    size_t known, were; /* documents that a saved partitioning knew; all that it had */
 };
 
 /* Decides where each document goes. With `saved`, documents known to it stay where they are, others are

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/temps.h"
 #include "io/file.h"
@@ -54,6 +55,16 @@ void mf_part_files_abandon(struct mf_part_files *files) {
     free(files);
 }
 
+/* Each part is a file that stays open: the soft limit goes up as far as that takes and the hard one lets it.
+ */
+static void allow_files(size_t count) {
+    struct rlimit limit;
+    rlim_t wanted = count + 64; /* and what else is open */
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_part(struct mf_part_files *files, size_t e, const struct mf_tokens_header *header,
                      struct mf_err *err) {
     struct part_file *part = &files->parts[e];
@@ -76,6 +87,7 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
     files->new_path = malloc(files->room);
     files->parts = calloc(E + 1, sizeof *files->parts);
     int result = 0;
+    allow_files(E);
     if (!files->folder || !files->path || !files->new_path || !files->parts)
         result = mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
     for (size_t e = 0; result == 0 && e < E; e++) result = open_part(files, e, header, err);
@@ -139,6 +151,7 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
     for (size_t e = 0; result == 0 && e <= files->E; e++) {
         set_paths(files, e);
         if (mf_file_same(files->path, files->new_path)) continue;
+        if (e < files->E && saved->sizes[e] == 0 && access(files->path, F_OK) == 0) continue;
         if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
         } else {

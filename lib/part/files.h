@@ -17,7 +17,8 @@ int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_rec
                       struct mf_err *err);
 
 /* Ends all parts, writes partition.mp, and then puts each file in place whose bytes are not those already
- * there, so that the others keep their times; removes parts of E and more. *changed counts the parts put in
+ * there, so that the others keep their times; a part that has no documents now leaves the file there is, and
+ * so its expert, as they are; removes parts of E and more. *changed counts the parts put in
  * place. Frees, also when it fails. */
 int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition *saved, size_t *changed,
                          struct mf_err *err);

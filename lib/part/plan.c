@@ -111,14 +111,18 @@ static size_t count_partitions(const struct mf_corpus *corpus, const struct mf_p
                        0;
         if (E != 0 && E != corpus->n_names)
             return mf_err_set(err, EX_DATAERR,
-                              "%s: documents of %zu domains do not make %zu partitions by domain", name,
-                              corpus->n_names, E),
+                              "%s: documents of %zu domains do not make %zu partitions by domain "
+                              "(model.n_experts=%zu does)",
+                              name, corpus->n_names, E, corpus->n_names),
                    0;
         E = corpus->n_names;
     }
     if (corpus->count < E)
-        return mf_err_set(err, EX_DATAERR, "%s: %zu documents are too few for %zu partitions", name,
-                          corpus->count, E),
+        return mf_err_set(
+                   err, EX_DATAERR,
+                   "%s: %zu document%s too few for %zu partitions (model.n_experts=%zu does, or shorter blocks "
+                   "by docs.max_chars)",
+                   name, corpus->count, corpus->count == 1 ? " is" : "s are", E, corpus->count),
                0;
     if (E > MF_PARTITIONS_MAX)
         return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, E, MF_PARTITIONS_MAX),

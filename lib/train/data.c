@@ -58,12 +58,14 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
     data->fd = data->counts ? mf_scratch_open(err) : mf_err_set(err, EX_OSERR, "out of memory");
     int status = data->fd < 0 ? -1 : spool(data, &docs, partition, err);
     mf_documents_close(&docs);
-    if (status == 0 && data->tokens < 2)
+    bool nothing = status == 0 && data->tokens < 2;
+    if (nothing)
         status =
             mf_err_set(err, EX_DATAERR, "%s: nothing to predict: %llu tokens in %llu documents", data->name,
                        (unsigned long long)data->tokens, (unsigned long long)data->documents);
     if (status < 0) {
         mf_data_free(data);
+        data->nothing = nothing;
         return -1;
     }
     data->windows = (data->tokens - 1 + S - 1) / S;

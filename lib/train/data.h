@@ -20,7 +20,8 @@ struct mf_data {
     uint64_t hash;      /* XXH64 of the tokens in order */
     int64_t *counts;    /* [V] of each token, BOS and EOS included */
     int64_t bos;
-    int fd; /* the scratch file: 4 bytes a token */
+    bool nothing; /* it was not loaded, since there is nothing to predict */
+    int fd;       /* the scratch file: 4 bytes a token */
 };
 
 /* Reads a tokens stream (NULL: standard input). `partition` >= 0 takes only documents with that number in the

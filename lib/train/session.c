@@ -35,6 +35,21 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads
     return 0;
 }
 
+/* An expert whose partition has no document to validate on takes those of all partitions. */
+static int load_validation(struct mf_train_session *s, const char *stage, const struct mf_common *common,
+                           const char *path, int64_t partition, size_t S, struct mf_err *err) {
+    if (mf_data_load(&s->validation, path, partition, S, err) == 0) return 0;
+    if (!s->validation.nothing || partition < 0) return -1;
+    if (mf_data_load(&s->validation, path, -1, S, err) < 0) return -1;
+    if (!common->quiet)
+        fprintf(
+            stderr,
+            "mf-%s: %s has nothing to predict of partition %lld: it is validated on all partitions (a larger "
+            "docs.val_fraction helps)\n",
+            stage, s->validation.name, (long long)partition);
+    return 0;
+}
+
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            struct mf_err *err) {
@@ -44,7 +59,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
     matmul_setup();
     if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
     if (mf_data_load(&s->data, tokens, -1, S, err) < 0) return -1;
-    if (o->validation && mf_data_load(&s->validation, o->validation, partition, S, err) < 0) return -1;
+    if (o->validation && load_validation(s, stage, common, o->validation, partition, S, err) < 0) return -1;
     if (o->validation && strcmp(s->validation.tokenizer, s->data.tokenizer) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", s->validation.name,
                           s->validation.tokenizer, s->data.tokenizer, s->data.name);
