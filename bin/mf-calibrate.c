@@ -12,7 +12,8 @@
 
 static const char notes[] =
     "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
-    "held out: a change is kept only when it lowers the loss there. Tried are: how much the evidence of the tokens read\n"
+    "held out: a change is kept only when it lowers the loss there. A single document is parted behind a window; where\n"
+    "there is not even that, the model is written as it is, and a line says which setting helps. Tried are: how much the evidence of the tokens read\n"
     "counts (router kind prefix); gates (calibrate.router): those there are at other temperatures, then in closed form,\n"
     "ridge, discriminant or the best of both, each layer's again once those below it are fitted; and norms moved to\n"
     "what the experts saw in training (calibrate.norms). Documents with a field `partition` (mf-partition --label)\n"
@@ -24,7 +25,7 @@ static const char notes[] =
     "example:\n"
     "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
     "\n"
-    "exit status: 0 (also when nothing helps: the model is then copied), or 64 wrong use, 65 malformed input or one that\n"
+    "exit status: 0 (also when nothing helps, or there is too little to fit to: the model is then copied), or 64 wrong use, 65 malformed input or one that\n"
     "does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78 bad config.\n";
 
 struct show {
@@ -61,6 +62,7 @@ static void say(const json_t *report) {
     json_t *note;
     json_array_foreach(json_object_get(report, "notes"), i, note)
         fprintf(stderr, "mf-calibrate: %s\n", json_string_value(note));
+    if (json_is_false(json_object_get(report, "calibrated"))) return;
     fprintf(stderr, "mf-calibrate: held-out loss %.5f, was %.5f; peak memory %.0f MB\n",
             json_number_value(json_object_get(report, "loss_after")),
             json_number_value(json_object_get(report, "loss_before")), (double)mf_peak_memory() / 1e6);

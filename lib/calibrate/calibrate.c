@@ -11,6 +11,7 @@
 #include "calibrate/internal.h"
 #include "eval/perplexity.h"
 #include "eval/routing.h"
+#include "io/utf8.h"
 
 struct measuring {
     struct calibration *c;
@@ -32,12 +33,8 @@ static int measure(struct calibration *c, double *loss, struct mf_err *err) {
     struct mf_perplexity p;
     mf_source_select(c->source, MF_SOURCE_OTHER_HALF);
     if (mf_perplexity(c->moe, c->work, c->source, &o, &p, err) < 0) return -1;
-    *loss = mf_measure_loss(&p.all);
-    uint64_t tokens = p.all.tokens;
+    *loss = mf_measure_loss(&p.all); /* NaN when nothing is scored */
     mf_perplexity_clear(&p);
-    if (tokens == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: too few documents to hold half of them out",
-                          mf_source_name(c->source));
     return 0;
 }
 
@@ -174,10 +171,7 @@ static int label(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
     mf_source_select(c->source, MF_SOURCE_HALF);
     while (mf_source_next(c->source, &doc, err) > 0) c->n_labels += doc.n >= 2;
-    if (c->n_labels == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: too few documents to fit to half of them",
-                          mf_source_name(c->source));
-    c->labels = calloc(c->n_labels, sizeof *c->labels);
+    c->labels = calloc(c->n_labels + 1, sizeof *c->labels);
     if (!c->labels) mf_no_memory();
     if (label_by_partition(c, err)) return 0;
     calibration_note(c, "documents are labelled by the expert that predicts them best");
@@ -199,31 +193,51 @@ static int report_idle(struct calibration *c, struct mf_err *err) {
     return 0;
 }
 
+/* Measures the model as it is, on what is held out. */
+static int begin(struct calibration *c, struct mf_err *err) {
+    struct mf_token_doc doc;
+    mf_source_select(c->source, MF_SOURCE_OTHER_HALF);
+    while (mf_source_next(c->source, &doc, err) > 0) c->n_held += doc.n >= 2;
+    c->held = calloc(2 * c->n_held + 1, sizeof *c->held);
+    if (!c->held) mf_no_memory();
+    c->tried = c->held + c->n_held;
+    if (measure(c, &c->loss, err) < 0) return -1;
+    memcpy(c->held, c->tried, c->n_held * sizeof *c->held);
+    return 0;
+}
+
+static int fit(struct calibration *c, struct mf_err *err) {
+    const struct mf_config *config = c->options->config;
+    if (label(c, err) < 0 || calibration_evidence(c, err) < 0) return -1;
+    if (config->calibrate.router != MF_CALIBRATE_KEEP && calibration_gates(c, err) < 0) return -1;
+    if (config->calibrate.router == MF_CALIBRATE_TRAIN && calibration_train(c, err) < 0) return -1;
+    if (config->calibrate.norms && calibration_norms(c, err) < 0) return -1;
+    return report_idle(c, err);
+}
+
+/* Nothing to fit to or to hold out: the model stays as it is. */
+static void note_too_little(struct calibration *c, enum mf_source_halves halves) {
+    calibration_note(
+        c,
+        "not calibrated: %s: too few tokens to fit to one half and measure on the other; a larger %s helps",
+        mf_source_name(c->source), halves == MF_SOURCE_CUT ? "calibrate.max_tokens" : "docs.val_fraction");
+}
+
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
                  const struct mf_calibrate_options *options, json_t **report, struct mf_err *err) {
     struct calibration c = {.moe = moe, .work = work, .source = source, .pool = pool, .options = options};
-    struct mf_token_doc doc;
     c.changes = json_array();
     c.notes = json_array();
-    mf_source_select(source, MF_SOURCE_OTHER_HALF);
-    while (mf_source_next(source, &doc, err) > 0) c.n_held += doc.n >= 2;
-    c.held = calloc(2 * c.n_held + 1, sizeof *c.held);
-    if (!c.held) mf_no_memory();
-    c.tried = c.held + c.n_held;
-    int status = measure(&c, &c.loss, err);
+    c.loss = NAN;
+    enum mf_source_halves halves = mf_source_halve(source, moe->shape.S);
+    int status = halves == MF_SOURCE_HALVES ? begin(&c, err) : 0;
     double before = c.loss;
-    memcpy(c.held, c.tried, c.n_held * sizeof *c.held);
-    if (status == 0) status = label(&c, err);
-    if (status == 0) status = calibration_evidence(&c, err);
-    if (status == 0 && options->config->calibrate.router != MF_CALIBRATE_KEEP)
-        status = calibration_gates(&c, err);
-    if (status == 0 && options->config->calibrate.router == MF_CALIBRATE_TRAIN)
-        status = calibration_train(&c, err);
-    if (status == 0 && options->config->calibrate.norms) status = calibration_norms(&c, err);
-    if (status == 0) status = report_idle(&c, err);
+    if (status == 0 && isnan(before)) note_too_little(&c, halves);
+    if (status == 0 && !isnan(before)) status = fit(&c, err);
     if (status == 0)
-        *report = json_pack("{sf,sf,sO,sO}", "loss_before", before, "loss_after", c.loss, "changes",
-                            c.changes, "notes", c.notes);
+        *report =
+            json_pack("{sb,so,so,sO,sO}", "calibrated", !isnan(before), "loss_before", mf_real_json(before),
+                      "loss_after", mf_real_json(c.loss), "changes", c.changes, "notes", c.notes);
     json_decref(c.changes);
     json_decref(c.notes);
     free(c.labels);

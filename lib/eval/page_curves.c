@@ -190,5 +190,8 @@ void mf_page_curves(FILE *f, const json_t *report, const char *drawings) {
     else if (isfinite(before) && isfinite(after))
         fprintf(f, "<p>Calibration took the held-out loss of the joined model from %.4f to %.4f.</p>\n",
                 before, after);
+    else if (json_is_false(json_object_get(mf_page_find(report, "calibration"), "calibrated")))
+        fputs("<p>The joined model was not calibrated: there was too little held-out text to fit to.</p>\n",
+              f);
     fputs("</section>\n", f);
 }

@@ -17,6 +17,7 @@ struct held {
     uint64_t hash, order; /* of its id; place in the stream */
     size_t domain, n, id_size;
     int64_t partition;
+    bool other;       /* in the second half */
     uint32_t *tokens; /* owned; the id's bytes are in the same block, behind them */
     const char *id;
 };
@@ -26,7 +27,7 @@ struct mf_source {
     char *path; /* NULL for standard input */
     char (*domains)[DOMAIN_NAME];
     size_t n_domains;
-    bool sampled;
+    bool sampled, cut; /* cut: the sample is as large as it may be */
     size_t spread; /* over so many documents at least goes a sample, where there are as many; 0 or more */
     struct held *held;
     size_t n_held, held_capacity, next;
@@ -118,7 +119,9 @@ static size_t prune(struct mf_source *s, size_t max_tokens) {
     return total;
 }
 
-static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max_tokens, uint64_t order) {
+/* Appends a copy of the document's first max_tokens tokens. */
+static struct held *hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max_tokens,
+                         uint64_t order) {
     if (s->n_held == s->held_capacity) {
         s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
         s->held = reallocarray(s->held, s->held_capacity, sizeof *s->held);
@@ -135,6 +138,7 @@ static void hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max
     memcpy(h->tokens + n, doc->id, doc->id_size);
     h->id = (const char *)(h->tokens + n);
     h->id_size = doc->id_size;
+    return h;
 }
 
 void mf_source_spread(struct mf_source *s, size_t documents) {
@@ -149,15 +153,61 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
     if (max_tokens < 2) max_tokens = 2;
     while ((got = next_of_stream(s, &doc, err)) > 0) {
         if (doc.n < 2) continue; /* nothing to predict */
-        hold(s, &doc, max_tokens, order++);
-        total += s->held[s->n_held - 1].n;
+        total += hold(s, &doc, max_tokens, order++)->n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);
     }
     if (got < 0) return -1;
-    prune(s, max_tokens);
+    s->cut = prune(s, max_tokens) == max_tokens;
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
     s->sampled = true;
     return 0;
+}
+
+/* --- its halves --- */
+
+/* Parts the only document behind a window of S inputs, as near to its middle as there is one. */
+static void part_document(struct mf_source *s, size_t S) {
+    struct held *h = &s->held[0];
+    size_t windows = (h->n - 1 + S - 1) / S, first = windows / 2 * S;
+    if (first < 2 || h->n - first < 2) return;
+    struct mf_token_doc rest = {h->id, h->id_size, h->domain, h->tokens + first, h->n - first, h->partition};
+    struct held *second = hold(s, &rest, rest.n, h->order + 1);
+    second->other = true;
+    s->held[0].other = false;
+    s->held[0].n = first;
+}
+
+/* The document that brings the halves nearest each other by leaving the larger one: of those that help the
+ * first by hash; n_held when none does. */
+static size_t find_mover(const struct mf_source *s, bool from, size_t difference) {
+    size_t best = s->n_held;
+    for (size_t i = 0; i < s->n_held; i++) {
+        const struct held *h = &s->held[i];
+        if (h->other != from || h->n >= difference) continue;
+        if (best == s->n_held || by_hash(h, &s->held[best]) < 0) best = i;
+    }
+    return best;
+}
+
+enum mf_source_halves mf_source_halve(struct mf_source *s, size_t S) {
+    size_t tokens[2] = {0, 0};
+    if (!s->sampled) abort();
+    for (size_t i = 0; i < s->n_held; i++) {
+        s->held[i].other = s->held[i].hash & 1;
+        tokens[s->held[i].other] += s->held[i].n;
+    }
+    for (;;) {
+        bool larger = tokens[1] > tokens[0];
+        if (tokens[!larger] >= (tokens[0] + tokens[1]) / 3) break;
+        size_t i = find_mover(s, larger, tokens[larger] - tokens[!larger]);
+        if (i == s->n_held) break;
+        s->held[i].other = !larger;
+        tokens[larger] -= s->held[i].n;
+        tokens[!larger] += s->held[i].n;
+    }
+    if (s->n_held == 1) part_document(s, S);
+    if (s->n_held > 1) return MF_SOURCE_HALVES;
+    return s->cut ? MF_SOURCE_CUT : MF_SOURCE_SMALL;
 }
 
 int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
@@ -190,7 +240,7 @@ int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err 
     if (!s->sampled) return next_of_stream(s, doc, err);
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
-        if (s->part != MF_SOURCE_ALL && (h->hash & 1) != (s->part == MF_SOURCE_OTHER_HALF)) continue;
+        if (s->part != MF_SOURCE_ALL && h->other != (s->part == MF_SOURCE_OTHER_HALF)) continue;
         *doc = (struct mf_token_doc){h->id, h->id_size, h->domain, h->tokens, h->n, h->partition};
         return 1;
     }

@@ -43,8 +43,17 @@ void mf_source_spread(struct mf_source *source, size_t documents);
  * again), else EX_USAGE. */
 int mf_source_rewind(struct mf_source *source, struct mf_err *err);
 
-/* From now on a sample's documents come in part: all, or one of two halves that the hash of their ids tells
- * apart. Rewinds. */
+/* Deals a sample's documents to two halves: by a bit of the hash of their ids, then, while one has less than
+ * a third of the tokens, by moving documents in the order of their hashes as far as that brings the halves
+ * nearer. So both have a document where there are two; a single one is parted behind a window of S inputs. It
+ * follows from the documents alone. The result says whether there are two halves, and else why not: the
+ * sample was cut by its limit (max_tokens), or all there is is too small. */
+enum mf_source_halves { MF_SOURCE_HALVES, MF_SOURCE_CUT, MF_SOURCE_SMALL };
+enum mf_source_halves mf_source_halve(struct mf_source *source, size_t S);
+
+/* From now on a sample's documents come in part: all, or one of the halves that mf_source_halve made.
+ * Rewinds.
+ */
 enum mf_source_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
 void mf_source_select(struct mf_source *source, enum mf_source_part part);
 
