@@ -5,7 +5,7 @@ PEERS := $B/peers/node_modules/.package-lock.json
 $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@mkdir -p $B/peers
 	@cp $^ $B/peers
-	@npm ci --prefix $B/peers --no-audit --no-fund --loglevel=error >&2
+	@npm ci --prefix $B/peers --cache $B/peers/cache --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
 ## bench      measure training, assembly, generation, tokenizer and partitioning beside their peers; writes docs/performance.md

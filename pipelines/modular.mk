@@ -184,10 +184,11 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
 
-# By now no stage runs: what a killed mf-time left of its record can go. Then the times of all files
-# are noted, and what took too much memory is named.
+# By now no stage runs: what a killed mf-time left of its record can go, and the checkpoints of trainings that were killed
+# between naming their bundle and removing them. Then the times of all files are noted, and what took too much memory is
+# named.
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
-	@rm -f $(RUN)/stages/.*.tmp
+	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt*
 	$(BIN)/mf-eval page -o $@ $<
 	@scripts/times.sh keep $(RUN)
 	@scripts/bounds.sh $(RUN)/stages >&2

@@ -4,6 +4,15 @@
 set -uo pipefail
 build=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.." || exit 1
+# A test that waits has a limit of its own, a minute at most; what hangs against expectation ends too.
+export BATS_TEST_TIMEOUT=300
+# make cannot have blanks in the path of a run, unless they are those of its own place.
+case $(realpath -m --relative-to=. "${TMPDIR:-/tmp}") in
+*[[:space:]]*)
+    mkdir -p "$build/tmp"
+    export TMPDIR=$build/tmp
+    ;;
+esac
 passed=0 failed=0 skipped=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT

@@ -143,13 +143,13 @@ END
 @test "a growing stream is followed to its trailer" {
     hex stream.md 1 >s
     head -c 33 s >growing
-    timeout 600 mf-cat --follow growing >shown 3>&- &
+    limited mf-cat --follow growing >shown 3>&- &
     local pid=$!
-    until [ "$(wc -l <shown)" -ge 2 ]; do kill -0 $pid; sleep 0.02; done
+    await $pid has_lines shown 2
     assert_equal "$(wc -l <shown)" 2
     kill -0 $pid
     tail -c +34 s >>growing
-    wait $pid
+    ended $pid
     mf-cat s | cmp - shown
     run -0 --separate-stderr bash -c "head -c 59 s | mf-cat --follow" # a pipe that ends without a trailer
     assert_equal "${#lines[@]}" 3

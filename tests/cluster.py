@@ -150,7 +150,7 @@ def wait(what, condition, seconds=600):
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
-            raise TimeoutError(what)
+            raise TimeoutError("waited %d s for %s" % (seconds, what))
         time.sleep(0.05)
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import kills
+from faults import preloaded
 
 # What is removed from a complete run before the make, and what that make makes; `again` has new documents instead.
 SCENARIOS = {
@@ -41,6 +42,10 @@ class Run(kills.Run):
             if os.path.exists(path):
                 found[name] = (0, 0)  # written anew when its training goes on
         return found
+
+    def leftovers(self):
+        """They go when the last file is made."""
+        return super().leftovers() if self.argv[-1] == "run" else []
 
     def content(self, path):
         if path not in TRAINED:
@@ -69,7 +74,7 @@ def watch(folder, kill=None, everything=False):
     """The environment of a make whose processes are numbered."""
     shutil.rmtree(folder, ignore_errors=True)
     os.mkdir(folder)
-    env = {"LD_PRELOAD": LIBRARY, "MF_KILL_FOLDER": folder}
+    env = dict(preloaded(LIBRARY), MF_KILL_FOLDER=folder)
     if kill:
         env["MF_KILL"] = kill
     if everything:

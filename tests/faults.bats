@@ -7,7 +7,9 @@ setup_file() {
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
-    pieces=$BATS_FILE_TMPDIR
+    ln -s "$BATS_FILE_TMPDIR" pieces # commands are lists of words here
+    ln -s "$TINY" tiny.yaml
+    pieces=pieces TINY=tiny.yaml
     export TMPDIR=$BATS_TEST_TMPDIR
     export ASAN_OPTIONS=detect_leaks=0 # libarchive loses 33 bytes of an archive whose writing failed
 }
@@ -77,12 +79,12 @@ each_writer() { # STATUS
 
 @test "a file gets its name when its bytes are on the disk, and its folder is synced after" {
     case ${MF_BIN:-} in */sanitized/*) skip "the leak check and strace do not go together" ;; esac
-    run python3 "$MF_ROOT/tests/synced.py" "$pieces"
+    run python3 "$MF_ROOT/tests/synced.py" "$BATS_FILE_TMPDIR"
     assert_success
 }
 
 @test "calls of the system that fail one at a time: the right output, or one line and none" {
     case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers have to be loaded first" ;; esac
-    run python3 "$MF_ROOT/tests/faults.py" "$pieces" --seed 1 --sample 3 --total 60
+    run python3 "$MF_ROOT/tests/faults.py" "$BATS_FILE_TMPDIR" --seed 1 --sample 3 --total 60
     assert_success
 }

@@ -78,6 +78,11 @@ CASES = {
 }
 
 
+def preloaded(library):
+    """The environment in which a program loads it: by its name alone, since a path must have no blank there."""
+    return {"LD_PRELOAD": os.path.basename(library), "LD_LIBRARY_PATH": os.path.dirname(library)}
+
+
 class Case:
     """One command, run in an empty folder of its own."""
 
@@ -85,7 +90,7 @@ class Case:
         line, self.outputs, leftovers = CASES[name]
         self.name, self.folder = name, folder
         self.leftovers = re.compile(leftovers or r"(?!)")
-        self.argv = line.format(i=folder, tiny=TINY, steps=STEPS).split()
+        self.argv = [word.format(i=folder, tiny=TINY) for word in line.replace("{steps}", STEPS).split()]
         self.program = self.argv[0]
 
     def run(self, cwd, fault=None, log=None):
@@ -93,13 +98,13 @@ class Case:
         os.makedirs(scratch, exist_ok=True)
         env = dict(os.environ, TMPDIR=scratch, OPENBLAS_NUM_THREADS="1")
         if log:
-            env.update(LD_PRELOAD=LIBRARY, MF_FAULT_LOG=log)
+            env.update(preloaded(LIBRARY), MF_FAULT_LOG=log)
         if fault:
             env["MF_FAULT"] = fault
         try:
-            done = subprocess.run(self.argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+            done = subprocess.run(self.argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         except subprocess.TimeoutExpired:
-            return None, b"", ["timed out"]
+            return None, b"", ["not done in 60 s"]
         left = os.listdir(scratch)
         shutil.rmtree(scratch)
         lines = done.stderr.decode(errors="replace").splitlines()

@@ -96,10 +96,10 @@ END
     exec 7<> lines
     generate --max-tokens 3 --json < lines > answer 7>&- 3>&- &
     echo ten >&7
-    until [ -s answer ]; do kill -0 $!; sleep 0.02; done
+    await $! test -s answer
     echo est >&7
     exec 7>&-
-    wait $!
+    ended $!
     assert_equal "$(wc -l < answer)" 2
 }
 
@@ -149,9 +149,9 @@ if pid == 0:
 seen = b""
 def until(condition):
     global seen
-    end = time.monotonic() + 600
+    end = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < end, seen[-400:]
+        assert time.monotonic() < end, ("waited 60 s for what is not here", seen[-400:])
         if select.select([fd], [], [], 0.1)[0]:
             try:
                 seen += os.read(fd, 65536)

@@ -35,9 +35,42 @@ strike() { # SIGNAL PATH N COMMAND [ARGUMENT]...
         -e inject=/^readlink:signal="SIG$1":when="$3" "${@:4}"
 }
 
+# Waits for a condition, at most a minute; fails before when a process that should bring it about has ended.
+await() { # PROCESS CONDITION...
+    local end=$((SECONDS + 60))
+    until "${@:2}"; do
+        kill -0 "$1" 2> /dev/null || fail "process $1 ended before: ${*:2}"
+        [ "$SECONDS" -lt "$end" ] || fail "waited 60 s for: ${*:2}"
+        sleep 0.02
+    done
+}
+
+# Runs a program, at most a minute.
+limited() { # COMMAND...
+    local status=0
+    timeout 60 "$@" || status=$?
+    [ "$status" -ne 124 ] || echo "waited 60 s for: $*" >&2
+    return "$status"
+}
+
+# Does the file have so many lines?
+has_lines() { # FILE [N: 1]
+    [ "$(wc -l 2> /dev/null < "$1")" -ge "${2:-1}" ]
+}
+
+# Waits for a process to end, at most a minute; its status.
+ended() { # PROCESS
+    local end=$((SECONDS + 60))
+    while kill -0 "$1" 2> /dev/null; do
+        [ "$SECONDS" -lt "$end" ] || fail "waited 60 s for process $1 to end"
+        sleep 0.02
+    done
+    wait "$1"
+}
+
 # Waits until a program struck by SIGSTOP has stopped, as process (or its thread) $stopped; fails when process $1 ends before.
 until_stopped() { # PROCESS
-    until grep -qs 'stopped by SIGSTOP' struck; do kill -0 "$1"; sleep 0.02; done
+    await "$1" grep -qs 'stopped by SIGSTOP' struck
     stopped=$(sed -n '/stopped by SIGSTOP/{s/ .*//p;q}' struck)
 }
 
@@ -92,9 +125,11 @@ PY
 
 # Runs make on the documents in words/ (or WORDS) with the tiny configuration, in runs/ here.
 mf_make() { # [ARGUMENT]...
-    local build=${MF_BIN:-$MF_ROOT/build/bin}
-    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="${WORDS:-$PWD/words}" \
-        THREADS=1 "$@" "${GOAL:-run}"
+    local build=${MF_BIN:-$MF_ROOT/build/bin} runs=$PWD/runs goal=${GOAL:-run}
+    # below a name with a blank make's files are relative to its own place
+    case $runs in *[[:space:]]*) runs=$(realpath -m --relative-to="$MF_ROOT" runs) ;; esac
+    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$runs" NAME=t CONFIG="$TINY" DATA="${WORDS:-$PWD/words}" \
+        THREADS=1 "$@" "${goal/#"$PWD/runs"/$runs}"
 }
 
 # The stages that a make's output shows to have run, in short: "docs tokenize ..."; experts with their numbers.

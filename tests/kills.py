@@ -35,10 +35,12 @@ class Run:
     def __init__(self, folder, jobs, sets, words=None, goal="run"):
         self.folder, self.home = os.path.join(folder, "t"), folder
         # what a shell starts in the background ignores SIGINT
+        if " " in folder:  # make's files are relative to its own place then
+            folder = os.path.relpath(folder, os.path.realpath(ROOT))
         self.argv = ["env", "--default-signal=INT", "make", "-C", ROOT, "-j%d" % jobs, "B=" + BUILD, "RUNS=" + folder,
                      "NAME=t", "CONFIG=configs/tiny.yaml", "THREADS=1", "SET=" + sets,
                      "DATA=" + (words or os.path.join(os.path.dirname(folder), "words")),
-                     goal if goal == "run" else os.path.join(self.folder, goal)]
+                     goal if goal == "run" else os.path.join(folder, "t", goal)]
 
     def start(self, **env):
         with open(self.home + ".log", "w") as log:

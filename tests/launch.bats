@@ -61,7 +61,7 @@ stage() {
 
 @test "tries that leave a new checkpoint are not counted" {
     printf 'kill\nkill\nkill\nlost 1\n' > script
-    stage 'echo >> step; cp step x.tar.ckpt; exec sleep 600'
+    stage 'echo >> step; cp step x.tar.ckpt; exec sleep 60'
     assert_equal "$status" 1
     assert_equal "$(grep -c '(status 137); again in 1 s' <<< "$output")" 3
     assert_line --index 3 "launch.sh: x: the job was lost (status 1); given up"
@@ -72,13 +72,13 @@ stage() {
     "$MF_ROOT/scripts/launch.sh" 1 stages/x.json x.tar ./srun mf-time -o stages/x.json -- \
         bash -c 'trap "echo >> asks" TERM; touch begun; while [ "$(wc -l < asks)" -lt 2 ]; do sleep 0.02; done; sleep 0.2; echo saved > x.tar.ckpt; exit 143' 3>&- &
     local asked=$!
-    until [ -e begun ]; do kill -0 $asked; sleep 0.02; done
+    await $asked test -e begun
     kill -TERM $asked
-    until [ -s asks ]; do kill -0 $asked; sleep 0.02; done
+    await $asked test -s asks
     kill -TERM $asked
-    local ended=0
-    wait $asked || ended=$?
-    assert_equal $ended 143
+    local status=0
+    ended $asked || status=$?
+    assert_equal $status 143
     assert_equal "$(cat x.tar.ckpt)" saved
     assert_equal "$(wc -l < launched)" 1
     jq -e '.status == 143' stages/x.json

@@ -3,8 +3,7 @@ load helper
 
 # A short pipeline goal by the tiny configuration, in runs/t here.
 goal() {
-    local build=${MF_BIN:-$MF_ROOT/build/bin}
-    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="$PWD/words" "$@" "$PWD/runs/t/docs/train.mf" 3>&-
+    GOAL=$PWD/runs/t/docs/train.mf mf_make "$@" 3>&-
 }
 
 setup() {
@@ -16,14 +15,14 @@ setup() {
 hold() {
     "$MF_ROOT/scripts/lock.sh" runs/t bash -c '(touch held; while [ -e held ]; do sleep 0.02; done) & wait' 3>&- &
     holder=$!
-    until [ -e held ]; do kill -0 $holder; sleep 0.02; done
+    await $holder test -e held
 }
 
 # A second make, in the background, up to where it waits for the lock.
 second_waits() {
     goal > log 2>&1 &
     second=$!
-    until grep -qs waiting log; do kill -0 $second; sleep 0.02; done
+    await $second grep -qs waiting log
 }
 
 @test "the second make says who is at work, waits, and then makes everything" {
@@ -32,7 +31,7 @@ second_waits() {
     grep -q "runs/t: in use by make, process $holder; waiting" log
     [ ! -e runs/t/docs/train.mf ]
     rm held
-    wait $second
+    ended $second
     [ -s runs/t/docs/train.mf ]
 }
 
@@ -44,18 +43,18 @@ second_waits() {
     run goal -n
     refute_output --partial "in use"
     rm held
-    wait $holder
+    ended $holder
 }
 
 @test "the lock of a killed make is free at once, but not before its programs have ended" {
     hold
     kill -KILL $holder
-    wait $holder || true
+    ended $holder || true
     second_waits
     grep -q "in use by programs of a make that is gone" log
     [ ! -e runs/t/docs/train.mf ]
     rm held
-    wait $second
+    ended $second
     [ -s runs/t/docs/train.mf ]
     goal > log 2>&1
     refute grep -q "in use" log
@@ -67,7 +66,7 @@ second_waits() {
     GOAL=$PWD/runs/t/shared.tar mf_make > log 2>&1
     GOAL=experts strace -f -qq -e trace=openat -o calls bash -c "$(declare -f mf_make); mf_make -j3" > log 2>&1
     ls runs/t/expert.{0,1,2}.tar
-    grep -o '"[^"]*", O_[A-Z_|]*O_CREAT' calls | grep -F "$PWD/runs" | grep -F .tmp | sort > names
+    grep -o '"[^"]*", O_[A-Z_|]*O_CREAT' calls | grep -F runs/t/ | grep -F .tmp | sort > names
     # of each expert its checkpoint, its metrics or the record of its stage, and itself
     for e in 0 1 2; do [ "$(grep -c "expert\.$e\." names)" -ge 3 ] || fail "$(cat names)"; done
     assert_equal "$(uniq -d names)" ""
@@ -77,10 +76,12 @@ second_waits() {
     make_tokens 20
     make_pieces
     mf-assemble --quiet --config "$TINY" -o whole.safetensors shared.tar expert.*.tar
+    local writers=()
     for i in 1 2 3; do
         mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar &
+        writers+=($!)
     done
-    wait
+    wait "${writers[@]}"
     cmp whole.safetensors model.safetensors
     assert_equal "$(find . -name '*.tmp')" ""
 }

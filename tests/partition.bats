@@ -317,7 +317,7 @@ END
 @test "points that coincide: all alike" {
     for i in $(seq 10); do echo "{\"id\":\"$i\",\"tokens\":[2,50,51,52,50,3]}"; done | tokens >t.mf
     for method in clustered random; do
-        timeout 600 mf-partition --quiet -n 5 --method $method -o $method t.mf
+        limited mf-partition --quiet -n 5 --method $method -o $method t.mf
         assert_parted t.mf $method
         assert_balanced $method 1.1
         assert_finite $method
@@ -356,7 +356,7 @@ END
         for i in $(seq 45); do echo "{\"id\":\"same$i\",\"tokens\":[2,50,51,52,50,3]}"; done
         topics 2 | head -n 5
     } | tokens >t.mf
-    timeout 600 mf-partition --quiet -n 5 -o parts t.mf
+    limited mf-partition --quiet -n 5 -o parts t.mf
     assert_parted t.mf parts
     assert_balanced parts 1.1
     assert_finite parts
@@ -374,7 +374,7 @@ END
         echo '{"id":"pad","tokens":[2,0,0,0,3]}'
     } | tokens >t.mf
     for method in clustered random; do
-        timeout 600 mf-partition --quiet -n 4 --method $method -o $method t.mf
+        limited mf-partition --quiet -n 4 --method $method -o $method t.mf
         assert_parted t.mf $method
         assert_balanced $method 1.1
         assert_finite $method
@@ -383,7 +383,7 @@ END
     done
     # nothing but such documents
     for i in $(seq 6); do echo "{\"id\":\"$i\",\"tokens\":[2,3]}"; done | tokens >t.mf
-    timeout 600 mf-partition --quiet -n 3 -o void t.mf
+    limited mf-partition --quiet -n 3 -o void t.mf
     assert_parted t.mf void
     assert_finite void
     mf-partition --quiet --saved void/partition.mp -o again t.mf

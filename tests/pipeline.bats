@@ -152,7 +152,7 @@ setup() {
     until_stopped $!
     kill -INT -- -$!
     kill -CONT "$stopped"
-    wait || true
+    ended $! || true
     [ ! -e runs/t/model.safetensors ]
     [ ! -e runs/t/expert.0.tar ]
     # one program killed

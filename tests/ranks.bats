@@ -74,7 +74,7 @@ assert_one_line() { # STATUS LINE COMMAND...
     until_stopped $pid
     pkill -TERM -P "$(pgrep -P $pid)" mf-train-shared
     kill -CONT "$stopped"
-    status=0; wait $pid || status=$?
+    status=0; ended $pid || status=$?
     assert_equal "$status" 143
     [ -e s.tar.ckpt ]
     [ ! -e s.tar ]
@@ -138,9 +138,9 @@ assert_one_line() { # STATUS LINE COMMAND...
     set -m
     pipeline RANKS=2 > log 2>&1 3>&- &
     set +m
-    until [ -s runs/t/shared.tar.ckpt ]; do sleep 0.02; done
+    await $! test -s runs/t/shared.tar.ckpt
     kill -INT -- -$!
-    flock runs/t/.lock true # until all have ended
+    flock -w 60 runs/t/.lock true # until all have ended
     assert_equal "$(jq -c '[.status, .attempts]' runs/t/stages/shared.json)" "[143,1]"
     # going on is for as many processes as it began with; and it is no other model that would have to be made
     run pipeline

@@ -24,7 +24,7 @@ artefacts() { # the folder that screenshots are kept in
     jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
     jq -e '[.samples[].pieces[:-1][][1]] | length > 0 and all(. >= 0 and . < 3)' runs/t/report.json
 
-    timeout 600 /usr/bin/python3 "$MF_ROOT/tests/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
+    limited /usr/bin/python3 "$MF_ROOT/tests/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
     assert_equal "$(jq -c .errors seen.json)" "[]"
     assert_equal "$(jq -c .requests seen.json)" "[]"
     jq -e '.ids | (keys == ["baselines", "curves", "domain-map", "domains", "layers", "memory", "samples", "time"]) and all(. > 60)' seen.json
@@ -42,7 +42,7 @@ artefacts() { # the folder that screenshots are kept in
         | .routing.experts = [range(40) | tostring] | .routing.layers[] |= (.shares = [range(40) | . / 780]
         | .domains = {($long): .shares, ($word): .shares})' runs/t/report.json > long.json
     mf-eval page -o long.html long.json
-    timeout 600 /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
+    limited /usr/bin/python3 "$MF_ROOT/tests/browser.py" long.html "$(artefacts)" long > seen.json
     jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
     jq -e '.narrowest > 60' seen.json
 }
@@ -277,25 +277,25 @@ report_of() { # JSON
 
 @test "mf-time hands SIGTERM to the program and writes what it used so far" {
     mf-time -o t.json -- sh -c 'trap "echo asked > asked; exit 7" TERM; echo > ready; while :; do sleep 0.02; done' 3>&- &
-    until [ -e ready ]; do kill -0 $!; sleep 0.01; done
+    await $! test -e ready
     kill -TERM $!
-    local ended=0
-    wait $! || ended=$?
-    assert_equal "$ended" 7
+    local status=0
+    ended $! || status=$?
+    assert_equal "$status" 7
     assert_equal "$(cat asked)" asked
     jq -e '.status == 7' t.json
 }
 
 @test "mf-time makes SIGTERM of SIGUSR1, which the program does not notice" {
     mf-time -o t.json -- sh -c 'trap "exit 7" TERM; echo $$ > program; while :; do sleep 0.02; done' 3>&- &
-    until [ -s program ]; do kill -0 $!; sleep 0.01; done
+    await $! test -s program
     kill -USR1 "$(cat program)"
     sleep 0.1
     [ ! -e t.json ]
     kill -USR1 "$(cat program)" $!
-    local ended=0
-    wait $! || ended=$?
-    assert_equal "$ended" 7
+    local status=0
+    ended $! || status=$?
+    assert_equal "$status" 7
 }
 
 @test "the curves so far are drawn from whole, unfinished and cut streams" {

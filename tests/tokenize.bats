@@ -184,17 +184,17 @@ print(int((u.ru_utime + u.ru_stime) * 1000), u.ru_maxrss // 1000)' "$@"
     best=$(tokens none.json normal.mf)
     for kind in letters base64 one; do
         long_line $kind | docs >$kind.mf
-        run -0 --separate-stderr timeout 600 mf-tokenize train --vocab-size 2000 -o $kind.json $kind.mf
+        run -0 --separate-stderr limited mf-tokenize train --vocab-size 2000 -o $kind.json $kind.mf
         assert_equal "${stderr_lines[0]}" "mf-tokenize train: 1 words of more than 16384 bytes were not counted beyond them; the first in document the long one"
         assert_regex "${stderr_lines[1]}" '^mf-tokenize train: 2000 tokens from [0-9.]+ MB of text$'
         assert_equal "${#stderr_lines[@]}" 2
         n=$(tokens $kind.json normal.mf)
         echo "$kind: $n tokens, without the line $best"
         [ "$n" -lt $((best * 101 / 100)) ]
-        timeout 600 mf-tokenize encode -t $kind.json $kind.mf | mf-tokenize decode -t $kind.json --docs | cmp - $kind.mf
+        limited mf-tokenize encode -t $kind.json $kind.mf | mf-tokenize decode -t $kind.json --docs | cmp - $kind.mf
         # counted to its end it costs its length too
-        timeout 600 mf-tokenize train --quiet --vocab-size 2000 --max-word 0 -o whole.json $kind.mf
-        timeout 600 mf-tokenize encode -t whole.json $kind.mf | mf-tokenize decode -t whole.json --docs | cmp - $kind.mf
+        limited mf-tokenize train --quiet --vocab-size 2000 --max-word 0 -o whole.json $kind.mf
+        limited mf-tokenize encode -t whole.json $kind.mf | mf-tokenize decode -t whole.json --docs | cmp - $kind.mf
     done
 }
 
@@ -246,7 +246,7 @@ END
 random.seed(2)
 letters = sys.argv[1].replace("a-z", "abcdefghijklmnopqrstuvwxyz")
 sys.stdout.write("".join(random.choice(letters) for _ in range(600000)))' $letters >word
-        timeout 600 mf-tokenize encode -t t.json --text word | mf-tokenize decode -t t.json | cmp - word
+        limited mf-tokenize encode -t t.json --text word | mf-tokenize decode -t t.json | cmp - word
     done
 }
 

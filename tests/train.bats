@@ -136,7 +136,8 @@ PY
     expert() { mf-train-expert --quiet --config "$TINY" -s s.tar -v val.labelled.mf -p "$1" -o "$2" "parts/part.$1.mp"; }
     expert 0 a0.tar
     expert 1 a1.tar
-    expert 0 b0.tar & expert 1 b1.tar & wait
+    expert 0 b0.tar & first=$!
+    expert 1 b1.tar & wait $first $!
     cmp a0.tar b0.tar
     cmp a1.tar b1.tar
 }

@@ -40,19 +40,24 @@ eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens a
     make_tokens 8
     make_pieces
     for method in random domain; do
-        mf-partition --quiet --config $TINY --set partition.method=$method -o parts.$method train.mf
+        mf-partition --quiet --config "$TINY" --set partition.method=$method -o parts.$method train.mf
     done
-    mf-train-shared --quiet --config $TINY --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
-    mf-assemble --quiet --config $TINY -o model.safetensors shared.tar expert.*.tar
-    mf-calibrate --quiet --config $TINY --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
+    mf-train-shared --quiet --config "$TINY" --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
+    mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
+    mf-calibrate --quiet --config "$TINY" --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
     mf-time -o stage.json -- mf-config print -o printed.yaml
-    mf-eval report --quiet --config $TINY -m calibrated.safetensors -t tokenizer.json -s shared.tar --metrics metrics.mf \
+    mf-eval report --quiet --config "$TINY" -m calibrated.safetensors -t tokenizer.json -s shared.tar --metrics metrics.mf \
         --stage stage.json --calibration calibration.json -e expert.0.tar -e expert.1.tar -o report.json test.mf
 } 2> log || { cat log >&2 && exit 1; }
 # the checkpoint that a stopped training leaves
-mf-train-expert --quiet --config $TINY --set train_expert.steps=100000000 --set train_expert.checkpoint_every=1 -s shared.tar -p 0 \
+mf-train-expert --quiet --config "$TINY" --set train_expert.steps=100000000 --set train_expert.checkpoint_every=1 -s shared.tar -p 0 \
     -o stopped.tar parts/part.0.mp 2> log &
-until [ -e stopped.tar.ckpt ]; do kill -0 $! && sleep 0.1; done
+for ((tries = 0; ; tries++)); do
+    [ ! -e stopped.tar.ckpt ] || break
+    kill -0 $!
+    [ "$tries" -lt 600 ] || { echo "waited 60 s for stopped.tar.ckpt" >&2 && exit 1; }
+    sleep 0.1
+done
 kill $!
 wait $! || true
 for f in words/alpha/00[0-3].txt; do jq -Rsc --arg id "$f" '{id: $id, text: .[:200], domain: "a"}' "$f"; done > words.jsonl
