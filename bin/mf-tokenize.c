@@ -179,9 +179,9 @@ struct encoding {
 static int begin_tokens(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
     struct mf_tokens_header h = {.vocab = mf_tokenizer_size(e->tokenizer),
                                  .width = (int64_t)e->width,
-                                 .bos = mf_tokenizer_special(e->tokenizer, MF_BOS),
-                                 .eos = mf_tokenizer_special(e->tokenizer, MF_EOS),
-                                 .pad = mf_tokenizer_special(e->tokenizer, MF_PAD)};
+                                 .specials.bos = mf_tokenizer_special(e->tokenizer, MF_BOS),
+                                 .specials.eos = mf_tokenizer_special(e->tokenizer, MF_EOS),
+                                 .specials.pad = mf_tokenizer_special(e->tokenizer, MF_PAD)};
     memcpy(h.tokenizer, mf_tokenizer_sha256(e->tokenizer), sizeof h.tokenizer);
     return mf_tokens_header_put(&h, w, err);
 }

@@ -12,7 +12,8 @@ static const char notes[] =
     "Reads a tokens stream (one partition) and writes a bundle of kind expert: its layers, how often each token\n"
     "occurs in its documents, and statistics of what its norms see. The training is train_expert.*; expert.init says\n"
     "whether it starts from the shared bundle's FFN or from scratch. Validation counts from before the first step: an\n"
-    "expert that does not get better stays what it was.\n"
+    "expert that does not get better stays what it was. Its windows cross the ends of documents, so that mf-eval\n"
+    "perplexity, whose windows begin with each document, gives a slightly different loss on the same tokens.\n"
     "\n"
     "SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends with status 130, 143 or 129; the same command with\n"
     "--resume goes on and ends with the same bytes as a run that was never stopped.\n"
@@ -65,9 +66,12 @@ static int train(struct mf_train_session *s, struct mf_piece *shared, const stru
                  const struct mf_train_options *o, const char *tokens, int64_t partition, const char *stats,
                  int *signal, struct mf_err *err) {
     struct mf_training_result result;
-    if (mf_train_session_begin(s, "train-expert", common, o, tokens, partition, shared->shape.S, err) < 0)
+    if (mf_train_session_begin(s, "train-expert", common, o, tokens, partition, shared->shape.S,
+                               &shared->specials, err) < 0)
         return -1;
     if (mf_piece_tokenizer(shared, s->data.tokenizer, s->data.name, err) < 0) return -1;
+    if (mf_specials_match(&shared->specials, shared->name, &s->data.specials, s->data.name, err) < 0)
+        return -1;
     if (s->data.vocab != shared->shape.V)
         return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, not %zu as in %s", s->data.name,
                           s->data.vocab, shared->shape.V, shared->name);

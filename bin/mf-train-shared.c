@@ -11,6 +11,10 @@ static const char notes[] =
     "FFN, and how often each token occurs. The model's size is the config's (model.*), the training is\n"
     "train_shared.*. A step takes accumulation x batch windows of `context` tokens.\n"
     "\n"
+    "What is predicted is every token of a document but its first, except padding and a <bos> inside it\n"
+    "(formats/stream.md). The validation's windows cross the ends of documents, as the training's do: mf-eval\n"
+    "perplexity, whose windows begin with each document, gives a slightly different loss on the same tokens.\n"
+    "\n"
     "SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends with status 130, 143 or 129; the same command with\n"
     "--resume goes on and ends with the same bytes as a run that was never stopped.\n"
     "\n"
@@ -56,7 +60,7 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int
     struct mf_shape shape;
     if (check_input(ranks, tokens, err) < 0) return -1;
     if (o->validation && check_input(ranks, o->validation, err) < 0) return -1;
-    if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, err) < 0) return -1;
+    if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, NULL, err) < 0) return -1;
     if (divide_batch(&s->config.train_shared, ranks, wanted, err) < 0) return -1;
     s->training.ranks = *ranks;
     if (mf_train_shape(&s->config, s->data.vocab, &shape, err) < 0) return -1;
@@ -64,7 +68,7 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int
         0)
         return -1;
     if (mf_train_session_model(s, MF_FFN_DENSE, err) < 0) return -1;
-    mf_trunk_init(&shape, s->trunk, s->config.model.init_std, (uint64_t)s->config.seed);
+    mf_trunk_init(&shape, s->trunk, s->config.model.init_std, s->training.pad, (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->ffn, (uint64_t)s->config.seed);
     return 0;
 }

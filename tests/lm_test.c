@@ -117,7 +117,7 @@ static double twin_loss(const struct twin *t) {
         twin_ffn(t, x, t->ffn + i * ffn_size, i, N);
     }
     for (size_t n = 0; n < N; n++) {
-        if (t->batch->targets[n] == 0) continue;
+        if (t->batch->targets[n] == LOSS_IGNORE) continue;
         double sum = 0, wanted = 0;
         norm(h, x + n * D, tail, tail + D, D);
         for (size_t v = 0; v < V; v++) {
@@ -136,7 +136,7 @@ static double twin_loss(const struct twin *t) {
 
 #define ROWS 15
 static const uint32_t tokens[ROWS] = {2, 5, 7, 7, 18, 3, 2, 4, 2, 9, 10, 11, 12, 0, 6};
-static const uint32_t targets[ROWS] = {5, 7, 7, 18, 3, 0, 4, 0, 9, 10, 11, 12, 13, 6, 1};
+static const uint32_t targets[ROWS] = {5, 7, 7, 18, 3, LOSS_IGNORE, 4, 0, 9, 10, 11, 12, 13, 6, 1};
 static const size_t start[] = {0, 6, 8, 15};
 static const struct mf_lm_batch batch = {tokens, targets, {3, start}};
 
@@ -179,14 +179,14 @@ static void end(struct fixture *f) {
 
 /* Each tensor's gradient: the norm of the difference to central differences over their norm. */
 static void compare(const struct fixture *f, const struct mf_tensor *tensors, size_t count, double *twin,
-                    const struct twin *t, const float *grad, double scale) {
+                    const struct twin *t, const float *grad, double scale, int64_t pad) {
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         size_t n = mf_tensor_count(&tensors[i]);
         double difference = 0, size = 0;
         for (size_t j = at; j < at + n; j++) {
             double old = twin[j], step = 1e-5;
-            if (twin == f->trunk_twin && j < shape.D) continue; /* PAD's row never learns */
+            if (twin == f->trunk_twin && (int64_t)(j / shape.D) == pad) continue; /* never learns */
             twin[j] = old + step;
             double up = twin_loss(t);
             twin[j] = old - step;
@@ -202,12 +202,12 @@ static void compare(const struct fixture *f, const struct mf_tensor *tensors, si
     }
 }
 
-static void check_gradients(float p, bool frozen, bool recompute, int threads) {
+static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
-    struct mf_lm_plan plan = {ROWS, frozen, recompute, false};
+    struct mf_lm_plan plan = {ROWS, frozen, recompute, false, pad};
     begin(&f, threads);
     struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
     struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad, NULL};
@@ -216,10 +216,11 @@ static void check_gradients(float p, bool frozen, bool recompute, int threads) {
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     struct mf_tensor *tensors = calloc(200, sizeof *tensors);
     size_t count = mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
-    compare(&f, tensors, count, f.ffn_twin, &t, f.ffn_grad, 0.25);
+    compare(&f, tensors, count, f.ffn_twin, &t, f.ffn_grad, 0.25, -1);
     count = mf_trunk_tensors(&shape, f.trunk, tensors);
-    if (!frozen) compare(&f, tensors, count, f.trunk_twin, &t, f.trunk_grad, 0.25);
-    for (size_t k = 0; k < shape.D; k++) assert_true(f.trunk_grad[k] == 0);
+    if (!frozen) compare(&f, tensors, count, f.trunk_twin, &t, f.trunk_grad, 0.25, pad);
+    for (size_t k = 0; pad >= 0 && k < shape.D; k++)
+        assert_true(f.trunk_grad[(size_t)pad * shape.D + k] == 0);
     for (size_t i = 0; frozen && i < f.n_trunk; i++) assert_true(f.trunk_grad[i] == 0);
     free(tensors);
     mf_lm_free(lm);
@@ -228,21 +229,21 @@ static void check_gradients(float p, bool frozen, bool recompute, int threads) {
 
 static void test_gradients(void **state) {
     (void)state;
-    check_gradients(0, false, false, 1);
-    check_gradients(0, false, false, 2);
-    check_gradients(0, false, true, 2);
+    check_gradients(0, false, false, 0, 1);
+    check_gradients(0, false, false, -1, 2);
+    check_gradients(0, false, true, 7, 2);
 }
 
 static void test_gradients_dropout(void **state) {
     (void)state;
-    check_gradients(0.25f, false, false, 2);
-    check_gradients(0.25f, false, true, 1);
+    check_gradients(0.25f, false, false, 0, 2);
+    check_gradients(0.25f, false, true, -1, 1);
 }
 
 static void test_gradients_frozen(void **state) {
     (void)state;
-    check_gradients(0.25f, true, false, 2);
-    check_gradients(0.25f, true, true, 2);
+    check_gradients(0.25f, true, false, 0, 2);
+    check_gradients(0.25f, true, true, -1, 2);
 }
 
 /* Without dropout the loss alone is the same number; gradients add up over calls. */
@@ -254,7 +255,7 @@ static void test_loss_and_accumulation(void **state) {
     begin(&f, 2);
     struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
     struct dropout none = {0};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false}, f.pool, &err),
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false, 0}, f.pool, &err),
                      0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
     assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
@@ -279,7 +280,7 @@ static void test_recompute(void **state) {
     float *kept = malloc(f.n_trunk * sizeof *kept);
     for (int recompute = 0; recompute < 2; recompute++) {
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {ROWS, false, recompute, false};
+        struct mf_lm_plan plan = {ROWS, false, recompute, false, 0};
         memset(f.trunk_grad, 0, f.n_trunk * sizeof *f.trunk_grad);
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
         mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
@@ -288,7 +289,7 @@ static void test_recompute(void **state) {
     }
     for (size_t i = 0; i < f.n_trunk; i++)
         assert_true(fabsf(kept[i] - f.trunk_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
-    struct mf_lm_plan whole = {ROWS, false, false, false}, again = {ROWS, false, true, false};
+    struct mf_lm_plan whole = {ROWS, false, false, false, 0}, again = {ROWS, false, true, false, 0};
     assert_true(mf_lm_memory(&shape, &again, 2) < mf_lm_memory(&shape, &whole, 2));
     free(kept);
     end(&f);
@@ -308,7 +309,7 @@ static void test_narrow(void **state) {
     mf_bf16_widen(f.trunk, narrow, f.n_trunk);
     for (int k = 0; k < 4; k++) { /* without and with recomputation, fp32 and bf16 */
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {ROWS, true, k / 2, k % 2};
+        struct mf_lm_plan plan = {ROWS, true, k / 2, k % 2, 0};
         struct mf_lm_weights w = {k % 2 ? NULL : f.trunk, f.ffn, k % 2 ? narrow : NULL},
                              g = {NULL, f.ffn_grad, NULL};
         memset(f.ffn_grad, 0, f.n_ffn * sizeof *f.ffn_grad);
@@ -350,7 +351,8 @@ static void test_watch(void **state) {
     struct seen seen = {0};
     begin(&f, 1);
     struct mf_lm_weights w = {f.trunk, f.ffn, NULL};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false, false}, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false, false, 0}, f.pool, &err),
+                     0);
     mf_lm_loss(lm, &w, &batch, watch, &seen);
     for (size_t i = 0; i < 2 * shape.L + 1; i++) {
         assert_int_equal(seen.calls[i], 1);

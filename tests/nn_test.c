@@ -369,7 +369,7 @@ static double embedding_twin(const void *context) {
     return weighted_sum(t->x, t->weights, t->start[t->count] * D);
 }
 
-static void check_embedding(size_t D, float p, int threads) {
+static void check_embedding(size_t D, float p, int64_t pad, int threads) {
     enum { V = 5, N = 11 };
     const size_t start[] = {0, 1, 7, N};
     const uint32_t tokens[N] = {4, 1, 1, 0, 3, 4, 0, 2, 1, 0, 4};
@@ -385,11 +385,14 @@ static void check_embedding(size_t D, float p, int threads) {
     embedding_forward(pool, x, tokens, &seqs, table, pe, dropout, D);
     embedding_twin(&t);
     assert_close("x", x, x2, N * D, 1e-6);
-    embedding_backward(pool, dtable, dx, tokens, &seqs, dropout, D);
+    embedding_backward(pool, dtable, dx, tokens, &seqs, dropout, pad, D);
     for (size_t i = 0; i < V * D; i++) dtable[i] = (float)((double)dtable[i] - before[i]); /* it adds */
-    assert_gradient("dtable", dtable + D, table2 + D, (V - 1) * D, embedding_twin, &t);
-    for (size_t d = 0; d < D; d++) assert_true(dtable[d] == 0);    /* PAD's row does not learn */
-    embedding_backward(pool, NULL, dx, tokens, &seqs, dropout, D); /* frozen */
+    for (int64_t v = 0; v < V; v++) {
+        float *row = dtable + (size_t)v * D;
+        if (v != pad) assert_gradient("dtable", row, table2 + (size_t)v * D, D, embedding_twin, &t);
+        for (size_t d = 0; v == pad && d < D; d++) assert_true(row[d] == 0); /* PAD's does not learn */
+    }
+    embedding_backward(pool, NULL, dx, tokens, &seqs, dropout, pad, D); /* frozen */
     FREE_ALL(table, pe, dx, x, dtable, table2, pe2, dx2, mask, x2, before);
     mf_pool_free(pool);
 }
@@ -398,9 +401,9 @@ static void test_embedding(void **state) {
     (void)state;
     for (int threads = 1; threads <= MOST_THREADS; threads++)
         for (int dropping = 0; dropping < 2; dropping++) {
-            check_embedding(1, dropping ? 0.5f : 0, threads);
-            check_embedding(7, dropping ? 0.5f : 0, threads); /* pairs of the mask lie across rows */
-            check_embedding(277, dropping ? 0.1f : 0, threads);
+            check_embedding(1, dropping ? 0.5f : 0, 0, threads);
+            check_embedding(7, dropping ? 0.5f : 0, -1, threads); /* pairs of the mask lie across rows */
+            check_embedding(277, dropping ? 0.1f : 0, 4, threads);
         }
 }
 
@@ -493,7 +496,7 @@ static double loss_twin(const void *context) {
 
 static void check_loss(size_t V, int threads) {
     const size_t N = 5;
-    const uint32_t targets[] = {1, 0, (uint32_t)V - 1, 1, 0};
+    const uint32_t targets[] = {1, LOSS_IGNORE, (uint32_t)V - 1, 0, LOSS_IGNORE};
     struct mf_pool *pool = make_pool(threads);
     float *logits = make_random(N * V, 1);
     double *logits2 = to_double(logits, N * V), losses[5], again[5], sum = 0;
@@ -501,7 +504,7 @@ static void check_loss(size_t V, int threads) {
     cross_entropy_backward(pool, losses, logits, targets, 0.5f, N, V);
     for (size_t n = 0; n < N; n++) sum += losses[n];
     assert_true(fabs(sum - 2 * loss_twin(&t)) < 1e-5);
-    assert_true(losses[1] == 0 && losses[4] == 0);
+    assert_true(losses[1] == 0 && losses[3] > 0 && losses[4] == 0);
     for (size_t P = 1; P <= V; P += 1 + V / 5) {
         float *whole = make_random(N * V, 1);
         losses_in_pieces(pool, again, whole, targets, N, V, P);
@@ -526,7 +529,7 @@ static void test_loss(void **state) {
 static void test_loss_blocks(void **state) {
     (void)state;
     enum { N = 4, V = 2051 };
-    const uint32_t targets[N] = {V - 1, 0, 1024, 1};
+    const uint32_t targets[N] = {V - 1, LOSS_IGNORE, 1024, 0};
     struct mf_pool *pool = make_pool(3);
     float *logits = make_random(N * V, 1);
     double *logits2 = to_double(logits, N * V), losses[N], again[N], sum = 0, gradient = 0;
@@ -539,8 +542,11 @@ static void test_loss_blocks(void **state) {
     for (size_t n = 0; n < N; n++) {
         double rows = 0;
         for (size_t v = 0; v < V; v++) {
-            double p = exp(logits2[n * V + v]) / exp(losses[n] + logits2[n * V + targets[n]]);
-            double expected = targets[n] == 0 ? 0 : p - (v == targets[n]);
+            double expected = 0;
+            if (targets[n] != LOSS_IGNORE) {
+                double p = exp(logits2[n * V + v]) / exp(losses[n] + logits2[n * V + targets[n]]);
+                expected = p - (v == targets[n]);
+            }
             assert_true(fabs((double)logits[n * V + v] - expected) < 1e-6);
             rows += (double)logits[n * V + v];
         }
@@ -576,7 +582,7 @@ static double head_twin(const void *context) {
 
 static void check_loss_input(size_t P, int threads) {
     enum { N = 5, V = 23, D = 7 };
-    const uint32_t targets[N] = {1, 0, V - 1, 11, 0};
+    const uint32_t targets[N] = {1, LOSS_IGNORE, V - 1, 0, LOSS_IGNORE};
     struct mf_pool *pool = make_pool(threads);
     float *h = make_random(N * D, 1), *embedding = make_random(V * D, 2), *logits = make_zeros(N * P);
     float *mixed = make_random(N * D, 3), maximum[N], at_target[N];

@@ -8,7 +8,6 @@
 #include "calibrate/internal.h"
 #include "model/moe_train.h"
 #include "nn/vector.h"
-#include "text/tokenizer.h"
 #include "train/optimizer.h"
 
 #define STEP_ROWS ((size_t)2048) /* rows of a step at least */
@@ -105,10 +104,10 @@ static size_t pack(struct training *t, struct mf_moe_lesson *lesson) {
         memcpy(t->state, w->states + index * w->E, w->E * sizeof *t->state);
         mf_moe_evidence(t->c->moe, t->state, tokens, next->inputs, t->evidence + N * w->E);
         for (size_t r = 0; r < next->inputs; r++) {
-            uint32_t target = tokens[r + 1] == MF_BOS ? MF_PAD : tokens[r + 1];
+            bool target = mf_specials_target(&t->c->moe->specials, tokens[r + 1]);
             t->tokens[N + r] = tokens[r];
-            t->targets[N + r] = target;
-            scored += target != MF_PAD;
+            t->targets[N + r] = target ? tokens[r + 1] : LOSS_IGNORE;
+            scored += target;
         }
         N += next->inputs;
         t->seqs[++count] = N;

@@ -14,7 +14,8 @@ static const char notes[] =
     "dense FFN, or with an expert's (-e).\n"
     "\n"
     "Perplexity is exp(sum of losses / number of scored tokens); both are printed. Every token but a document's first\n"
-    "is scored exactly once; padding and BOS never are. Documents are cut into windows of the model's context S:\n"
+    "is scored exactly once, except padding and a BOS inside it. The validation loss of a training, whose windows\n"
+    "cross the ends of documents, differs a little. Documents are cut into windows of the model's context S:\n"
     "the first token scored in a window sees one token before it, the last one S (a prefix router sees the whole\n"
     "document). With --stride N the windows overlap: each begins N tokens after the one before, and beyond the\n"
     "first window every token sees at least S - N + 1.\n"
@@ -112,8 +113,10 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
                         struct mf_err *err) {
     struct mf_out *out;
     if (p->all.tokens == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: nothing to score: no document has two tokens",
-                          mf_source_name(c->source));
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: nothing to score: each token is the first of its document, padding or a boundary",
+            mf_source_name(c->source));
     if (as_json) {
         json_t *json = mf_perplexity_json(p, c->source);
         if (c->documents) json_object_set(json, "per_document", c->documents);

@@ -81,13 +81,22 @@ static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, size_
 static int read_prompt(struct mf_generator *g, struct mf_generated *r, const float **hidden,
                        struct mf_err *err) {
     size_t S = g->moe->shape.S, step = S - S / 2, skipped = 0;
-    mf_moe_cache_clear(g->cache); /* the prompt's BOS begins the router's evidence anew */
+    mf_moe_cache_clear(g->cache);
     if (r->n_prompt > S) {
         skipped = (r->n_prompt - S + step - 1) / step * step;
         r->slid = true;
         mf_moe_skip(g->moe, g->cache, r->ids.ids, skipped);
     }
     return feed(g, r, skipped, r->n_prompt - skipped, hidden, err);
+}
+
+/* Leaves out what is never a target, and the unknown token. */
+static void forbid(struct mf_generator *g) {
+    const struct mf_specials *s = &g->moe->specials;
+    const int64_t never[] = {s->pad, s->bos, mf_tokenizer_special(g->tokenizer, MF_UNK)};
+    for (size_t i = 0; i < 3; i++)
+        if (never[i] >= 0 && (size_t)never[i] < g->moe->shape.V && never[i] != s->eos)
+            g->logits[never[i]] = -INFINITY;
 }
 
 /* Draws the token that follows the row `hidden`. */
@@ -99,8 +108,7 @@ static int draw(struct mf_generator *g, const struct mf_generated *r, const floa
         if (!isfinite(g->logits[i]))
             return mf_err_set(err, EX_SOFTWARE, "%s: a logit is not finite", g->moe->name);
     mf_penalise(g->logits, V, r->ids.ids + r->ids.count - n, n, sampling->repetition_penalty);
-    const uint32_t never[] = {MF_PAD, MF_UNK, MF_BOS};
-    for (size_t i = 0; i < 3 && never[i] < V; i++) g->logits[never[i]] = -INFINITY;
+    forbid(g);
     *token = mf_sample(sampling, g->logits, V, rng, g->scratch);
     if (*token >= V) return mf_err_set(err, EX_DATAERR, "%s: the vocabulary holds no text", g->moe->name);
     return 0;
@@ -130,13 +138,13 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
             r->end = MF_END_HALTED;
             break;
         }
-        uint32_t token = MF_EOS;
+        uint32_t token = 0;
         const char *piece;
         size_t size;
         if (draw(g, r, hidden, &o->sampling, rng, &token, err) < 0) return -1;
         if (mf_ids_add(&r->ids, token, err) < 0) return -1;
         if (o->experts && mf_ids_add(&r->experts, UINT32_MAX, err) < 0) return -1;
-        if (token == MF_EOS) {
+        if ((int64_t)token == g->moe->specials.eos) {
             r->end = MF_END_EOS;
             break;
         }
@@ -151,6 +159,17 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
     return pass_on(t, true, o, r, err);
 }
 
+/* The token before the prompt. */
+static int begin(const struct mf_generator *g, bool empty, struct mf_generated *r, struct mf_err *err) {
+    const struct mf_specials *s = &g->moe->specials;
+    int64_t first = s->bos < 0 && empty ? s->eos : s->bos;
+    if (first < 0 && empty)
+        return mf_err_set(err, EX_DATAERR, "%s: no token begins its texts: give it a prompt", g->moe->name);
+    if (first < 0) return 0;
+    r->n_begin = 1;
+    return mf_ids_add(&r->ids, (uint32_t)first, err);
+}
+
 int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_t key,
                 const struct mf_generate_options *o, struct mf_generated *r, struct mf_err *err) {
     struct mf_outtext text = {.stops = o->stops};
@@ -158,7 +177,7 @@ int mf_generate(struct mf_generator *g, const char *prompt, size_t size, uint64_
     const float *hidden = NULL;
     *r = (struct mf_generated){0};
     mf_rng_seed(&rng, key);
-    int status = mf_ids_add(&r->ids, MF_BOS, err);
+    int status = begin(g, size == 0, r, err);
     if (status == 0) status = mf_encode(g->encoder, prompt, size, MF_SPECIAL_TEXT, &r->ids, err);
     r->n_prompt = r->ids.count;
     for (size_t i = 0; o->experts && i < r->n_prompt && status == 0; i++)

@@ -23,6 +23,7 @@ struct mf_generate_options {
 /* One continuation; release with mf_generated_clear. */
 struct mf_generated {
     struct mf_ids ids; /* BOS, the prompt's tokens, the new tokens (EOS too when it came) */
+    size_t n_begin;    /* of them before the prompt: 1 for BOS, 0 where the model has none */
     size_t n_prompt;   /* of them before the first new one, BOS included */
     char *text;        /* the continuation, valid UTF-8; `size` bytes */
     size_t size;
@@ -41,9 +42,11 @@ int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct
 void mf_generator_free(struct mf_generator *generator); /* accepts NULL */
 
 /* Continues `prompt` [size] (may be empty; any bytes) with random numbers that follow from `key` alone. Ends
- * at EOS, at a stop text, after max_tokens or when halted. PAD, UNK and BOS are never drawn. When the context
- * S is full, the model goes on from the last S / 2 tokens. The penalty looks at the last S tokens. EX_IOERR;
- * EX_SOFTWARE when the logits are not numbers; whatever `text` returns. On failure nothing is to be cleared.
+ * at EOS, at a stop text, after max_tokens or when halted. What the model never predicts (text/specials.h)
+ * and <unk> are not drawn. A model without BOS begins with the prompt, and an empty one with EOS; EX_DATAERR
+ * where there is none either. When the context S is full, the model goes on from the last S / 2 tokens. The
+ * penalty looks at the last S tokens. EX_IOERR; EX_SOFTWARE when the logits are not numbers; whatever `text`
+ * returns. On failure nothing is to be cleared.
  */
 int mf_generate(struct mf_generator *generator, const char *prompt, size_t size, uint64_t key,
                 const struct mf_generate_options *options, struct mf_generated *result, struct mf_err *err);

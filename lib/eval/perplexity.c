@@ -41,7 +41,7 @@ static int add_batch(struct run *run, const struct mf_batch *batch, const double
     for (size_t i = 0; i < batch->seqs.count; i++) {
         const struct mf_window *w = &batch->windows[i];
         for (size_t r = batch->seqs.start[i]; r < batch->seqs.start[i + 1]; r++) {
-            if (batch->targets[r] == MF_PAD) continue;
+            if (batch->targets[r] == LOSS_IGNORE) continue;
             if (!isfinite(losses[r]))
                 return mf_err_set(err, EX_SOFTWARE, "%s: the loss of a token is not finite", name);
             run->nats += losses[r];

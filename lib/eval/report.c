@@ -94,7 +94,7 @@ static int measure(struct maker *m, const char *what, json_t **json, struct mf_e
     if (p.all.tokens) show(m, what, &p.all);
     if (!p.all.tokens && strcmp(what, "test") == 0)
         fprintf(stderr,
-                "mf-eval report: %-24s nothing to measure: %s has no document of two tokens (a larger "
+                "mf-eval report: %-24s nothing to measure: %s has no document with a target (a larger "
                 "docs.test_fraction helps)\n",
                 what, mf_source_name(m->source));
     mf_perplexity_clear(&p);
@@ -159,7 +159,7 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
         double nats = 0;
         uint64_t tokens = 0;
         for (size_t i = 1; i < doc.n; i++) {
-            if (doc.tokens[i] == MF_PAD || doc.tokens[i] == MF_BOS || doc.tokens[i] >= V) continue;
+            if (!mf_specials_target(&p.specials, doc.tokens[i]) || doc.tokens[i] >= V) continue;
             nats -= log(((double)counts[doc.tokens[i]] + 1) / total);
             tokens++;
         }
@@ -226,7 +226,7 @@ static int one_sample(struct maker *m, struct mf_generator *g, const struct mf_t
     json_object_set_new(one, "prompt", mf_utf8_json(prompt, size));
     json_object_set_new(one, "text", mf_utf8_json(result.text ? result.text : "", result.size));
     json_object_set_new(one, "tokens", json_integer((json_int_t)(result.ids.count - result.n_prompt)));
-    json_object_set_new(one, "prompt_pieces", pieces(tokenizer, &result, 1, result.n_prompt));
+    json_object_set_new(one, "prompt_pieces", pieces(tokenizer, &result, result.n_begin, result.n_prompt));
     json_object_set_new(one, "pieces", pieces(tokenizer, &result, result.n_prompt, result.ids.count));
     json_array_append_new(samples, one);
     mf_generated_clear(&result);

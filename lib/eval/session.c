@@ -51,7 +51,8 @@ void mf_session_end(struct mf_session *s) {
 int mf_session_source(struct mf_session *s, struct mf_source **source, const char *path, int64_t max_tokens,
                       struct mf_err *err) {
     const struct mf_moe *m = s->moe;
-    if (mf_source_open(source, path, m->shape.V, m->tokenizer_sha256, m->name, err) < 0) return -1;
+    if (mf_source_open(source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
+        return -1;
     if (max_tokens <= 0 || mf_source_sample(*source, (size_t)max_tokens, err) == 0) return 0;
     mf_source_close(*source);
     *source = NULL;

@@ -25,10 +25,11 @@ struct held {
 struct mf_source {
     struct mf_documents docs;
     char *path; /* NULL for standard input */
+    struct mf_specials specials;
     char (*domains)[DOMAIN_NAME];
     size_t n_domains;
     bool sampled, cut; /* cut: the sample is as large as it may be */
-    size_t spread; /* over so many documents at least goes a sample, where there are as many; 0 or more */
+    size_t spread;     /* over so many documents at least goes a sample, where there are as many; 0 or more */
     struct held *held;
     size_t n_held, held_capacity, next;
     uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
@@ -45,14 +46,15 @@ static int check_header(const struct mf_source *s, size_t V, const char *sha, co
     if (sha && *sha && strcmp(h->tokenizer, sha) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as %s", name,
                           h->tokenizer, sha, model);
-    return 0;
+    return mf_specials_match(&s->specials, model, &h->specials, name, err);
 }
 
-int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *sha, const char *model,
-                   struct mf_err *err) {
+int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *sha,
+                   const struct mf_specials *specials, const char *model, struct mf_err *err) {
     struct mf_source *s = calloc(1, sizeof *s);
     if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
     if (!s || !s->domains) mf_no_memory();
+    s->specials = *specials;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
     if (mf_documents_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_source_close(s);
@@ -145,6 +147,12 @@ void mf_source_spread(struct mf_source *s, size_t documents) {
     s->spread = documents;
 }
 
+static bool has_target(const struct mf_source *s, const struct mf_token_doc *doc) {
+    for (size_t i = 1; i < doc->n; i++)
+        if (mf_specials_target(&s->specials, doc->tokens[i])) return true;
+    return false;
+}
+
 int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err) {
     struct mf_token_doc doc;
     size_t total = 0;
@@ -152,7 +160,7 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
     uint64_t order = 0;
     if (max_tokens < 2) max_tokens = 2;
     while ((got = next_of_stream(s, &doc, err)) > 0) {
-        if (doc.n < 2) continue; /* nothing to predict */
+        if (!has_target(s, &doc)) continue;
         total += hold(s, &doc, max_tokens, order++)->n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);
     }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "text/specials.h"
 
 #define MF_SOURCE_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
 
@@ -24,15 +25,16 @@ struct mf_token_doc {
 struct mf_source;
 
 /* Opens a tokens stream (NULL or "-": standard input). EX_NOINPUT; EX_DATAERR: not a tokens stream; its
- * vocab_size is not V, or its tokenizer is not `tokenizer_sha256` (both named; an empty hash is not
- * compared). `model` is the name they come from, for messages. V = 0 takes any vocabulary. */
+ * vocab_size is not V, or its tokenizer is not `tokenizer_sha256`, or its special tokens are not `specials`
+ * (both named; an empty hash is not compared). `model` is the name they come from, for messages. V = 0 takes
+ * any vocabulary. */
 int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *tokenizer_sha256,
-                   const char *model, struct mf_err *err);
+                   const struct mf_specials *specials, const char *model, struct mf_err *err);
 
 /* Reads the stream to its end and keeps a sample of at most `max_tokens` tokens (at least 2; the last
- * document is cut to fit). Takes memory for two such samples and one document. Afterwards the documents come
- * in the stream's order and mf_source_rewind works. To be called before the first mf_source_next. EX_DATAERR
- * as for reading. */
+ * document is cut to fit) of the documents that hold a target. Takes memory for two such samples and one
+ * document. Afterwards the documents come in the stream's order and mf_source_rewind works. To be called
+ * before the first mf_source_next. EX_DATAERR as for reading. */
 int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err *err);
 
 /* To be called before: a stream that has more than max_tokens gives of each document no more than the

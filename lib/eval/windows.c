@@ -101,9 +101,9 @@ static void add_window(struct mf_windows *w, size_t n) {
     window_evidence(w, w->evidence + b->N * w->E, n);
     for (size_t r = 0; r < n; r++) {
         uint32_t target = tokens[r + 1];
-        bool scored = r >= old && target != MF_PAD && target != MF_BOS;
+        bool scored = r >= old && mf_specials_target(&w->moe->specials, target);
         w->tokens[b->N + r] = tokens[r];
-        w->targets[b->N + r] = scored ? target : MF_PAD;
+        w->targets[b->N + r] = scored ? target : LOSS_IGNORE;
         window.scored += scored;
         if (scored && w->lengths) window.bytes += w->lengths[target];
     }

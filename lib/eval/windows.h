@@ -4,15 +4,15 @@
  * inputs from k * stride on, at most S of them; where windows overlap (stride < S) a prediction counts in the
  * first window that has it. So every token but a document's first is scored exactly once. A prediction at row
  * r of its window sees r + 1 tokens: with stride S between 1 and S, with a smaller stride at least S - stride
- * + 1 after the first window. PAD and BOS are never scored. The router's evidence runs over the whole
- * document. */
+ * + 1 after the first window. What is no target is never
+ * scored (text/specials.h). The router's evidence runs over the whole document. */
 #ifndef MF_EVAL_WINDOWS_H
 #define MF_EVAL_WINDOWS_H
 
 #include <stdbool.h>
 #include "eval/source.h"
 #include "model/moe.h"
-#include "text/tokenizer.h"
+#include "nn/loss.h"
 
 struct mf_window {
     size_t domain;
@@ -26,7 +26,7 @@ struct mf_window {
 struct mf_batch {
     size_t N;                        /* rows */
     const uint32_t *tokens;          /* [N] inputs */
-    const uint32_t *targets;         /* [N]; PAD where nothing is scored */
+    const uint32_t *targets;         /* [N]; LOSS_IGNORE where nothing is scored */
     const float *evidence;           /* [N,E] */
     struct seqs seqs;                /* one sequence a window */
     const struct mf_window *windows; /* [seqs.count] */

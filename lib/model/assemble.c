@@ -103,6 +103,15 @@ static int64_t integer(const json_t *object, const char *key, int64_t fallback) 
     return json_is_integer(value) ? json_integer_value(value) : fallback;
 }
 
+/* The special tokens of the shared bundle, or of the first expert where an older one names none. */
+static int match_specials(struct mf_assembly *a, const struct mf_specials *s, const char *name,
+                          struct mf_err *err) {
+    if (a->specials.given) return mf_specials_match(&a->specials, a->specials_from, s, name, err);
+    a->specials = *s;
+    a->specials_from = name;
+    return 0;
+}
+
 static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e,
                        const struct mf_spool *piece, struct mf_err *err) {
     struct mf_piece p;
@@ -116,6 +125,7 @@ static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, siz
                                       .tokens = integer(training, "tokens", 0)};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_piece_match(shared, &p, err);
+    if (status == 0) status = match_specials(a, &p.specials, piece->name, err);
     for (size_t i = 0; i < e && status == 0; i++)
         if (strcmp(a->experts[i].hash, p.hash) == 0)
             status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", piece->name,
@@ -183,6 +193,8 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
+    a->specials = shared.specials;
+    a->specials_from = pieces[0].name;
     a->experts = calloc(n, sizeof *a->experts);
     a->buffer = malloc(MF_ASSEMBLY_THREADS * MF_ASSEMBLY_BUFFER);
     if (!a->experts || !a->buffer) mf_no_memory();
@@ -225,6 +237,7 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     json_object_set_new(config, "top_k", json_integer(mixture ? (json_int_t)a->config->model.top_k : 1));
     mf_metadata_set_json(metadata, "config", config);
     json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
+    if (a->specials.given) mf_metadata_set_json(metadata, "special_tokens", mf_specials_json(&a->specials));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
     bool prefix = mixture && a->config->router.kind == MF_ROUTER_PREFIX;

@@ -33,6 +33,8 @@ struct mf_assembly {
     enum mf_assembly_kind kind;
     const char *shared_path; /* borrowed */
     char shared_hash[65], tokenizer[65];
+    struct mf_specials specials; /* of the first piece that names them */
+    const char *specials_from;   /* that piece; borrowed */
     struct mf_shape shape;
     struct mf_expert_entry *experts; /* [n_experts] */
     size_t n_experts;                /* pieces; of the model only in a mixture */

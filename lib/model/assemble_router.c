@@ -153,25 +153,37 @@ static int fill_rows(struct mf_out *out, float *row, float value, size_t D, size
 
 /* --- evidence --- */
 
+/* Of our own tokenizers the unknown token, whose id no file carries, is another special one. */
+static bool says_nothing(const struct mf_specials *s, size_t v) {
+    if (v == MF_UNK && mf_specials_equal(s, &mf_specials_ours)) return true;
+    return (int64_t)v == s->pad || (int64_t)v == s->bos || (int64_t)v == s->eos;
+}
+
+/* The number of a token in the counts of a piece, for the router; 0 for a special token. */
+static double count_of(const struct mf_assembly *a, const int64_t *counts, size_t v) {
+    return counts[v] > 0 && !says_nothing(&a->specials, v) ? (double)counts[v] : 0;
+}
+
 /* log P(v | partition e) = log((c_e[v] + s q[v]) / (N_e + s)): counts smoothed towards the whole corpus'
  * shares q with the weight of s = smoothing * V tokens (Chen and Goodman 1999, eq. 3, as a Dirichlet prior).
  * Special tokens say nothing: 0. */
 static int write_evidence(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
     size_t V = a->shape.V;
     int64_t *counts = malloc(V * sizeof *counts);
-    double *share = malloc(V * sizeof *share);
+    double *share = calloc(V, sizeof *share);
     float *row = malloc(V * sizeof *row);
     if (!counts || !share || !row) mf_no_memory();
     double total = 0, strength = a->config->router.smoothing * (double)V;
     int status = read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err);
-    for (size_t v = MF_SPECIALS; v < V; v++) total += share[v] = (counts[v] > 0 ? (double)counts[v] : 0) + 1;
+    for (size_t v = 0; v < V; v++)
+        if (!says_nothing(&a->specials, v)) total += share[v] = count_of(a, counts, v) + 1;
     for (size_t e = 0; e < a->n_experts && status == 0; e++) {
         double n = 0;
         status = read_slot(a, e, 0, counts, V * sizeof *counts, err);
-        for (size_t v = MF_SPECIALS; v < V; v++) n += counts[v] > 0 ? (double)counts[v] : 0;
+        for (size_t v = 0; v < V; v++) n += count_of(a, counts, v);
         for (size_t v = 0; v < V; v++) {
-            double count = counts[v] > 0 ? (double)counts[v] : 0;
-            row[v] = v < MF_SPECIALS ? 0 : (float)log((count + strength * share[v] / total) / (n + strength));
+            double smoothed = count_of(a, counts, v) + strength * share[v] / total;
+            row[v] = says_nothing(&a->specials, v) ? 0 : (float)log(smoothed / (n + strength));
         }
         if (status == 0) status = mf_out_write(out, row, V * sizeof *row, err);
     }

@@ -303,12 +303,13 @@ static struct mf_trunk_ends trunk_ends(const struct pass *p) {
 }
 
 /* The table that holds the embeddings of `ids` [N]: of a narrow trunk their own, widened into `room` [N,D],
- * with the rows `own`. */
+ * with the rows `own`; nothing for LOSS_IGNORE. */
 static const float *rows_table(const struct pass *p, float *room, const float *embedding,
                                const uint32_t *ids) {
     size_t D = p->lm->shape.D;
     if (!p->lm->plan.narrow) return embedding;
-    for (size_t n = 0; n < p->N; n++) mf_bf16_widen(room + n * D, p->w->narrow + ids[n] * D, D);
+    for (size_t n = 0; n < p->N; n++)
+        if (ids[n] != LOSS_IGNORE) mf_bf16_widen(room + n * D, p->w->narrow + ids[n] * D, D);
     return room;
 }
 
@@ -353,7 +354,8 @@ static void head_in_rows(const struct pass *p, float *dw, const float *embedding
         matmul_backward_weight(lm->pool, dw, lm->logits, h, rows, V, D);
         matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, embedding, rows, V, D, 0);
     }
-    memset(dw, 0, D * sizeof *dw); /* PAD is a logit, but never learns */
+    if (lm->plan.pad >= 0)
+        memset(dw + (size_t)lm->plan.pad * D, 0, D * sizeof *dw); /* a logit all the same */
 }
 
 /* Logits and losses; with gradients, dx becomes that of the last layer's output. */
@@ -417,6 +419,6 @@ double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const str
     }
     if (grad->trunk)
         embedding_backward(lm->pool, mf_trunk_ends(&lm->shape, grad->trunk).embedding, lm->dx, batch->tokens,
-                           &batch->seqs, dropout_at(&p, 0), lm->shape.D);
+                           &batch->seqs, dropout_at(&p, 0), lm->plan.pad, lm->shape.D);
     return loss;
 }

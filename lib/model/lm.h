@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "model/shape.h"
 #include "nn/dropout.h"
+#include "nn/loss.h"
 #include "nn/seqs.h"
 
 /* Parameters, or their gradients. */
@@ -21,9 +22,9 @@ struct mf_lm_weights {
     const uint16_t *narrow; /* with plan.narrow the trunk, in bf16; `trunk` is NULL then */
 };
 
-/* Rows to predict: row n has the input tokens[n] and the target targets[n] (PAD: none). */
+/* Rows to predict: row n has the input tokens[n] and the target targets[n] (LOSS_IGNORE: none). */
 struct mf_lm_batch {
-    const uint32_t *tokens, *targets; /* [N], each below V */
+    const uint32_t *tokens, *targets; /* [N], each below V, or LOSS_IGNORE for a target */
     struct seqs seqs;                 /* each at most S rows */
 };
 
@@ -38,6 +39,7 @@ struct mf_lm_plan {
     bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
                         and less than half of the memory */
     bool narrow;     /* with frozen: the trunk is in bf16, and widened layer by layer where it is used */
+    int64_t pad;     /* the token whose row of the embedding never learns; -1: none */
 };
 
 struct mf_lm;

@@ -14,7 +14,6 @@
 #include "nn/matmul.h"
 #include "nn/residual.h"
 #include "nn/vector.h"
-#include "text/tokenizer.h"
 
 #define EXPERT_ROWS ((size_t)512)  /* rows that go through an expert together */
 #define VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
@@ -81,10 +80,10 @@ void mf_moe_evidence(const struct mf_moe *m, double *state, const uint32_t *toke
     size_t E = m->router.n_experts, V = m->shape.V;
     for (size_t i = 0; i < n; i++) {
         double max = -INFINITY;
+        bool counts = m->log_likelihood && tokens[i] < V && (int64_t)tokens[i] != m->specials.bos &&
+                      (int64_t)tokens[i] != m->specials.pad;
         for (size_t e = 0; e < E; e++) {
-            bool counts = m->log_likelihood && tokens[i] != MF_BOS && tokens[i] != MF_PAD && tokens[i] < V;
             if (counts) state[e] = m->router.decay * state[e] + (double)m->log_likelihood[e * V + tokens[i]];
-            if (tokens[i] == MF_BOS) state[e] = 0;
             if (state[e] > max) max = state[e];
         }
         /* only differences count; without the common part they survive the rounding to fp32 */
@@ -345,7 +344,8 @@ static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
              double *losses, float *mixed, struct mf_err *err) {
     size_t V = m->shape.V, D = m->shape.D;
-    if (moe_check_tokens(m, targets, N, err) < 0) return -1;
+    for (size_t n = 0; n < N; n++)
+        if (targets[n] != LOSS_IGNORE && moe_check_tokens(m, targets + n, 1, err) < 0) return -1;
     for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
         size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
         const float *rows;

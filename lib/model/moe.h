@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "model/shape.h"
 #include "nn/seqs.h"
+#include "text/specials.h"
 
 /* How a token's experts are chosen (metadata `router`, formats/model.md):
  *   logits_e = evidence_scale * evidence_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
@@ -42,6 +43,7 @@ struct mf_moe {
     float *out_gain, *out_bias;  /* [D] output_norm */
     float *log_likelihood;       /* [E,V] log P(token | partition), or NULL when the file has none */
     char tokenizer_sha256[65];
+    struct mf_specials specials;
     char *name;               /* the file, for messages; owned */
     struct mf_moe_file *file; /* the large tensors and their cache; opaque */
 };
@@ -58,7 +60,7 @@ void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
 
 /* Runs token evidence over one document in order: state [E] is the sum so far (zeros before the first token;
- * a BOS resets it), evidence [n,E] the value at each token. With no log_likelihood all are 0. */
+ * PAD and BOS are passed over), evidence [n,E] the value at each token. With no log_likelihood all are 0. */
 void mf_moe_evidence(const struct mf_moe *moe, double *state, const uint32_t *tokens, size_t n,
                      float *evidence);
 
@@ -89,8 +91,8 @@ int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t 
                    const struct seqs *seqs, const float *evidence, const struct mf_moe_watch *watch,
                    const float **hidden, struct mf_err *err);
 
-/* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is PAD. Logits are
- * made in blocks. */
+/* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is LOSS_IGNORE
+ * (nn/loss.h). Logits are made in blocks. */
 int mf_moe_losses(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, const uint32_t *targets,
                   size_t N, double *losses, struct mf_err *err);
 
@@ -103,7 +105,7 @@ struct mf_moe_cache;
 int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe, struct mf_err *err);
 void mf_moe_cache_free(struct mf_moe_cache *cache);
 size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
-void mf_moe_cache_clear(struct mf_moe_cache *cache);
+void mf_moe_cache_clear(struct mf_moe_cache *cache); /* what follows is another text */
 
 /* Adds n tokens: to an empty cache any number that it and the work have room for, else one. Gives their
  * hidden rows [n,D] after the output norm. The router's evidence goes on from the tokens before. `watch` may

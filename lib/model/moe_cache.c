@@ -17,6 +17,7 @@ int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct m
     c->S = m->shape.S;
     c->D = m->shape.D;
     c->H = m->shape.H;
+    c->E = m->router.n_experts;
     cache_layout(c, m);
     if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
         free(c);
@@ -39,6 +40,7 @@ size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
 
 void mf_moe_cache_clear(struct mf_moe_cache *c) {
     c->length = 0;
+    memset(c->state, 0, c->E * sizeof *c->state);
 }
 
 void moe_cache_put(struct mf_moe_cache *c, size_t layer, const float *qkv, size_t N) {

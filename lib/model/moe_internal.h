@@ -58,7 +58,7 @@ struct moe_noise {
 
 struct mf_moe_cache {
     struct mf_arena arena;
-    size_t length, S, D, H;
+    size_t length, S, D, H, E;
     float *keys, *values; /* [L,H,S,D/H] */
     double *state;        /* [E] evidence of the document so far */
     float *evidence;      /* [S,E] of each token in the cache */

@@ -197,6 +197,15 @@ static int parse_router(struct mf_moe *m, const json_t *config, const json_t *ro
     return 0;
 }
 
+static int read_specials(struct mf_moe *m, const json_t *metadata, struct mf_err *err) {
+    json_t *object = mf_metadata_json(metadata, "special_tokens");
+    if (!object && json_object_get(metadata, "special_tokens"))
+        return mf_err_set(err, EX_DATAERR, "%s: metadata special_tokens: not JSON", m->name);
+    int status = mf_specials_parse(&m->specials, object, m->shape.V, m->name, err);
+    json_decref(object);
+    return status;
+}
+
 static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, struct mf_err *err) {
     struct mf_safetensors *st;
     char name[MF_TENSOR_NAME];
@@ -209,6 +218,7 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
         status = mf_err_set(err, EX_DATAERR, "%s: no config in the metadata", m->name);
     if (status == 0) status = mf_shape_parse(&m->shape, config, m->name, err);
     if (status == 0) status = parse_router(m, config, router, err);
+    if (status == 0) status = read_specials(m, metadata, err);
     if (tokenizer) snprintf(m->tokenizer_sha256, sizeof m->tokenizer_sha256, "%s", tokenizer);
     json_decref(config);
     json_decref(router);
@@ -247,6 +257,7 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (mf_weights_new(&m->file->weights, path, cache_bytes, err) < 0) return -1;
     if (mf_piece_open(&shared, path, "shared", err) < 0) return -1;
     m->shape = shared.shape;
+    m->specials = shared.specials;
     memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
     int status = expert ? mf_piece_open(&one, expert, "expert", err) : 0;
     if (status == 0 && expert) status = mf_piece_match(&shared, &one, err);

@@ -130,7 +130,8 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
     layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, m->out_gain, m->out_bias, N, D);
     if (moe_head(m, w, w->h, targets, N, t->losses, t->dh, err) < 0) return -1;
     for (size_t n = 0; n < N; n++) /* the targets' embeddings, where dx will be */
-        if (mf_weights_read(m->file->weights, m->file->embedding, targets[n] * D, D, t->dx + n * D, err) < 0)
+        if (targets[n] != LOSS_IGNORE &&
+            mf_weights_read(m->file->weights, m->file->embedding, targets[n] * D, D, t->dx + n * D, err) < 0)
             return -1;
     cross_entropy_input(w->pool, &w->so_far, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
     memset(t->dx, 0, N * D * sizeof *t->dx);

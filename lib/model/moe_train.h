@@ -9,7 +9,7 @@
 
 /* A batch, and what is asked of it. */
 struct mf_moe_lesson {
-    const uint32_t *tokens, *targets; /* [N] each below V; a target PAD: none */
+    const uint32_t *tokens, *targets; /* [N] each below V; a target LOSS_IGNORE: none */
     struct seqs seqs;                 /* each at most S rows */
     const float *evidence;            /* [N,E] or NULL (zeros) */
     double scale;                     /* of the sum of losses in the objective */

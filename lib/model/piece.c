@@ -21,6 +21,8 @@ int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct
     snprintf(p->hash, sizeof p->hash, "%s", mf_bundle_hash(p->bundle));
     int status =
         mf_shape_parse(&p->shape, json_object_get(mf_bundle_meta(p->bundle), "config"), p->name, err);
+    const json_t *specials = json_object_get(mf_bundle_meta(p->bundle), "special_tokens");
+    if (status == 0) status = mf_specials_parse(&p->specials, specials, p->shape.V, p->name, err);
     if (status == 0) status = hash_field(p, "tokenizer_sha256", p->tokenizer, err);
     if (status == 0 && strcmp(kind, "expert") == 0) status = hash_field(p, "shared_sha256", p->shared, err);
     if (status < 0) mf_piece_close(p);
@@ -36,6 +38,8 @@ void mf_piece_close(struct mf_piece *p) {
 int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err) {
     if (mf_shape_match(&shared->shape, shared->name, &expert->shape, expert->name, err) < 0) return -1;
     if (mf_piece_tokenizer(shared, expert->tokenizer, expert->name, err) < 0) return -1;
+    if (mf_specials_match(&shared->specials, shared->name, &expert->specials, expert->name, err) < 0)
+        return -1;
     if (strcmp(shared->hash, expert->shared) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: trained against shared bundle %.12s, but %s is %.12s",
                           expert->name, expert->shared, shared->name, shared->hash);

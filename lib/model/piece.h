@@ -4,12 +4,14 @@
 
 #include "io/bundle.h"
 #include "model/shape.h"
+#include "text/specials.h"
 
 struct mf_piece {
     struct mf_bundle *bundle; /* its manifest is read, its tensors are not */
     struct mf_shape shape;
-    const char *name;   /* the file, for messages; the bundle's */
-    char hash[65];      /* mf_bundle_hash */
+    const char *name; /* the file, for messages; the bundle's */
+    char hash[65];    /* mf_bundle_hash */
+    struct mf_specials specials;
     char tokenizer[65]; /* SHA-256 of the tokenizer.json it was trained with */
     char shared[65];    /* an expert's: the hash of the shared bundle it was trained against */
 };
@@ -18,8 +20,8 @@ struct mf_piece {
 int mf_piece_open(struct mf_piece *piece, const char *path, const char *kind, struct mf_err *err);
 void mf_piece_close(struct mf_piece *piece); /* of a zeroed one too */
 
-/* EX_DATAERR unless the expert has the shared bundle's shape and tokenizer and was trained against it: names
- * both files and both values. */
+/* EX_DATAERR unless the expert has the shared bundle's shape, tokenizer and special tokens and was trained
+ * against it: names both files and both values. */
 int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err);
 
 /* EX_DATAERR unless the tokenizer is the piece's. `name` is the file that was made with it. */

@@ -270,12 +270,12 @@ static void fill_xavier(float *x, size_t rows, size_t columns, struct mf_rng *rn
     for (size_t i = 0; i < rows * columns; i++) x[i] = (float)(bound * (2 * mf_rng_uniform(rng) - 1));
 }
 
-void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, uint64_t seed) {
+void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, int64_t pad, uint64_t seed) {
     struct mf_rng rng;
     struct mf_trunk_ends ends = mf_trunk_ends(s, trunk);
     mf_rng_seed(&rng, mf_rng_key(seed, "trunk", 0));
     fill_normal(ends.embedding, s->V * s->D, deviation, &rng);
-    fill(ends.embedding, s->D, 0);
+    if (pad >= 0) fill(ends.embedding + (size_t)pad * s->D, s->D, 0);
     for (size_t i = 0; i < s->L; i++) {
         struct mf_trunk_layer layer = mf_trunk_layer(s, trunk, i);
         fill(layer.norm_gain, s->D, 1);

@@ -68,10 +68,11 @@ size_t mf_trunk_tensors(const struct mf_shape *shape, float *base, struct mf_ten
 size_t mf_ffn_tensors(const struct mf_shape *shape, enum mf_ffn_role role, size_t expert, float *base,
                       struct mf_tensor *tensors);
 
-/* Initial values: Xavier-uniform q, k and v, N(0, deviation) embedding with a zero PAD row, Kaiming-normal
- * fc1, gains 1, biases 0. The matrices that write to the residual stream (out_proj, fc2) start at zero: each
- * block is the identity at first, logits are near 0 and the first loss is ln V. */
-void mf_trunk_init(const struct mf_shape *shape, float *trunk, double deviation, uint64_t seed);
+/* Initial values: Xavier-uniform q, k and v, N(0, deviation) embedding with a zero row for the token `pad`
+ * (-1: none), Kaiming-normal fc1, gains 1, biases 0. The matrices that write to the residual stream
+ * (out_proj, fc2) start at zero: each block is the identity at first, logits are near 0 and the first loss is
+ * ln V. */
+void mf_trunk_init(const struct mf_shape *shape, float *trunk, double deviation, int64_t pad, uint64_t seed);
 void mf_ffn_init(const struct mf_shape *shape, float *ffn, uint64_t seed);
 
 #endif

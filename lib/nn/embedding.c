@@ -4,7 +4,6 @@
 #include <math.h>
 #include "base/simd.h"
 
-#define PAD         0u
 #define COLUMN_UNIT ((size_t)16) /* columns of one cache line: two threads never write the same */
 
 void positions_fill(float *pe, size_t first, size_t count, size_t D, double scale) {
@@ -23,6 +22,7 @@ struct embedding {
     const uint32_t *tokens;
     const struct seqs *seqs;
     struct dropout dropout;
+    int64_t pad;
     size_t D;
 };
 
@@ -86,7 +86,7 @@ static void backward_columns(void *context, size_t first, size_t last, int threa
     float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
     size_t N = c->seqs->start[c->seqs->count];
     for (size_t n = 0; n < N; n++) {
-        if (c->tokens[n] == PAD) continue;
+        if ((int64_t)c->tokens[n] == c->pad) continue;
         float *row = c->dtable + (size_t)c->tokens[n] * c->D;
         for (size_t d = first; d < last; d += DROPOUT_CHUNK) {
             size_t count = last - d < DROPOUT_CHUNK ? last - d : DROPOUT_CHUNK, at = n * c->D + d;
@@ -97,9 +97,10 @@ static void backward_columns(void *context, size_t first, size_t last, int threa
 }
 
 void embedding_backward(struct mf_pool *pool, float *dtable, const float *dx, const uint32_t *tokens,
-                        const struct seqs *seqs, struct dropout dropout, size_t D) {
+                        const struct seqs *seqs, struct dropout dropout, int64_t pad, size_t D) {
     if (!dtable) return;
     struct embedding c = {.dtable = dtable, .dx = dx, .tokens = tokens, .seqs = seqs, .dropout = dropout};
+    c.pad = pad;
     c.D = D;
     mf_pool_run(pool, D, COLUMN_UNIT, backward_columns, &c);
 }

@@ -16,9 +16,9 @@ void positions_fill(float *pe, size_t first, size_t count, size_t D, double scal
 void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, const struct seqs *seqs,
                        const float *table, const float *pe, struct dropout dropout, size_t D);
 
-/* dtable[tokens[n],:] += mask/(1-p) * dx[n,:], except for token 0 (PAD), whose row stays zero. Split over
- * columns, so that the sum over rows is in row order for any number of threads. */
+/* dtable[tokens[n],:] += mask/(1-p) * dx[n,:], except for the token `pad` (-1: none), whose row stays zero.
+ * Split over columns, so that the sum over rows is in row order for any number of threads. */
 void embedding_backward(struct mf_pool *pool, float *dtable, const float *dx, const uint32_t *tokens,
-                        const struct seqs *seqs, struct dropout dropout, size_t D);
+                        const struct seqs *seqs, struct dropout dropout, int64_t pad, size_t D);
 
 #endif

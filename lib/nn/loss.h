@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "nn/seqs.h"
 
-#define LOSS_IGNORE 0u /* PAD: no loss, no gradient */
+#define LOSS_IGNORE UINT32_MAX /* a target that is no token: no loss, no gradient */
 
 /* Cross entropy over the vocabulary in pieces, so that logits never exist whole: what is known of each row so
  * far. With exp(logits) of a piece times the embedding summed up in `mixed`, the gradient of the head's input
@@ -16,24 +16,25 @@ struct loss_so_far {
 };
 
 /* Takes in `logits` [N,P], those of the tokens v to v+P-1; pieces come in order, from v = 0 on. They become
- * exp(logit - maximum), zero in rows whose target is PAD.
+ * exp(logit - maximum), zero in rows whose target is LOSS_IGNORE.
  *   targets [N] in, mixed [N,D] rescaled to the new maximum (NULL: none; not read at v = 0) */
 void cross_entropy_piece(struct mf_pool *pool, const struct loss_so_far *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D);
 
-/* losses[n] = log sum_v exp(logits[n,v]) - logits[n,targets[n]] in nats; 0 where targets[n] is PAD. */
+/* losses[n] = log sum_v exp(logits[n,v]) - logits[n,targets[n]] in nats; 0 where targets[n] is LOSS_IGNORE.
+ */
 void cross_entropy_losses(const struct loss_so_far *l, double *losses, const uint32_t *targets, size_t N);
 
 /* mixed [N,D], the sum over all pieces of exp(logit - maximum) embedding[v], becomes the gradient of the
  * head's input times `scale`: scale * sum_v (softmax(logits)[v] - onehot(target)[v]) embedding[v], zero for
- * PAD.
+ * LOSS_IGNORE.
  *   targets [N] in, rows [N] in: where in `table` [*,D] the targets' embeddings are */
 void cross_entropy_input(struct mf_pool *pool, const struct loss_so_far *l, float *mixed,
                          const uint32_t *targets, const float *table, const uint32_t *rows, float scale,
                          size_t N, size_t D);
 
 /* Losses of whole rows, whose `logits` [N,V] become their gradient times `scale`:
- * scale * (softmax(logits) - onehot(target)), zero rows for PAD. */
+ * scale * (softmax(logits) - onehot(target)), zero rows for LOSS_IGNORE. */
 void cross_entropy_backward(struct mf_pool *pool, double *losses, float *logits, const uint32_t *targets,
                             float scale, size_t N, size_t V);
 

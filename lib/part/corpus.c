@@ -24,14 +24,6 @@ static int header_int(const struct mf_documents *docs, const char *name, int64_t
     return 0;
 }
 
-/* A special token's id; -1 when there is none. */
-static int header_special(const struct mf_documents *docs, const char *name, int64_t vocab, int64_t *value,
-                          struct mf_err *err) {
-    *value = -1;
-    int there = mf_record_int(mf_stream_header(docs->stream), name, value, err);
-    return there > 0 ? header_int(docs, name, -1, vocab - 1, value, err) : there;
-}
-
 static int read_header(struct mf_documents *docs, struct mf_err *err) {
     struct mf_tokens_header *h = &docs->header;
     const char *hash;
@@ -39,9 +31,9 @@ static int read_header(struct mf_documents *docs, struct mf_err *err) {
     int64_t vocab;
     if (header_int(docs, "vocab_size", 1, MF_VOCAB_LIMIT, &vocab, err) < 0) return -1;
     if (header_int(docs, "width", 2, 4, &h->width, err) < 0) return -1;
-    if (header_special(docs, "bos", vocab, &h->bos, err) < 0) return -1;
-    if (header_special(docs, "eos", vocab, &h->eos, err) < 0) return -1;
-    if (header_special(docs, "pad", vocab, &h->pad, err) < 0) return -1;
+    if (mf_specials_read(&h->specials, mf_stream_header(docs->stream), (size_t)vocab,
+                         mf_stream_name(docs->stream), err) < 0)
+        return -1;
     int there = mf_record_string(mf_stream_header(docs->stream), "tokenizer_sha256", &hash, &size, err);
     if (there < 0) return -1;
     if (there == 0 || size != 64 || h->width == 3)
@@ -115,9 +107,9 @@ int mf_tokens_header_put(const struct mf_tokens_header *h, struct mf_stream_writ
     if (mf_put_int(w, "vocab_size", (int64_t)h->vocab, err) < 0) return -1;
     if (mf_put_text(w, "tokenizer_sha256", h->tokenizer, err) < 0) return -1;
     if (mf_put_int(w, "width", h->width, err) < 0) return -1;
-    if (mf_put_int(w, "bos", h->bos, err) < 0) return -1;
-    if (mf_put_int(w, "eos", h->eos, err) < 0) return -1;
-    return mf_put_int(w, "pad", h->pad, err);
+    if (mf_put_int(w, "bos", h->specials.bos, err) < 0) return -1;
+    if (mf_put_int(w, "eos", h->specials.eos, err) < 0) return -1;
+    return mf_put_int(w, "pad", h->specials.pad, err);
 }
 
 /* --- the whole corpus --- */
@@ -241,7 +233,7 @@ int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokeni
     if (more > 0 && tokenizer && mf_reading_new(&reading, tokenizer, err) < 0) more = -1;
     while (more > 0 && (more = mf_documents_next(&docs, &doc, err)) > 0)
         if (add_document(c, &doc, reading, last_seen, err) < 0) more = -1;
-    int64_t special[] = {c->header.bos, c->header.eos, c->header.pad};
+    int64_t special[] = {c->header.specials.bos, c->header.specials.eos, c->header.specials.pad};
     for (size_t i = 0; more == 0 && i < sizeof special / sizeof *special; i++)
         if (special[i] >= 0) c->df[special[i]] = 0;
     free(last_seen);

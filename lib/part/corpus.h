@@ -7,14 +7,15 @@
 #include "base/err.h"
 #include "io/stream.h"
 #include "part/agree.h"
+#include "text/specials.h"
 #include "text/tokenizer.h"
 
 /* The header fields that every stream made from a tokens stream carries on. */
 struct mf_tokens_header {
     size_t vocab;
-    char tokenizer[65];    /* SHA-256 of the tokenizer, hex */
-    int64_t width;         /* bytes of an id: 2 or 4 */
-    int64_t bos, eos, pad; /* -1: none */
+    char tokenizer[65]; /* SHA-256 of the tokenizer, hex */
+    int64_t width;      /* bytes of an id: 2 or 4 */
+    struct mf_specials specials;
 };
 
 /* The number of fields mf_tokens_header_put writes. */

@@ -24,8 +24,8 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->gradients = n * sizeof(float);
     m->optimizer = 2 * n * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
-    m->workspace = WORKSPACE + (windows + validation) * t->shape.S * (2 * sizeof(uint32_t) + sizeof(size_t)) +
-                   mf_ranks_memory(&t->ranks);
+    m->workspace =
+        WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(&t->ranks);
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
 }
 
@@ -48,7 +48,7 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
         for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
-                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow}, n_threads);
+                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad}, n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }
             if (rows == S) break;

@@ -38,9 +38,9 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads
 /* An expert whose partition has no document to validate on takes those of all partitions. */
 static int load_validation(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const char *path, int64_t partition, size_t S, struct mf_err *err) {
-    if (mf_data_load(&s->validation, path, partition, S, err) == 0) return 0;
+    if (mf_data_load(&s->validation, path, partition, S, &s->data.specials, err) == 0) return 0;
     if (!s->validation.nothing || partition < 0) return -1;
-    if (mf_data_load(&s->validation, path, -1, S, err) < 0) return -1;
+    if (mf_data_load(&s->validation, path, -1, S, &s->data.specials, err) < 0) return -1;
     if (!common->quiet)
         fprintf(
             stderr,
@@ -52,17 +52,20 @@ static int load_validation(struct mf_train_session *s, const char *stage, const 
 
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
-                           struct mf_err *err) {
+                           const struct mf_specials *otherwise, struct mf_err *err) {
     *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1, .training.ranks.count = 1};
     if (mf_config_load_stage(&s->config, common, stage, err) < 0) return -1;
     if (S == 0) S = (size_t)s->config.model.context;
     matmul_setup();
     if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
-    if (mf_data_load(&s->data, tokens, -1, S, err) < 0) return -1;
+    if (mf_data_load(&s->data, tokens, -1, S, otherwise, err) < 0) return -1;
     if (o->validation && load_validation(s, stage, common, o->validation, partition, S, err) < 0) return -1;
     if (o->validation && strcmp(s->validation.tokenizer, s->data.tokenizer) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", s->validation.name,
                           s->validation.tokenizer, s->data.tokenizer, s->data.name);
+    if (o->validation && mf_specials_match(&s->data.specials, s->data.name, &s->validation.specials,
+                                           s->validation.name, err) < 0)
+        return -1;
     s->identity = json_pack("{so}", "settings", mf_config_json(&s->config, stage));
     bool file = o->output && strcmp(o->output, "-") != 0;
     if (o->checkpoint)
@@ -118,11 +121,14 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     struct mf_training *t = &s->training;
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
+    t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
     json_object_set_new(s->identity, "config", mf_shape_json(&t->shape));
     if (o->validation) json_object_set_new(s->identity, "validation", hash_json(s->validation.hash));
     if (shared_hash) json_object_set_new(s->identity, "shared_sha256", json_string(shared_hash));
+    if (!mf_specials_equal(&s->data.specials, &mf_specials_ours)) /* as checkpoints that say nothing have */
+        json_object_set_new(s->identity, "special_tokens", mf_specials_json(&s->data.specials));
     t->program = program;
     t->common = common;
     t->config = config;
@@ -176,6 +182,7 @@ int mf_train_session_write(struct mf_train_session *s, const char *kind, const c
                                     .data = s->data.counts};
     json_object_set_new(meta, "config", mf_shape_json(&s->training.shape));
     json_object_set_new(meta, "tokenizer_sha256", json_string(s->data.tokenizer));
+    json_object_set_new(meta, "special_tokens", mf_specials_json(&s->data.specials));
     json_object_set_new(meta, "training", training_json(s, r));
     int status = mf_out_open(&out, output, err);
     if (status == 0) status = mf_out_end(out, mf_bundle_write(out, kind, meta, all, count + 1, err), err);

@@ -56,10 +56,11 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads
                       struct mf_err *err);
 
 /* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),
- * with windows of S tokens (0: the config's). `stage` names the program in the config. */
+ * with windows of S tokens (0: the config's). `stage` names the program in the config; `otherwise` is
+ * mf_data_load's. EX_DATAERR also where the validation's tokenizer or special tokens are others. */
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *options, const char *tokens, int64_t partition,
-                           size_t S, struct mf_err *err);
+                           size_t S, const struct mf_specials *otherwise, struct mf_err *err);
 
 /* Completes `training`, and decides on its memory (mf_train_plan). shared_hash: of the bundle an expert is
  * trained against, whose trunk is frozen, or NULL. */

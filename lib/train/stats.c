@@ -25,7 +25,7 @@ static int run(struct mf_stats *s, const struct mf_lm_weights *weights, const st
         size_t window = 0;
         b->windows = 0;
         if (mf_data_read(data, i * data->windows / windows, b, err) < 0) return -1;
-        mf_slice(b, data, s->shape.S, &window, &slice);
+        mf_slice(b, s->shape.S, &window, &slice);
         mf_lm_loss(lm, weights, &slice, add_rows, s);
         s->rows += slice.seqs.start[slice.seqs.count];
     }

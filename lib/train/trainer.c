@@ -132,10 +132,15 @@ static int validate(struct loop *l, double *loss, struct mf_err *err) {
     struct mf_lm_batch slice;
     double sums[] = {0, (double)l->validation.targets_left}; /* losses, targets */
     size_t window = 0;
-    while (mf_slice(&l->validation, l->t->validation, l->t->memory.plan.max_rows, &window, &slice))
+    while (mf_slice(&l->validation, l->t->memory.plan.max_rows, &window, &slice))
         sums[0] += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
     mf_ranks_sum_doubles(&l->t->ranks, sums, 2);
-    *loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
+    if (sums[1] == 0)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: nothing to predict in the windows that are validated (validate_batches takes more)",
+            l->t->validation->name);
+    *loss = sums[0] / sums[1];
     if (!isfinite(*loss))
         return mf_err_set(err, EX_SOFTWARE,
                           "step %lld: the validation loss is not a number; the training diverged",
@@ -205,7 +210,7 @@ static void name_place(struct loop *l, char *text, size_t room) {
     size_t window = 0, at = 0;
     int64_t L = (int64_t)l->t->shape.L;
     struct mf_lm_batch slice;
-    while (f.site == NOWHERE && mf_slice(&l->batch, l->t->data, l->t->memory.plan.max_rows, &window, &slice))
+    while (f.site == NOWHERE && mf_slice(&l->batch, l->t->memory.plan.max_rows, &window, &slice))
         mf_lm_loss(l->lm, &l->t->weights, &slice, look_for_nonfinite, &f);
     f.site = mf_ranks_least(&l->t->ranks, f.site);
     if (f.site < 2 * L) {
@@ -256,7 +261,7 @@ static int train_step(struct loop *l, int64_t step, struct mf_metrics_record *re
     mf_ranks_sum_doubles(ranks, whole, 2);
     double targets = whole[0] > 0 ? whole[0] : 1;
     memset(l->gradient, 0, l->n * sizeof *l->gradient);
-    for (; mf_slice(&l->batch, l->t->data, l->t->memory.cut_rows - at.rows, &window, &slice); at.rows = 0) {
+    for (; mf_slice(&l->batch, l->t->memory.cut_rows - at.rows, &window, &slice); at.rows = 0) {
         uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), at.slice++);
         struct dropout dropout = {(float)l->t->dropout, key, at.rows * l->t->shape.D};
         sum += mf_lm_backward(l->lm, &l->t->weights, &l->gradients, &slice, dropout, (float)(1 / targets));

@@ -27,6 +27,7 @@ struct mf_training {
     uint64_t seed;
     struct mf_ranks ranks; /* each takes config->batch windows of a batch `count` times as large */
     bool frozen;           /* only the FFN learns */
+    int64_t pad;           /* as in mf_lm_plan */
     /* Initial values in, the best ones out; trunk and FFN in one array unless frozen. */
     struct mf_lm_weights weights;
     /* [count] what learns, one behind the other: the trunk's (unless frozen), the FFN's. */

@@ -64,7 +64,7 @@ static int read_source(const char *path) {
     struct mf_err err = {0};
     struct mf_source *source;
     struct mf_token_doc doc;
-    if (check(mf_source_open(&source, path, 0, "", "", &err), &err) < 0) return -1;
+    if (check(mf_source_open(&source, path, 0, "", &mf_specials_ours, "", &err), &err) < 0) return -1;
     int result = check(mf_source_sample(source, 40, &err), &err);
     while (result == 0 && mf_source_next(source, &doc, &err) > 0)
         if (doc.n > 40 || doc.domain >= mf_source_domains(source)) abort();
@@ -77,7 +77,7 @@ static int read_tokens(const char *path) {
     struct mf_data data;
     struct mf_corpus corpus;
     struct mf_window_batch batch;
-    int result = check(mf_data_load(&data, path, -1, CONTEXT, &err), &err);
+    int result = check(mf_data_load(&data, path, -1, CONTEXT, NULL, &err), &err);
     if (result == 0) {
         if (mf_window_batch_new(&batch, 2, CONTEXT, &err) < 0) abort();
         if (mf_data_read(&data, data.windows - 1, &batch, &err) < 0) abort();

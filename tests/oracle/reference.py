@@ -15,7 +15,7 @@ import msgpack
 import torch
 import torch.nn.functional as F
 
-PAD, BOS = 0, 2
+PAD, BOS, EOS = 0, 2, 3  # of a model that says nothing
 
 
 def read_model(path):
@@ -29,7 +29,8 @@ def read_model(path):
         begin, end = entry["data_offsets"]
         flat = torch.frombuffer(bytearray(data[begin:end]), dtype=torch.float32)
         tensors[name] = flat.reshape(entry["shape"])
-    return json.loads(meta["config"]), json.loads(meta["router"]), tensors
+    specials = json.loads(meta.get("special_tokens", json.dumps({"pad": PAD, "bos": BOS, "eos": EOS})))
+    return json.loads(meta["config"]), json.loads(meta["router"]), specials, tensors
 
 
 def read_documents(path):
@@ -42,7 +43,7 @@ def read_documents(path):
 
 class Model:
     def __init__(self, path):
-        self.config, self.router, self.t = read_model(path)
+        self.config, self.router, self.specials, self.t = read_model(path)
         c = self.config
         self.D, self.H, self.S = c["d_model"], c["n_heads"], c["context"]
         self.pe = self.t["shared.pos_encoding.pe"][0] if "shared.pos_encoding.pe" in self.t else self.positions()
@@ -54,6 +55,9 @@ class Model:
         pe[:, 0::2] = torch.sin(place * rate)
         pe[:, 1::2] = torch.cos(place * rate)
         return (pe * self.config.get("position_scale", 1.0)).float()
+
+    def is_target(self, token):
+        return token == self.specials["eos"] or token not in (self.specials["pad"], self.specials["bos"])
 
     def norm(self, x, prefix):
         return F.layer_norm(x, (self.D,), self.t[prefix + ".weight"], self.t[prefix + ".bias"], 1e-5)
@@ -97,15 +101,13 @@ class Model:
         return self.norm(x, "shared.output_norm") @ embedding.T
 
     def evidence(self, tokens):
-        """[n, E]: the decayed running sum of log P(token | partition), this token included; BOS begins anew."""
+        """[n, E]: the decayed running sum of log P(token | partition), this token included; PAD and BOS are passed over."""
         table = self.t.get("prefix_router.log_likelihood")
         if table is None:
             return torch.zeros(len(tokens), self.config["n_experts"])
         state, rows = torch.zeros(table.shape[0], dtype=torch.float64), []
         for token in tokens:
-            if token == BOS:
-                state = torch.zeros_like(state)
-            elif token != PAD:
+            if token not in (self.specials["bos"], self.specials["pad"]):
                 state = state * self.router.get("decay", 1.0) + table[:, token].double()
             rows.append(state.float())
         return torch.stack(rows)
@@ -123,7 +125,7 @@ def main(model_path, tokens_path, logits_path):
                 out.write(logits.numpy().astype("<f4").tobytes())
                 losses = -logits.double().log_softmax(-1)
                 for row, target in enumerate(document[start + 1 : end + 1]):
-                    if target not in (PAD, BOS):
+                    if model.is_target(target):
                         nats += losses[row, target].item()
                         count += 1
     print("%.9f %d" % (math.exp(nats / count), count))

@@ -4,7 +4,8 @@
 
 BUNDLE.tar holds the initial values: of both trainings the trunk and the dense FFN of a shared bundle. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
-all tokens, in an order permuted anew in each pass; attention and positions begin anew at each <bos>, which is never a target.
+all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
+nor is padding, or a <bos> that is not <eos> as well.
 """
 
 import json
@@ -59,7 +60,11 @@ def permute(k, n, index):
 with open(path, "rb") as file:
     objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
 head = objects[0]
-stream = [t for o in objects[1:-1] for t in struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"])]
+documents = [struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"]) for o in objects[1:-1]]
+stream = [t for d in documents for t in d]
+begins = [i == 0 for d in documents for i in range(len(d))]
+pad, bos, eos = head["pad"], head["bos"], head["eos"]
+frozen_row = pad if pad not in (-1, bos, eos) else None
 tar = tarfile.open(bundle)
 manifest = json.load(tar.extractfile("manifest.json"))
 members = {name.rsplit(".", 1)[0]: name for name in tar.getnames()}
@@ -87,7 +92,7 @@ def norm(x, name):
 
 
 def losses(tokens, targets):
-    """The sum over one piece without <bos> inside."""
+    """The sum over one piece of one document; a target None is none."""
     n = len(tokens)
     x = embedding[torch.tensor(tokens)] + pe[:n]
     for i in range(L):
@@ -101,15 +106,17 @@ def losses(tokens, targets):
         h = F.gelu(norm(x, b + "ffn_norm") @ p[f + "fc1.weight"].T + p[f + "fc1.bias"])
         x = x + h @ p[f + "fc2.weight"].T + p[f + "fc2.bias"]
     logits = norm(x, "shared.output_norm") @ embedding.T
-    return F.cross_entropy(logits, torch.tensor(targets), ignore_index=head["pad"], reduction="sum")
+    targets = [-100 if t is None else t for t in targets]
+    return F.cross_entropy(logits, torch.tensor(targets), ignore_index=-100, reduction="sum")
 
 
 def pieces(window):
     begin = window * S
     rows = min(S, len(stream) - 1 - begin)
-    tokens, targets = stream[begin : begin + rows], stream[begin + 1 : begin + rows + 1]
-    targets = [head["pad"] if t == head["bos"] else t for t in targets]
-    cuts = [0] + [n for n in range(1, rows) if tokens[n] == head["bos"]] + [rows]
+    tokens = stream[begin : begin + rows]
+    targets = [None if begins[n] or stream[n] in (pad, bos) and stream[n] != eos else stream[n]
+               for n in range(begin + 1, begin + rows + 1)]
+    cuts = [0] + [n for n in range(1, rows) if begins[begin + n]] + [rows]
     return [(tokens[a:b], targets[a:b]) for a, b in zip(cuts, cuts[1:])]
 
 
@@ -128,11 +135,11 @@ for step in range(1, steps + 1):
         order = key(seed, "order", number // windows)
         for tokens, targets in pieces(permute(order, windows, number % windows)):
             total = total + losses(tokens, targets)
-            count += sum(t != head["pad"] for t in targets)
+            count += sum(t is not None for t in targets)
     optimizer.zero_grad()
     (total / count).backward()
-    if embedding.grad is not None:
-        embedding.grad[head["pad"]] = 0
+    if embedding.grad is not None and frozen_row is not None:
+        embedding.grad[frozen_row] = 0
     torch.nn.utils.clip_grad_norm_(matrices + vectors, 1.0)
     optimizer.step()
     print("%.9g" % (total.item() / count), flush=True)
