@@ -26,6 +26,9 @@ MF_LONG=4 bats -f 'one enormous word' tests/tokenize.bats || status=1
 echo "== kills at every call that changes a file"
 python3 tests/every_kill.py --jobs 2 --seed "$seed" || status=1
 
+echo "== folders of every size, with every configuration"
+MF_LONG=1 bats -f 'any number' tests/folders.bats || status=1
+
 echo "== kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
 RANKS=2 python3 tests/kills.py --kills $((kills / 10)) --seed "$seed" --set train_shared.steps=200 || status=1

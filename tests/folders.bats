@@ -1,4 +1,5 @@
-# A folder of any size gives a model: whole makes on a few files, on many, and on one large one.
+# A folder of any size gives a model: whole makes on a few files, on many, and on one large one. With MF_LONG set all
+# sizes and the shipped configurations, each with few steps.
 load helper
 
 few_steps() { # STEPS
@@ -33,4 +34,18 @@ assert_model() { # CONFIG STEPS
     assert_model tiny 4
     sha256sum --check --quiet sums
     [ "$(for split in train val test; do mf-cat runs/t/docs/$split.mf; done | grep -c '"id":"new.txt')" -gt 0 ]
+}
+
+@test "any number of files, and a file of 2 MB, give a model with every configuration" {
+    [ "${MF_LONG:-}" ] || skip "minutes: set MF_LONG"
+    local files config
+    for files in 1 3 10 30 100 300 large; do
+        rm -rf words
+        if [ $files = large ]; then make_folder 1 2000000; else make_folder $files; fi
+        for config in tiny demo default; do
+            rm -rf runs
+            echo "$files $config" >&3
+            assert_model $config 2
+        done
+    done
 }
