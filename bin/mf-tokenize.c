@@ -153,13 +153,19 @@ static int run_train(int argc, char **argv) {
 /* What became of a document of the batch. */
 struct encoded {
     int thread;
-    size_t begin, count; /* of the thread's ids; rewritten as bytes in their place */
+    size_t begin, size; /* of the thread's bytes */
     struct mf_err err;
 };
 
+/* Between batches a thread keeps no more than this for its tokens. */
+#define KEPT_BYTES (4 * BATCH_BYTES)
+
 struct worker {
     struct mf_encoder *encoder;
-    struct mf_ids ids; /* of all its documents of the batch */
+    struct mf_ids ids;     /* not yet among the bytes */
+    unsigned char *bytes;  /* the tokens of all its documents of the batch, little-endian */
+    size_t used, capacity; /* of bytes */
+    size_t width;          /* bytes of a token */
 };
 
 struct encoding {
@@ -186,13 +192,22 @@ static int begin_tokens(struct encoding *e, struct mf_stream_writer *w, struct m
     return mf_tokens_header_put(&h, w, err);
 }
 
-/* The ids as little-endian bytes, in their place: an id's bytes are never more than its own. */
-static void pack(uint32_t *ids, size_t count, size_t width) {
-    unsigned char *bytes = (unsigned char *)ids;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t id = ids[i];
-        for (size_t b = 0; b < width; b++) bytes[i * width + b] = (unsigned char)(id >> (8 * b));
+/* Moves ids to the worker's bytes; drains its list (lib/text/tokenizer.h). A document's tokens take their
+ * width while they wait to be written, not the four bytes of an id. */
+static int pack(void *context, struct mf_ids *ids, struct mf_err *err) {
+    struct worker *w = context;
+    size_t size = ids->count * w->width;
+    if (w->capacity - w->used < size) {
+        size_t capacity = 2 * w->capacity + size;
+        unsigned char *grown = realloc(w->bytes, capacity);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu bytes of tokens", capacity);
+        w->bytes = grown;
+        w->capacity = capacity;
     }
+    for (size_t i = 0; i < ids->count; i++)
+        for (size_t b = 0; b < w->width; b++) w->bytes[w->used++] = (unsigned char)(ids->ids[i] >> (8 * b));
+    ids->count = 0;
+    return 0;
 }
 
 static void encode_job(void *context, size_t begin, size_t end, int thread) {
@@ -200,14 +215,14 @@ static void encode_job(void *context, size_t begin, size_t end, int thread) {
     struct worker *w = &e->workers[thread];
     (void)begin;
     (void)end;
-    w->ids.count = 0;
+    w->used = 0;
     for (size_t i; (i = atomic_fetch_add(&e->next, 1)) < e->batch.count;) {
         const struct mf_batch_doc *doc = &e->batch.docs[i];
         struct encoded *to = &e->encoded[i];
-        *to = (struct encoded){.thread = thread, .begin = w->ids.count};
+        *to = (struct encoded){.thread = thread, .begin = w->used};
+        w->ids.count = 0;
         if (mf_encode_document(w->encoder, doc->text, doc->size, e->special, &w->ids, &to->err) < 0) continue;
-        to->count = w->ids.count - to->begin;
-        if (to->count) pack(w->ids.ids + to->begin, to->count, e->width);
+        if (pack(w, &w->ids, &to->err) == 0) to->size = w->used - to->begin;
     }
 }
 
@@ -221,8 +236,19 @@ static int put_document(struct encoding *e, size_t i, struct mf_stream_writer *w
         mf_put_string(w, "id", doc->id, doc->id_size, err) < 0)
         return -1;
     if (doc->domain && mf_put_string(w, "domain", doc->domain, doc->domain_size, err) < 0) return -1;
-    const void *bytes = from->count ? (const void *)(e->workers[from->thread].ids.ids + from->begin) : "";
-    return mf_put_bin(w, "tokens", bytes, from->count * e->width, err);
+    const void *bytes = from->size ? (const void *)(e->workers[from->thread].bytes + from->begin) : "";
+    return mf_put_bin(w, "tokens", bytes, from->size, err);
+}
+
+/* Large documents that different threads encode one after another are not held by each of them. */
+static void shrink_workers(struct encoding *e) {
+    for (int t = 0; t < mf_pool_threads(e->pool); t++) {
+        struct worker *w = &e->workers[t];
+        if (w->capacity <= KEPT_BYTES) continue;
+        free(w->bytes);
+        w->bytes = NULL;
+        w->capacity = w->used = 0;
+    }
 }
 
 static int encode_batch(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
@@ -236,6 +262,7 @@ static int encode_batch(struct encoding *e, struct mf_stream_writer *w, struct m
     mf_pool_run(e->pool, (size_t)mf_pool_threads(e->pool), 1, encode_job, e);
     for (size_t i = 0; i < e->batch.count; i++)
         if (put_document(e, i, w, err) < 0) return -1;
+    shrink_workers(e);
     return 0;
 }
 
@@ -283,8 +310,12 @@ static int start_workers(struct encoding *e, struct mf_err *err) {
     size_t threads = (size_t)e->common->threads;
     e->workers = calloc(threads, sizeof *e->workers);
     if (!e->workers) return mf_err_set(err, EX_OSERR, "out of memory");
-    for (size_t t = 0; t < threads; t++)
-        if (mf_encoder_new(&e->workers[t].encoder, e->tokenizer, err) < 0) return -1;
+    for (size_t t = 0; t < threads; t++) {
+        struct worker *w = &e->workers[t];
+        w->ids = (struct mf_ids){.drain = pack, .context = w};
+        w->width = e->width;
+        if (mf_encoder_new(&w->encoder, e->tokenizer, err) < 0) return -1;
+    }
     return mf_pool_new(&e->pool, (int)threads, err);
 }
 
@@ -292,6 +323,7 @@ static void stop_workers(struct encoding *e) {
     for (int64_t t = 0; e->workers && t < e->common->threads; t++) {
         mf_encoder_free(e->workers[t].encoder);
         free(e->workers[t].ids.ids);
+        free(e->workers[t].bytes);
     }
     free(e->workers);
     mf_pool_free(e->pool);

@@ -223,6 +223,52 @@ END
     done
 }
 
+# One document of N bytes of ordinary words, as plain text.
+one_document() { # N
+    /usr/bin/python3 - "$1" <<'END'
+import random, sys
+random.seed(4)
+words = ["".join(random.choice("etaoinshrdlu") for _ in range(random.randint(1, 9))) for _ in range(3000)]
+size = int(sys.argv[1])
+print(" ".join(random.choices(words, k=size // 4))[:size], end="")
+END
+}
+
+@test "one large document is held once, and its tokens in their own width" {
+    own_memory_only
+    one_document 100000 >small.txt
+    one_document 8000000 >large.txt
+    for size in small large; do
+        jq -Rsc '{id: "one", text: .}' $size.txt | docs >$size.mf
+    done
+    mf-tokenize train --quiet --vocab-size 1000 -o t.json small.mf
+    base=$(peak_mb mf-tokenize encode -t t.json -o small.tokens small.mf)
+    for threads in 1 3; do
+        docs=$(peak_mb mf-tokenize encode --threads $threads -t t.json -o large.tokens large.mf)
+        text=$(peak_mb mf-tokenize encode --threads $threads -t t.json --text -o text.tokens large.txt)
+        tokens=$(($(stat -c %s large.tokens) / 1000000))
+        echo "$threads threads: $docs MB as a stream, $text MB as text, $tokens MB of tokens, $base MB for a small one"
+        [ "$docs" -lt $((base + 8 + tokens + 5)) ]
+        [ "$text" -lt $((base + 8 + tokens + 5)) ]
+        mf-tokenize decode -t t.json --separator "" large.tokens | cmp - large.txt
+    done
+}
+
+@test "a document that fills a batch comes between those before and behind it" {
+    one_document 3000000 >large.txt
+    {
+        printf '%s\n' '{"id":"a","text":"before it"}' '{"id":"b","text":"","domain":"none"}'
+        jq -Rsc '{id: "large", text: ., domain: "of one"}' large.txt
+        jq -Rsc '{text: .[5:]}' large.txt
+        printf '%s\n' '{"id":"c","text":"behind it","domain":"last"}'
+    } | docs >docs.mf
+    mf-tokenize train --quiet --vocab-size 300 -o t.json docs.mf
+    for threads in 1 3; do
+        mf-tokenize encode --threads $threads -t t.json docs.mf | mf-tokenize decode -t t.json --docs | mf-cat >back
+        diff <(jq -cS '.id //= ""' back) <(mf-cat docs.mf | jq -cS '.id //= ""')
+    done
+}
+
 @test "memory does not grow with the corpus" {
     own_memory_only
     long_line none | docs >few.mf

@@ -403,6 +403,80 @@ static void both_spellings_of_merges_are_read(void **state) {
     mf_tokenizer_free(b);
 }
 
+/* The ids of a text, by an encoder of its own. */
+static struct mf_ids encoded(const struct mf_tokenizer *t, const char *text, size_t size) {
+    struct mf_encoder *e;
+    struct mf_ids ids = {0};
+    assert_int_equal(mf_encoder_new(&e, t, &err), 0);
+    assert_int_equal(mf_encode(e, text, size, MF_SPECIAL_TEXT, &ids, &err), 0);
+    mf_encoder_free(e);
+    return ids;
+}
+
+/* Texts whose first words end near the 64, 128, ... bytes that are looked at first: a prefix space gives what
+ * the same text with a space gives without. */
+static void a_prefix_space_is_a_space_before_the_text(void **state) {
+    (void)state;
+    static const char *const units[] = {"a",   "7", "!", "\n", "\xc3\xa9", "\xe3\x80\x80", "\xf0\x9f\x98\x80",
+                                        "\xe3"};
+    static const char *const ends[] = {"", " b", "b", "\xc3\xa9x", "\n", "\n!", "1", "'s", "\xe3\x80\x80y"};
+    char text[512] = " ";
+    json_t *root = good();
+    json_object_set_new(part(root, "pre_tokenizer"), "add_prefix_space", json_true());
+    assert_int_equal(json_dump_file(root, "prefix.json", 0), 0);
+    json_decref(root);
+    struct mf_tokenizer *plain = load("good.json"), *prefix = load("prefix.json");
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+            for (size_t n = 1; n < 140; n++) {
+                size_t size = 1, unit = strlen(units[u]), end = strlen(ends[k]);
+                for (size_t i = 0; i < n && size + unit < 300; i++, size += unit)
+                    memcpy(text + size, units[u], unit);
+                memcpy(text + size, ends[k], end);
+                size += end;
+                struct mf_ids want = encoded(plain, text, size), got = encoded(prefix, text + 1, size - 1);
+                assert_int_equal(got.count, want.count);
+                assert_memory_equal(got.ids, want.ids, want.count * sizeof *want.ids);
+                free(want.ids);
+                free(got.ids);
+            }
+    mf_tokenizer_free(plain);
+    mf_tokenizer_free(prefix);
+}
+
+/* Takes ids from a list; what it has got is in `context`, another list. */
+static int take(void *context, struct mf_ids *ids, struct mf_err *e) {
+    for (size_t i = 0; i < ids->count; i++)
+        if (mf_ids_add(context, ids->ids[i], e) < 0) return -1;
+    ids->count = 0;
+    return 0;
+}
+
+static void a_list_that_is_drained_stays_short_and_loses_nothing(void **state) {
+    (void)state;
+    size_t size = 10 * MF_IDS_DRAIN;
+    char *text = malloc(size);
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++) text[i] = "xy 1 z,.q"[i % 9];
+    train(sample, SAMPLES, 280, 1, "t.json");
+    struct mf_tokenizer *t = load("t.json");
+    struct mf_encoder *e;
+    struct mf_ids all = {0}, ids = {.drain = take, .context = &all}, want = encoded(t, text, size);
+    assert_int_equal(mf_encoder_new(&e, t, &err), 0);
+    assert_int_equal(mf_encode(e, text, size, MF_SPECIAL_TEXT, &ids, &err), 0);
+    assert_true(ids.count < MF_IDS_DRAIN + 8);
+    assert_true(ids.room < 4 * MF_IDS_DRAIN);
+    assert_int_equal(take(&all, &ids, &err), 0);
+    assert_int_equal(all.count, want.count);
+    assert_memory_equal(all.ids, want.ids, want.count * sizeof *want.ids);
+    free(text);
+    free(all.ids);
+    free(ids.ids);
+    free(want.ids);
+    mf_encoder_free(e);
+    mf_tokenizer_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(specials_and_bytes_come_first),
@@ -419,6 +493,8 @@ int main(void) {
         cmocka_unit_test(a_merge_that_is_not_understood_is_named),
         cmocka_unit_test(text_that_is_no_json_is_refused),
         cmocka_unit_test(both_spellings_of_merges_are_read),
+        cmocka_unit_test(a_prefix_space_is_a_space_before_the_text),
+        cmocka_unit_test(a_list_that_is_drained_stays_short_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

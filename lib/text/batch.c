@@ -20,9 +20,10 @@ static size_t keep(struct mf_docs_batch *b, const char *bytes, size_t size) {
     return at;
 }
 
-/* The document's parts are one behind the other, in this order; pointers come when the bytes move no more. */
+/* The document's parts are one behind the other, in this order; pointers come when the bytes move no more.
+ * The document that fills the batch stays where the reader has it: one large document is in memory once. */
 static int add(struct mf_docs_batch *b, struct mf_stream_reader *docs, const struct mf_record *rec,
-               struct mf_err *err) {
+               size_t bytes, struct mf_err *err) {
     struct mf_batch_doc d = {.id = ""};
     int there = mf_record_string(rec, "text", &d.text, &d.size, err);
     if (there == 0)
@@ -38,6 +39,13 @@ static int add(struct mf_docs_batch *b, struct mf_stream_reader *docs, const str
         b->docs = grown;
         b->room = room;
     }
+    size_t size = d.id_size + d.size + d.domain_size;
+    b->borrowed = size >= bytes - b->used;
+    if (b->borrowed) {
+        b->used += size;
+        b->docs[b->count++] = d;
+        return 0;
+    }
     if (keep(b, d.id, d.id_size) == SIZE_MAX || keep(b, d.text, d.size) == SIZE_MAX ||
         keep(b, d.domain, d.domain_size) == SIZE_MAX)
         return mf_err_set(err, EX_OSERR, "out of memory for a document of %zu bytes", d.size);
@@ -50,10 +58,11 @@ int mf_docs_batch_read(struct mf_docs_batch *b, struct mf_stream_reader *docs, s
     const struct mf_record *rec;
     int more = 1;
     b->count = b->used = 0;
+    b->borrowed = false;
     while (b->used < bytes && (more = mf_stream_next(docs, &rec, err)) > 0)
-        if (add(b, docs, rec, err) < 0) return -1;
+        if (add(b, docs, rec, bytes, err) < 0) return -1;
     const char *at = b->bytes;
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i + b->borrowed < b->count; i++) {
         struct mf_batch_doc *d = &b->docs[i];
         d->id = at;
         d->text = at + d->id_size;

@@ -2,12 +2,14 @@
 #ifndef MF_TEXT_BATCH_H
 #define MF_TEXT_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
 #include "io/stream.h"
 
 struct mf_batch_doc {
-    const char *id, *text, *domain; /* borrowed from the batch; domain NULL when there is none */
+    const char *id, *text,
+        *domain; /* borrowed from the batch or its reader; domain NULL when there is none */
     size_t id_size, size, domain_size;
 };
 
@@ -17,10 +19,12 @@ struct mf_docs_batch {
     size_t count, room;
     char *bytes;
     size_t used, bytes_room;
+    bool borrowed; /* the last document's bytes are the reader's */
 };
 
 /* Reads documents until they have `bytes` bytes (at least one document), in the place of those before.
- * Returns 1, 0 at the end of the stream, -1. EX_DATAERR: a record without text. */
+ * They are valid until the reader reads on or is closed. Returns 1, 0 at the end of the stream, -1.
+ * EX_DATAERR: a record without text. */
 int mf_docs_batch_read(struct mf_docs_batch *batch, struct mf_stream_reader *docs, size_t bytes,
                        struct mf_err *err);
 void mf_docs_batch_free(struct mf_docs_batch *batch);

@@ -43,6 +43,7 @@ void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **
 }
 
 static int ids_room(struct mf_ids *ids, size_t more, struct mf_err *err) {
+    if (ids->drain && ids->count >= MF_IDS_DRAIN && ids->drain(ids->context, ids, err) < 0) return -1;
     if (ids->room - ids->count >= more) return 0;
     size_t room = 2 * ids->room + more + 256;
     uint32_t *grown = realloc(ids->ids, room * sizeof *grown);
@@ -75,7 +76,7 @@ struct mf_encoder {
     struct mf_bpe_work work;
     uint32_t *word;
     size_t room;
-    char *spaced; /* a text with a space before it */
+    char *spaced; /* the begin of a text with a space before it */
     size_t spaced_room;
     struct cached *cache;
 };
@@ -156,19 +157,46 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
     return append(ids, e->word, n, err);
 }
 
+/* Sets e->spaced to a space and the first size - 1 bytes of the text. */
+static int put_space(struct mf_encoder *e, const char *text, size_t size, struct mf_err *err) {
+    if (e->spaced_room < size) {
+        char *grown = realloc(e->spaced, size);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a word of %zu bytes", size);
+        e->spaced = grown;
+        e->spaced_room = size;
+    }
+    *e->spaced = ' ';
+    memcpy(e->spaced + 1, text, size - 1);
+    return 0;
+}
+
+/* Where a word ends is decided by the character behind it, and in white space by the one behind that: two
+ * characters of at most four bytes. */
+#define DECIDING_BYTES 8
+
+/* The first word of a text, with a space before it. Only as much of the text is copied as the word needs;
+ * *size is the word's without the space. */
+static int encode_spaced(struct mf_encoder *e, const char *text, size_t *size, struct mf_ids *ids,
+                         struct mf_err *err) {
+    size_t all = *size + 1, part = e->tokenizer->whole ? all : 64, length;
+    for (;; part *= 2) {
+        if (part > all) part = all;
+        if (put_space(e, text, part, err) < 0) return -1;
+        length = e->tokenizer->whole ? all : mf_word_length(e->spaced, part);
+        if (part == all || length + DECIDING_BYTES <= part) break;
+    }
+    *size = length - 1;
+    return encode_word(e, e->spaced, length, ids, err);
+}
+
 /* A text between added tokens. */
 static int encode_words(struct mf_encoder *e, const char *text, size_t size, struct mf_ids *ids,
                         struct mf_err *err) {
     if (e->tokenizer->prefix_space && size && *text != ' ') {
-        if (e->spaced_room < size + 1) {
-            char *grown = realloc(e->spaced, size + 1);
-            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", size);
-            e->spaced = grown;
-            e->spaced_room = size + 1;
-        }
-        *e->spaced = ' ';
-        memcpy(e->spaced + 1, text, size++);
-        text = e->spaced;
+        size_t first = size;
+        if (encode_spaced(e, text, &first, ids, err) < 0) return -1;
+        text += first;
+        size -= first;
     }
     while (size) {
         size_t length = e->tokenizer->whole ? size : mf_word_length(text, size);

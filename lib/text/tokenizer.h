@@ -39,10 +39,15 @@ bool mf_tokenizer_is_special(const struct mf_tokenizer *t, uint32_t id);
 /* The bytes of a token, borrowed from the tokenizer; nothing for a special token or an unknown id. */
 void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size);
 
-/* A growing list of ids; zeroed at first, its memory freed by free(ids). */
+/* A growing list of ids; zeroed at first, its memory freed by free(ids).
+ * With `drain` the list stays short: where it holds MF_IDS_DRAIN ids it is handed over before more are added.
+ * drain takes the ids and sets count to 0; -1 ends the encoding. */
+#define MF_IDS_DRAIN ((size_t)16384)
 struct mf_ids {
     uint32_t *ids;
     size_t count, room;
+    int (*drain)(void *context, struct mf_ids *ids, struct mf_err *err); /* NULL: none */
+    void *context;
 };
 int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err);
 
