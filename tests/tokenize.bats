@@ -209,6 +209,7 @@ END
     assert_regex "${stderr_lines[0]}" '^mf-tokenize train: [0-9]{5,} rare words were dropped to stay within --max-memory, [0-9]+ kept$'
     learnt few.json | grep -qx 'Ġoften'
     mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 1 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 2 docs.mf | cmp - few.json
     mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 3 docs.mf | cmp - few.json
     mf-tokenize train --quiet --max-memory 4G --vocab-size 400 docs.mf | cmp - all.json
 }

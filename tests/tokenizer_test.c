@@ -191,6 +191,26 @@ static void tables_of_words_add_up_and_shrink(void **state) {
 
 /* --- round trips --- */
 
+/* So that the words that --max-memory drops do not depend on which thread counted what. */
+static void the_memory_of_words_does_not_depend_on_their_order(void **state) {
+    (void)state;
+    static char enormous[16000];
+    struct mf_words *orders[2];
+    memset(enormous, 'x', sizeof enormous);
+    for (int order = 0; order < 2; order++) {
+        assert_int_equal(mf_words_new(&orders[order], 0, &err), 0);
+        for (size_t i = 0; i < 2047; i++) {
+            char word[64];
+            size_t size = (size_t)snprintf(word, sizeof word, "%040zu", i);
+            if (i == (order ? 0 : 2000)) mf_words_add(orders[order], enormous, sizeof enormous, &err);
+            mf_words_add(orders[order], word, size, &err);
+        }
+    }
+    assert_int_equal(mf_words_distinct(orders[0]), mf_words_distinct(orders[1]));
+    assert_int_equal(mf_words_memory(orders[0]), mf_words_memory(orders[1]));
+    for (int order = 0; order < 2; order++) mf_words_free(orders[order]);
+}
+
 static void every_byte_string_comes_back(void **state) {
     (void)state;
     struct mf_rng rng;
@@ -485,6 +505,7 @@ int main(void) {
         cmocka_unit_test(no_merge_spells_a_special_token),
         cmocka_unit_test(an_enormous_word_is_cut),
         cmocka_unit_test(tables_of_words_add_up_and_shrink),
+        cmocka_unit_test(the_memory_of_words_does_not_depend_on_their_order),
         cmocka_unit_test(every_byte_string_comes_back),
         cmocka_unit_test(a_special_token_in_a_text_is_what_was_asked_for),
         cmocka_unit_test(the_longest_special_token_is_taken),

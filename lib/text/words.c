@@ -130,9 +130,13 @@ int mf_words_merge(struct mf_words *w, struct mf_words *from, struct mf_err *err
 }
 
 /* The table and the words' bytes; and for learning, 8 bytes a symbol, about 12 an occurrence of a pair with
- * the room that lists grow into, and 8 a word (lib/text/bpe_learn.c). */
+ * the capacity that lists grow into, and 8 a word (lib/text/bpe_learn.c). It follows from the words alone:
+ * what was allocated depends on the order in which they came, and that on the threads. */
 size_t mf_words_memory(const struct mf_words *w) {
-    return w->room * sizeof *w->table + w->text_room + (w->text_used + w->count) * 20 + w->count * 8;
+    size_t capacity = 4096;
+    while (2 * w->count >= capacity) capacity *= 2;
+    return capacity * sizeof *w->table + 2 * w->text_used + 65536 + (w->text_used + w->count) * 20 +
+           w->count * 8;
 }
 
 int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
