@@ -49,9 +49,9 @@ static void test_long_names_leave_the_reason(void **state) {
     char path[4001], other[300];
     memset(path, 'p', 4000);
     memcpy(path, "/from", 5);
-    strcpy(path + 3995, "/last");
+    memcpy(path + 3995, "/last", 6);
     memset(other, 'q', 299);
-    strcpy(other + 294, "/tail");
+    memcpy(other + 294, "/tail", 6);
     errno = ENOENT;
     mf_err_sys(&err, 1, "%s", path);
     assert_int_equal(strlen(err.text), sizeof err.text - 1);
