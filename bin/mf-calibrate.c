@@ -13,11 +13,14 @@
 static const char notes[] =
     "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
     "held out: a change is kept only when it lowers the loss there. A single document is parted behind a window; where\n"
-    "there is not even that, the model is written as it is, and a line says which setting helps. Tried are: how much the evidence of the tokens read\n"
-    "counts (router kind prefix); gates (calibrate.router): those there are at other temperatures, then in closed form,\n"
-    "ridge, discriminant or the best of both, each layer's again once those below it are fitted; and norms moved to\n"
-    "what the experts saw in training (calibrate.norms). Documents with a field `partition` (mf-partition --label)\n"
-    "teach the gates by it; without one, each document's best expert is found by trying all.\n"
+    "there is not even that, the model is written as it is, and a line says which setting helps.\n"
+    "\n"
+    "Tried are: how much the token scores of the prefix count (router kind prefix); gates (calibrate.router): those\n"
+    "there are at other temperatures, then in closed form, ridge, discriminant or the best of both, each layer's again\n"
+    "once those below it are fitted; and norms moved to what the experts saw in training (calibrate.norms). Documents\n"
+    "with a field `partition` (mf-partition --label) teach the gates by it; without one, each document's best expert is\n"
+    "found by trying all.\n"
+    "\n"
     "With calibrate.router=train the best gates are then trained for calibrate.steps steps, with noise on their logits\n"
     "(calibrate.noise) and a loss that keeps the experts in balance (calibrate.balance). Gates of top_k 1 are taught by\n"
     "the two best experts, since one alone weighs 1 whatever its logit, and measured with one.\n"
@@ -25,8 +28,9 @@ static const char notes[] =
     "example:\n"
     "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
     "\n"
-    "exit status: 0 (also when nothing helps, or there is too little to fit to: the model is then copied), or 64 wrong use, 65 malformed input or one that\n"
-    "does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78 bad config.\n";
+    "exit status: 0 (also when nothing helps, or there is too little to fit to: the model is then copied), or 64 wrong\n"
+    "use, 65 malformed input or one that does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78\n"
+    "bad config.\n";
 
 struct show {
     bool quiet;
