@@ -84,12 +84,13 @@ static void test_attention_sees(void **state) {
     (void)state;
     const size_t start[] = {0, 70, 90}, N = 90, D = 8, H = 2, changed = 66;
     struct seqs seqs = {2, start};
+    const struct heads heads = {H, H, D / H};
     struct mf_pool *pool = make_pool(2);
     float *qkv = make_random(N * 3 * D, 1), *scratch = make_zeros(attention_scratch(2, 70, D / H));
     float *first = make_poison(N * D), *second = make_poison(N * D);
-    attention_forward(pool, first, NULL, qkv, &seqs, D, H, scratch);
+    attention_forward(pool, first, NULL, qkv, &seqs, heads, scratch);
     for (size_t i = 0; i < 3 * D; i++) qkv[changed * 3 * D + i] += 1;
-    attention_forward(pool, second, NULL, qkv, &seqs, D, H, scratch);
+    attention_forward(pool, second, NULL, qkv, &seqs, heads, scratch);
     assert_memory_equal(first, second, changed * D * sizeof *first);
     for (size_t n = changed; n < 70; n++)
         assert_memory_not_equal(first + n * D, second + n * D, D * sizeof *first);
@@ -107,8 +108,8 @@ static void test_attention_extremes(void **state) {
     float *qkv = make_random(N * 3 * D, 1), *scratch = make_poison(attention_scratch(1, N, D));
     float *out = make_poison(N * D), *lse = make_poison(N), *dqkv = make_poison(N * 3 * D);
     for (size_t i = 0; i < N * 3 * D; i++) qkv[i] *= 1000;
-    attention_forward(pool, out, lse, qkv, &seqs, D, 1, scratch);
-    attention_backward(pool, dqkv, out, qkv, out, lse, &seqs, D, 1, scratch);
+    attention_forward(pool, out, lse, qkv, &seqs, (struct heads){1, 1, D}, scratch);
+    attention_backward(pool, dqkv, out, qkv, out, lse, &seqs, (struct heads){1, 1, D}, scratch);
     for (size_t i = 0; i < N * D; i++) assert_true(isfinite(out[i]));
     for (size_t i = 0; i < N * 3 * D; i++) assert_true(isfinite(dqkv[i]));
     FREE_ALL(qkv, scratch, out, lse, dqkv);
@@ -196,6 +197,7 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     enum { N = 83, D = 40, H = 4, V = 50, ROOM = 400000 };
     const size_t start[] = {0, 70, 71, N};
     struct seqs seqs = {3, start};
+    const struct heads heads = {H, H, D / H};
     struct mf_pool *pool = make_pool(threads);
     float *all = make_zeros(ROOM), *at = all;
     float *x = make_random(N * D, 1), *w = make_random(V * D, 2), *qkv = make_random(N * 3 * D, 3);
@@ -206,9 +208,9 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
 #define TAKE(n) (at += (n), at - (n))
     /* whole rows, columns or pairs are one thread's: the same bytes for any number of threads */
     float *lse = TAKE(N * H), *out = TAKE(N * D), *mean = TAKE(N), *rstd = TAKE(N), *dx = TAKE(N * D);
-    attention_forward(pool, out, lse, qkv, &seqs, D, H, scratch);
-    attention_backward(pool, TAKE(N * 3 * D), x, qkv, out, lse, &seqs, D, H, scratch);
-    attention_step(pool, TAKE(D), x, x, x, N, N, D, H, scratch);
+    attention_forward(pool, out, lse, qkv, &seqs, heads, scratch);
+    attention_backward(pool, TAKE(N * 3 * D), x, qkv, out, lse, &seqs, heads, scratch);
+    attention_step(pool, TAKE(D), x, x, x, N, N, heads, scratch);
     layernorm_forward(pool, TAKE(N * D), mean, rstd, x, w, w + D, N, D);
     layernorm_backward(pool, dx, NULL, NULL, out, x, w, mean, rstd, NULL, N, D);
     bias_gelu_forward(pool, TAKE(N * D), x, w, N, D);

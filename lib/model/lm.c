@@ -206,6 +206,10 @@ static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
     return mf_trunk_layer_view(&lm->shape, lm->widened);
 }
 
+static struct heads heads_of(const struct mf_lm *lm) {
+    return (struct heads){lm->shape.H, lm->shape.H, lm->shape.D / lm->shape.H};
+}
+
 static void attention_layer(const struct pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
     struct kept *k = &lm->layers[i];
@@ -213,7 +217,7 @@ static void attention_layer(const struct pass *p, size_t i) {
     size_t N = p->N, D = lm->shape.D;
     normalise(p, k->x, k->mean, k->rstd, w.norm_gain, w.norm_bias, i);
     matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
-    attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
+    attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, heads_of(lm), lm->attention);
     matmul_forward(lm->pool, lm->y, k->mixed, w.out, N, D, D, 0);
     memcpy(k->x_ffn, k->x, N * D * sizeof *k->x);
     residual_forward(lm->pool, k->x_ffn, lm->y, NULL, dropout_at(p, 1 + 2 * i), N, D);
@@ -230,12 +234,12 @@ static void attention_layer_backward(const struct pass *p, size_t i) {
     if (lm->plan.recompute) {
         layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
         matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
-        attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, D, lm->shape.H, lm->attention);
+        attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, heads_of(lm), lm->attention);
     }
     residual_backward(lm->pool, lm->y, NULL, lm->dx, dropout_at(p, 1 + 2 * i), lm->sums, N, D);
     if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
     matmul_backward_input(lm->pool, lm->h, lm->y, w.out, N, D, D, 0);
-    attention_backward(lm->pool, dqkv, lm->h, k->qkv, k->mixed, k->lse, &p->batch->seqs, D, lm->shape.H,
+    attention_backward(lm->pool, dqkv, lm->h, k->qkv, k->mixed, k->lse, &p->batch->seqs, heads_of(lm),
                        lm->attention);
     if (g.qkv) {
         layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);

@@ -246,15 +246,17 @@ int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const stru
     const struct mf_moe_layer *l = &m->layers[layer];
     const float *qkv, *out;
     size_t D = m->shape.D, H = m->shape.H;
+    const struct heads heads = {H, H, D / H};
     normalise(w, w->h, l->attn_gain, l->attn_bias, N, D, layer, watch);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
     matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
     if (cache) moe_cache_put(cache, layer, w->qkv, N);
     if (cache && cache->length > 0)
         attention_step(w->pool, w->mixed, w->qkv, cache->keys + layer * cache->S * D,
-                       cache->values + layer * cache->S * D, cache->length + 1, cache->S, D, H, w->attention);
+                       cache->values + layer * cache->S * D, cache->length + 1, cache->S, heads,
+                       w->attention);
     else
-        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, D, H, w->attention);
+        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, heads, w->attention);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
     matmul_forward(w->pool, w->x, w->mixed, out, N, D, D, 1);
     return 0;

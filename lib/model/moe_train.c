@@ -284,14 +284,15 @@ static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err 
     const struct seqs *seqs = &p->lesson->seqs;
     const float *qkv, *out;
     size_t N = p->N, D = m->shape.D, H = m->shape.H;
+    const struct heads heads = {H, H, D / H};
     if (take_back(p, 2 * layer, err) < 0) return -1;
     layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, l->attn_gain, l->attn_bias, N, D);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
     matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
-    attention_forward(w->pool, w->mixed, t->lse, w->qkv, seqs, D, H, w->attention);
+    attention_forward(w->pool, w->mixed, t->lse, w->qkv, seqs, heads, w->attention);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
     matmul_backward_input(w->pool, t->dh, t->dx, out, N, D, D, 0);
-    attention_backward(w->pool, t->dqkv, t->dh, w->qkv, w->mixed, t->lse, seqs, D, H, w->attention);
+    attention_backward(w->pool, t->dqkv, t->dh, w->qkv, w->mixed, t->lse, seqs, heads, w->attention);
     if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
     matmul_backward_input(w->pool, t->dh, t->dqkv, qkv, N, 3 * D, D, 0);
     layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, l->attn_gain, t->mean, t->rstd, NULL, N, D);

@@ -21,7 +21,8 @@ struct attention {
     float *out, *lse, *dqkv;
     const float *qkv, *dout;
     const struct seqs *seqs;
-    size_t D, H, S;
+    struct heads heads;
+    size_t S;
     float *scratch;
 };
 
@@ -40,12 +41,14 @@ static void scores_of(float *scores, const float *a, const float *b, size_t rows
 }
 
 static void forward_pair(const struct attention *k, size_t seq, size_t h, float *scratch) {
-    size_t first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first, D = k->D, d = D / k->H;
-    const float *q = k->qkv + first * 3 * D + h * d, *key = q + D, *value = q + 2 * D;
+    size_t first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first;
+    size_t H = k->heads.H, K = k->heads.K, d = k->heads.d, D = H * d, ld = heads_columns(k->heads);
+    const float *q = k->qkv + first * ld + h * d;
+    const float *key = k->qkv + first * ld + (H + h / (H / K)) * d, *value = key + K * d;
     float *out = k->out + first * D + h * d, scale = 1 / sqrtf((float)d);
     for (size_t i = 0; i < n; i += ROWS) {
         size_t rows = n - i < ROWS ? n - i : ROWS, keys = i + rows;
-        scores_of(scratch, q + i * 3 * D, key, rows, keys, d, 3 * D, 3 * D, scale);
+        scores_of(scratch, q + i * ld, key, rows, keys, d, ld, ld, scale);
         for (size_t r = 0; r < rows; r++) {
             float *p = scratch + r * keys;
             size_t seen = i + r + 1;
@@ -53,70 +56,83 @@ static void forward_pair(const struct attention *k, size_t seq, size_t h, float 
             double sum = vector_exp(p, p, -maximum, seen);
             vector_scale(p, (float)(1 / sum), seen);
             for (size_t j = seen; j < keys; j++) p[j] = 0;
-            if (k->lse) k->lse[(first + i + r) * k->H + h] = maximum + (float)log(sum);
+            if (k->lse) k->lse[(first + i + r) * H + h] = maximum + (float)log(sum);
         }
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)d, (int)keys, 1, scratch,
-                    (int)keys, value, (int)(3 * D), 0, out + i * D, (int)D);
+                    (int)keys, value, (int)ld, 0, out + i * D, (int)D);
     }
 }
 
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct attention *k = context;
+    size_t H = k->heads.H;
     for (size_t i = begin; i < end; i++)
-        forward_pair(k, i / k->H, i % k->H, k->scratch + (size_t)thread * scratch_of_thread(k->S));
+        forward_pair(k, i / H, i % H, k->scratch + (size_t)thread * scratch_of_thread(k->S));
 }
 
 void attention_forward(struct mf_pool *pool, float *out, float *lse, const float *qkv,
-                       const struct seqs *seqs, size_t D, size_t H, float *scratch) {
+                       const struct seqs *seqs, struct heads heads, float *scratch) {
     struct attention k = {
-        .out = out, .lse = lse, .qkv = qkv, .seqs = seqs, .D = D, .H = H, .scratch = scratch};
+        .out = out, .lse = lse, .qkv = qkv, .seqs = seqs, .heads = heads, .scratch = scratch};
     k.S = longest(seqs);
-    mf_pool_run(pool, seqs->count * H, 1, forward_part, &k);
+    mf_pool_run(pool, seqs->count * heads.H, 1, forward_part, &k);
 }
 
-/* Per block, with P the probabilities and O = P V:
+/* Adds to dK and dV what query head h gives. Per block, with P the probabilities and O = P V:
  *   dV += P^T dO;  dP = dO V^T;  dS = P * (dP - rowsum(dO * O));  dQ = dS K / sqrt d;  dK += dS^T Q / sqrt d
  */
-static void backward_pair(const struct attention *k, size_t seq, size_t h, float *scratch) {
-    size_t first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first, D = k->D, d = D / k->H;
-    const float *q = k->qkv + first * 3 * D + h * d, *key = q + D, *value = q + 2 * D;
+static void backward_head(const struct attention *k, size_t seq, size_t h, float *scratch) {
+    size_t first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first;
+    size_t H = k->heads.H, K = k->heads.K, d = k->heads.d, D = H * d, ld = heads_columns(k->heads);
+    size_t at = first * ld + h * d, key_at = first * ld + (H + h / (H / K)) * d;
+    const float *q = k->qkv + at, *key = k->qkv + key_at, *value = key + K * d;
+    float *dq = k->dqkv + at, *dkey = k->dqkv + key_at, *dvalue = dkey + K * d;
     const float *out = k->out + first * D + h * d, *dout = k->dout + first * D + h * d;
-    float *dq = k->dqkv + first * 3 * D + h * d, *dkey = dq + D, *dvalue = dq + 2 * D;
     float scale = 1 / sqrtf((float)d);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < d; j++) dkey[i * 3 * D + j] = dvalue[i * 3 * D + j] = 0;
     for (size_t i = 0; i < n; i += ROWS) {
         size_t rows = n - i < ROWS ? n - i : ROWS, keys = i + rows;
         float *p = scratch, *dp = scratch + ROWS * k->S;
-        scores_of(p, q + i * 3 * D, key, rows, keys, d, 3 * D, 3 * D, scale);
+        scores_of(p, q + i * ld, key, rows, keys, d, ld, ld, scale);
         for (size_t r = 0; r < rows; r++) {
             size_t seen = i + r + 1;
-            vector_exp(p + r * keys, p + r * keys, -k->lse[(first + i + r) * k->H + h], seen);
+            vector_exp(p + r * keys, p + r * keys, -k->lse[(first + i + r) * H + h], seen);
             for (size_t j = seen; j < keys; j++) p[r * keys + j] = 0;
         }
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)keys, (int)d, (int)rows, 1, p, (int)keys,
-                    dout + i * D, (int)D, 1, dvalue, (int)(3 * D));
-        scores_of(dp, dout + i * D, value, rows, keys, d, D, 3 * D, 1);
+                    dout + i * D, (int)D, 1, dvalue, (int)ld);
+        scores_of(dp, dout + i * D, value, rows, keys, d, D, ld, 1);
         for (size_t r = 0; r < rows; r++) {
             float delta = (float)vector_dot(dout + (i + r) * D, out + (i + r) * D, d);
             float *pr = p + r * keys, *dpr = dp + r * keys;
             for (size_t j = 0; j < keys; j++) dpr[j] = pr[j] * (dpr[j] - delta);
         }
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)d, (int)keys, scale, dp,
-                    (int)keys, key, (int)(3 * D), 0, dq + i * 3 * D, (int)(3 * D));
+                    (int)keys, key, (int)ld, 0, dq + i * ld, (int)ld);
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)keys, (int)d, (int)rows, scale, dp,
-                    (int)keys, q + i * 3 * D, (int)(3 * D), 1, dkey, (int)(3 * D));
+                    (int)keys, q + i * ld, (int)ld, 1, dkey, (int)ld);
     }
+}
+
+/* A key head, and the query heads that share it, one after the other. */
+static void backward_pair(const struct attention *k, size_t seq, size_t key_head, float *scratch) {
+    size_t first = k->seqs->start[seq], end = k->seqs->start[seq + 1];
+    size_t H = k->heads.H, K = k->heads.K, d = k->heads.d, ld = heads_columns(k->heads), shared = H / K;
+    for (size_t i = first; i < end; i++) {
+        float *dkey = k->dqkv + i * ld + (H + key_head) * d, *dvalue = dkey + K * d;
+        for (size_t j = 0; j < d; j++) dkey[j] = dvalue[j] = 0;
+    }
+    for (size_t h = key_head * shared; h < (key_head + 1) * shared; h++) backward_head(k, seq, h, scratch);
 }
 
 static void backward_part(void *context, size_t begin, size_t end, int thread) {
     const struct attention *k = context;
+    size_t K = k->heads.K;
     for (size_t i = begin; i < end; i++)
-        backward_pair(k, i / k->H, i % k->H, k->scratch + (size_t)thread * scratch_of_thread(k->S));
+        backward_pair(k, i / K, i % K, k->scratch + (size_t)thread * scratch_of_thread(k->S));
 }
 
 void attention_backward(struct mf_pool *pool, float *dqkv, const float *dout, const float *qkv,
-                        const float *out, const float *lse, const struct seqs *seqs, size_t D, size_t H,
+                        const float *out, const float *lse, const struct seqs *seqs, struct heads heads,
                         float *scratch) {
     struct attention k = {.out = (float *)(uintptr_t)out,
                           .lse = (float *)(uintptr_t)lse,
@@ -124,35 +140,36 @@ void attention_backward(struct mf_pool *pool, float *dqkv, const float *dout, co
                           .qkv = qkv,
                           .dout = dout,
                           .seqs = seqs,
-                          .D = D,
-                          .H = H,
+                          .heads = heads,
                           .scratch = scratch};
     k.S = longest(seqs);
-    mf_pool_run(pool, seqs->count * H, 1, backward_part, &k);
+    mf_pool_run(pool, seqs->count * heads.K, 1, backward_part, &k);
 }
 
 struct step {
     float *out, *scratch;
     const float *q, *keys, *values;
-    size_t n, S, D, H;
+    size_t n, S;
+    struct heads heads;
 };
 
 static void step_part(void *context, size_t begin, size_t end, int thread) {
     const struct step *k = context;
-    size_t d = k->D / k->H;
+    size_t d = k->heads.d, shared = k->heads.H / k->heads.K;
     (void)thread;
     for (size_t h = begin; h < end; h++) {
         float *p = k->scratch + h * k->n, scale = 1 / sqrtf((float)d);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k->n, (int)d, scale, k->keys + h * k->S * d, (int)d,
+        size_t cached = h / shared * k->S * d;
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k->n, (int)d, scale, k->keys + cached, (int)d,
                     k->q + h * d, 1, 0, p, 1);
         softmax(p, k->n);
-        cblas_sgemv(CblasRowMajor, CblasTrans, (int)k->n, (int)d, 1, k->values + h * k->S * d, (int)d, p, 1,
-                    0, k->out + h * d, 1);
+        cblas_sgemv(CblasRowMajor, CblasTrans, (int)k->n, (int)d, 1, k->values + cached, (int)d, p, 1, 0,
+                    k->out + h * d, 1);
     }
 }
 
 void attention_step(struct mf_pool *pool, float *out, const float *q, const float *keys, const float *values,
-                    size_t n, size_t S, size_t D, size_t H, float *scratch) {
-    struct step k = {out, scratch, q, keys, values, n, S, D, H};
-    mf_pool_share(pool, H, 1, step_part, &k);
+                    size_t n, size_t S, struct heads heads, float *scratch) {
+    struct step k = {out, scratch, q, keys, values, n, S, heads};
+    mf_pool_share(pool, heads.H, 1, step_part, &k);
 }

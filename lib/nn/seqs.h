@@ -2,7 +2,7 @@
  * 2, ...
  *
  * Conventions of all kernels in this folder: arrays are row-major fp32; the letters N rows, D d_model, H
- * heads, F d_ff, V vocabulary, S longest sequence; `pool` splits the work, and the same number of threads
+ * heads, K key heads, F d_ff, V vocabulary, S longest sequence; `pool` splits the work, and the same number of threads
  * gives the same bytes. A forward overwrites its outputs. A backward ADDS into parameter gradients (skipped
  * where the pointer is NULL: frozen) and OVERWRITES activation gradients unless it says otherwise. */
 #ifndef MF_NN_SEQS_H
