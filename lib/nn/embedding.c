@@ -2,6 +2,7 @@
 #include "nn/embedding.h"
 
 #include <math.h>
+#include <string.h>
 #include "base/simd.h"
 
 #define COLUMN_UNIT ((size_t)16) /* columns of one cache line: two threads never write the same */
@@ -26,40 +27,32 @@ struct embedding {
     size_t D;
 };
 
+/* x = mask (a + b); a NULL mask is all ones, a NULL b all zeros. */
 MF_CLONES static void add_rows(float *restrict x, const float *restrict a, const float *restrict b,
                                const float *restrict mask, size_t n) {
-    if (mask)
+    if (mask && b)
         for (size_t i = 0; i < n; i++) x[i] = mask[i] * (a[i] + b[i]);
-    else
+    else if (mask)
+        for (size_t i = 0; i < n; i++) x[i] = mask[i] * a[i];
+    else if (b)
         for (size_t i = 0; i < n; i++) x[i] = a[i] + b[i];
-}
-
-/* The sequence that row n lies in: the last one that starts at or before it. */
-static size_t find_sequence(const struct seqs *seqs, size_t n) {
-    size_t low = 0, high = seqs->count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (seqs->start[middle] <= n)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    else
+        memcpy(x, a, n * sizeof *x);
 }
 
 static void forward_rows(void *context, size_t first, size_t last, int thread) {
     (void)thread;
     const struct embedding *c = context;
     float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
-    size_t sequence = find_sequence(c->seqs, first);
+    size_t sequence = seqs_find(c->seqs, first);
     for (size_t n = first; n < last; n++) {
         while (n >= c->seqs->start[sequence + 1]) sequence++;
         const float *token = c->table + (size_t)c->tokens[n] * c->D;
-        const float *position = c->pe + (n - c->seqs->start[sequence]) * c->D;
+        const float *position = c->pe ? c->pe + (n - c->seqs->start[sequence]) * c->D : NULL;
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
             if (mask) dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
-            add_rows(c->x + at, token + d, position + d, mask, count);
+            add_rows(c->x + at, token + d, position ? position + d : NULL, mask, count);
         }
     }
 }

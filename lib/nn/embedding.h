@@ -12,7 +12,8 @@
 void positions_fill(float *pe, size_t first, size_t count, size_t D, double scale);
 
 /* x[n,:] = dropout(table[tokens[n],:] + pe[position of row n in its sequence,:])
- *   x [N,D] out, tokens [N] in (each below V; the caller has checked), table [V,D], pe [S,D] */
+ *   x [N,D] out, tokens [N] in (each below V; the caller has checked), table [V,D], pe [S,D]
+ * or NULL: no positions are added (rope.h turns instead) */
 void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, const struct seqs *seqs,
                        const float *table, const float *pe, struct dropout dropout, size_t D);
 

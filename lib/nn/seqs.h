@@ -2,9 +2,10 @@
  * 2, ...
  *
  * Conventions of all kernels in this folder: arrays are row-major fp32; the letters N rows, D d_model, H
- * heads, K key heads, F d_ff, V vocabulary, S longest sequence; `pool` splits the work, and the same number of threads
- * gives the same bytes. A forward overwrites its outputs. A backward ADDS into parameter gradients (skipped
- * where the pointer is NULL: frozen) and OVERWRITES activation gradients unless it says otherwise. */
+ * heads, K key heads, F d_ff, V vocabulary, S longest sequence; `pool` splits the work, and the same number
+ * of threads gives the same bytes. A forward overwrites its outputs. A backward ADDS into parameter gradients
+ * (skipped where the pointer is NULL: frozen) and OVERWRITES activation gradients unless it says otherwise.
+ */
 #ifndef MF_NN_SEQS_H
 #define MF_NN_SEQS_H
 
@@ -15,5 +16,18 @@ struct seqs {
     size_t count;        /* sequences */
     const size_t *start; /* [count+1]: rows start[i] .. start[i+1]-1 are sequence i; start[count] = N */
 };
+
+/* The sequence that row n lies in: the last one that starts at or before it. */
+static inline size_t seqs_find(const struct seqs *seqs, size_t n) {
+    size_t low = 0, high = seqs->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seqs->start[middle] <= n)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
 
 #endif
