@@ -26,7 +26,7 @@ static void write_model(const char *path) {
         ffn[e] = make_zeros(mf_ffn_size(&shape));
         mf_ffn_init(&shape, ffn[e], e);
         for (size_t i = 0; i < shape.L; i++) {
-            float *fc2 = mf_ffn_layer(&shape, ffn[e], i).fc2,
+            float *fc2 = mf_ffn_layer(&shape, ffn[e], i).fc2.data,
                   *values = make_random(shape.D * shape.F, e * 10 + i);
             for (size_t j = 0; j < shape.D * shape.F; j++) fc2[j] = 0.3f * values[j];
             free(values);

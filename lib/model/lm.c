@@ -1,5 +1,30 @@
-/* The trainable model: the layers in order, then in reverse. Normalised rows and activations that are cheap
- * to make again are not kept but made again in the backward pass. */
+/* The trainable model: embedding, the layers of model/layer.h in order, head; then in reverse.
+ *
+ * What is in which memory when. Time runs to the right through one step; dashes: it is kept.
+ *
+ *   memory          | embed  attention  FFN      next   | head     | FFN back   attention back  next
+ *   ----------------+-----------------------------------+----------+----------------------------------
+ *   attention.x [i] | x0     x ------------------------- --------- ------------- x
+ *   ffn.x [i]       |        x1 ------- x -------------- --------- - x
+ *   h               |        norm(x)    norm(x1)        | norm(xL) | norm(x1)   dmixed, norm(x)
+ *   y               | (a)    branch     branch          | dnorm    | dy         dy, dnorm
+ *   dx  \           |                                   | logits,  | dx ------- dx ----------- dx
+ *   wide } one block|                   hidden units    | then dx  | units      dqkv
+ *   again/ (b)      |        qkv (b)    pre (b)         | logits   | pre        qkv
+ *   mixed, lse (c)  |        mixed                      |          |            mixed
+ *   x (c)           |                                xL | xL       | dnorm
+ *
+ * x1 is the layer's sum after attention, xL the last layer's; `pre` goes before the activation; dnorm is the
+ * gradient of what a norm made.
+ * (a) Of a narrow trunk, the embeddings of the batch's tokens.
+ * (b) With plan.recompute: qkv, pre and mixed are made again where the backward needs them, so all layers
+ *     have theirs in turn in one place. Without it each layer keeps its own from forward to backward, and
+ *     there is no `again`.
+ * (c) With plan.recompute x is mixed's memory: attention is through when the last layer's sum is made, and
+ *     in the backward a layer's FFN is through when its attention begins.
+ * Where the trunk is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
+ * gradient fills only later; and it uses layer 1's qkv, mixed and lse, which layer 1 then makes anew.
+ * Norms and activations are made again in the backward in any case: they are cheap. */
 #include "model/lm.h"
 
 #include <stdlib.h>
@@ -8,18 +33,14 @@
 #include "base/rng.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "nn/gelu.h"
 #include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
-#include "nn/residual.h"
 
 /* What one layer keeps for its backward; layers may share what is made again. */
 struct kept {
-    float *x, *mean, *rstd;       /* [N,D], [N], [N] input of the attention's norm */
-    float *qkv, *mixed, *lse;     /* [N,3D], [N,D], [N,H] */
-    float *x_ffn, *m_ffn, *r_ffn; /* [N,D], [N], [N] input of the FFN's norm */
-    float *pre;                   /* [N,F] fc1's product */
+    struct mf_attention_kept attention;
+    struct mf_ffn_kept ffn;
 };
 
 struct mf_lm {
@@ -29,14 +50,13 @@ struct mf_lm {
     struct mf_arena arena;
     struct kept *layers;    /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
-    float *h, *y, *dx; /* [N,D] normalised rows; a branch or its gradient; the residual stream's gradient */
-    float *wide;       /* [N,units] or [N,3D] */
-    float *again;      /* with recomputation what layers share, of wide's size */
-    float *logits;     /* [N,columns] or [logits_rows,V]: shared out by dx, wide and again, which hold nothing
-                          then */
-    size_t units;      /* hidden units of an FFN that are at work at once: each weight meets all rows in one
-                          product */
-    size_t columns;    /* of the logits that exist at once, and */
+    float *h, *y, *dx;      /* [N,D] */
+    float *wide;            /* [N,units] or [N,3D] */
+    float *again;           /* of wide's size, or NULL */
+    float *logits;          /* [N,columns] or [logits_rows,V]: dx, wide and again in one */
+    size_t units;       /* hidden units of an FFN that are at work at once: each weight meets all rows in one
+                           product */
+    size_t columns;     /* of the logits that exist at once, and */
     size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
     double *losses;     /* [N] */
     struct loss_so_far so_far;
@@ -75,26 +95,24 @@ static void layout_layers(struct mf_lm *lm, struct kept *layers) {
     struct mf_arena *a = &lm->arena;
     size_t N = lm->plan.max_rows, D = s->D;
     bool again = lm->plan.recompute;
-    struct kept k = {0};
+    struct mf_attention_kept k = {0};
+    struct mf_ffn_kept f = {0};
     for (size_t i = s->L; i-- > 0;) {
         bool last = i + 1 == s->L, own = last || !(again || lowest(lm, i));
         k.x =
             lowest(lm, i) ? lm->dx : mf_arena_floats(a, N * D); /* without backward it is done with by then */
         k.mean = mf_arena_floats(a, N);
         k.rstd = mf_arena_floats(a, N);
-        k.x_ffn = mf_arena_floats(a, N * D);
-        k.m_ffn = mf_arena_floats(a, N);
-        k.r_ffn = mf_arena_floats(a, N);
-        if (again)
-            k.pre = lm->again;
-        else
-            k.pre = mf_arena_floats(a, N * s->F);
+        f.x = mf_arena_floats(a, N * D);
+        f.mean = mf_arena_floats(a, N);
+        f.rstd = mf_arena_floats(a, N);
+        f.pre = again ? lm->again : mf_arena_floats(a, N * s->F);
         if (own) {
-            k.qkv = again ? k.pre : mf_arena_floats(a, 3 * N * D);
+            k.qkv = again ? lm->again : mf_arena_floats(a, 3 * N * D);
             k.mixed = mf_arena_floats(a, N * D);
             k.lse = mf_arena_floats(a, N * s->H);
         }
-        if (a->base) layers[i] = k;
+        if (a->base) layers[i] = (struct kept){k, f};
         if (last)
             lm->x =
                 again ? k.mixed : mf_arena_floats(a, N * D); /* mixed is free between forward and backward */
@@ -175,8 +193,7 @@ struct pass {
     const struct mf_lm_batch *batch;
     struct dropout dropout;
     size_t N;
-    mf_lm_watch *watch;
-    void *context;
+    struct mf_layer layer;
 };
 
 /* Dropout where it happens: site 0 the embedding, then two a layer. */
@@ -186,17 +203,6 @@ static struct dropout dropout_at(const struct pass *p, size_t site) {
     return dropout;
 }
 
-/* h = LN(x), with the rows shown to the watcher before gain and bias. */
-static void normalise(const struct pass *p, const float *x, float *mean, float *rstd, const float *gain,
-                      const float *bias, size_t site) {
-    struct mf_lm *lm = p->lm;
-    if (p->watch) {
-        layernorm_forward(lm->pool, lm->h, NULL, NULL, x, NULL, NULL, p->N, lm->shape.D);
-        p->watch(p->context, site, lm->h, p->N);
-    }
-    layernorm_forward(lm->pool, lm->h, mean, rstd, x, gain, bias, p->N, lm->shape.D);
-}
-
 /* A layer's parameters; of a narrow trunk they stay until the next call. */
 static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
@@ -204,97 +210,6 @@ static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
     mf_bf16_widen(lm->widened, p->w->narrow + mf_trunk_layer_offset(&lm->shape, i),
                   mf_trunk_layer_size(&lm->shape));
     return mf_trunk_layer_view(&lm->shape, lm->widened);
-}
-
-static struct heads heads_of(const struct mf_lm *lm) {
-    return (struct heads){lm->shape.H, lm->shape.H, lm->shape.D / lm->shape.H};
-}
-
-static void attention_layer(const struct pass *p, size_t i) {
-    struct mf_lm *lm = p->lm;
-    struct kept *k = &lm->layers[i];
-    struct mf_trunk_layer w = trunk_layer(p, i);
-    size_t N = p->N, D = lm->shape.D;
-    normalise(p, k->x, k->mean, k->rstd, w.norm_gain, w.norm_bias, i);
-    matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
-    attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, heads_of(lm), lm->attention);
-    matmul_forward(lm->pool, lm->y, k->mixed, w.out, N, D, D, 0);
-    memcpy(k->x_ffn, k->x, N * D * sizeof *k->x);
-    residual_forward(lm->pool, k->x_ffn, lm->y, NULL, dropout_at(p, 1 + 2 * i), N, D);
-}
-
-/* dx: gradient of the layer's FFN input in, of the attention's input out. */
-static void attention_layer_backward(const struct pass *p, size_t i) {
-    struct mf_lm *lm = p->lm;
-    const struct kept *k = &lm->layers[i];
-    struct mf_trunk_layer w = trunk_layer(p, i);
-    struct mf_trunk_layer g = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
-    size_t N = p->N, D = lm->shape.D;
-    float *dqkv = lm->wide;
-    if (lm->plan.recompute) {
-        layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
-        matmul_forward(lm->pool, k->qkv, lm->h, w.qkv, N, 3 * D, D, 0);
-        attention_forward(lm->pool, k->mixed, k->lse, k->qkv, &p->batch->seqs, heads_of(lm), lm->attention);
-    }
-    residual_backward(lm->pool, lm->y, NULL, lm->dx, dropout_at(p, 1 + 2 * i), lm->sums, N, D);
-    if (g.out) matmul_backward_weight(lm->pool, g.out, lm->y, k->mixed, N, D, D);
-    matmul_backward_input(lm->pool, lm->h, lm->y, w.out, N, D, D, 0);
-    attention_backward(lm->pool, dqkv, lm->h, k->qkv, k->mixed, k->lse, &p->batch->seqs, heads_of(lm),
-                       lm->attention);
-    if (g.qkv) {
-        layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x, w.norm_gain, w.norm_bias, N, D);
-        matmul_backward_weight(lm->pool, g.qkv, dqkv, lm->h, N, 3 * D, D);
-    }
-    matmul_backward_input(lm->pool, lm->y, dqkv, w.qkv, N, 3 * D, D, 0);
-    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, lm->y, k->x, w.norm_gain, k->mean, k->rstd,
-                       lm->sums, N, D);
-}
-
-/* The hidden units of a layer that are at work from unit f on, *U of them; returns where their product with
- * fc1 is, [N,*U]. */
-static float *units_of(const struct mf_lm *lm, size_t layer, size_t f, size_t *U) {
-    *U = lm->shape.F - f < lm->units ? lm->shape.F - f : lm->units;
-    return lm->layers[layer].pre;
-}
-
-static void ffn_layer(const struct pass *p, size_t i, float *next) {
-    struct mf_lm *lm = p->lm;
-    struct kept *k = &lm->layers[i];
-    struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
-    size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
-    normalise(p, k->x_ffn, k->m_ffn, k->r_ffn, w.norm_gain, w.norm_bias, lm->shape.L + i);
-    for (size_t f = 0, U; f < F; f += U) {
-        float *pre = units_of(lm, i, f, &U);
-        matmul_forward(lm->pool, pre, lm->h, w.fc1 + f * D, N, U, D, 0);
-        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias + f, N, U);
-        matmul_forward_block(lm->pool, lm->y, D, lm->wide, U, w.fc2 + f, F, N, D, U, f > 0);
-    }
-    memcpy(next, k->x_ffn, N * D * sizeof *next);
-    residual_forward(lm->pool, next, lm->y, w.fc2_bias, dropout_at(p, 2 + 2 * i), N, D);
-}
-
-/* dx: gradient of the layer's output in, of the FFN's input out. */
-static void ffn_layer_backward(const struct pass *p, size_t i) {
-    struct mf_lm *lm = p->lm;
-    const struct kept *k = &lm->layers[i];
-    struct mf_ffn_layer w = mf_ffn_layer(&lm->shape, p->w->ffn, i);
-    struct mf_ffn_layer g = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
-    size_t N = p->N, D = lm->shape.D, F = lm->shape.F;
-    float *dh = lm->x; /* which the head was the last to read */
-    layernorm_forward(lm->pool, lm->h, NULL, NULL, k->x_ffn, w.norm_gain, w.norm_bias, N, D);
-    residual_backward(lm->pool, lm->y, g.fc2_bias, lm->dx, dropout_at(p, 2 + 2 * i), lm->sums, N, D);
-    for (size_t f = 0, U; f < F; f += U) {
-        float *pre = units_of(lm, i, f, &U);
-        if (lm->plan.recompute) matmul_forward(lm->pool, pre, lm->h, w.fc1 + f * D, N, U, D, 0);
-        bias_gelu_forward(lm->pool, lm->wide, pre, w.fc1_bias + f, N, U);
-        matmul_backward_weight_block(lm->pool, g.fc2 + f, F, lm->y, D, lm->wide, U, N, D, U);
-        matmul_backward_input_block(lm->pool, lm->wide, U, lm->y, D, w.fc2 + f, F, N, D, U, 0);
-        bias_gelu_backward(lm->pool, lm->wide, g.fc1_bias + f, lm->wide, pre, w.fc1_bias + f, lm->sums, N, U);
-        matmul_backward_weight(lm->pool, g.fc1 + f * D, lm->wide, lm->h, N, U, D);
-        matmul_backward_input(lm->pool, dh, lm->wide, w.fc1 + f * D, N, U, D, f > 0);
-    }
-    layernorm_backward(lm->pool, lm->dx, g.norm_gain, g.norm_bias, dh, k->x_ffn, w.norm_gain, k->m_ffn,
-                       k->r_ffn, lm->sums, N, D);
 }
 
 /* The ends of the trunk; of a narrow one the output norm only. */
@@ -368,7 +283,7 @@ static double head(const struct pass *p, float scale) {
     struct mf_trunk_ends w = trunk_ends(p), g = {0};
     size_t N = p->N, D = lm->shape.D;
     if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
-    normalise(p, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, 2 * lm->shape.L);
+    mf_layer_norm(&p->layer, 2 * lm->shape.L, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, N);
     if (g.embedding)
         head_in_rows(p, g.embedding, w.embedding, scale);
     else
@@ -389,40 +304,78 @@ static void embed(const struct pass *p) {
     size_t D = lm->shape.D;
     const uint32_t *tokens = p->batch->tokens;
     const float *table = rows_table(p, lm->y, trunk_ends(p).embedding, tokens);
-    embedding_forward(lm->pool, lm->layers[0].x, lm->plan.narrow ? lm->own : tokens, &p->batch->seqs, table,
-                      lm->pe, dropout_at(p, 0), D);
+    embedding_forward(lm->pool, lm->layers[0].attention.x, lm->plan.narrow ? lm->own : tokens,
+                      &p->batch->seqs, table, lm->pe, dropout_at(p, 0), D);
 }
 
 static void forward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    if (p->N > lm->plan.max_rows) abort();
     embed(p);
     for (size_t i = 0; i < lm->shape.L; i++) {
-        attention_layer(p, i);
-        ffn_layer(p, i, i + 1 < lm->shape.L ? lm->layers[i + 1].x : lm->x);
+        const struct kept *k = &lm->layers[i];
+        struct mf_trunk_layer attention = trunk_layer(p, i);
+        struct mf_ffn_layer ffn = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+        float *out = i + 1 < lm->shape.L ? lm->layers[i + 1].attention.x : lm->x;
+        mf_layer_attention(&p->layer, i, &attention, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
+                           NULL);
+        mf_layer_ffn(&p->layer, i, &ffn, &k->ffn, dropout_at(p, 2 + 2 * i), out, NULL);
     }
 }
 
-double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
-                  mf_lm_watch *watch, void *context) {
-    struct pass p = {.lm = lm, .w = w, .batch = batch, .watch = watch, .context = context};
+/* dx, the gradient of the last layer's output, becomes that of the lowest layer's input; where the trunk is
+ * frozen, of its FFN's. */
+static void backward(const struct pass *p) {
+    struct mf_lm *lm = p->lm;
+    for (size_t i = lm->shape.L; i-- > 0;) {
+        const struct kept *k = &lm->layers[i];
+        struct mf_ffn_layer ffn = mf_ffn_layer(&lm->shape, p->w->ffn, i),
+                            dffn = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
+        mf_layer_ffn_backward(&p->layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
+        if (lowest(lm, i)) break;
+        struct mf_trunk_layer attention = trunk_layer(p, i),
+                              dattention = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
+        mf_layer_attention_backward(&p->layer, &attention, &dattention, &k->attention,
+                                    dropout_at(p, 1 + 2 * i), lm->dx, NULL);
+    }
+}
+
+static struct pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch) {
+    struct pass p = {.lm = lm, .w = w, .batch = batch};
     p.N = batch->seqs.start[batch->seqs.count];
+    if (p.N > lm->plan.max_rows) abort();
+    p.layer = (struct mf_layer){.shape = &lm->shape,
+                                .pool = lm->pool,
+                                .seqs = &batch->seqs,
+                                .h = lm->h,
+                                .y = lm->y,
+                                .wide = lm->wide,
+                                .units = lm->units,
+                                .recompute = lm->plan.recompute,
+                                .scratch = lm->attention,
+                                .sums = lm->sums};
+    return p;
+}
+
+double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
+                  mf_norm_hook *hook, void *context) {
+    struct pass p = pass_of(lm, w, batch);
+    p.layer.hook = hook;
+    p.layer.context = context;
     forward(&p);
     return head(&p, 0);
 }
 
 double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
                       const struct mf_lm_batch *batch, struct dropout dropout, float scale) {
-    struct pass p = {.lm = lm, .w = w, .grad = grad, .batch = batch, .dropout = dropout};
-    p.N = batch->seqs.start[batch->seqs.count];
+    struct pass p = pass_of(lm, w, batch);
+    float *dembedding = mf_trunk_ends(&lm->shape, grad->trunk).embedding;
+    p.grad = grad;
+    p.dropout = dropout;
     forward(&p);
     double loss = head(&p, scale);
-    for (size_t i = lm->shape.L; i-- > 0;) {
-        ffn_layer_backward(&p, i);
-        if (!lowest(lm, i)) attention_layer_backward(&p, i);
-    }
-    if (grad->trunk)
-        embedding_backward(lm->pool, mf_trunk_ends(&lm->shape, grad->trunk).embedding, lm->dx, batch->tokens,
-                           &batch->seqs, dropout_at(&p, 0), lm->plan.pad, lm->shape.D);
+    backward(&p);
+    if (dembedding)
+        embedding_backward(lm->pool, dembedding, lm->dx, batch->tokens, &batch->seqs, dropout_at(&p, 0),
+                           lm->plan.pad, lm->shape.D);
     return loss;
 }

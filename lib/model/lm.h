@@ -10,10 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/pool.h"
-#include "model/shape.h"
-#include "nn/dropout.h"
+#include "model/layer.h"
 #include "nn/loss.h"
-#include "nn/seqs.h"
 
 /* Parameters, or their gradients. */
 struct mf_lm_weights {
@@ -27,10 +25,6 @@ struct mf_lm_batch {
     const uint32_t *tokens, *targets; /* [N], each below V, or LOSS_IGNORE for a target */
     struct seqs seqs;                 /* each at most S rows */
 };
-
-/* Plain-normalised rows before a norm's gain and bias: site i < L: attn_norm i; L <= i < 2L: the FFN's norm
- * of layer i-L; 2L: output_norm. rows [N,D]. */
-typedef void mf_lm_watch(void *context, size_t site, const float *rows, size_t N);
 
 /* What is kept between forward and backward. */
 struct mf_lm_plan {
@@ -52,9 +46,9 @@ void mf_lm_free(struct mf_lm *lm); /* accepts NULL */
 /* Bytes that mf_lm_new takes. */
 size_t mf_lm_memory(const struct mf_shape *shape, const struct mf_lm_plan *plan, int n_threads);
 
-/* The sum of the losses of the batch's targets in nats, without dropout. `watch` may be NULL. */
+/* The sum of the losses of the batch's targets in nats, without dropout. `hook` may be NULL. */
 double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
-                  mf_lm_watch *watch, void *context);
+                  mf_norm_hook *hook, void *context);
 
 /* The same with dropout (each place has its own masks), and ADDS scale * d(sum of losses)/d(parameter) to the
  * gradients. */

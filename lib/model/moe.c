@@ -8,11 +8,8 @@
 #include "nn/attention.h"
 #include "nn/embedding.h"
 #include "nn/gate.h"
-#include "nn/gelu.h"
-#include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
-#include "nn/residual.h"
 #include "nn/vector.h"
 
 #define EXPERT_ROWS ((size_t)512)  /* rows that go through an expert together */
@@ -176,28 +173,22 @@ static void scatter(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-int moe_expert_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct moe_expert *x, const float *rows,
-                   size_t R, float *pre, float *mean, float *rstd, struct mf_err *err) {
-    size_t D = m->shape.D, F = m->shape.F;
-    const float *fc1, *fc2;
-    layernorm_forward(w->pool, w->in, mean, rstd, rows, x->small.norm_gain, x->small.norm_bias, R, D);
-    if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
-    matmul_forward(w->pool, pre, w->in, fc1, R, F, D, 0);
-    bias_gelu_forward(w->pool, w->mid, pre, x->small.fc1_bias, R, F);
-    if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
-    matmul_forward(w->pool, w->out, w->mid, fc2, R, D, F, 0);
-    return 0;
+struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w) {
+    return (struct mf_layer){
+        .shape = &m->shape, .pool = w->pool, .h = w->in, .y = w->out, .wide = w->mid, .units = m->shape.F};
 }
 
 static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
                       size_t top_k, struct mf_err *err) {
-    const struct moe_expert *x = &m->file->layers[layer].experts[e];
+    const struct mf_ffn_layer *x = &m->file->layers[layer].experts[e];
+    const struct mf_layer c = moe_expert_layer(m, w);
+    const struct mf_ffn_kept k = {.x = w->in, .pre = w->mid};
     size_t first = w->first[e], count = w->first[e + 1] - first;
     for (size_t done = 0, R; done < count; done += R) {
         R = count - done < moe_expert_rows(w->max_rows) ? count - done : moe_expert_rows(w->max_rows);
-        struct rows_job job = {w, w->slots + first + done, from, x->small.fc2_bias, top_k, m->shape.D};
+        struct rows_job job = {w, w->slots + first + done, from, x->fc2_bias, top_k, m->shape.D};
         mf_pool_run(w->pool, R, 1, gather, &job);
-        if (moe_expert_ffn(m, w, x, w->in, R, w->mid, NULL, NULL, err) < 0) return -1;
+        if (mf_layer_expert(&c, x, &k, R, err) < 0) return -1;
         mf_pool_run(w->pool, R, 1, scatter, &job);
     }
     return 0;
@@ -205,29 +196,31 @@ static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, siz
 
 /* --- one layer --- */
 
-/* rows = LN(x), shown to the watcher before gain and bias. */
-static void normalise(struct mf_moe_work *w, float *rows, const float *gain, const float *bias, size_t N,
-                      size_t D, size_t site, const struct mf_moe_watch *watch) {
-    if (watch && watch->normalised) {
-        layernorm_forward(w->pool, rows, NULL, NULL, w->x, NULL, NULL, N, D);
-        watch->normalised(watch->context, site, rows, N);
-    }
-    layernorm_forward(w->pool, rows, NULL, NULL, w->x, gain, bias, N, D);
+struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
+                          const struct mf_moe_watch *watch) {
+    return (struct mf_layer){.shape = &m->shape,
+                             .pool = w->pool,
+                             .seqs = seqs,
+                             .h = w->h,
+                             .scratch = w->attention,
+                             .hook = watch ? watch->normalised : NULL,
+                             .context = watch ? watch->context : NULL};
 }
 
 /* x += sum over the chosen experts of weight * FFN_e(h). */
-int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
-            const struct mf_moe_watch *watch, const struct moe_noise *noise, struct mf_err *err) {
+int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
+            const float *evidence, const struct mf_moe_watch *watch, const struct moe_noise *noise,
+            struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
-    size_t D = m->shape.D, E = m->router.n_experts, K = m->router.top_k, site = m->shape.L + layer;
+    size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
     const float *from = w->h;
+    if (l->moe_gain || c->hook)
+        mf_layer_norm(c, m->shape.L + layer, w->x, NULL, NULL, l->moe_gain, l->moe_bias, N);
     if (l->moe_gain) {
-        normalise(w, w->h, l->moe_gain, l->moe_bias, N, D, site, watch);
         moe_route(m, w, layer, evidence, N, noise);
         if (watch && watch->route) watch->route(watch->context, layer, w->experts, w->weights, N);
         if (watch && watch->routed) watch->routed(watch->context, layer, w->experts, w->weights, w->h, N);
     } else {
-        if (watch && watch->normalised) normalise(w, w->h, NULL, NULL, N, D, site, watch);
         from = w->x; /* each row is read before it is added to */
         for (size_t n = 0; n < N; n++) {
             w->experts[n] = 0;
@@ -240,26 +233,16 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *
     return 0;
 }
 
-/* x += out_proj(attention(LN(x))); with a cache, of rows that join it: the first ones, or one more. */
-int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
-               const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err) {
-    const struct mf_moe_layer *l = &m->layers[layer];
-    const float *qkv, *out;
-    size_t D = m->shape.D, H = m->shape.H;
-    const struct heads heads = {H, H, D / H};
-    normalise(w, w->h, l->attn_gain, l->attn_bias, N, D, layer, watch);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
-    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
-    if (cache) moe_cache_put(cache, layer, w->qkv, N);
-    if (cache && cache->length > 0)
-        attention_step(w->pool, w->mixed, w->qkv, cache->keys + layer * cache->S * D,
-                       cache->values + layer * cache->S * D, cache->length + 1, cache->S, heads,
-                       w->attention);
-    else
-        attention_forward(w->pool, w->mixed, NULL, w->qkv, seqs, heads, w->attention);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
-    matmul_forward(w->pool, w->x, w->mixed, out, N, D, D, 1);
-    return 0;
+int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
+               struct mf_moe_cache *cache, struct mf_err *err) {
+    const struct mf_attention_kept k = {.x = w->x, .qkv = w->qkv, .mixed = w->mixed};
+    struct mf_layer_cache rows;
+    if (cache) {
+        size_t at = layer * cache->S * cache->D;
+        rows = (struct mf_layer_cache){cache->keys + at, cache->values + at, cache->length, cache->S};
+    }
+    return mf_layer_attention(c, layer, &m->file->layers[layer].attention, &k, cache ? &rows : NULL,
+                              (struct dropout){0}, w->x, err);
 }
 
 int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err) {
@@ -313,11 +296,11 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
     size_t first_position = cache ? cache->length : 0;
     if (moe_check_tokens(m, tokens, N, err) < 0 || moe_embed(m, w, tokens, seqs, first_position, err) < 0)
         return -1;
+    const struct mf_layer c = moe_layer(m, w, seqs, watch);
     for (size_t i = 0; i < m->shape.L; i++)
-        if (moe_attend(m, w, i, seqs, N, watch, cache, err) < 0 ||
-            moe_ffn(m, w, i, evidence, N, watch, NULL, err) < 0)
+        if (moe_attend(m, w, &c, i, cache, err) < 0 || moe_ffn(m, w, &c, i, evidence, watch, NULL, err) < 0)
             return -1;
-    normalise(w, w->h, m->out_gain, m->out_bias, N, m->shape.D, 2 * m->shape.L, watch);
+    mf_layer_norm(&c, 2 * m->shape.L, w->x, NULL, NULL, m->out_gain, m->out_bias, N);
     *hidden = w->h;
     return 0;
 }

@@ -10,8 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/pool.h"
-#include "model/shape.h"
-#include "nn/seqs.h"
+#include "model/layer.h"
 #include "text/specials.h"
 
 /* How a token's experts are chosen (metadata `router`, formats/model.md):
@@ -71,9 +70,7 @@ struct mf_moe_watch {
      * and the router's input h [N,D]. */
     void (*routed)(void *context, size_t layer, const uint32_t *experts, const float *weights, const float *h,
                    size_t N);
-    /* Plain-normalised rows before a norm's gain and bias: site i < L: attn_norm i; L <= i < 2L: ffn_norm of
-     * layer i-L; 2L: output_norm. */
-    void (*normalised)(void *context, size_t site, const float *rows, size_t N);
+    mf_norm_hook *normalised; /* of an assembled model, the sites of FFNs are moe_layers.i.ffn_norm */
     /* Overrides the choice: fill experts and weights [N,top_k] for this layer yourself (oracle routing). */
     void (*route)(void *context, size_t layer, uint32_t *experts, float *weights, size_t N);
 };

@@ -16,7 +16,6 @@ int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct m
     if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
     c->S = m->shape.S;
     c->D = m->shape.D;
-    c->H = m->shape.H;
     c->E = m->router.n_experts;
     cache_layout(c, m);
     if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {
@@ -41,17 +40,6 @@ size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
 void mf_moe_cache_clear(struct mf_moe_cache *c) {
     c->length = 0;
     memset(c->state, 0, c->E * sizeof *c->state);
-}
-
-void moe_cache_put(struct mf_moe_cache *c, size_t layer, const float *qkv, size_t N) {
-    size_t D = c->D, d = D / c->H;
-    for (size_t h = 0; h < c->H; h++) {
-        size_t at = ((layer * c->H + h) * c->S + c->length) * d;
-        for (size_t n = 0; n < N; n++) {
-            memcpy(c->keys + at + n * d, qkv + (3 * n + 1) * D + h * d, d * sizeof *qkv);
-            memcpy(c->values + at + n * d, qkv + (3 * n + 2) * D + h * d, d * sizeof *qkv);
-        }
-    }
 }
 
 /* Runs n tokens whose evidence is in its place already. */

@@ -4,18 +4,15 @@
 #define MF_MODEL_MOE_INTERNAL_H
 
 #include "base/arena.h"
+#include "model/layer.h"
 #include "model/moe.h"
 #include "model/weights.h"
 #include "nn/loss.h"
 
-/* Indices of large tensors in `weights`, and one expert's small ones. */
-struct moe_expert {
-    struct mf_ffn_layer small; /* fc1 and fc2 NULL: they come from the cache */
-    size_t fc1, fc2;
-};
-struct moe_large {
-    size_t qkv, out;
-    struct moe_expert *experts; /* [E] */
+/* One layer's weights: matrices come from the file when they are used, vectors are in memory. */
+struct moe_weights {
+    struct mf_trunk_layer attention;
+    struct mf_ffn_layer *experts; /* [E] */
 };
 
 /* A layer's small tensors as they are in files, with their numbers in memory: the attention's norm, and of an
@@ -28,7 +25,7 @@ struct mf_moe_file {
     struct mf_weights *weights;
     struct mf_arena arena;
     size_t embedding;
-    struct moe_large *layers; /* [L] */
+    struct moe_weights *layers; /* [L] */
     float *pe; /* [S,D], made up to row `positions`: a context is only a promise until a text fills it */
     size_t positions;
 };
@@ -58,14 +55,11 @@ struct moe_noise {
 
 struct mf_moe_cache {
     struct mf_arena arena;
-    size_t length, S, D, H, E;
+    size_t length, S, D, E;
     float *keys, *values; /* [L,H,S,D/H] */
     double *state;        /* [E] evidence of the document so far */
     float *evidence;      /* [S,E] of each token in the cache */
 };
-
-/* Keeps keys and values of N rows that join the cache: qkv [N,3D]. */
-void moe_cache_put(struct mf_moe_cache *cache, size_t layer, const float *qkv, size_t N);
 
 /* As mf_moe_forward; with a cache, of rows that come after those in it (one sequence). */
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
@@ -76,10 +70,11 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
 int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err);
 int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
               size_t first_position, struct mf_err *err);
-int moe_attend(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const struct seqs *seqs, size_t N,
-               const struct mf_moe_watch *watch, struct mf_moe_cache *cache, struct mf_err *err);
-int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
-            const struct mf_moe_watch *watch, const struct moe_noise *noise, struct mf_err *err);
+int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
+               struct mf_moe_cache *cache, struct mf_err *err);
+int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
+            const float *evidence, const struct mf_moe_watch *watch, const struct moe_noise *noise,
+            struct mf_err *err);
 
 /* w->h to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL: none. */
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
@@ -87,11 +82,11 @@ void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, cons
 /* Lists in w->first and w->slots the slots of each expert. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
 size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */
-/* w->out [R,D] = an expert's FFN of `rows` [R,D] (may be w->in) but for its last bias; w->in gets what its
- * norm made of them, `pre` [R,F] (may be w->mid, where the result of GELU goes) what fc1 made, mean and rstd
- * [R] (may be NULL) the norm's. */
-int moe_expert_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct moe_expert *x, const float *rows,
-                   size_t R, float *pre, float *mean, float *rstd, struct mf_err *err);
+
+/* The layer of all rows, and that of an expert's own: working memory of `w`. */
+struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
+                          const struct mf_moe_watch *watch);
+struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w);
 
 /* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from. */
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,

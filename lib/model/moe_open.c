@@ -28,9 +28,11 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
             layer.gate = mf_arena_floats(a, E * s->D);
             layer.noise = mf_arena_floats(a, E * s->D);
         }
-        struct moe_expert *experts = mf_arena_take(a, E, sizeof *experts);
+        struct mf_ffn_layer *experts = mf_arena_take(a, E, sizeof *experts);
         if (a->base) {
             m->layers[i] = layer;
+            f->layers[i].attention.norm_gain = layer.attn_gain;
+            f->layers[i].attention.norm_bias = layer.attn_bias;
             f->layers[i].experts = experts;
         }
         for (size_t e = 0; e < E; e++) {
@@ -38,7 +40,7 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
                                          .norm_bias = mf_arena_floats(a, s->D),
                                          .fc1_bias = mf_arena_floats(a, s->F),
                                          .fc2_bias = mf_arena_floats(a, s->D)};
-            if (a->base) experts[e].small = small;
+            if (a->base) experts[e] = small;
         }
     }
 }
@@ -88,6 +90,13 @@ static int load(const struct mf_moe *m, const char *name, size_t rows, size_t co
     return 0;
 }
 
+/* Where a matrix is in the file. */
+static int find(struct mf_moe *m, const char *name, size_t rows, size_t columns, struct mf_matrix *matrix,
+                struct mf_err *err) {
+    matrix->file = m->file->weights;
+    return mf_weights_find(m->file->weights, name, rows, columns, &matrix->index, err);
+}
+
 /* What is not an expert's. */
 static int load_trunk(struct mf_moe *m, struct mf_err *err) {
     struct mf_weights *w = m->file->weights;
@@ -98,7 +107,7 @@ static int load_trunk(struct mf_moe *m, struct mf_err *err) {
     if (load(m, "shared.output_norm.weight", D, 0, m->out_gain, err) < 0) return -1;
     if (load(m, "shared.output_norm.bias", D, 0, m->out_bias, err) < 0) return -1;
     for (size_t i = 0; i < m->shape.L; i++) {
-        struct moe_large *large = &m->file->layers[i];
+        struct mf_trunk_layer *attention = &m->file->layers[i].attention;
         struct mf_tensor small[MOE_SMALL];
         size_t count = moe_small_tensors(m, i, small);
         for (size_t k = 0; k < count; k++) {
@@ -107,9 +116,9 @@ static int load_trunk(struct mf_moe *m, struct mf_err *err) {
                 return -1;
         }
         snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.qkv_proj.weight", i);
-        if (mf_weights_find(w, name, 3 * D, D, &large->qkv, err) < 0) return -1;
+        if (find(m, name, 3 * D, D, &attention->qkv, err) < 0) return -1;
         snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.out_proj.weight", i);
-        if (mf_weights_find(w, name, D, D, &large->out, err) < 0) return -1;
+        if (find(m, name, D, D, &attention->out, err) < 0) return -1;
     }
     return 0;
 }
@@ -124,13 +133,13 @@ static int load_ffn(struct mf_moe *m, enum mf_ffn_role role, size_t e, struct mf
     int status = 0;
     for (size_t i = 0; i < s->L && status == 0; i++) {
         const struct mf_tensor *t = tensors + i * per_layer; /* norm gain, bias, fc1, bias, fc2, bias */
-        struct moe_expert *x = &m->file->layers[i].experts[e];
-        if (load(m, t[0].name, s->D, 0, x->small.norm_gain, err) < 0 ||
-            load(m, t[1].name, s->D, 0, x->small.norm_bias, err) < 0 ||
-            mf_weights_find(m->file->weights, t[2].name, s->F, s->D, &x->fc1, err) < 0 ||
-            load(m, t[3].name, s->F, 0, x->small.fc1_bias, err) < 0 ||
-            mf_weights_find(m->file->weights, t[4].name, s->D, s->F, &x->fc2, err) < 0 ||
-            load(m, t[5].name, s->D, 0, x->small.fc2_bias, err) < 0)
+        struct mf_ffn_layer *x = &m->file->layers[i].experts[e];
+        if (load(m, t[0].name, s->D, 0, x->norm_gain, err) < 0 ||
+            load(m, t[1].name, s->D, 0, x->norm_bias, err) < 0 ||
+            find(m, t[2].name, s->F, s->D, &x->fc1, err) < 0 ||
+            load(m, t[3].name, s->F, 0, x->fc1_bias, err) < 0 ||
+            find(m, t[4].name, s->D, s->F, &x->fc2, err) < 0 ||
+            load(m, t[5].name, s->D, 0, x->fc2_bias, err) < 0)
             status = -1;
     }
     free(tensors);

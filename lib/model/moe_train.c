@@ -6,9 +6,7 @@
 #include <unistd.h>
 #include "io/file.h"
 #include "model/moe_internal.h"
-#include "nn/attention.h"
 #include "nn/gate.h"
-#include "nn/gelu.h"
 #include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
@@ -110,11 +108,12 @@ static int forward(const struct pass *p, struct mf_err *err) {
     struct mf_moe *m = p->m;
     struct mf_moe_work *w = p->w;
     const struct mf_moe_lesson *l = p->lesson;
+    const struct mf_layer c = moe_layer(m, w, &l->seqs, NULL);
     if (moe_check_tokens(m, l->tokens, p->N, err) < 0 || moe_embed(m, w, l->tokens, &l->seqs, 0, err) < 0)
         return -1;
     for (size_t i = 0; i < m->shape.L; i++) {
-        if (keep(p, 2 * i, err) < 0 || moe_attend(m, w, i, &l->seqs, p->N, NULL, NULL, err) < 0) return -1;
-        if (keep(p, 2 * i + 1, err) < 0 || moe_ffn(m, w, i, l->evidence, p->N, NULL, p->noise, err) < 0)
+        if (keep(p, 2 * i, err) < 0 || moe_attend(m, w, &c, i, NULL, err) < 0) return -1;
+        if (keep(p, 2 * i + 1, err) < 0 || moe_ffn(m, w, &c, i, l->evidence, NULL, p->noise, err) < 0)
             return -1;
     }
     return 0;
@@ -180,29 +179,23 @@ static void scatter(void *context, size_t begin, size_t end, int thread) {
         vector_add(j->p->t->dh + j->slots[i] / K * D, j->p->w->in + i * D, 1, D);
 }
 
-/* Adds an expert's share to dh, unless nothing below needs it, and gives its slots' dweights. */
+/* Adds an expert's part to dh, unless nothing below needs it, and gives its slots' dweights. */
 static int expert_backward(const struct pass *p, size_t layer, size_t e, struct mf_err *err) {
-    struct mf_moe *m = p->m;
     struct mf_moe_tape *t = p->t;
     struct mf_moe_work *w = p->w;
-    const struct moe_expert *x = &m->file->layers[layer].experts[e];
-    size_t D = m->shape.D, F = m->shape.F, first = w->first[e], count = w->first[e + 1] - first;
+    const struct mf_ffn_layer *x = &p->m->file->layers[layer].experts[e], frozen = {0};
+    const struct mf_layer c = moe_expert_layer(p->m, w);
+    const struct mf_ffn_kept k = {t->rows, t->row_mean, t->row_rstd, t->pre};
+    size_t first = w->first[e], count = w->first[e + 1] - first;
     for (size_t done = 0, R; done < count; done += R) {
         R = count - done < moe_expert_rows(t->max_rows) ? count - done : moe_expert_rows(t->max_rows);
-        struct rows_job job = {p, w->slots + first + done, x->small.fc2_bias};
-        const float *fc1, *fc2;
+        struct rows_job job = {p, w->slots + first + done, x->fc2_bias};
         mf_pool_run(w->pool, R, 1, gather, &job);
-        if (moe_expert_ffn(m, w, x, t->rows, R, t->pre, t->row_mean, t->row_rstd, err) < 0) return -1;
+        if (mf_layer_expert(&c, x, &k, R, err) < 0) return -1;
         mf_pool_run(w->pool, R, 1, weigh_back, &job);
         if (layer == 0) continue;
-        if (mf_weights_get(m->file->weights, x->fc2, &fc2, err) < 0) return -1;
-        matmul_backward_input(w->pool, w->mid, w->out, fc2, R, D, F, 0);
-        bias_gelu_backward(w->pool, w->mid, NULL, w->mid, t->pre, x->small.fc1_bias, NULL, R, F);
-        if (mf_weights_get(m->file->weights, x->fc1, &fc1, err) < 0) return -1;
-        matmul_backward_input(w->pool, w->out, w->mid, fc1, R, F, D, 0);
-        memset(w->in, 0, R * D * sizeof *w->in);
-        layernorm_backward(w->pool, w->in, NULL, NULL, w->out, t->rows, x->small.norm_gain, t->row_mean,
-                           t->row_rstd, NULL, R, D);
+        memset(w->in, 0, R * p->m->shape.D * sizeof *w->in);
+        if (mf_layer_expert_backward(&c, x, &frozen, &k, w->out, w->in, R, err) < 0) return -1;
         mf_pool_run(w->pool, R, 1, scatter, &job);
     }
     return 0;
@@ -277,26 +270,17 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
 
 /* dx: gradient of the attention's output in, of its input out. */
 static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err *err) {
-    struct mf_moe *m = p->m;
-    const struct mf_moe_layer *l = &m->layers[layer];
     struct mf_moe_tape *t = p->t;
     struct mf_moe_work *w = p->w;
-    const struct seqs *seqs = &p->lesson->seqs;
-    const float *qkv, *out;
-    size_t N = p->N, D = m->shape.D, H = m->shape.H;
-    const struct heads heads = {H, H, D / H};
+    const struct mf_trunk_layer frozen = {0};
+    const struct mf_attention_kept k = {w->x, t->mean, t->rstd, w->qkv, w->mixed, t->lse};
+    struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
+    c.y = t->dh;
+    c.wide = t->dqkv;
+    c.recompute = true;
     if (take_back(p, 2 * layer, err) < 0) return -1;
-    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, l->attn_gain, l->attn_bias, N, D);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
-    matmul_forward(w->pool, w->qkv, w->h, qkv, N, 3 * D, D, 0);
-    attention_forward(w->pool, w->mixed, t->lse, w->qkv, seqs, heads, w->attention);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].out, &out, err) < 0) return -1;
-    matmul_backward_input(w->pool, t->dh, t->dx, out, N, D, D, 0);
-    attention_backward(w->pool, t->dqkv, t->dh, w->qkv, w->mixed, t->lse, seqs, heads, w->attention);
-    if (mf_weights_get(m->file->weights, m->file->layers[layer].qkv, &qkv, err) < 0) return -1;
-    matmul_backward_input(w->pool, t->dh, t->dqkv, qkv, N, 3 * D, D, 0);
-    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, l->attn_gain, t->mean, t->rstd, NULL, N, D);
-    return 0;
+    return mf_layer_attention_backward(&c, &p->m->file->layers[layer].attention, &frozen, &k,
+                                       (struct dropout){0}, t->dx, err);
 }
 
 int mf_moe_backward(struct mf_moe *m, struct mf_moe_tape *t, const struct mf_moe_lesson *lesson,

@@ -66,7 +66,7 @@ static size_t fields_size(const struct mf_shape *s, const struct field *fields, 
     return total;
 }
 
-/* Sets the view's pointers to consecutive pieces of `base`. */
+/* Sets the view's pointers (a matrix begins with its own) to consecutive pieces of `base`. */
 static void fields_view(const struct mf_shape *s, const struct field *fields, size_t count, float *base,
                         void *view) {
     if (!base) return;
@@ -280,8 +280,8 @@ void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, int
         struct mf_trunk_layer layer = mf_trunk_layer(s, trunk, i);
         fill(layer.norm_gain, s->D, 1);
         fill(layer.norm_bias, s->D, 0);
-        fill_xavier(layer.qkv, 3 * s->D, s->D, &rng);
-        fill(layer.out, s->D * s->D, 0);
+        fill_xavier(layer.qkv.data, 3 * s->D, s->D, &rng);
+        fill(layer.out.data, s->D * s->D, 0);
     }
     fill(ends.out_norm_gain, s->D, 1);
     fill(ends.out_norm_bias, s->D, 0);
@@ -295,9 +295,9 @@ void mf_ffn_init(const struct mf_shape *s, float *ffn, uint64_t seed) {
         fill(layer.norm_gain, s->D, 1);
         fill(layer.norm_bias, s->D, 0);
         /* He et al. 2015, eq. 10: deviation sqrt(2 / fan in) */
-        fill_normal(layer.fc1, s->F * s->D, sqrt(2.0 / (double)s->D), &rng);
+        fill_normal(layer.fc1.data, s->F * s->D, sqrt(2.0 / (double)s->D), &rng);
         fill(layer.fc1_bias, s->F, 0);
-        fill(layer.fc2, s->D * s->F, 0);
+        fill(layer.fc2.data, s->D * s->F, 0);
         fill(layer.fc2_bias, s->D, 0);
     }
 }

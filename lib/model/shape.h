@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "io/tensor.h"
 
+struct mf_weights;
+
 struct mf_shape {
     size_t V, D, H, L, F, S; /* vocabulary, d_model, heads, layers, d_ff, context */
     double position_scale;   /* factor of the sinusoidal positions */
@@ -30,16 +32,23 @@ int mf_shape_parse(struct mf_shape *shape, const json_t *object, const char *nam
 int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf_shape *b, const char *b_name,
                    struct mf_err *err);
 
-/* Pointers into a trunk or an FFN, per layer. Of a NULL base (a frozen piece's gradients) all are NULL. */
+/* A matrix of a layer: in memory, or a tensor of a file that is read when it is used. */
+struct mf_matrix {
+    float *data; /* NULL: */
+    struct mf_weights *file;
+    size_t index; /* model/weights.h */
+};
+
+/* A layer's parameters. Views into a flat array have all in memory; of a NULL base (a frozen piece's
+ * gradients) all are NULL. */
 struct mf_trunk_layer {
     float *norm_gain, *norm_bias; /* [D] attn_norm */
-    float *qkv;                   /* [3D,D] */
-    float *out;                   /* [D,D] */
+    struct mf_matrix qkv, out;    /* [3D,D], [D,D] */
 };
 struct mf_ffn_layer {
     float *norm_gain, *norm_bias; /* [D] */
-    float *fc1, *fc1_bias;        /* [F,D], [F] */
-    float *fc2, *fc2_bias;        /* [D,F], [D] */
+    struct mf_matrix fc1, fc2;    /* [F,D], [D,F] */
+    float *fc1_bias, *fc2_bias;   /* [F], [D] */
 };
 struct mf_trunk_ends {
     float *embedding;                     /* [V,D] */

@@ -11,7 +11,7 @@
 
 struct mf_stats {
     struct mf_shape shape;
-    size_t sites; /* 2L + 1, numbered as in mf_lm_watch */
+    size_t sites; /* 2L + 1, numbered as in mf_norm_hook */
     uint64_t rows;
     float *mean, *square; /* [sites,D] */
     double *sums;         /* [2,sites,D] */

@@ -1,0 +1,91 @@
+/* One transformer layer, forward and backward; DESIGN section 5 is this page in words.
+ *
+ *     x = x + dropout(attention(norm(x)) out^T)                          mf_layer_attention
+ *     x = x + dropout(FFN(norm(x)))                                      mf_layer_ffn: dense, or an expert
+ * alone x = x + sum over the chosen experts of w_e * FFN_e(norm_e(h))      mf_layer_expert: one term of it
+ *
+ * All memory and all weights are the caller's: resident (model/lm.c: training), or read from a file one
+ * matrix at a time (model/moe.c, model/moe_train.c: a model on disk). Functions fail only where such a read
+ * does (EX_IOERR); with resident weights never, and `err` may be NULL. */
+#ifndef MF_MODEL_LAYER_H
+#define MF_MODEL_LAYER_H
+
+#include "model/shape.h"
+#include "nn/dropout.h"
+#include "nn/seqs.h"
+
+/* Plain-normalised rows [N,D] before a norm's gain and bias: site i < L: the attention's of layer i;
+ * L <= i < 2L: the FFN's of layer i-L; 2L: the output norm's. */
+typedef void mf_norm_hook(void *context, size_t site, const float *rows, size_t N);
+
+/* What a layer works with. N rows go through it, in sequences; an expert takes some of them. */
+struct mf_layer {
+    const struct mf_shape *shape;
+    struct mf_pool *pool;
+    const struct seqs *seqs;
+    float *h;       /* [N,D] what a norm made of the rows */
+    float *y;       /* [N,D] a branch's result, or the gradient of its input. NULL, for attention forward
+                       without dropout: the branch is added to the stream as it is made */
+    float *wide;    /* [N,units] hidden units at work; backward of attention: [N,3D] gradient of q, k, v */
+    size_t units;   /* of an FFN at once; d_ff, or fewer with `recompute` */
+    bool recompute; /* the backward makes the products before attention and activation again */
+    float *scratch; /* attention_scratch(); with a cache [H,S] too */
+    float *sums;    /* [n_threads, max(F, 2D)] backward; NULL where nothing learns */
+    mf_norm_hook *hook; /* or NULL */
+    void *context;
+};
+
+/* What the forward leaves for the backward, which may read it as long as the caller keeps it. Without a
+ * backward mean, rstd and lse may be NULL. */
+struct mf_attention_kept {
+    float *x, *mean, *rstd; /* [N,D], [N], [N] the rows, and what the norm found */
+    float *qkv;             /* [N,3D] */
+    float *mixed, *lse;     /* [N,D], [N,H] as attention_forward leaves them */
+};
+struct mf_ffn_kept {
+    float *x, *mean, *rstd;
+    float *pre; /* [N,F] products before the activation; with `recompute` [N,units]. Without a backward it
+                   may be `wide` */
+};
+
+/* Keys and values of the rows before (generation), of one layer. The rows that come join them: any number
+ * when it is empty, else one. */
+struct mf_layer_cache {
+    float *keys, *values; /* [H,S,D/H] */
+    size_t length, S;     /* rows in it before this call, and at most */
+};
+
+/* h = norm(x [N,D]); shown to the hook. gain NULL: as the hook sees it. */
+void mf_layer_norm(const struct mf_layer *c, size_t site, const float *x, float *mean, float *rstd,
+                   const float *gain, const float *bias, size_t N);
+
+/* out [N,D] = k->x + attention of layer `layer`; out may be k->x. cache may be NULL. */
+int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_trunk_layer *w,
+                       const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
+                       struct dropout dropout, float *out, struct mf_err *err);
+
+/* dx [N,D]: the gradient of the sum in, of k->x out. ADDS to the gradients g, whose pointers may be NULL. */
+int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_trunk_layer *w,
+                                const struct mf_trunk_layer *g, const struct mf_attention_kept *k,
+                                struct dropout dropout, float *dx, struct mf_err *err);
+
+/* out [N,D] = k->x + FFN of layer `layer`; out may not be k->x. */
+int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_layer *w,
+                 const struct mf_ffn_kept *k, struct dropout dropout, float *out, struct mf_err *err);
+
+/* dx: the gradient of the sum in, of k->x out; dh [N,D] is scratch. ADDS to the gradients g. */
+int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
+                          const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, struct dropout dropout,
+                          float *dh, float *dx, struct mf_err *err);
+
+/* y [R,D] = FFN_e(norm_e(k->x [R,D])) but for its last bias; h may be k->x where there is no backward. */
+int mf_layer_expert(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_kept *k,
+                    size_t R, struct mf_err *err);
+
+/* y: the gradient of mf_layer_expert's in; dx [R,D] += that of k->x. dh [R,D] is scratch, and may be y where
+ * all units are at work at once. ADDS to the gradients g. */
+int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
+                             const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, float *dh, float *dx,
+                             size_t R, struct mf_err *err);
+
+#endif
