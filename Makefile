@@ -12,7 +12,7 @@ SHELL := /bin/bash
 
 LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
-MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib $(WARN) -fno-math-errno -ffp-contract=off -pthread
+MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib -Ibin $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
 
@@ -64,12 +64,16 @@ $(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(MPI_C),$(wildcard lib/*
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 
+$(1)/cli.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/cli/*.c))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+
 $(1)/obj/%.o: %.c Makefile | deps
 	@mkdir -p $$(@D)
 	@echo "cc $$@"
 	@$$(CC) $$(MF_FLAGS) $$(CFLAGS) $(2) -MMD -MP -c -o $$@ $$<
 
-$(1)/bin/%: $(1)/obj/bin/%.o $(1)/libmf.a
+$(1)/bin/%: $(1)/obj/bin/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
@@ -77,7 +81,7 @@ $(1)/bin/%: $(1)/obj/bin/%.o $(1)/libmf.a
 $(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
 $(1)/bin/mf-train-shared: $(MPI_C)
 
-$(1)/tests/%: $(1)/obj/tests/%.o $(1)/libmf.a
+$(1)/tests/%: $(1)/obj/tests/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)

@@ -6,10 +6,10 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "io/file.h"
 #include "io/lines.h"
-#include "model/assemble.h"
+#include "assemble/assemble.h"
 
 static const char notes[] =
     "The order of the experts is their order in the model; its metadata name each one's partition and hash. All\n"
@@ -62,7 +62,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
                                               : MF_ASSEMBLE_MIXTURE;
     /* top_k is judged by the experts that are joined; without a router any fits */
     size_t experts = kind != MF_ASSEMBLE_MIXTURE ? MF_EXPERTS_MAX : chosen ? n_chosen : n - 1;
-    int status = mf_config_load_given(&config, r->common, "assemble", (int64_t)experts, err);
+    int status = mf_config_load_given(&config, &r->common->settings, "assemble", (int64_t)experts, err);
     if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
     if (status == 0) status = mf_pool_new(&pool, (int)r->common->threads, err);
     if (status == 0) status = mf_out_open(&out, r->output, err);

@@ -5,9 +5,9 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "calibrate/calibrate.h"
-#include "eval/session.h"
+#include "cli/eval_session.h"
 #include "model/moe_save.h"
 
 static const char notes[] =

@@ -1,7 +1,7 @@
 /* mf-cat: shows streams, bundles and models.
  *     mf-cat [--table | --stats] [--head N] [--follow] [-o FILE] [FILE]... */
-#include "base/options.h"
-#include "io/show.h"
+#include "cli/options.h"
+#include "cli/show.h"
 
 static const char notes[] =
     "What a file is, it says itself: a stream (documents, tokens, metrics, statistics), a bundle (shared part,\n"
@@ -75,6 +75,6 @@ int main(int argc, char **argv) {
 
     int status = show_all(&files, &form, output);
     mf_strs_free(&files);
-    mf_strs_free(&common.sets);
+    mf_strs_free(&common.settings.sets);
     return status;
 }

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/memory.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "io/json_file.h"
-#include "model/config.h"
-#include "train/session.h"
+#include "config/config.h"
+#include "cli/train_session.h"
 
 #define SOURCES                                                                                              \
     "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n\n"
@@ -58,7 +58,7 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
                             operands.items[has_operand]);
     if (status == 0 && operands.count < has_operand)
         status = mf_err_set(&err, EX_USAGE, "an operand is missing: %s", usage.synopsis);
-    if (status == 0) status = mf_config_load(&config, &common, &err);
+    if (status == 0) status = mf_config_load(&config, &common.settings, &err);
     if (status == 0) {
         if (has_operand) request.operand = operands.items[0];
         request.threads = common.threads;

@@ -2,8 +2,8 @@
  *     mf-docs [OPTION]... [PATH]... > docs */
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/options.h"
-#include "model/config.h"
+#include "cli/options.h"
+#include "config/config.h"
 #include "text/select.h"
 #include "text/split_files.h"
 
@@ -159,7 +159,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
                struct mf_err *err) {
     struct mf_config config;
     struct mf_selection *s = &w->selection;
-    if (mf_config_load_stage(&config, common, "docs", err) < 0) return -1;
+    if (mf_config_load_stage(&config, &common->settings, "docs", err) < 0) return -1;
     *s = (struct mf_selection){
         .splitting = to->folder || to->split != SPLIT_ALL,
         .rule = {.fraction = {[MF_VAL] = config.docs.val_fraction, [MF_TEST] = config.docs.test_fraction},

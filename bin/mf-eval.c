@@ -1,7 +1,7 @@
 /* mf-eval: measures a model, lets it write, and reports.
  *     mf-eval perplexity|generate|routing|report|page|compare|logits [OPTION]... */
-#include "base/options.h"
-#include "eval/commands.h"
+#include "cli/options.h"
+#include "cli/eval_commands.h"
 
 int main(int argc, char **argv) {
     const struct mf_command commands[] = {

@@ -1,10 +1,10 @@
 /* mf-partition: deals documents to experts.
  *     mf-partition -o DIR [OPTION]... [TOKENS] */
 #include <stdio.h>
-#include "base/options.h"
+#include "cli/options.h"
 #include "io/spool.h"
-#include "model/config.h"
-#include "part/table.h"
+#include "config/config.h"
+#include "cli/partition_table.h"
 
 static const char notes[] =
     "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
@@ -91,7 +91,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
                const char *tokens, bool labels, const char *output, struct mf_err *err) {
     struct mf_config config;
     struct mf_spool source; /* the stream is read several times */
-    if (mf_config_load_stage(&config, common, "partition", err) < 0) return -1;
+    if (mf_config_load_stage(&config, &common->settings, "partition", err) < 0) return -1;
     d->params = (struct mf_plan_params){
         .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
         .partitions = (size_t)(asked->partitions || d->saved ? asked->partitions : config.model.n_experts),

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "base/stop.h"
 #include "io/json_file.h"
 
@@ -150,6 +150,6 @@ int main(int argc, char **argv) {
         if (status >= 0) status = record(output, mf_now() - start, &usage, ranks, bound, ended, &err);
     }
     mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
+    mf_strs_free(&common.settings.sets);
     return status < 0 ? mf_fail("mf-time", &err) : ended;
 }

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/options.h"
+#include "cli/options.h"
 #include "io/stream.h"
-#include "model/config.h"
+#include "config/config.h"
 #include "part/corpus.h"
 #include "text/batch.h"
 #include "text/tokenizer.h"
@@ -92,7 +92,7 @@ static int train(struct training *t, const char *output, struct mf_err *err) {
     struct mf_config config;
     struct mf_words_report report;
     struct mf_out *out;
-    if (mf_config_load_stage(&config, t->common, "tokenizer", err) < 0) return -1;
+    if (mf_config_load_stage(&config, &t->common->settings, "tokenizer", err) < 0) return -1;
     if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
     if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
     if (t->vocab_size < MF_VOCAB_MIN)
@@ -334,7 +334,7 @@ static void stop_workers(struct encoding *e) {
 static int encode(const char *tokenizer_path, struct encoding *e, const char *output, struct mf_err *err) {
     struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
     struct mf_out *out;
-    if (mf_config_load_stage(&config, e->common, "encode", err) < 0) return -1;
+    if (mf_config_load_stage(&config, &e->common->settings, "encode", err) < 0) return -1;
     if (mf_tokenizer_load(&e->tokenizer, tokenizer_path, err) < 0) return -1;
     e->width = mf_tokenizer_size(e->tokenizer) <= 65536 ? 2 : 4;
     int status = start_workers(e, err);
@@ -458,7 +458,7 @@ static int run_decode(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !path) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &d.path, &err);
-    if (status == 0) status = mf_config_load_stage(&config, &common, "encode", &err);
+    if (status == 0) status = mf_config_load_stage(&config, &common.settings, "encode", &err);
     if (status == 0) status = mf_tokenizer_load(&tokenizer, path, &err);
     d.tokenizer = tokenizer;
     if (status == 0) status = mf_out_open(&out, output, &err);

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "model/piece.h"
-#include "train/session.h"
+#include "cli/train_session.h"
 #include "train/stats.h"
 
 static const char notes[] =
@@ -82,8 +82,7 @@ static int train(struct mf_train_session *s, struct mf_piece *shared, const stru
     if (load_shared(s, shared, err) < 0) return -1;
     uint64_t own = (uint64_t)s->config.seed + (partition > 0 ? (uint64_t)partition : 0);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
-    if (mf_train(&s->training, s->pool, &result, err) < 0) return -1;
-    mf_train_report(&s->training, &result);
+    if (mf_train_session_run(s, &result, err) < 0) return -1;
     *signal = result.signal;
     return result.signal ? 0 : write_expert(s, o, shared, partition, &result, stats, err);
 }
@@ -115,7 +114,7 @@ int main(int argc, char **argv) {
     mf_train_session_end(&s);
     mf_piece_close(&shared);
     mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
+    mf_strs_free(&common.settings.sets);
     if (status < 0) return mf_fail("mf-train-expert", &err);
     return signal ? 128 + signal : 0;
 }

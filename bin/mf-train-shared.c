@@ -2,9 +2,10 @@
  *     mf-train-shared [OPTION]... [TOKENS] > shared.tar
  *     mpirun -n 2 mf-train-shared [OPTION]... TOKENS > shared.tar */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include "base/options.h"
-#include "train/session.h"
+#include "cli/options.h"
+#include "cli/train_session.h"
 
 static const char notes[] =
     "Reads a tokens stream and writes a bundle of kind shared: embedding, attention, output norm, the temporary\n"
@@ -78,14 +79,19 @@ static int train(struct mf_train_session *s, const struct mf_ranks *ranks, int64
                  int *signal, struct mf_err *err) {
     struct mf_training_result result;
     int status = mf_ranks_agree(ranks, prepare(s, ranks, wanted, common, o, tokens, err), err);
-    if (status < 0 || mf_train(&s->training, s->pool, &result, err) < 0) return -1;
-    mf_train_report(&s->training, &result);
+    if (status < 0 || mf_train_session_run(s, &result, err) < 0) return -1;
     *signal = result.signal;
     if (result.signal) return 0;
     if (ranks->rank == 0)
         status = mf_train_session_write(s, "shared", o->output, json_object(), &result, s->tensors,
                                         s->n_tensors, err);
     return mf_ranks_agree(ranks, status, err);
+}
+
+/* What Open MPI's mpirun, or srun with its help, tells what it starts: mf_ranks_begin's `started`. */
+static const char *started_by_mpirun(void) {
+    const char *processes = getenv("OMPI_COMM_WORLD_SIZE");
+    return processes ? processes : getenv("PMIX_RANK") ? "" : NULL;
 }
 
 /* The second line of --version. */
@@ -113,13 +119,13 @@ int main(int argc, char **argv) {
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 1 && common.version) status = print_build(&err);
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (mf_ranks_begin(&ranks, &err) < 0) status = -1;
+    if (mf_ranks_begin(&ranks, started_by_mpirun(), &err) < 0) status = -1;
     status = mf_ranks_agree(&ranks, status, &err);
     common.quiet |= ranks.rank > 0;
     if (status == 0) status = train(&s, &ranks, wanted, &common, &o, tokens, &signal, &err);
     mf_train_session_end(&s);
     mf_strs_free(&operands);
-    mf_strs_free(&common.sets);
+    mf_strs_free(&common.settings.sets);
     if (status < 0 && ranks.rank == 0) mf_fail("mf-train-shared", &err);
     mf_ranks_end(&ranks);
     return status < 0 ? err.status : signal ? 128 + signal : 0;

@@ -53,12 +53,13 @@ $B/lint/%.ok: %.c .clang-tidy tests/.clang-tidy | tools
 	@touch $@
 
 ## lint       look for bugs without running anything: analysers of C, shell and Python, and the format of C
-SOURCES := $(wildcard lib/*/*.c bin/*.c tests/*.c)
+SOURCES := $(wildcard lib/*/*.c bin/*.c bin/cli/*.c tests/*.c)
 .PHONY: lint
 lint: $(SOURCES:%.c=$B/lint/%.ok)
 	@echo "lint format, all of C together, scripts"
-	@clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/*.h)
+	@clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h bin/cli/*.h tests/*.h)
 	@cppcheck -q --error-exitcode=1 --std=c11 --library=gnu,posix,openssl,tests/cppcheck.cfg \
-	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib $(SOURCES)
+	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib -Ibin $(SOURCES)
+	@tests/includes.sh
 	@shellcheck scripts/*.sh tests/*.sh tests/fuzz/*.sh .ci/run
 	@pyflakes3 $(wildcard scripts/*.py tests/*.py tests/*/*.py)

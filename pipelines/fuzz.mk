@@ -1,12 +1,12 @@
 # Fuzzing: every reader of files in one program, built by clang with libFuzzer and the sanitizers. Included behind the rules of
 # builds.
 
-FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c) tests/fuzz/readers.c)
+FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c bin/cli/*.c) tests/fuzz/readers.c)
 $(eval $(call RULES,$B/fuzz,-fsanitize=fuzzer-no-link $(SANITIZE)))
 $B/fuzz/%: CC := clang
 $(FUZZED): | fuzz-deps
 
-$B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/libmf.a
+$B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/cli.a $B/fuzz/libmf.a
 	@echo "link $@"
 	@$(CC) $(CFLAGS) -fsanitize=fuzzer $(SANITIZE) -o $@ $^ $(LDLIBS)
 

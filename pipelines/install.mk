@@ -10,7 +10,7 @@ BASHDIR    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 MANUALS     := $(patsubst $B/bin/%,$B/man/%.1,$(PROGRAMS))
 COMPLETIONS := $(patsubst $B/bin/%,$B/completion/%,$(PROGRAMS))
-HEADERS     := $(filter-out %internal.h lib/base/help.h lib/base/roff.h lib/eval/commands.h,$(wildcard lib/*/*.h))
+HEADERS     := $(filter-out %internal.h,$(wildcard lib/*/*.h))
 
 $B/man/%.1: $B/bin/%
 	@mkdir -p $(@D)
@@ -23,7 +23,7 @@ $B/completion/%: $B/bin/%
 # libmf is a static library: whoever links it needs the others too, so they are required and not private.
 .PHONY: $B/libmf.pc
 $B/libmf.pc: | build
-	@version=$$(sed -n 's/^#define MF_VERSION *"\(.*\)"/\1/p' lib/base/options.h); \
+	@version=$$(sed -n 's/^#define MF_VERSION *"\(.*\)"/\1/p' bin/cli/options.h); \
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: libmf' 'Description: Language models of experts: data, tokenizer, training, assembly, evaluation' \
 	    "Version: $$version" 'Requires: $(LIBS)' 'Libs: -L$${libdir} -lmf -lbz2 -lm -pthread' \

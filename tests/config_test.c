@@ -4,13 +4,13 @@
 #include <math.h>
 #include <utf8proc.h>
 #include "base/rng.h"
-#include "model/config.h"
-#include "model/schema.h"
+#include "config/config.h"
+#include "config/schema.h"
 
 static int load(struct mf_config *config, const char *file, struct mf_err *err) {
-    struct mf_common common = {.config = file, .seed = -1};
+    struct mf_settings settings = {.config = file, .seed = -1};
     memset(err, 0, sizeof *err);
-    return mf_config_load(config, &common, err);
+    return mf_config_load(config, &settings, err);
 }
 
 static int load_text(struct mf_config *config, const char *text, size_t size, struct mf_err *err) {
@@ -286,23 +286,23 @@ static void test_sets(void **state) {
     struct mf_config config;
     struct mf_err err;
     const char *sets[] = {"model.d_ff=64", "model.d_ff=65", "eval.prompts=a=b"};
-    struct mf_common common = {.sets = {sets, 3, 3}, .seed = 7};
-    assert_int_equal(mf_config_load(&config, &common, &err), 0);
+    struct mf_settings settings = {.sets = {sets, 3, 3}, .seed = 7};
+    assert_int_equal(mf_config_load(&config, &settings, &err), 0);
     assert_int_equal(config.model.d_ff, 65); /* the last one counts */
     assert_string_equal(config.eval.prompts, "a=b");
     assert_int_equal(config.seed, 7);
     sets[2] = "model.top_k=6";
-    assert_int_equal(mf_config_load(&config, &common, &err), -1);
+    assert_int_equal(mf_config_load(&config, &settings, &err), -1);
     assert_string_equal(err.text, "--set: model.top_k is 6, above model.n_experts, which is 5");
     sets[2] = "d_ff";
-    assert_int_equal(mf_config_load(&config, &common, &err), -1);
+    assert_int_equal(mf_config_load(&config, &settings, &err), -1);
     assert_int_equal(err.status, EX_USAGE);
     sets[2] = "d_ff=3";
-    assert_int_equal(mf_config_load(&config, &common, &err), -1);
+    assert_int_equal(mf_config_load(&config, &settings, &err), -1);
     assert_int_equal(err.status, EX_CONFIG);
     assert_string_equal(err.text, "--set: unknown key 'd_ff', did you mean 'model.d_ff'?");
     sets[2] = "eval.prompts=\xc3"; /* half a character */
-    assert_int_equal(mf_config_load(&config, &common, &err), -1);
+    assert_int_equal(mf_config_load(&config, &settings, &err), -1);
     assert_int_equal(err.status, EX_CONFIG);
 }
 
@@ -321,8 +321,8 @@ static void test_stage_sees(void **state) {
             if (keys[i].kind == MF_KEY_CHOICE) value = keys[i].choices;
             if (!value) continue; /* numbers may not go together with others */
             snprintf(set, sizeof set, "%s=%.*s", keys[i].name, (int)strcspn(value, "|"), value);
-            struct mf_common common = {.sets = {sets, 1, 1}, .seed = -1};
-            assert_int_equal(mf_config_load_stage(&config, &common, *stage, &err), 0);
+            struct mf_settings settings = {.sets = {sets, 1, 1}, .seed = -1};
+            assert_int_equal(mf_config_load_stage(&config, &settings, *stage, &err), 0);
             mf_key_format(&keys[i], &config, text, sizeof text);
             if (keys[i].stages & mf_stage_bit(*stage))
                 assert_string_equal(text, strchr(set, '=') + 1);
@@ -331,15 +331,15 @@ static void test_stage_sees(void **state) {
         }
     struct mf_config config;
     const char *sets[] = {"model.d_ff=64"};
-    struct mf_common common = {.sets = {sets, 1, 1}, .seed = 7};
-    assert_int_equal(mf_config_load_stage(&config, &common, "train-shared", &err), 0);
+    struct mf_settings settings = {.sets = {sets, 1, 1}, .seed = 7};
+    assert_int_equal(mf_config_load_stage(&config, &settings, "train-shared", &err), 0);
     assert_int_equal(config.model.d_ff, 64);
     assert_int_equal(config.seed, 7);
-    assert_int_equal(mf_config_load_stage(&config, &common, "docs", &err), 0);
+    assert_int_equal(mf_config_load_stage(&config, &settings, "docs", &err), 0);
     assert_int_equal(config.model.d_ff, 2048);
     assert_int_equal(config.seed, 1);
     sets[0] = "model.d_ff=0"; /* wrong for every stage */
-    assert_int_equal(mf_config_load_stage(&config, &common, "docs", &err), -1);
+    assert_int_equal(mf_config_load_stage(&config, &settings, "docs", &err), -1);
     assert_int_equal(err.status, EX_CONFIG);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/temps.h"
 #include "io/file.h"
 #include "io/json_file.h"
 
@@ -266,18 +267,13 @@ static void test_scratch(void **state) {
     assert_int_equal(err.status, EX_IOERR);
     static char longest[5000];
     memset(longest, 'n', sizeof longest - 1);
-    const char *const folders[] = {"/absent", longest}, *before = getenv("TMPDIR");
-    char *kept = before ? strdup(before) : NULL;
+    const char *const folders[] = {"/absent", longest};
     for (size_t i = 0; i < 2; i++) {
-        setenv("TMPDIR", folders[i], 1);
+        mf_temps_folder_set(folders[i]);
         assert_int_equal(mf_scratch_open(&err), -1);
         assert_int_equal(err.status, EX_CANTCREAT);
     }
-    if (kept)
-        setenv("TMPDIR", kept, 1);
-    else
-        unsetenv("TMPDIR");
-    free(kept);
+    mf_temps_folder_set(NULL);
 }
 
 static void test_json(void **state) {

@@ -83,7 +83,7 @@ plain_only() {
     assert_equal "$(lexgrog mf-eval.1 mf-cat.1 mf-eval-logits.1 | grep -c ': "mf-[a-z-]* - [a-z]')" 3
     # the same each time, with the version's date
     TZ=Pacific/Kiritimati mf-eval --help=man | cmp - mf-eval.1
-    grep -q "^\.TH MF-EVAL 1 $(sed -n 's/^#define MF_DATE *"\([0-9-]*\)".*/\1/p' "$MF_ROOT/lib/base/options.h") " mf-eval.1
+    grep -q "^\.TH MF-EVAL 1 $(sed -n 's/^#define MF_DATE *"\([0-9-]*\)".*/\1/p' "$MF_ROOT/bin/cli/options.h") " mf-eval.1
 }
 
 # The long options that a program's or command's --help lists, one a line.
@@ -242,6 +242,11 @@ extern "C" {
 }
 #endif
 
+static int fail(const char *program, const struct mf_err *err) {
+    fprintf(stderr, "%s: %s\n", program, err->text);
+    return err->status;
+}
+
 int main(int argc, char **argv) {
     struct mf_err err = {};
     struct mf_tokenizer *t = NULL;
@@ -249,10 +254,10 @@ int main(int argc, char **argv) {
     struct mf_ids ids = {};
     struct mf_text text = {};
     if (argc != 3) return EX_USAGE;
-    if (mf_tokenizer_load(&t, argv[1], &err) < 0) return mf_fail(argv[0], &err);
-    if (mf_encoder_new(&e, t, &err) < 0) return mf_fail(argv[0], &err);
-    if (mf_encode(e, argv[2], strlen(argv[2]), MF_SPECIAL_TEXT, &ids, &err) < 0) return mf_fail(argv[0], &err);
-    if (mf_decode(t, ids.ids, ids.count, &text, &err) < 0) return mf_fail(argv[0], &err);
+    if (mf_tokenizer_load(&t, argv[1], &err) < 0) return fail(argv[0], &err);
+    if (mf_encoder_new(&e, t, &err) < 0) return fail(argv[0], &err);
+    if (mf_encode(e, argv[2], strlen(argv[2]), MF_SPECIAL_TEXT, &ids, &err) < 0) return fail(argv[0], &err);
+    if (mf_decode(t, ids.ids, ids.count, &text, &err) < 0) return fail(argv[0], &err);
     for (size_t i = 0; i < ids.count; i++) printf("%s%u", i ? "," : "", (unsigned)ids.ids[i]);
     printf(" %.*s\n", (int)text.size, text.bytes);
     free(ids.ids);

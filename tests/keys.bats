@@ -44,7 +44,7 @@ for line in sys.stdin:
     assert_success
     # the library has no other way to the settings
     assert_equal "$(cd "$MF_ROOT" && grep -rlw mf_config_load bin lib | tr '\n' ' ')" \
-        "bin/mf-config.c lib/model/config.c lib/model/config.h "
+        "bin/mf-config.c lib/config/config.c lib/config/config.h "
 }
 
 @test "-n and -q write nothing, and say what there is to do" {

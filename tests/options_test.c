@@ -1,7 +1,7 @@
 /* Command lines: what is accepted, and the line that each mistake causes. */
 #include "files.h"
 
-#include "base/options.h"
+#include "cli/options.h"
 
 struct given {
     bool force;
@@ -35,7 +35,7 @@ static int parse(struct given *g, struct mf_err *err, int argc, char **argv) {
 static void release(struct given *g) {
     mf_strs_free(&g->inputs);
     mf_strs_free(&g->operands);
-    mf_strs_free(&g->common.sets);
+    mf_strs_free(&g->common.settings.sets);
 }
 
 #define PARSE(...)                                                                                           \
@@ -56,8 +56,8 @@ static void test_all_kinds(void **state) {
     assert_int_equal(g.operands.count, 4);
     assert_string_equal(g.operands.items[2], "-");
     assert_string_equal(g.operands.items[3], "--rest");
-    assert_true(g.common.seed == 3 && g.common.quiet && g.common.progress == MF_PROGRESS_NEVER);
-    assert_string_equal(g.common.sets.items[0], "a.b=1");
+    assert_true(g.common.settings.seed == 3 && g.common.quiet && g.common.progress == MF_PROGRESS_NEVER);
+    assert_string_equal(g.common.settings.sets.items[0], "a.b=1");
     release(&g);
 }
 
@@ -65,7 +65,8 @@ static void test_defaults(void **state) {
     (void)state;
     PARSE("-");
     assert_int_equal(result, 0);
-    assert_true(g.common.threads >= 1 && g.common.seed == -1 && !g.common.quiet && !g.common.config);
+    assert_true(g.common.threads >= 1 && g.common.settings.seed == -1 && !g.common.quiet &&
+                !g.common.settings.config);
     assert_true(g.steps == 7);
     release(&g);
 }

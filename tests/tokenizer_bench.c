@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
+#include "cli/program.h"
 #include "text/batch.h"
 #include "text/tokenizer.h"
 

@@ -1,4 +1,4 @@
-/* Failures as one clean line: formatting, the system's reason, printing. */
+/* Failures as one clean line: formatting, the system's reason. */
 #include "base/err.h"
 
 #include <errno.h>
@@ -59,9 +59,4 @@ int(mf_err_sys)(struct mf_err *err, int status, const char *format, ...) {
     fill(err, status, format, args, text);
     va_end(args);
     return -1;
-}
-
-int mf_fail(const char *program, const struct mf_err *err) {
-    fprintf(stderr, "%s: %s\n", program, err->text);
-    return err->status ? err->status : EX_SOFTWARE;
 }

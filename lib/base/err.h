@@ -1,7 +1,7 @@
 /* One failure: the exit status a program should end with and one line for people.
  *
  * Functions that can fail return 0 or -1 and fill a `struct mf_err`. The text is lower case, has no final
- * stop, names the file or value concerned, and never holds a control character. Only `main` prints it. */
+ * stop, names the file or value concerned, and never holds a control character. Only programs print it. */
 #ifndef MF_BASE_ERR_H
 #define MF_BASE_ERR_H
 
@@ -31,8 +31,5 @@ static inline int mf_err_failed(void) {
 }
 #define mf_err_set(...) (mf_err_set(__VA_ARGS__), mf_err_failed())
 #define mf_err_sys(...) (mf_err_sys(__VA_ARGS__), mf_err_failed())
-
-/* Prints "PROGRAM: text" on standard error and returns the status: the last line of a failing main. */
-int mf_fail(const char *program, const struct mf_err *err);
 
 #endif

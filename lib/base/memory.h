@@ -1,15 +1,15 @@
-/* The end of a program that gets no memory for something small.
+/* The end of a process that gets no memory for something small.
  *
- * Large blocks are asked for up front and their failure is a `struct mf_err` (base/arena.h). Of the many
- * small ones a failure ends the process: nothing useful could follow, and some libraries crash then or leave
- * a value out, which would make a wrong file. So in every program that links this library malloc, calloc and
- * realloc of less than 1 MiB do not return without memory, whoever calls them (not in builds with the address
- * sanitizer, which have their own). */
+ * Large blocks are asked for up front and their failure is a `struct mf_err` (base/arena.h). Where one of the
+ * many small ones fails, nothing useful could follow: the process ends. */
 #ifndef MF_BASE_MEMORY_H
 #define MF_BASE_MEMORY_H
 
-/* Removes the process's temporary files, prints "PROGRAM: out of memory" and exits with EX_OSERR, without
- * running exit handlers. May be called from several threads. */
+/* Calls the hook, which should not return, and aborts if it does or there is none. From any thread. */
 void mf_no_memory(void) __attribute__((noreturn));
+
+/* `end` says so to people and ends the process (bin/cli/program.c). The pointer is a global: malloc's callers
+ * have nothing that could hold it. Set before threads start. */
+void mf_memory_hook(void (*end)(void));
 
 #endif

@@ -23,6 +23,16 @@ static _Atomic(struct mf_temp *) temps;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* among threads; the handler does not take it */
 static atomic_int owner; /* a forked child must not remove its parent's files */
 
+static const char *scratch;
+
+void mf_temps_folder_set(const char *folder) {
+    scratch = folder;
+}
+
+const char *mf_temps_folder(void) {
+    return scratch && *scratch ? scratch : "/tmp";
+}
+
 void mf_temps_remove(void) {
     if (atomic_load(&owner) != (int)getpid()) return;
     for (struct mf_temp *t = atomic_load(&temps); t; t = t->next)

@@ -16,4 +16,9 @@ void mf_temp_drop(struct mf_temp *temp);
 /* Removes all remembered files. May be called from a signal handler. */
 void mf_temps_remove(void);
 
+/* The folder for scratch files, borrowed; NULL or "" is /tmp, as when it was never set. Set before threads
+ * start. */
+void mf_temps_folder_set(const char *folder);
+const char *mf_temps_folder(void);
+
 #endif

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 #include "eval/source.h"
-#include "model/config.h"
+#include "config/config.h"
 #include "model/moe.h"
 
 struct mf_calibrate_options {

@@ -108,8 +108,8 @@ bool mf_file_same(const char *a, const char *b);
  * (not counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
 int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err);
 
-/* A file without a name, for data that must not fill memory; in $TMPDIR or /tmp. Returns the descriptor or
- * -1. */
+/* A file without a name, for data that must not fill memory; in the folder of base/temps.h. Returns the
+ * descriptor or -1. */
 int mf_scratch_open(struct mf_err *err);
 
 /* Writes at an offset of a scratch file. EX_IOERR. May be called from several threads. */

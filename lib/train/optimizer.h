@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "base/pool.h"
 #include "io/tensor.h"
-#include "model/config.h"
+#include "config/config.h"
 
 /* The learning rate of step t = 1 .. steps: linear up to config->lr at step `warmup`, then a half cosine down
  * to min_lr at the last step. Loshchilov and Hutter 2017, eq. 5. */

@@ -1,6 +1,5 @@
 /* How much of a step goes through the model at once, and what memory that takes. */
-#include <stdio.h>
-#include "model/config.h"
+#include "config/config.h"
 #include "train/trainer.h"
 
 /* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
@@ -67,15 +66,5 @@ int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_
     if (!found && limit)
         return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
                           megabytes(m->total), megabytes(limit));
-    char each[48] = "";
-    if (t->ranks.count > 1) snprintf(each, sizeof each, " in each of %d processes", t->ranks.count);
-    if (!t->common->quiet)
-        fprintf(stderr,
-                "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
-                "(%zu rows at once%s), workspace %.1f\n",
-                t->program, megabytes(m->total), each, megabytes(m->parameters),
-                m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients),
-                megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
-                m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
     return 0;
 }

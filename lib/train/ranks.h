@@ -19,9 +19,10 @@ struct mf_ranks {
     float *room; /* for mf_ranks_sum; NULL when alone */
 };
 
-/* Finds the others, if mpirun started this process. EX_OSERR, on all; EX_USAGE where there is no MPI. Ended
+/* Finds the others, if mpirun started this process: `started` is then what it says of their number, "" when
+ * it does not say it; otherwise NULL. EX_OSERR, on all; EX_USAGE where there is no MPI. Ended
  * by mf_ranks_end, also after a failure. */
-int mf_ranks_begin(struct mf_ranks *ranks, struct mf_err *err);
+int mf_ranks_begin(struct mf_ranks *ranks, const char *started, struct mf_err *err);
 
 /* Waits until all are here: mpirun ends the others when one exits with a failure. */
 void mf_ranks_end(struct mf_ranks *ranks);

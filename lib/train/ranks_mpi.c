@@ -15,22 +15,16 @@
 /* of MPI's library, and what it shares with ranks of the same machine */
 #define WORKSPACE ((size_t)12 << 20)
 
-/* Open MPI's mpirun, or srun with its help, says so to what it starts. Alone MPI is not even started: that
- * takes time and memory. */
-static bool started_by_mpirun(void) {
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK");
-}
-
 static bool is_begun(void) {
     int begun;
     MPI_Initialized(&begun);
     return begun;
 }
 
-int mf_ranks_begin(struct mf_ranks *r, struct mf_err *err) {
+int mf_ranks_begin(struct mf_ranks *r, const char *started, struct mf_err *err) {
     int support;
     *r = (struct mf_ranks){.rank = 0, .count = 1};
-    if (!started_by_mpirun()) return 0;
+    if (!started) return 0; /* alone MPI is not even started: that takes time and memory */
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &support);
     MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r->count);

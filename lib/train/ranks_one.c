@@ -2,13 +2,11 @@
 #include "train/ranks.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-int mf_ranks_begin(struct mf_ranks *r, struct mf_err *err) {
-    const char *started = getenv("OMPI_COMM_WORLD_SIZE");
+int mf_ranks_begin(struct mf_ranks *r, const char *started, struct mf_err *err) {
     *r = (struct mf_ranks){.rank = 0, .count = 1};
-    if (!started || strcmp(started, "1") == 0) return 0;
+    if (!started || !*started || strcmp(started, "1") == 0) return 0;
     return mf_err_set(err, EX_USAGE, "mpirun started %s processes, but this program was built without MPI",
                       started);
 }

@@ -32,7 +32,6 @@ struct loop {
     struct mf_train_state state;
     int scratch; /* the best parameters when there is no checkpoint, or -1 */
     struct mf_metrics *metrics;
-    struct mf_progress progress;
     double began;
     uint64_t rows; /* trained on in this run */
 };
@@ -242,10 +241,11 @@ static int skip_or_stop(struct loop *l, int64_t step, double loss, struct mf_err
         return mf_err_set(err, EX_SOFTWARE,
                           "step %lld: the %s is not a number, first in %s; the training diverged",
                           (long long)step, isfinite(loss) ? "gradient" : "loss", place);
-    if (!l->t->common->quiet)
-        fprintf(stderr, "%s: step %lld: the %s is not a number, first in %s; passed over (%lld of %lld)\n",
-                l->t->program, (long long)step, isfinite(loss) ? "gradient" : "loss", place,
-                (long long)l->state.skipped, (long long)l->t->skip_nonfinite);
+    char text[256];
+    snprintf(text, sizeof text, "step %lld: the %s is not a number, first in %s; passed over (%lld of %lld)",
+             (long long)step, isfinite(loss) ? "gradient" : "loss", place, (long long)l->state.skipped,
+             (long long)l->t->skip_nonfinite);
+    if (l->t->hooks.skipped) l->t->hooks.skipped(l->t->hooks.context, text);
     return 0;
 }
 
@@ -320,9 +320,7 @@ static int align(struct loop *l, struct mf_err *err) {
 
 static int log_step(struct loop *l, const struct mf_metrics_record *r, struct mf_err *err) {
     const struct mf_train_config *c = l->t->config;
-    char text[96];
-    snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", r->loss, r->tokens_per_s);
-    mf_progress_show(&l->progress, (uint64_t)r->step, text);
+    if (l->t->hooks.step) l->t->hooks.step(l->t->hooks.context, r);
     bool due = r->step % c->log_every == 0 || r->step == 1 || r->step == c->steps || !isnan(r->val_loss);
     if (!due) return 0;
     return mf_ranks_agree(&l->t->ranks, l->metrics ? mf_metrics_add(l->metrics, r, err) : 0, err);
@@ -372,12 +370,9 @@ int mf_train(const struct mf_training *t, struct mf_pool *pool, struct mf_traini
     status = mf_ranks_agree(&t->ranks, status, err);
     if (status == 0) status = align(&l, err);
     if (status == 0) {
-        mf_progress_begin(&l.progress, t->program, "steps", (uint64_t)t->config->steps,
-                          (enum mf_progress_mode)t->common->progress, t->common->quiet);
-        l.progress.first = (uint64_t)l.state.step;
+        if (t->hooks.begin) t->hooks.begin(t->hooks.context, l.state.step);
         l.began = mf_now();
         status = run(&l, result, err);
-        mf_progress_end(&l.progress, (uint64_t)l.state.step);
     }
     if (status == 0 && l.metrics && !result->signal) {
         struct mf_metrics *metrics = l.metrics;
@@ -396,15 +391,4 @@ void mf_train_clean(const struct mf_training *t) {
     char *path = best_path(t);
     unlink(path);
     free(path);
-}
-
-void mf_train_report(const struct mf_training *t, const struct mf_training_result *r) {
-    if (t->common->quiet) return;
-    fprintf(stderr, "%s: %lld of %lld steps", t->program, (long long)r->state.step,
-            (long long)t->config->steps);
-    if (isfinite(r->last_loss)) fprintf(stderr, ", loss %.4f, %.0f tokens/s", r->last_loss, r->tokens_per_s);
-    if (r->state.best_step >= 0)
-        fprintf(stderr, ", best validation loss %.4f at step %lld", r->state.best_loss,
-                (long long)r->state.best_step);
-    fprintf(stderr, ", peak memory %.0f MB\n", (double)mf_peak_memory() / 1e6);
 }

@@ -3,10 +3,10 @@
 #define MF_TRAIN_TRAINER_H
 
 #include <jansson.h>
-#include "base/options.h"
 #include "model/lm.h"
 #include "train/checkpoint.h"
 #include "train/data.h"
+#include "train/metrics.h"
 #include "train/ranks.h"
 
 /* Bytes that a training takes, by what they are for. */
@@ -18,9 +18,15 @@ struct mf_train_memory {
     size_t cut_rows; /* where the whole batch of all ranks is cut: as one process would cut it */
 };
 
+/* What a training tells while it runs; each may be NULL. */
+struct mf_train_hooks {
+    void *context;
+    void (*begin)(void *context, int64_t step); /* the loop begins, with `step` steps done before */
+    void (*step)(void *context, const struct mf_metrics_record *record);
+    void (*skipped)(void *context, const char *text); /* a step was passed over: one line that says why */
+};
+
 struct mf_training {
-    const char *program; /* for progress and messages */
-    const struct mf_common *common;
     const struct mf_train_config *config;
     struct mf_shape shape;
     double dropout;
@@ -41,6 +47,7 @@ struct mf_training {
     int64_t keep;                            /* older checkpoints */
     int64_t skip_nonfinite;                  /* steps that may be passed over */
     struct mf_train_memory memory;           /* mf_train_plan */
+    struct mf_train_hooks hooks;
 };
 
 struct mf_training_result {
@@ -50,8 +57,8 @@ struct mf_training_result {
     int signal; /* not 0: stopped before the end by this signal, after writing a checkpoint */
 };
 
-/* Decides how much goes through the model at once; `limit` in bytes, 0: none. Says so on standard error,
- * unless quiet. EX_CONFIG when no way fits into the limit, with the least that does. */
+/* Decides how much goes through the model at once; `limit` in bytes, 0: none. EX_CONFIG when no way fits into
+ * the limit, with the least that does. */
 int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, struct mf_err *err);
 
 /* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
@@ -61,8 +68,5 @@ int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, str
 int mf_train(const struct mf_training *training, struct mf_pool *pool, struct mf_training_result *result,
              struct mf_err *err);
 void mf_train_clean(const struct mf_training *training);
-
-/* Says in one line on standard error how it went; nothing with --quiet. */
-void mf_train_report(const struct mf_training *training, const struct mf_training_result *result);
 
 #endif

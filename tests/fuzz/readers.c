@@ -11,16 +11,16 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "eval/page.h"
-#include "eval/prompts.h"
-#include "eval/report.h"
-#include "eval/report_notes.h"
+#include "cli/page.h"
+#include "cli/prompts.h"
+#include "cli/report.h"
+#include "cli/report_notes.h"
 #include "eval/source.h"
 #include "io/sha256.h"
-#include "io/show.h"
+#include "cli/show.h"
 #include "io/stream.h"
 #include "io/utf8.h"
-#include "model/assemble.h"
+#include "assemble/assemble.h"
 #include "model/moe.h"
 #include "part/saved.h"
 #include "text/select.h"
@@ -259,10 +259,10 @@ static int read_tokenizer(const char *path) {
 }
 
 static int read_config(const char *path) {
-    const struct mf_common common = {.config = path, .seed = -1};
+    const struct mf_settings settings = {.config = path, .seed = -1};
     struct mf_config config;
     struct mf_err err = {0};
-    return check(mf_config_load(&config, &common, &err), &err);
+    return check(mf_config_load(&config, &settings, &err), &err);
 }
 
 static int look_at(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err) {

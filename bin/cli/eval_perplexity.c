@@ -1,0 +1,196 @@
+/* mf-eval perplexity: how well a model predicts documents. */
+#include "cli/eval_commands.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "eval/lengths.h"
+#include "eval/perplexity.h"
+#include "cli/eval_session.h"
+#include "io/utf8.h"
+
+static const char notes[] =
+    "Reads a tokens stream from standard input. The model is a model.safetensors, or a shared bundle: with its own\n"
+    "dense FFN, or with an expert's (-e).\n"
+    "\n"
+    "Perplexity is exp(sum of losses / number of scored tokens); both are printed. Every token but a document's first\n"
+    "is scored exactly once, except padding and a BOS inside it. The validation loss of a training, whose windows\n"
+    "cross the ends of documents, differs a little. Documents are cut into windows of the model's context S:\n"
+    "the first token scored in a window sees one token before it, the last one S (a prefix router sees the whole\n"
+    "document). With --stride N the windows overlap: each begins N tokens after the one before, and beyond the\n"
+    "first window every token sees at least S - N + 1.\n"
+    "The error is the standard error over documents. Bits per byte need the tokenizer (-t).\n"
+    "\n"
+    "examples:\n"
+    "  mf-eval perplexity -m model.safetensors < test.tokens.mp\n"
+    "  mf-eval perplexity -m shared.tar -e expert.3.tar -t tokenizer.json --json < test.tokens.mp\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or one that does not fit the model, 66 input cannot be\n"
+    "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
+
+/* What the callbacks collect: the documents, when asked for, and progress. */
+struct collect {
+    json_t *documents; /* NULL: not asked for */
+    json_t *losses;    /* of the document so far; NULL: not asked for */
+    struct mf_progress progress;
+    const struct mf_source *source;
+};
+
+static void add_token(void *context, double loss) {
+    struct collect *c = context;
+    json_array_append_new(c->losses, mf_real_json(loss));
+}
+
+static void add_document(void *context, const char *id, size_t id_size, size_t domain,
+                         const struct mf_measure *m) {
+    struct collect *c = context;
+    if (!c->documents) return;
+    json_t *one = json_object(), *measure = mf_measure_json(m);
+    json_object_set_new(one, "id", mf_utf8_json(id, id_size));
+    json_object_set_new(one, "domain", json_string(mf_source_domain(c->source, domain)));
+    json_object_update(one, measure);
+    json_decref(measure);
+    json_object_del(one, "documents");
+    json_object_del(one, "error");
+    if (c->losses) {
+        json_object_set_new(one, "losses", c->losses);
+        c->losses = json_array();
+    }
+    json_array_append_new(c->documents, one);
+}
+
+static void show_progress(void *context, uint64_t tokens) {
+    struct collect *c = context;
+    mf_progress_show(&c->progress, tokens, NULL);
+}
+
+/* A number for a table, "-" when it is not known. */
+static int print_number(struct mf_out *out, const char *format, double value, struct mf_err *err) {
+    return isfinite(value) ? mf_out_printf(out, err, format, value) : mf_out_printf(out, err, "%13s", "-");
+}
+
+static int print_row(struct mf_out *out, const char *name, const struct mf_measure *m, struct mf_err *err) {
+    double perplexity = mf_measure_perplexity(m);
+    if (mf_out_printf(out, err, "%-24s", name) < 0) return -1;
+    if (print_number(out, "%13.4f", perplexity, err) < 0) return -1;
+    if (print_number(out, "%13.4f", perplexity * mf_measure_error(m), err) < 0) return -1;
+    if (print_number(out, "%13.5f", mf_measure_loss(m), err) < 0) return -1;
+    if (print_number(out, "%13.5f", mf_measure_bits(m), err) < 0) return -1;
+    return mf_out_printf(out, err, "%13.3f %11llu %9llu\n", m->nats, (unsigned long long)m->tokens,
+                         (unsigned long long)m->documents);
+}
+
+static int print_documents(struct mf_out *out, const json_t *documents, struct mf_err *err) {
+    size_t i;
+    json_t *d;
+    json_array_foreach(documents, i, d) {
+        char id[64];
+        const json_t *text = json_object_get(d, "id");
+        mf_utf8_line(id, sizeof id, json_string_value(text), json_string_length(text));
+        if (mf_out_printf(out, err, "%-63s %13.4f %13.3f nats %8lld tokens\n", id,
+                          json_number_value(json_object_get(d, "perplexity")),
+                          json_number_value(json_object_get(d, "nats")),
+                          (long long)json_integer_value(json_object_get(d, "tokens"))) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int print_table(struct mf_out *out, const struct mf_perplexity *p, const struct collect *c,
+                       struct mf_err *err) {
+    if (print_documents(out, c->documents, err) < 0) return -1;
+    if (mf_out_printf(out, err, "%-24s%13s%13s%13s%13s%13s %11s %9s\n", "", "perplexity", "+- error",
+                      "nats/token", "bits/byte", "nats", "tokens", "documents") < 0)
+        return -1;
+    if (print_row(out, "all", &p->all, err) < 0) return -1;
+    for (size_t i = 0; i < p->n_domains; i++)
+        if (p->domains[i].tokens && print_row(out, mf_source_domain(c->source, i), &p->domains[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int write_result(const char *output, bool as_json, const struct mf_perplexity *p, struct collect *c,
+                        struct mf_err *err) {
+    struct mf_out *out;
+    if (p->all.tokens == 0)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: nothing to score: each token is the first of its document, padding or a boundary",
+            mf_source_name(c->source));
+    if (as_json) {
+        json_t *json = mf_perplexity_json(p, c->source);
+        if (c->documents) json_object_set(json, "per_document", c->documents);
+        return mf_session_write(output, json, err);
+    }
+    if (mf_out_open(&out, output, err) < 0) return -1;
+    return mf_out_end(out, print_table(out, p, c, err), err);
+}
+
+int mf_eval_perplexity(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL, *tokens = NULL;
+    bool as_json = false, documents = false, losses = false;
+    int64_t max_tokens = -1, batch = 0, stride = 0;
+    uint64_t memory = MF_SESSION_CACHE;
+    const struct mf_option options[] = {
+        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model or shared bundle", 0, 0},
+        {"expert", 'e', MF_OPT_STRING, &expert, "FILE", "an expert bundle, instead of the shared dense FFN",
+         0, 0},
+        {"tokenizer", 't', MF_OPT_STRING, &tokenizer, "FILE", "tokenizer.json, for bits per byte", 0, 0},
+        {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
+        {"documents", 0, MF_OPT_FLAG, &documents, NULL, "also list every document", 0, 0},
+        {"losses", 0, MF_OPT_FLAG, &losses, NULL,
+         "with --json: list every document with the loss of each scored token", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+         "measure a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
+        {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch); changes no result",
+         1, 65536},
+        {"stride", 0, MF_OPT_INT, &stride, "N", "tokens from window to window (default: the context)", 1,
+         1e9},
+        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
+         "memory for weights read from the file (default: 16M)", 0, 0},
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {0},
+    };
+    const struct mf_usage usage = {"mf-eval perplexity", "how well a model predicts documents",
+                                   "mf-eval perplexity -m MODEL [-e EXPERT] [OPTION]... < TOKENS", options,
+                                   notes};
+    struct mf_session s = {0};
+    struct mf_source *source = NULL;
+    struct mf_perplexity result = {0};
+    struct collect c = {0};
+    uint32_t *lengths = NULL;
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
+    if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
+    if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
+    if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
+    if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
+    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
+    if (status == 0) {
+        struct mf_perplexity_options o = {.batch = s.batch,
+                                          .stride = (size_t)stride,
+                                          .lengths = lengths,
+                                          .context = &c,
+                                          .token = losses ? add_token : NULL,
+                                          .document = add_document,
+                                          .progress = show_progress};
+        c.source = source;
+        if (documents || losses) c.documents = json_array();
+        if (losses) c.losses = json_array();
+        mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common.progress, common.quiet);
+        status = mf_perplexity(s.moe, s.work, source, &o, &result, &err);
+        mf_progress_end(&c.progress, result.all.tokens);
+    }
+    if (status == 0) status = write_result(output, as_json, &result, &c, &err);
+    mf_perplexity_clear(&result);
+    json_decref(c.documents);
+    json_decref(c.losses);
+    mf_source_close(source);
+    mf_session_end(&s);
+    free(lengths);
+    return mf_options_end("mf-eval perplexity", status, &common, &operands, &err);
+}

@@ -1,0 +1,183 @@
+/* mf-eval routing: which experts the tokens go to. */
+#include "cli/eval_commands.h"
+
+#include <math.h>
+#include "eval/lengths.h"
+#include "eval/routing.h"
+#include "cli/eval_session.h"
+#include "io/utf8.h"
+
+static const char notes[] =
+    "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares\n"
+    "sum to 1), their entropy in nats (at most log of the number of experts), how well first choices\n"
+    "agree with the documents' domains (0 to 1; - with fewer than two of either), the two experts chosen together\n"
+    "most often and by what share of the tokens, and the experts that got nothing; then the tokens each\n"
+    "expert takes most. Balance is 1 - the coefficient of variation.\n"
+    "--json has all of it and shares by domain.\n"
+    "\n"
+    "example:\n"
+    "  mf-eval routing -m model.safetensors < test.mf\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or a model without experts, 66 input cannot be opened, 73 or 74\n"
+    "cannot write, 78 bad config.\n";
+
+#define BESIDE 8 /* experts that the table has room for beside one another */
+#define SHOWN  8 /* tokens of an expert in the table */
+
+/* The two experts that are chosen together most often in a layer, and of how many of its rows. */
+static int print_pair(struct mf_out *out, const struct mf_routing *r, size_t layer, struct mf_err *err) {
+    uint64_t most = 0;
+    size_t a = 0, b = 0;
+    for (size_t i = 0; i < r->E; i++)
+        for (size_t j = i + 1; j < r->E; j++) {
+            uint64_t n = r->together[(layer * r->E + i) * r->E + j];
+            if (n > most) most = n, a = i, b = j;
+        }
+    if (most == 0) return mf_out_printf(out, err, " %14s", "-");
+    return mf_out_printf(out, err, " %3zu+%-3zu %6.4f", a, b, (double)most / (double)r->rows);
+}
+
+/* For each expert the tokens that take it most often as their first choice, as text where it is known. */
+static int print_tokens(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                        const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    for (size_t e = 0; e < r->E; e++) {
+        uint32_t top[SHOWN];
+        size_t n = mf_routing_top_tokens(r, e, top, SHOWN);
+        if (mf_out_printf(out, err, "%-12.12s takes most:", json_string_value(json_array_get(names, e))) < 0)
+            return -1;
+        for (size_t i = 0; i < n; i++) {
+            char text[48] = "";
+            const char *bytes = NULL;
+            size_t size = 0;
+            if (tokenizer) mf_tokenizer_piece(tokenizer, top[i], &bytes, &size);
+            if (size > 0) mf_utf8_line(text, sizeof text, bytes, size);
+            int status = size > 0 ? mf_out_printf(out, err, " '%s'", text)
+                                  : mf_out_printf(out, err, " %u", (unsigned)top[i]);
+            if (status < 0) return -1;
+        }
+        if (mf_out_printf(out, err, n > 0 ? "\n" : " nothing\n") < 0) return -1;
+    }
+    return 0;
+}
+
+/* Adds the text of the tokens to the page. */
+static void add_texts(json_t *json, const struct mf_tokenizer *tokenizer) {
+    size_t e, i;
+    json_t *list, *one;
+    json_array_foreach(json_object_get(json, "top_tokens"), e, list) json_array_foreach(list, i, one) {
+        const char *bytes;
+        size_t size;
+        mf_tokenizer_piece(tokenizer, (uint32_t)json_integer_value(json_object_get(one, "token")), &bytes,
+                           &size);
+        json_object_set_new(one, "text", mf_utf8_json(bytes, size));
+    }
+}
+
+static double share(const struct mf_routing *r, size_t layer, size_t e) {
+    return (double)r->slots[layer * r->E + e] / ((double)r->rows * (double)r->top_k);
+}
+
+/* The shares of so many experts that they do not fit beside one another: a row each. */
+static int print_shares(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                        struct mf_err *err) {
+    if (mf_out_printf(out, err, "%-12s", "layer") < 0) return -1;
+    for (size_t i = 0; i < r->L; i++)
+        if (mf_out_printf(out, err, " %8zu", i) < 0) return -1;
+    for (size_t e = 0; e < r->E; e++) {
+        if (mf_out_printf(out, err, "\n%-12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
+        for (size_t i = 0; i < r->L; i++)
+            if (mf_out_printf(out, err, " %8.4f", share(r, i, e)) < 0) return -1;
+    }
+    return mf_out_printf(out, err, "\n");
+}
+
+static int print_table(struct mf_out *out, const struct mf_routing *r, const json_t *names,
+                       const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    size_t beside = r->E <= BESIDE ? r->E : 0;
+    if (mf_out_printf(out, err, "%-8s", "layer") < 0) return -1;
+    for (size_t e = 0; e < beside; e++)
+        if (mf_out_printf(out, err, " %12.12s", json_string_value(json_array_get(names, e))) < 0) return -1;
+    if (mf_out_printf(out, err, " %9s %9s %9s %14s  %s\n", "balance", "entropy", "agreement", "most together",
+                      "without tokens") < 0)
+        return -1;
+    for (size_t i = 0; i < r->L; i++) {
+        if (mf_out_printf(out, err, "%-8zu", i) < 0) return -1;
+        for (size_t e = 0; e < beside; e++)
+            if (mf_out_printf(out, err, " %12.4f", share(r, i, e)) < 0) return -1;
+        double agreement = mf_routing_agreement(r, i);
+        if (mf_out_printf(out, err, " %9.4f %9.4f", mf_routing_balance(r, i), mf_routing_entropy(r, i)) < 0 ||
+            (isfinite(agreement) ? mf_out_printf(out, err, " %9.4f", agreement)
+                                 : mf_out_printf(out, err, " %9s", "-")) < 0 ||
+            print_pair(out, r, i, err) < 0 || mf_out_printf(out, err, " ") < 0)
+            return -1;
+        for (size_t e = 0; e < r->E; e++)
+            if (r->slots[i * r->E + e] == 0 &&
+                mf_out_printf(out, err, " %s", json_string_value(json_array_get(names, e))) < 0)
+                return -1;
+        if (mf_out_printf(out, err, "\n") < 0) return -1;
+    }
+    if (!beside && print_shares(out, r, names, err) < 0) return -1;
+    return print_tokens(out, r, names, tokenizer, err);
+}
+
+static int write_result(const char *output, bool as_json, const struct mf_routing *r,
+                        const struct mf_source *source, const json_t *names,
+                        const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    struct mf_out *out;
+    if (r->rows == 0)
+        return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no document has two tokens",
+                          mf_source_name(source));
+    if (as_json) {
+        json_t *json = mf_routing_json(r, source, names);
+        if (tokenizer) add_texts(json, tokenizer);
+        return mf_session_write(output, json, err);
+    }
+    if (mf_out_open(&out, output, err) < 0) return -1;
+    return mf_out_end(out, print_table(out, r, names, tokenizer, err), err);
+}
+
+int mf_eval_routing(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    const char *model = NULL, *tokenizer_path = NULL, *output = NULL, *tokens = NULL;
+    bool as_json = false;
+    int64_t max_tokens = -1, batch = 0;
+    uint64_t memory = MF_SESSION_CACHE;
+    const struct mf_option options[] = {
+        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model", 0, 0},
+        {"tokenizer", 't', MF_OPT_STRING, &tokenizer_path, "FILE", "tokenizer.json, to show tokens as text",
+         0, 0},
+        {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+         "route a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
+        {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
+        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
+         "memory for weights read from the file (default: 16M)", 0, 0},
+        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        {0}};
+    const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
+                                   "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
+    struct mf_session s = {0};
+    struct mf_source *source = NULL;
+    struct mf_tokenizer *tokenizer = NULL;
+    struct mf_routing routing = {0};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
+    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
+    if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
+    if (status == 0) status = mf_session_model(&s, model, NULL, memory, &err);
+    if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
+    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
+    if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
+    if (status == 0) {
+        json_t *names = mf_session_experts(s.moe);
+        status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
+        json_decref(names);
+        mf_routing_clear(&routing);
+    }
+    mf_source_close(source);
+    mf_tokenizer_free(tokenizer);
+    mf_session_end(&s);
+    return mf_options_end("mf-eval routing", status, &common, &operands, &err);
+}

@@ -1,0 +1,92 @@
+/* Beginning and ending a command of mf-eval. */
+#include "cli/eval_session.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "io/utf8.h"
+#include "io/json_file.h"
+#include "io/safetensors.h"
+#include "nn/matmul.h"
+
+uint64_t mf_session_half_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : MF_SESSION_CACHE;
+}
+
+int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
+                     struct mf_err *err) {
+    *s = (struct mf_session){0};
+    if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
+    s->batch = (size_t)(batch > 0 ? batch : s->config.eval.batch);
+    matmul_setup();
+    return mf_pool_new(&s->pool, (int)common->threads, err);
+}
+
+static void close_model(struct mf_session *s) {
+    mf_moe_work_free(s->work);
+    mf_moe_close(s->moe);
+    s->work = NULL;
+    s->moe = NULL;
+}
+
+int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
+                     struct mf_err *err) {
+    size_t rows;
+    close_model(s);
+    if (mf_moe_open(&s->moe, path, expert, cache_bytes, err) < 0) return -1;
+    if (__builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
+        return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
+    if (mf_moe_work_new(&s->work, s->moe, rows, s->pool, err) == 0) return 0;
+    return mf_err_set(err, EX_OSERR, "%s: no memory for %zu window%s of its context, %zu tokens%s", path,
+                      s->batch, s->batch == 1 ? "" : "s", s->moe->shape.S,
+                      s->batch > 1 ? "; a smaller eval.batch takes less" : "");
+}
+
+void mf_session_end(struct mf_session *s) {
+    close_model(s);
+    mf_pool_free(s->pool);
+    *s = (struct mf_session){0};
+}
+
+int mf_session_source(struct mf_session *s, struct mf_source **source, const char *path, int64_t max_tokens,
+                      struct mf_err *err) {
+    const struct mf_moe *m = s->moe;
+    if (mf_source_open(source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
+        return -1;
+    if (max_tokens <= 0 || mf_source_sample(*source, (size_t)max_tokens, err) == 0) return 0;
+    mf_source_close(*source);
+    *source = NULL;
+    return -1;
+}
+
+int mf_session_write(const char *path, json_t *json, struct mf_err *err) {
+    return mf_json_write(path, json, JSON_INDENT(1) | JSON_REAL_PRECISION(12), err);
+}
+
+json_t *mf_session_entries(const struct mf_moe *moe) {
+    const struct mf_safetensors *model = mf_moe_model(moe);
+    return model ? mf_metadata_json(mf_safetensors_metadata(model), "experts") : NULL;
+}
+
+/* A name for one entry of the metadata's list of experts. */
+static json_t *entry_name(const json_t *entry) {
+    static const char *const keys[] = {"name", "partition", "file"};
+    if (json_is_string(entry)) return mf_utf8_json(json_string_value(entry), json_string_length(entry));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *value = json_object_get(entry, keys[i]);
+        if (json_is_string(value)) return json_string(json_string_value(value));
+        if (json_is_integer(value))
+            return json_sprintf("%s %lld", keys[i], (long long)json_integer_value(value));
+    }
+    return NULL;
+}
+
+json_t *mf_session_experts(const struct mf_moe *moe) {
+    json_t *entries = mf_session_entries(moe), *names = json_array();
+    for (size_t e = 0; e < moe->router.n_experts; e++) {
+        json_t *name = entry_name(json_array_get(entries, e));
+        json_array_append_new(names, name ? name : json_sprintf("expert %zu", e));
+    }
+    json_decref(entries);
+    return names;
+}

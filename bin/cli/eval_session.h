@@ -1,0 +1,54 @@
+/* What every command of mf-eval begins with: the config, the threads and an opened model. */
+#ifndef MF_CLI_EVAL_SESSION_H
+#define MF_CLI_EVAL_SESSION_H
+
+#include <jansson.h>
+#include "cli/options.h"
+#include "eval/source.h"
+#include "io/file.h"
+#include "config/config.h"
+#include "model/moe.h"
+
+/* Memory for large tensors when nothing else is asked for, in bytes: a pass over many rows meets each tensor
+ * once, so more would not help. With it, measuring the default model stays under 100 MB. */
+#define MF_SESSION_CACHE ((uint64_t)16 << 20)
+
+/* Half of this machine's memory: what generation may keep of a model that is to be fast. */
+uint64_t mf_session_half_memory(void);
+
+struct mf_session {
+    struct mf_config config;
+    struct mf_pool *pool;
+    size_t batch;             /* windows in one forward pass */
+    struct mf_moe *moe;       /* the model opened last, or NULL */
+    struct mf_moe_work *work; /* for it: batch * S rows */
+};
+
+/* Loads the config as `stage` reads it and starts the threads. `batch` 0 takes the config's. EX_CONFIG and
+ * others as the config's. */
+int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
+                     struct mf_err *err);
+
+/* Opens a model, closing the one before (model/moe.h), with working memory for `batch` windows of
+ * its context. EX_OSERR when there is none. */
+int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
+                     struct mf_err *err);
+
+void mf_session_end(struct mf_session *s); /* of a zeroed session too */
+
+/* Opens the tokens stream to measure the session's model on; with max_tokens > 0 a sample of that size. */
+int mf_session_source(struct mf_session *s, struct mf_source **source, const char *path, int64_t max_tokens,
+                      struct mf_err *err);
+
+/* Writes `json` (taken over) as text with a line end to `path` (NULL: standard output). */
+int mf_session_write(const char *path, json_t *json, struct mf_err *err);
+
+/* What an assembled model's metadata says of its experts: a list, new, or NULL when it says nothing, as of
+ * bundles. */
+json_t *mf_session_entries(const struct mf_moe *moe);
+
+/* The names of an assembled model's experts, from its metadata: a JSON list of n strings; new. Of other
+ * files: their number alone. */
+json_t *mf_session_experts(const struct mf_moe *moe);
+
+#endif

@@ -1,0 +1,233 @@
+/* Command lines from a table: parsing and errors. What they show of themselves is in help.c, manual.c
+ * and completion.c. */
+#include "cli/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/help.h"
+#include "base/pool.h"
+
+/* The table of the common options, bound to `c`. */
+static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_common *c) {
+    const struct mf_option bound[MF_COMMON_OPTIONS] = {
+        {"config", 0, MF_OPT_STRING, &c->settings.config, "FILE", "read the settings from FILE (YAML)", 0, 0},
+        {"set", 0, MF_OPT_LIST, &c->settings.sets, "KEY=VALUE",
+         "change one setting, e.g. model.top_k=1; repeatable", 0, 0},
+        {"threads", 0, MF_OPT_INT, &c->threads, "N", "use N threads (default: the processors there are)", 1,
+         1024},
+        {"seed", 0, MF_OPT_INT, &c->settings.seed, "N", "start random numbers from N (default: the config's)",
+         0, 0x1p62},
+        {"quiet", 'q', MF_OPT_FLAG, &c->quiet, NULL, "print errors only", 0, 0},
+        {"progress", 0, MF_OPT_CHOICE, &c->progress, "auto|always|never",
+         "when to show progress (default: auto)", 0, 0},
+        {0},
+    };
+    memcpy(table, bound, sizeof bound);
+}
+
+static int check_range(const struct mf_option *o, double value, const char *text, struct mf_err *err) {
+    if (o->low == 0 && o->high == 0) return 0;
+    if (value >= o->low && value <= o->high) return 0;
+    if (o->high > 1e15)
+        return mf_err_set(err, EX_USAGE, "option '--%s' must be at least %g, not %s", o->name, o->low, text);
+    if (o->low < -1e15)
+        return mf_err_set(err, EX_USAGE, "option '--%s' must be at most %g, not %s", o->name, o->high, text);
+    return mf_err_set(err, EX_USAGE, "option '--%s' must be from %.10g to %.10g, not %s", o->name, o->low,
+                      o->high, text);
+}
+
+static int store(const struct mf_option *o, const char *text, struct mf_err *err) {
+    int64_t whole;
+    double real;
+    int index;
+    switch (o->kind) {
+    case MF_OPT_FLAG:
+        *(bool *)o->target = true;
+        return 0;
+    case MF_OPT_STRING:
+        *(const char **)o->target = text;
+        return 0;
+    case MF_OPT_LIST:
+        mf_strs_add(o->target, text);
+        return 0;
+    case MF_OPT_INT:
+        if (mf_parse_int(text, &whole) < 0)
+            return mf_err_set(err, EX_USAGE, "option '--%s' needs a whole number, not '%s'", o->name, text);
+        *(int64_t *)o->target = whole;
+        return check_range(o, (double)whole, text, err);
+    case MF_OPT_REAL:
+        if (mf_parse_real(text, &real) < 0)
+            return mf_err_set(err, EX_USAGE, "option '--%s' needs a number, not '%s'", o->name, text);
+        *(double *)o->target = real;
+        return check_range(o, real, text, err);
+    case MF_OPT_SIZE:
+        if (mf_parse_size(text, o->target) == 0) return 0;
+        return mf_err_set(err, EX_USAGE, "option '--%s' needs a size such as 64K, 200M or 2G, not '%s'",
+                          o->name, text);
+    case MF_OPT_CHOICE:
+        index = mf_choice(o->argument, text);
+        if (index < 0)
+            return mf_err_set(err, EX_USAGE, "option '--%s' is one of %s, not '%s'", o->name, o->argument,
+                              text);
+        *(int *)o->target = index;
+        return 0;
+    }
+    abort();
+}
+
+struct parser {
+    const struct mf_option *tables[2]; /* the program's own, then the common ones */
+    int argc, next;
+    char **argv;
+};
+
+static const struct mf_option *find_long(const struct parser *p, const char *name, size_t n) {
+    for (int t = 0; t < 2; t++)
+        for (const struct mf_option *o = p->tables[t]; o && o->name; o++)
+            if (strlen(o->name) == n && memcmp(o->name, name, n) == 0) return o;
+    return NULL;
+}
+
+static const struct mf_option *find_letter(const struct parser *p, char letter) {
+    for (int t = 0; t < 2; t++)
+        for (const struct mf_option *o = p->tables[t]; o && o->name; o++)
+            if (o->letter == letter) return o;
+    return NULL;
+}
+
+static int unknown_long(const struct parser *p, const char *name, size_t n, struct mf_err *err) {
+    struct mf_strs names = {0};
+    for (int t = 0; t < 2; t++)
+        for (const struct mf_option *o = p->tables[t]; o && o->name; o++) mf_strs_add(&names, o->name);
+    mf_strs_add(&names, "help");
+    mf_strs_add(&names, "version");
+    char given[64];
+    snprintf(given, sizeof given, "%.*s", (int)(n < 60 ? n : 60), name);
+    const char *near = mf_nearest(given, names.items, names.count);
+    if (near)
+        mf_err_set(err, EX_USAGE, "unknown option '--%s', did you mean '--%s'?", given, near);
+    else
+        mf_err_set(err, EX_USAGE, "unknown option '--%s' (--help lists them)", given);
+    mf_strs_free(&names);
+    return -1;
+}
+
+/* Stores the value that is attached, or the next argument. Something that looks like a long option is not
+ * taken for a value: then the value was forgotten. */
+static int take_value(struct parser *p, const struct mf_option *o, const char *attached, struct mf_err *err) {
+    if (attached) return store(o, attached, err);
+    const char *value = p->next < p->argc ? p->argv[p->next] : NULL;
+    if (!value || (strncmp(value, "--", 2) == 0 && value[2]))
+        return mf_err_set(err, EX_USAGE, "option '--%s' needs a value (%s)", o->name, o->argument);
+    p->next++;
+    return store(o, value, err);
+}
+
+static int parse_long(struct parser *p, const char *argument, struct mf_err *err) {
+    size_t n = strcspn(argument, "=");
+    const char *attached = argument[n] ? argument + n + 1 : NULL;
+    const struct mf_option *o = find_long(p, argument, n);
+    if (!o) return unknown_long(p, argument, n, err);
+    if (o->kind != MF_OPT_FLAG) return take_value(p, o, attached, err);
+    if (attached) return mf_err_set(err, EX_USAGE, "option '--%s' takes no value", o->name);
+    return store(o, NULL, err);
+}
+
+/* "-qo FILE", "-oFILE". */
+static int parse_letters(struct parser *p, const char *letters, struct mf_err *err) {
+    for (; *letters; letters++) {
+        const struct mf_option *o = find_letter(p, *letters);
+        if (!o) return mf_err_set(err, EX_USAGE, "unknown option '-%c' (--help lists them)", *letters);
+        if (o->kind != MF_OPT_FLAG) return take_value(p, o, letters[1] ? letters + 1 : NULL, err);
+        if (store(o, NULL, err) < 0) return -1;
+    }
+    return 0;
+}
+
+int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
+                     int argc, char **argv, struct mf_err *err) {
+    mf_program_begin();
+    *common =
+        (struct mf_common){.threads = mf_processors(), .settings.seed = -1, .progress = MF_PROGRESS_AUTO};
+    struct mf_option table[MF_COMMON_OPTIONS];
+    bind_common(table, common);
+    struct parser p = {.tables = {usage->options, table}, .argc = argc, .next = 1, .argv = argv};
+    while (p.next < argc) {
+        const char *argument = argv[p.next++];
+        if (argument[0] != '-' || argument[1] == 0) {
+            mf_strs_add(operands, argument);
+            continue;
+        }
+        if (strcmp(argument, "--") == 0) break;
+        enum mf_help_form form = MF_HELP_TEXT;
+        int asks = mf_help_asked(argument, &form, err);
+        if (strcmp(argument, "-h") == 0 && !find_letter(&p, 'h')) asks = 1;
+        if (asks < 0) return -1;
+        if (asks) return mf_help_print(form, usage, table, err) < 0 ? -1 : 1;
+        common->version = strcmp(argument, "--version") == 0;
+        if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
+        int result =
+            argument[1] == '-' ? parse_long(&p, argument + 2, err) : parse_letters(&p, argument + 1, err);
+        if (result < 0) return -1;
+    }
+    while (p.next < argc) mf_strs_add(operands, argv[p.next++]);
+    return 0;
+}
+
+int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,
+                       struct mf_err *err) {
+    if (operands->count > 1)
+        return mf_err_set(err, EX_USAGE, "one %s at a time, not %zu", what, operands->count);
+    *operand = operands->count ? operands->items[0] : NULL;
+    return 0;
+}
+
+int mf_options_end(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
+                   const struct mf_err *err) {
+    mf_strs_free(operands);
+    mf_strs_free(&common->settings.sets);
+    return status < 0 ? mf_fail(program, err) : 0;
+}
+
+static int no_command(const char *program, const struct mf_command *commands, const char *given) {
+    struct mf_strs names = {0};
+    struct mf_err err = {0};
+    char list[256] = "";
+    for (const struct mf_command *c = commands; c->name; c++) {
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", c->name);
+        mf_strs_add(&names, c->name);
+    }
+    const char *near = given ? mf_nearest(given, names.items, names.count) : NULL;
+    if (near)
+        mf_err_set(&err, EX_USAGE, "unknown command '%s', did you mean '%s'?", given, near);
+    else if (given)
+        mf_err_set(&err, EX_USAGE, "unknown command '%s'; there is %s", given, list);
+    else
+        mf_err_set(&err, EX_USAGE, "which command? There is %s", list);
+    mf_strs_free(&names);
+    return mf_fail(program, &err);
+}
+
+int mf_command_run(const char *program, const char *purpose, const struct mf_command *commands, int argc,
+                   char **argv) {
+    struct mf_err err = {0};
+    mf_program_begin();
+    if (argc < 2) return no_command(program, commands, NULL);
+    enum mf_help_form form = MF_HELP_TEXT;
+    int asks = strcmp(argv[1], "-h") == 0 ? 1 : mf_help_asked(argv[1], &form, &err);
+    if (asks < 0) return mf_fail(program, &err);
+    if (asks) {
+        struct mf_common common = {0};
+        struct mf_option table[MF_COMMON_OPTIONS];
+        bind_common(table, &common);
+        int status = mf_commands_print(form, program, purpose, commands, table, &err);
+        return status < 0 ? mf_fail(program, &err) : status;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return mf_version_print(program, &err) < 0 ? mf_fail(program, &err) : 0;
+    for (const struct mf_command *c = commands; c->name; c++)
+        if (strcmp(c->name, argv[1]) == 0) return c->run(argc - 1, argv + 1);
+    return no_command(program, commands, argv[1]);
+}

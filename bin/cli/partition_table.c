@@ -1,0 +1,108 @@
+/* The table of partitions. */
+#include "cli/partition_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utf8proc.h>
+
+/* How far the centroid of e is above the mean of the others in one feature. */
+static float gap(const struct mf_partition *p, size_t f, size_t e) {
+    const float *c = p->centroids + f * p->E;
+    float others = 0;
+    for (size_t k = 0; k < p->E; k++) others += k == e ? 0 : c[k];
+    return c[e] - (p->E > 1 ? others / (float)(p->E - 1) : 0);
+}
+
+/* The features that tell partition e from the others, those of the largest gap first. Fills at most `room`,
+ * returns how many. */
+static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t room) {
+    size_t n = 0;
+    for (size_t f = 0; f < p->terms.count; f++) {
+        float here = gap(p, f, e);
+        if (here <= 0) continue;
+        size_t at = n < room ? n++ : n;
+        if (at == room && here <= gap(p, features[room - 1], e)) continue;
+        if (at == room) at--;
+        for (; at > 0 && gap(p, features[at - 1], e) < here; at--) features[at] = features[at - 1];
+        features[at] = (uint16_t)f;
+    }
+    return n;
+}
+
+/* A token as a word to show: at least three letters, without the space before it. Empty when it is none. */
+static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_t room) {
+    const char *bytes;
+    size_t size, letters = 0;
+    mf_tokenizer_piece(t, id, &bytes, &size);
+    for (; size && *bytes == ' '; bytes++) size--;
+    *word = '\0';
+    if (size >= room) return;
+    for (size_t at = 0; at < size;) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n =
+            utf8proc_iterate((const utf8proc_uint8_t *)bytes + at, (utf8proc_ssize_t)(size - at), &c);
+        if (n < 1 || utf8proc_category(c) < UTF8PROC_CATEGORY_LU ||
+            utf8proc_category(c) > UTF8PROC_CATEGORY_LO)
+            return;
+        letters++;
+        at += (size_t)n;
+    }
+    if (letters < 3) return;
+    memcpy(word, bytes, size);
+    word[size] = '\0';
+}
+
+#define SHOWN      6
+#define CANDIDATES 64
+
+static void print_words(const struct mf_division *d, size_t e, FILE *file) {
+    uint16_t features[CANDIDATES] = {0};
+    char words[SHOWN][32];
+    size_t n = telling_features(&d->saved, e, features, CANDIDATES), shown = 0;
+    for (size_t i = 0; i < n && shown < SHOWN; i++) {
+        char *word = words[shown];
+        word_of(d->tokenizer, d->saved.terms.ids[features[i]], word, sizeof words[0]);
+        bool again = !*word;
+        for (size_t k = 0; k < shown && !again; k++) again = strcasecmp(words[k], word) == 0;
+        if (!again) fprintf(file, "%s%s", shown++ ? " " : "  ", word);
+    }
+}
+
+/* counts [E, labels] documents */
+static void print_rows(const struct mf_division *d, const uint64_t *counts, FILE *file) {
+    const struct mf_corpus *c = &d->corpus;
+    size_t n = c->n_names;
+    fprintf(file, "%-10s %10s %12s %8s%s%s\n", "partition", "documents", "tokens", "share",
+            !n             ? ""
+            : d->tokenizer ? "  domain            "
+                           : "  domain",
+            d->tokenizer ? "  telling words" : "");
+    for (size_t e = 0; e < d->saved.E; e++) {
+        size_t label = 0;
+        double purity = n ? mf_agree_purity(counts + e * n, n, &label) : 0;
+        fprintf(file, "%-10zu %10llu %12llu %7.1f%%", e, (unsigned long long)d->saved.sizes[e],
+                (unsigned long long)d->saved.n_tokens[e],
+                c->total ? 100 * (double)d->saved.n_tokens[e] / (double)c->total : 0);
+        struct mf_err name; /* cleans what came from the input */
+        mf_err_set(&name, 0, "%s", purity > 0 ? c->names[label] : "");
+        if (n) fprintf(file, "  %3.0f%% %-*.60s", 100 * purity, d->tokenizer ? 13 : 0, name.text);
+        if (d->tokenizer) print_words(d, e, file);
+        fputc('\n', file);
+    }
+}
+
+int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *err) {
+    const struct mf_corpus *c = &d->corpus;
+    size_t E = d->saved.E, n = c->n_names;
+    uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
+    if (!counts) return mf_err_set(err, EX_OSERR, "out of memory for a table of %zu partitions", E);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.part[i] * n + c->labels[i]]++;
+    print_rows(d, counts, file);
+    if (n > 1)
+        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", mf_method_name(d->saved.method),
+                n, mf_agree_nmi(counts, E, n));
+    free(counts);
+    return 0;
+}

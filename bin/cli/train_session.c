@@ -1,0 +1,264 @@
+/* The frame around a training. */
+#include "cli/train_session.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/stop.h"
+#include "base/strings.h"
+#include "io/bundle.h"
+#include "nn/matmul.h"
+
+static double megabytes(size_t bytes) {
+    return (double)bytes / 1e6;
+}
+
+int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *shape, struct mf_err *err) {
+    *shape = (struct mf_shape){.V = V,
+                               .D = (size_t)config->model.d_model,
+                               .H = (size_t)config->model.n_heads,
+                               .L = (size_t)config->model.n_layers,
+                               .F = (size_t)config->model.d_ff,
+                               .S = (size_t)config->model.context,
+                               .position_scale = config->model.position_std * sqrt(2)};
+    return mf_shape_check(shape, "config", err);
+}
+
+int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
+                      struct mf_err *err) {
+    const struct mf_data any = {.fd = -1};
+    struct mf_training t = {.frozen = frozen, .validation = &any, .ranks.count = 1};
+    t.config = frozen ? &config->train_expert : &config->train_shared;
+    if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
+    if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
+    *bytes = t.memory.total;
+    return 0;
+}
+
+/* An expert whose partition has no document to validate on takes those of all partitions. */
+static int load_validation(struct mf_train_session *s, const char *stage, const struct mf_common *common,
+                           const char *path, int64_t partition, size_t S, struct mf_err *err) {
+    if (mf_data_load(&s->validation, path, partition, S, &s->data.specials, err) == 0) return 0;
+    if (!s->validation.nothing || partition < 0) return -1;
+    if (mf_data_load(&s->validation, path, -1, S, &s->data.specials, err) < 0) return -1;
+    if (!common->quiet)
+        fprintf(
+            stderr,
+            "mf-%s: %s has nothing to predict of partition %lld: it is validated on all partitions (a larger "
+            "docs.val_fraction helps)\n",
+            stage, s->validation.name, (long long)partition);
+    return 0;
+}
+
+int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
+                           const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
+                           const struct mf_specials *otherwise, struct mf_err *err) {
+    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1, .training.ranks.count = 1};
+    if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
+    if (S == 0) S = (size_t)s->config.model.context;
+    matmul_setup();
+    if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
+    if (mf_data_load(&s->data, tokens, -1, S, otherwise, err) < 0) return -1;
+    if (o->validation && load_validation(s, stage, common, o->validation, partition, S, err) < 0) return -1;
+    if (o->validation && strcmp(s->validation.tokenizer, s->data.tokenizer) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", s->validation.name,
+                          s->validation.tokenizer, s->data.tokenizer, s->data.name);
+    if (o->validation && mf_specials_match(&s->data.specials, s->data.name, &s->validation.specials,
+                                           s->validation.name, err) < 0)
+        return -1;
+    s->identity = json_pack("{so}", "settings", mf_config_json(&s->config, stage));
+    bool file = o->output && strcmp(o->output, "-") != 0;
+    if (o->checkpoint)
+        s->checkpoint = mf_format("%s", o->checkpoint);
+    else if (file)
+        s->checkpoint = mf_format("%s.ckpt", o->output);
+    mf_stop_watch();
+    return 0;
+}
+
+static void layout(struct mf_train_session *s, const struct mf_shape *shape, bool narrow) {
+    size_t trunk = mf_trunk_size(shape);
+    if (narrow) {
+        s->narrow = mf_arena_take(&s->arena, trunk, sizeof *s->narrow);
+        s->ffn = mf_arena_floats(&s->arena, mf_ffn_size(shape));
+    } else {
+        s->trunk = mf_arena_floats(&s->arena, trunk + mf_ffn_size(shape));
+        s->ffn = s->trunk ? s->trunk + trunk : NULL;
+    }
+    s->tensors = mf_arena_take(&s->arena, s->n_tensors, sizeof *s->tensors);
+}
+
+int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err) {
+    struct mf_training *t = &s->training;
+    const struct mf_shape *shape = &t->shape;
+    bool narrow = t->memory.plan.narrow;
+    s->n_trunk = mf_trunk_tensors(shape, NULL, NULL);
+    s->n_tensors = s->n_trunk + mf_ffn_tensors(shape, role, 0, NULL, NULL);
+    layout(s, shape, narrow);
+    if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
+    layout(s, shape, narrow);
+    mf_trunk_tensors(shape, s->trunk, s->tensors);
+    mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_trunk);
+    size_t at = 0;
+    for (size_t i = 0; narrow && i < s->n_trunk; i++) {
+        s->tensors[i].dtype = MF_BF16;
+        s->tensors[i].data = s->narrow + at;
+        at += mf_tensor_count(&s->tensors[i]);
+    }
+    t->weights = (struct mf_lm_weights){s->trunk, s->ffn, s->narrow};
+    t->tensors = s->tensors + (t->frozen ? s->n_trunk : 0);
+    t->count = s->n_tensors - (t->frozen ? s->n_trunk : 0);
+    return 0;
+}
+
+static void say_plan(const struct mf_train_session *s) {
+    const struct mf_train_memory *m = &s->training.memory;
+    char each[48] = "";
+    if (s->common->quiet) return;
+    if (s->training.ranks.count > 1)
+        snprintf(each, sizeof each, " in each of %d processes", s->training.ranks.count);
+    fprintf(stderr,
+            "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
+            "(%zu rows at once%s), workspace %.1f\n",
+            s->program, megabytes(m->total), each, megabytes(m->parameters),
+            m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients), megabytes(m->optimizer),
+            megabytes(m->activations), m->plan.max_rows, m->plan.recompute ? ", some made again" : "",
+            megabytes(m->workspace));
+}
+
+static json_t *hash_json(uint64_t hash) {
+    return json_sprintf("%016" PRIx64, hash);
+}
+
+int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
+                          const struct mf_train_options *o, const struct mf_shape *shape,
+                          const struct mf_train_config *config, const char *shared_hash, struct mf_err *err) {
+    struct mf_training *t = &s->training;
+    t->shape = *shape;
+    t->frozen = shared_hash != NULL;
+    t->pad = mf_specials_padding(&s->data.specials);
+    json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
+    json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
+    json_object_set_new(s->identity, "config", mf_shape_json(&t->shape));
+    if (o->validation) json_object_set_new(s->identity, "validation", hash_json(s->validation.hash));
+    if (shared_hash) json_object_set_new(s->identity, "shared_sha256", json_string(shared_hash));
+    if (!mf_specials_equal(&s->data.specials, &mf_specials_ours)) /* as checkpoints that say nothing have */
+        json_object_set_new(s->identity, "special_tokens", mf_specials_json(&s->data.specials));
+    s->program = program;
+    s->common = common;
+    t->config = config;
+    t->dropout = s->config.model.dropout;
+    t->seed = (uint64_t)s->config.seed;
+    t->data = &s->data;
+    t->validation = o->validation ? &s->validation : NULL;
+    t->identity = s->identity;
+    t->checkpoint = t->ranks.rank == 0 ? s->checkpoint : NULL;
+    t->metrics = t->ranks.rank == 0 ? o->metrics : NULL;
+    t->resume = o->resume;
+    t->keep = o->keep;
+    t->skip_nonfinite = o->skip_nonfinite;
+    if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
+    say_plan(s);
+    /* another cut of the batches rounds differently */
+    json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.cut_rows));
+    if (t->ranks.count > 1) json_object_set_new(s->identity, "ranks", json_integer(t->ranks.count));
+    if (t->memory.plan.narrow) json_object_set_new(s->identity, "frozen_part", json_string("BF16"));
+    return 0;
+}
+
+/* --- what the training tells --- */
+
+static void begin_progress(void *context, int64_t step) {
+    struct mf_train_session *s = context;
+    mf_progress_begin(&s->progress, s->program, "steps", (uint64_t)s->training.config->steps,
+                      (enum mf_progress_mode)s->common->progress, s->common->quiet);
+    s->progress.first = (uint64_t)step;
+}
+
+static void show_step(void *context, const struct mf_metrics_record *record) {
+    struct mf_train_session *s = context;
+    char text[96];
+    snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", record->loss, record->tokens_per_s);
+    mf_progress_show(&s->progress, (uint64_t)record->step, text);
+}
+
+static void say_skipped(void *context, const char *text) {
+    const struct mf_train_session *s = context;
+    if (!s->common->quiet) fprintf(stderr, "%s: %s\n", s->program, text);
+}
+
+static void say_end(const struct mf_train_session *s, const struct mf_training_result *r) {
+    if (s->common->quiet) return;
+    fprintf(stderr, "%s: %lld of %lld steps", s->program, (long long)r->state.step,
+            (long long)s->training.config->steps);
+    if (isfinite(r->last_loss)) fprintf(stderr, ", loss %.4f, %.0f tokens/s", r->last_loss, r->tokens_per_s);
+    if (r->state.best_step >= 0)
+        fprintf(stderr, ", best validation loss %.4f at step %lld", r->state.best_loss,
+                (long long)r->state.best_step);
+    fprintf(stderr, ", peak memory %.0f MB\n", megabytes(mf_peak_memory()));
+}
+
+int mf_train_session_run(struct mf_train_session *s, struct mf_training_result *result, struct mf_err *err) {
+    s->training.hooks = (struct mf_train_hooks){s, begin_progress, show_step, say_skipped};
+    int status = mf_train(&s->training, s->pool, result, err);
+    if (s->progress.program) mf_progress_end(&s->progress, (uint64_t)result->state.step);
+    if (status == 0) say_end(s, result);
+    return status;
+}
+
+/* --- the bundle --- */
+
+/* What a reader of the manifest wants to know of the training; nothing that differs from run to run. */
+static json_t *training_json(const struct mf_train_session *s, const struct mf_training_result *r) {
+    const struct mf_train_state *state = &r->state;
+    json_t *j = json_object();
+    json_object_set_new(j, "steps", json_integer((json_int_t)state->step));
+    json_object_set_new(j, "documents", json_integer((json_int_t)s->data.documents));
+    json_object_set_new(j, "tokens", json_integer((json_int_t)s->data.tokens));
+    if (state->best_step >= 0) {
+        json_object_set_new(j, "best_step", json_integer((json_int_t)state->best_step));
+        json_object_set_new(j, "validation_loss", json_real(state->best_loss));
+    }
+    if (!isnan(state->first_loss))
+        json_object_set_new(j, "first_validation_loss", json_real(state->first_loss));
+    if (s->training.ranks.count > 1) json_object_set_new(j, "ranks", json_integer(s->training.ranks.count));
+    json_object_set(j, "settings", json_object_get(s->identity, "settings"));
+    return j;
+}
+
+int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,
+                           const struct mf_training_result *r, const struct mf_tensor *tensors, size_t count,
+                           struct mf_err *err) {
+    struct mf_out *out;
+    struct mf_tensor *all = calloc(count + 1, sizeof *all);
+    if (!all) mf_no_memory();
+    memcpy(all, tensors, count * sizeof *all);
+    all[count] = (struct mf_tensor){.name = "token_counts",
+                                    .dtype = MF_I64,
+                                    .n_dims = 1,
+                                    .shape = {s->data.vocab},
+                                    .data = s->data.counts};
+    json_object_set_new(meta, "config", mf_shape_json(&s->training.shape));
+    json_object_set_new(meta, "tokenizer_sha256", json_string(s->data.tokenizer));
+    json_object_set_new(meta, "special_tokens", mf_specials_json(&s->data.specials));
+    json_object_set_new(meta, "training", training_json(s, r));
+    int status = mf_out_open(&out, output, err);
+    if (status == 0) status = mf_out_end(out, mf_bundle_write(out, kind, meta, all, count + 1, err), err);
+    json_decref(meta);
+    free(all);
+    if (status == 0) mf_train_clean(&s->training);
+    return status;
+}
+
+void mf_train_session_end(struct mf_train_session *s) {
+    mf_data_free(&s->data);
+    mf_data_free(&s->validation);
+    mf_pool_free(s->pool);
+    json_decref(s->identity);
+    free(s->checkpoint);
+    mf_arena_free(&s->arena);
+}

@@ -1,0 +1,266 @@
+/* Planning an assembly from the manifests alone, and writing it in the order of its header. */
+#include "assemble/assemble.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/memory.h"
+#include "io/safetensors.h"
+#include "assemble/assemble_internal.h"
+
+size_t mf_assembly_experts(const struct mf_assembly *a) {
+    return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
+}
+
+bool mf_assembly_begins(const char *name, const char *prefix) {
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* --- the plan --- */
+
+int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns,
+                    struct mf_err *err) {
+    if (a->count == a->room) {
+        size_t room = a->room ? 2 * a->room : 256;
+        struct mf_tensor *grown = realloc(a->tensors, room * sizeof *grown);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory");
+        a->tensors = grown;
+        a->room = room;
+    }
+    struct mf_tensor *t = &a->tensors[a->count++];
+    *t = (struct mf_tensor){.dtype = MF_F32, .n_dims = columns ? 2 : 1, .shape = {rows, columns}};
+    snprintf(t->name, sizeof t->name, "%s", name);
+    return 0;
+}
+
+/* Every tensor of the piece is there, and no other under `prefix`. */
+static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expected, size_t count,
+                         const char *prefix, struct mf_err *err) {
+    size_t found = 0;
+    if (mf_bundle_expect(p->bundle, expected, count, err) < 0) return -1;
+    for (size_t i = 0; i < count; i++) found += mf_assembly_begins(expected[i].name, prefix);
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const char *name = mf_bundle_tensor(p->bundle, i)->name;
+        if (mf_assembly_begins(name, prefix) && found-- == 0)
+            return mf_err_set(err, EX_DATAERR, "%s: more tensors %s* than a model of its shape has", p->name,
+                              prefix);
+    }
+    return 0;
+}
+
+/* The tensors a bundle must hold, and token_counts. New memory. */
+static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size_t *count) {
+    size_t trunk = expert ? 0 : mf_trunk_tensors(s, NULL, NULL);
+    enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
+    *count = trunk + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
+    struct mf_tensor *t = calloc(*count, sizeof *t);
+    if (!t) mf_no_memory();
+    if (!expert) mf_trunk_tensors(s, NULL, t);
+    mf_ffn_tensors(s, role, 0, NULL, t + trunk);
+    t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
+    return t;
+}
+
+static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err) {
+    size_t count;
+    struct mf_tensor *expected = expected_of(&p->shape, expert, &count);
+    int status = check_tensors(p, expected, count, expert ? "layers." : "shared.", err);
+    free(expected);
+    return status;
+}
+
+/* Lists a piece's tensors in the order in which it holds them. */
+static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf_err *err) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
+        if (mf_assembly_begins(t->name, "shared.") &&
+            mf_assembly_add(a, t->name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0)
+            return -1;
+    }
+    if (mf_assembly_add(a, MF_HEAD_WEIGHT, a->shape.V, a->shape.D, err) < 0) return -1;
+    if (mf_assembly_add(a, "shared.pos_encoding.pe", 1, a->shape.S, err) < 0) return -1;
+    a->tensors[a->count - 1].n_dims = 3;
+    a->tensors[a->count - 1].shape[2] = a->shape.D;
+    return 0;
+}
+
+static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e, struct mf_err *err) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
+        char name[MF_TENSOR_NAME];
+        if (!mf_assembly_begins(t->name, "layers.")) continue;
+        size_t layer = strtoul(t->name + strlen("layers."), NULL, 10);
+        const char *rest = strchr(t->name + strlen("layers."), '.');
+        snprintf(name, sizeof name, "moe_layers.%zu.experts.%zu%s", layer, e, rest ? rest : "");
+        if (mf_assembly_add(a, name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int64_t integer(const json_t *object, const char *key, int64_t fallback) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) ? json_integer_value(value) : fallback;
+}
+
+/* The special tokens of the shared bundle, or of the first expert where an older one names none. */
+static int match_specials(struct mf_assembly *a, const struct mf_specials *s, const char *name,
+                          struct mf_err *err) {
+    if (a->specials.given) return mf_specials_match(&a->specials, a->specials_from, s, name, err);
+    a->specials = *s;
+    a->specials_from = name;
+    return 0;
+}
+
+static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e,
+                       const struct mf_spool *piece, struct mf_err *err) {
+    struct mf_piece p;
+    struct mf_expert_entry *entry = &a->experts[e];
+    if (mf_piece_open(&p, piece->path, "expert", err) < 0) return -1;
+    const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
+    *entry = (struct mf_expert_entry){.path = piece->path,
+                                      .name = piece->name,
+                                      .partition = integer(meta, "partition", -1),
+                                      .documents = integer(training, "documents", 0),
+                                      .tokens = integer(training, "tokens", 0)};
+    memcpy(entry->hash, p.hash, sizeof entry->hash);
+    int status = mf_piece_match(shared, &p, err);
+    if (status == 0) status = match_specials(a, &p.specials, piece->name, err);
+    for (size_t i = 0; i < e && status == 0; i++)
+        if (strcmp(a->experts[i].hash, p.hash) == 0)
+            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", piece->name,
+                                a->experts[i].name, p.hash);
+    if (status == 0) status = check_piece(&p, true, err);
+    mf_piece_close(&p);
+    return status;
+}
+
+/* Only the experts of the chosen partitions, in their order. */
+static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct mf_err *err) {
+    struct mf_expert_entry *kept = calloc(n, sizeof *kept);
+    if (!kept) mf_no_memory();
+    int status = 0;
+    for (size_t i = 0; i < n && status == 0; i++) {
+        size_t e = 0;
+        while (e < a->n_experts && a->experts[e].partition != chosen[i]) e++;
+        if (e == a->n_experts)
+            status = mf_err_set(err, EX_DATAERR, "no expert of partition %lld among the %zu given",
+                                (long long)chosen[i], a->n_experts);
+        else
+            kept[i] = a->experts[e];
+    }
+    free(a->experts);
+    a->experts = kept;
+    a->n_experts = n;
+    return status;
+}
+
+/* Lists the tensors of all experts that are in the model. */
+static int add_experts(struct mf_assembly *a, struct mf_err *err) {
+    for (size_t e = 0; e < a->n_experts; e++) {
+        struct mf_piece p;
+        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+        int status = mf_assembly_expect_stats(a, p.bundle, err);
+        if (status == 0) status = add_expert(a, &p, e, err);
+        mf_piece_close(&p);
+        if (status < 0) return -1;
+    }
+    return 0;
+}
+
+static int plan(struct mf_assembly *a, const struct mf_piece *shared, const struct mf_spool *experts,
+                const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
+    int status = check_piece(shared, false, err);
+    for (size_t e = 0; e < a->n_experts && status == 0; e++)
+        status = plan_expert(a, shared, e, &experts[e], err);
+    if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);
+    if (status == 0 && a->kind == MF_ASSEMBLE_MIXTURE && a->config->model.top_k > (int64_t)a->n_experts)
+        status = mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
+                            (long long)a->config->model.top_k, a->n_experts == 1 ? "is" : "are", a->n_experts,
+                            a->n_experts == 1 ? "" : "s");
+    if (status == 0) status = add_shared(a, shared, err);
+    if (status == 0) status = a->kind == MF_ASSEMBLE_MIXTURE ? add_experts(a, err) : mf_single_add(a, err);
+    return status == 0 ? mf_assembly_add_router(a, err) : -1;
+}
+
+int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
+                     const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
+                     struct mf_err *err) {
+    struct mf_piece shared;
+    *a = (struct mf_assembly){
+        .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
+    if (mf_piece_open(&shared, a->shared_path, "shared", err) < 0) return -1;
+    a->shape = shared.shape;
+    memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
+    memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
+    a->specials = shared.specials;
+    a->specials_from = pieces[0].name;
+    a->experts = calloc(n, sizeof *a->experts);
+    a->buffer = malloc(MF_ASSEMBLY_THREADS * MF_ASSEMBLY_BUFFER);
+    if (!a->experts || !a->buffer) mf_no_memory();
+    int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
+    mf_piece_close(&shared);
+    return status;
+}
+
+void mf_assembly_free(struct mf_assembly *a) {
+    free(a->experts);
+    free(a->tensors);
+    if (a->buffer && a->scratch >= 0) close(a->scratch);
+    free(a->buffer);
+    *a = (struct mf_assembly){.scratch = -1};
+}
+
+/* --- the model --- */
+
+static json_t *experts_json(const struct mf_assembly *a) {
+    json_t *list = json_array();
+    for (size_t e = 0; e < a->n_experts; e++) {
+        const struct mf_expert_entry *x = &a->experts[e];
+        const char *slash = strrchr(x->name, '/');
+        json_t *entry = json_object(), *file = json_string(slash ? slash + 1 : x->name);
+        if (x->partition >= 0)
+            json_object_set_new(entry, "partition", json_integer((json_int_t)x->partition));
+        json_object_set_new(entry, "file", file ? file : json_string("?"));
+        json_object_set_new(entry, "sha256", json_string(x->hash));
+        json_object_set_new(entry, "documents", json_integer((json_int_t)x->documents));
+        json_object_set_new(entry, "tokens", json_integer((json_int_t)x->tokens));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static json_t *metadata_of(const struct mf_assembly *a) {
+    json_t *metadata = json_object(), *config = mf_shape_json(&a->shape);
+    json_object_set_new(config, "n_experts", json_integer((json_int_t)mf_assembly_experts(a)));
+    bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
+    json_object_set_new(config, "top_k", json_integer(mixture ? (json_int_t)a->config->model.top_k : 1));
+    mf_metadata_set_json(metadata, "config", config);
+    json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
+    if (a->specials.given) mf_metadata_set_json(metadata, "special_tokens", mf_specials_json(&a->specials));
+    json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
+    mf_metadata_set_json(metadata, "experts", experts_json(a));
+    bool prefix = mixture && a->config->router.kind == MF_ROUTER_PREFIX;
+    if (!mixture)
+        json_object_set_new(metadata, "ffn", json_string(a->kind == MF_ASSEMBLE_DENSE ? "dense" : "average"));
+    mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
+    return metadata;
+}
+
+int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+                       struct mf_err *err) {
+    if (mf_piece_open(p, path, kind, err) < 0) return -1;
+    if (strcmp(p->hash, hash) == 0) return 0;
+    mf_piece_close(p);
+    return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
+}
+
+int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {
+    json_t *metadata = metadata_of(a);
+    int status = mf_safetensors_header(out, metadata, a->tensors, a->count, err);
+    json_decref(metadata);
+    if (status == 0) status = (a->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
+    if (status == 0) status = mf_assembly_copy(a, pool, out, err);
+    if (status == 0 && a->kind != MF_ASSEMBLE_MIXTURE) status = mf_single_write(a, out, err);
+    return status == 0 ? mf_assembly_write_router(a, out, err) : status;
+}

@@ -1,0 +1,153 @@
+/* The copy: every tensor of the pieces once, several pieces at a time where the output is a file. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "assemble/assemble_internal.h"
+#include "nn/embedding.h"
+
+/* Where the bytes of a part go: to their place in the room for all parts, or on to the end of the output. */
+struct sink {
+    struct mf_out *out;
+    bool placed;
+    uint64_t at;
+    unsigned char *buffer; /* [MF_ASSEMBLY_BUFFER] */
+};
+
+static int put(struct sink *s, const void *bytes, size_t size, struct mf_err *err) {
+    if (!s->placed) return mf_out_write(s->out, bytes, size, err);
+    s->at += size;
+    return mf_out_fill(s->out, s->at - size, bytes, size, err);
+}
+
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
+                     struct mf_err *err) {
+    if (mf_bundle_read(b, buffer, size, err) < 0) return -1;
+    if (t->dtype != MF_F32 || mf_finite(buffer, size / sizeof(float))) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b), t->name);
+}
+
+/* Copies the bundle's current tensor. */
+static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    for (size_t n, left = mf_tensor_bytes(t); left > 0; left -= n) {
+        n = left < MF_ASSEMBLY_BUFFER ? left : MF_ASSEMBLY_BUFFER;
+        if (mf_assembly_read(b, t, to->buffer, n, err) < 0 || put(to, to->buffer, n, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* Copies the tensors under `prefix` and keeps what the router needs in the `slot` of the scratch file. */
+static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, const char *prefix, size_t slot,
+                      struct sink *to, struct mf_err *err) {
+    size_t index;
+    int more;
+    while ((more = mf_bundle_next(b, &index, err)) > 0) {
+        const struct mf_tensor *t = mf_bundle_tensor(b, index);
+        if (mf_assembly_begins(t->name, prefix) && copy_tensor(to, b, t, err) < 0) return -1;
+        if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, b, t, slot, err) < 0) return -1;
+    }
+    return more;
+}
+
+/* The head is the embedding once more: the bundle is read again up to it. */
+static int copy_head(struct mf_bundle *b, struct sink *to, struct mf_err *err) {
+    size_t index;
+    while (mf_bundle_next(b, &index, err) > 0) {
+        const struct mf_tensor *t = mf_bundle_tensor(b, index);
+        if (strcmp(t->name, "shared.token_embedding.weight") == 0) return copy_tensor(to, b, t, err);
+    }
+    return -1;
+}
+
+static int write_positions(const struct mf_assembly *a, struct sink *to, struct mf_err *err) {
+    size_t D = a->shape.D, most = MF_ASSEMBLY_BUFFER / sizeof(float) / D + 1;
+    float *pe = malloc(most * D * sizeof *pe);
+    if (!pe) return mf_err_set(err, EX_OSERR, "out of memory");
+    int status = 0;
+    for (size_t at = 0, n; at < a->shape.S && status == 0; at += n) {
+        n = a->shape.S - at < most ? a->shape.S - at : most;
+        positions_fill(pe, at, n, D, a->shape.position_scale);
+        status = put(to, pe, n * D * sizeof *pe, err);
+    }
+    free(pe);
+    return status;
+}
+
+/* The parts of the model that are copied, in file order; an expert's is EXPERTS + e. */
+enum { SHARED, HEAD, POSITIONS, EXPERTS };
+
+/* Where a part begins behind the header, or all of them end. */
+static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
+    const struct mf_shape *s = &a->shape;
+    uint64_t bytes = 0;
+    for (const struct mf_tensor *t = a->tensors; part > SHARED && strcmp(t->name, MF_HEAD_WEIGHT) != 0; t++)
+        bytes += mf_tensor_bytes(t);
+    if (part > HEAD) bytes += s->V * s->D * sizeof(float);
+    if (part > POSITIONS) bytes += s->S * s->D * sizeof(float);
+    if (part > EXPERTS) bytes += (part - EXPERTS) * mf_ffn_size(s) * sizeof(float);
+    return bytes;
+}
+
+static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
+    struct mf_piece p;
+    int status;
+    if (part == POSITIONS) return write_positions(a, to, err);
+    if (part >= EXPERTS) {
+        size_t e = part - EXPERTS;
+        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+        status = copy_piece(a, p.bundle, "layers.", e, to, err);
+    } else {
+        if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
+        status = part == HEAD ? copy_head(p.bundle, to, err)
+                              : copy_piece(a, p.bundle, "shared.", a->n_experts, to, err);
+    }
+    mf_piece_close(&p);
+    return status;
+}
+
+struct copying {
+    struct mf_assembly *a;
+    struct mf_out *out;
+    bool placed;
+    uint64_t begin; /* of the room, when placed */
+    size_t parts;
+    atomic_size_t next; /* part that nobody has taken */
+    atomic_bool failed;
+    struct {
+        int status;
+        size_t part; /* taken last */
+        struct mf_err err;
+    } threads[MF_ASSEMBLY_THREADS];
+};
+
+/* Takes one part after the other until there are no more. */
+static void copy_parts(void *context, size_t begin, size_t end, int thread) {
+    struct copying *c = context;
+    (void)begin;
+    (void)end;
+    for (;;) {
+        size_t part = atomic_fetch_add(&c->next, 1);
+        if (part >= c->parts || atomic_load(&c->failed)) return;
+        struct sink to = {c->out, c->placed, c->begin + part_begin(c->a, part),
+                          c->a->buffer + (size_t)thread * MF_ASSEMBLY_BUFFER};
+        c->threads[thread].part = part;
+        c->threads[thread].status = copy_part(c->a, part, &to, &c->threads[thread].err);
+        if (c->threads[thread].status < 0) atomic_store(&c->failed, true);
+    }
+}
+
+int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {
+    bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
+    struct copying c = {.a = a, .out = out, .parts = EXPERTS + (mixture ? a->n_experts : 0)};
+    int placed = mf_out_reserve(out, part_begin(a, c.parts), &c.begin, err);
+    if (placed < 0) return -1;
+    c.placed = placed;
+    size_t n = (size_t)mf_pool_threads(pool), first = c.parts;
+    if (n > MF_ASSEMBLY_THREADS) n = MF_ASSEMBLY_THREADS;
+    mf_pool_run(pool, c.placed ? n : 1, 1, copy_parts, &c);
+    for (size_t t = 0; t < n; t++) {
+        if (c.threads[t].status == 0 || c.threads[t].part > first) continue;
+        first = c.threads[t].part;
+        *err = c.threads[t].err;
+    }
+    return c.failed ? -1 : 0;
+}

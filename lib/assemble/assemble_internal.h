@@ -1,0 +1,59 @@
+/* What planning an assembly (assemble.c), copying (assemble_copy.c) and making a router (assemble_router.c)
+ * share. */
+#ifndef MF_ASSEMBLE_ASSEMBLE_INTERNAL_H
+#define MF_ASSEMBLE_ASSEMBLE_INTERNAL_H
+
+#include "assemble/assemble.h"
+
+#define MF_ASSEMBLY_THREADS 4                   /* that copy; the disk is slower than more of them */
+#define MF_ASSEMBLY_BUFFER  ((size_t)256 << 10) /* of each */
+#define MF_HEAD_WEIGHT      "shared.lm_head.weight"
+
+bool mf_assembly_begins(const char *name, const char *prefix);
+
+/* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
+int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
+
+/* The number of experts in the model. */
+size_t mf_assembly_experts(const struct mf_assembly *a);
+
+/* The next bytes of the bundle's current tensor `t`, in whole numbers. EX_DATAERR where one is a NaN or an
+ * infinity: joined, it would spoil every token that meets it. */
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
+                     struct mf_err *err);
+
+/* Opens a piece again; EX_DATAERR unless it still is what was planned with. */
+int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+                       struct mf_err *err);
+
+/* --- assemble_copy.c --- */
+
+/* Writes all that comes from the pieces as it is, and keeps what the router needs. Of several failures it
+ * tells the one that a single thread would have met. */
+int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
+
+/* --- assemble_single.c: the one FFN of a model without experts --- */
+
+/* Lists its tensors, as moe_layers.I.experts.0.*, and writes them. */
+int mf_single_add(struct mf_assembly *a, struct mf_err *err);
+int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+
+/* --- assemble_router.c --- */
+
+/* Lists the router's tensors and those norms that no piece brings. */
+int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err);
+
+/* EX_DATAERR unless the expert's bundle has the statistics that the gates are made from. */
+int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle *b, struct mf_err *err);
+
+/* Does the router need this tensor of an expert's bundle, or of the shared one's (expert = n_experts)? */
+bool mf_assembly_keeps(const struct mf_assembly *a, const char *name);
+
+/* Takes the bundle's current tensor into the scratch file. */
+int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
+                     struct mf_err *err);
+
+/* Writes the tensors that mf_assembly_add_router listed. */
+int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+
+#endif

@@ -1,0 +1,217 @@
+/* The assembled model's router: evidence from token counts, gates from statistics or at random.
+ *
+ * The scratch file has one slot for each expert and one for the shared bundle: V counts, then for each layer
+ * the mean and mean square of the rows its FFN saw. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/memory.h"
+#include "base/rng.h"
+#include "assemble/assemble_internal.h"
+#include "text/tokenizer.h"
+
+static bool wants_stats(const struct mf_assembly *a) {
+    return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.init == MF_GATE_DATA_STATS;
+}
+
+static bool has_evidence(const struct mf_assembly *a) {
+    return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.kind == MF_ROUTER_PREFIX;
+}
+
+int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
+    size_t D = a->shape.D;
+    char name[MF_TENSOR_NAME];
+    for (size_t i = 0; i < a->shape.L; i++) {
+        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.weight", i);
+        if (mf_assembly_add(a, name, D, 0, err) < 0) return -1;
+        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.bias", i);
+        if (mf_assembly_add(a, name, D, 0, err) < 0) return -1;
+        snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", i);
+        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
+        snprintf(name, sizeof name, "moe_layers.%zu.router.noise_weight.weight", i);
+        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
+    }
+    return has_evidence(a) ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
+                           : 0;
+}
+
+/* The name of the i-th tensor of statistics: mean and mean square of each layer. */
+static void name_stats(char name[MF_TENSOR_NAME], size_t i) {
+    snprintf(name, MF_TENSOR_NAME, "stats.ffn_in.%zu.%s", i / 2, i % 2 ? "square" : "mean");
+}
+
+int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle *b, struct mf_err *err) {
+    for (size_t i = 0; wants_stats(a) && i < 2 * a->shape.L; i++) {
+        struct mf_tensor t = {.dtype = MF_F32, .n_dims = 1, .shape = {a->shape.D}};
+        name_stats(t.name, i);
+        if (mf_bundle_expect(b, &t, 1, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* --- the scratch file --- */
+
+static size_t slot_bytes(const struct mf_assembly *a) {
+    return a->shape.V * sizeof(int64_t) + 2 * a->shape.L * a->shape.D * sizeof(float);
+}
+
+/* Where in a slot a tensor of a bundle goes, or -1. */
+static int64_t place(const struct mf_assembly *a, const char *name) {
+    char wanted[MF_TENSOR_NAME];
+    if (strcmp(name, "token_counts") == 0) return 0;
+    for (size_t i = 0; i < 2 * a->shape.L; i++) {
+        name_stats(wanted, i);
+        if (strcmp(name, wanted) == 0)
+            return (int64_t)(a->shape.V * sizeof(int64_t) + i * a->shape.D * sizeof(float));
+    }
+    return -1;
+}
+
+bool mf_assembly_keeps(const struct mf_assembly *a, const char *name) {
+    return place(a, name) >= 0;
+}
+
+int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
+                     struct mf_err *err) {
+    bool counts = strcmp(t->name, "token_counts") == 0;
+    size_t bytes = mf_tensor_bytes(t),
+           wanted = counts ? a->shape.V * sizeof(int64_t) : a->shape.D * sizeof(float);
+    if (bytes != wanted || (t->dtype == MF_I64) != counts)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s does not have the model's shape", mf_bundle_name(b),
+                          t->name);
+    void *data = malloc(bytes);
+    if (!data) return mf_err_set(err, EX_OSERR, "out of memory");
+    int status = mf_assembly_read(b, t, data, bytes, err);
+    uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
+    if (status == 0) status = mf_scratch_write(a->scratch, data, bytes, at, err);
+    free(data);
+    return status;
+}
+
+static int read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,
+                     struct mf_err *err) {
+    return mf_pread_all(a->scratch, data, bytes, expert * slot_bytes(a) + offset, "scratch file", err);
+}
+
+/* Mean (square 0) or mean square of an expert's rows in a layer. */
+static int read_stats(const struct mf_assembly *a, size_t expert, size_t layer, int square, float *row,
+                      struct mf_err *err) {
+    size_t D = a->shape.D;
+    return read_slot(a, expert, a->shape.V * sizeof(int64_t) + (2 * layer + (size_t)square) * D * sizeof *row,
+                     row, D * sizeof *row, err);
+}
+
+/* --- gates --- */
+
+/* The diagonal discriminant: gate_e = (mean_e - mean of means) / mean within-partition variance (Fisher 1936,
+ * with a diagonal covariance). row, mean, variance [D]. */
+static int stats_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row, double *mean,
+                      double *variance, struct mf_err *err) {
+    size_t D = a->shape.D, E = a->n_experts;
+    memset(mean, 0, D * sizeof *mean);
+    memset(variance, 0, D * sizeof *variance);
+    for (size_t e = 0; e < E; e++) {
+        if (read_stats(a, e, layer, 0, row, err) < 0) return -1;
+        for (size_t d = 0; d < D; d++) {
+            mean[d] += (double)row[d] / (double)E;
+            variance[d] -= (double)row[d] * (double)row[d] / (double)E;
+        }
+        if (read_stats(a, e, layer, 1, row, err) < 0) return -1;
+        for (size_t d = 0; d < D; d++) variance[d] += (double)row[d] / (double)E;
+    }
+    for (size_t e = 0; e < E; e++) {
+        if (read_stats(a, e, layer, 0, row, err) < 0) return -1;
+        for (size_t d = 0; d < D; d++) row[d] = (float)(((double)row[d] - mean[d]) / fmax(variance[d], 1e-6));
+        if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* uniform: within 1/sqrt(D), as the reference's linear layers begin; kaiming: N(0, 2/D). */
+static int random_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row,
+                       struct mf_err *err) {
+    struct mf_rng rng;
+    size_t D = a->shape.D;
+    mf_rng_seed(&rng, mf_rng_key((uint64_t)a->config->seed, "gate", layer));
+    bool uniform = a->config->router.init == MF_GATE_UNIFORM;
+    for (size_t e = 0; e < a->n_experts; e++) {
+        for (size_t d = 0; d < D; d++)
+            row[d] = (float)(uniform ? (2 * mf_rng_uniform(&rng) - 1) / sqrt((double)D)
+                                     : mf_rng_normal(&rng) * sqrt(2 / (double)D));
+        if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int fill_rows(struct mf_out *out, float *row, float value, size_t D, size_t rows, struct mf_err *err) {
+    for (size_t d = 0; d < D; d++) row[d] = value;
+    for (size_t r = 0; r < rows; r++)
+        if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
+    return 0;
+}
+
+/* --- evidence --- */
+
+/* Of our own tokenizers the unknown token, whose id no file carries, is another special one. */
+static bool says_nothing(const struct mf_specials *s, size_t v) {
+    if (v == MF_UNK && mf_specials_equal(s, &mf_specials_ours)) return true;
+    return (int64_t)v == s->pad || (int64_t)v == s->bos || (int64_t)v == s->eos;
+}
+
+/* The number of a token in the counts of a piece, for the router; 0 for a special token. */
+static double count_of(const struct mf_assembly *a, const int64_t *counts, size_t v) {
+    return counts[v] > 0 && !says_nothing(&a->specials, v) ? (double)counts[v] : 0;
+}
+
+/* log P(v | partition e) = log((c_e[v] + s q[v]) / (N_e + s)): counts smoothed towards the whole corpus'
+ * shares q with the weight of s = smoothing * V tokens (Chen and Goodman 1999, eq. 3, as a Dirichlet prior).
+ * Special tokens say nothing: 0. */
+static int write_evidence(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    size_t V = a->shape.V;
+    int64_t *counts = malloc(V * sizeof *counts);
+    double *share = calloc(V, sizeof *share);
+    float *row = malloc(V * sizeof *row);
+    if (!counts || !share || !row) mf_no_memory();
+    double total = 0, strength = a->config->router.smoothing * (double)V;
+    int status = read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err);
+    for (size_t v = 0; v < V; v++)
+        if (!says_nothing(&a->specials, v)) total += share[v] = count_of(a, counts, v) + 1;
+    for (size_t e = 0; e < a->n_experts && status == 0; e++) {
+        double n = 0;
+        status = read_slot(a, e, 0, counts, V * sizeof *counts, err);
+        for (size_t v = 0; v < V; v++) n += count_of(a, counts, v);
+        for (size_t v = 0; v < V; v++) {
+            double smoothed = count_of(a, counts, v) + strength * share[v] / total;
+            row[v] = says_nothing(&a->specials, v) ? 0 : (float)log(smoothed / (n + strength));
+        }
+        if (status == 0) status = mf_out_write(out, row, V * sizeof *row, err);
+    }
+    free(counts);
+    free(share);
+    free(row);
+    return status;
+}
+
+int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    size_t D = a->shape.D;
+    float *row = malloc(D * sizeof *row);
+    double *mean = malloc(D * sizeof *mean), *variance = malloc(D * sizeof *variance);
+    if (!row || !mean || !variance) mf_no_memory();
+    int status = 0;
+    for (size_t i = 0; i < a->shape.L && status == 0; i++) {
+        if (fill_rows(out, row, 1, D, 1, err) < 0 || fill_rows(out, row, 0, D, 1, err) < 0)
+            status = -1;
+        else if (a->kind != MF_ASSEMBLE_MIXTURE)
+            status = fill_rows(out, row, 0, D, 1, err);
+        else if (wants_stats(a))
+            status = stats_gate(a, out, i, row, mean, variance, err);
+        else
+            status = random_gate(a, out, i, row, err);
+        if (status == 0) status = fill_rows(out, row, 0, D, mf_assembly_experts(a), err);
+    }
+    free(row);
+    free(mean);
+    free(variance);
+    return status == 0 && has_evidence(a) ? write_evidence(a, out, err) : status;
+}
