@@ -160,11 +160,61 @@ class Tensors:
             yield "prefix_router.log_likelihood", [a.E, a.V], raw
 
 
+class LlamaTensors(Tensors):
+    """Those of family llama, by Hugging Face's names; what a.has names is there: dense, bias, qk-norm, head."""
+
+    def model(self):
+        a = self.a
+        d, out = a.head_dim or a.D // a.H, self.values("head", a.V * a.D, 0, 0.3)
+        yield "model.embed_tokens.weight", [a.V, a.D], self.values("embedding", a.V * a.D, 0, 0.3)
+        for i in range(a.L):
+            yield from self.attention("model.layers.%d." % i, d)
+            yield from self.mixture("model.layers.%d." % i)
+        yield "model.norm.weight", [a.D], self.values("og", a.D, 1, 0.2)
+        if "head" in a.has:
+            yield "lm_head.weight", [a.V, a.D], out
+
+    def matrix(self, name, rows, columns, spread):
+        yield name + ".weight", [rows, columns], self.values(name, rows * columns, 0, spread)
+
+    def gain(self, name, count):
+        yield name + ".weight", [count], self.values(name, count, 1, 0.2)
+
+    def attention(self, layer, d):
+        a, name = self.a, layer + "self_attn."
+        yield from self.gain(layer + "input_layernorm", a.D)
+        for letter, heads in (("q", a.H), ("k", a.K), ("v", a.K)):
+            yield from self.matrix(name + letter + "_proj", heads * d, a.D, 0.4)
+            if "bias" in a.has:
+                yield name + letter + "_proj.bias", [heads * d], self.values(name + letter, heads * d, 0, 0.4)
+            if "qk-norm" in a.has and letter != "v":
+                yield from self.gain(name + letter + "_norm", d)
+        yield from self.matrix(name + "o_proj", a.D, a.H * d, 0.3)
+        yield from self.gain(layer + "post_attention_layernorm", a.D)
+
+    def mixture(self, layer):
+        a, sparse = self.a, layer + "block_sparse_moe."
+        if "dense" in a.has:
+            names = [(layer + "mlp.gate_proj", layer + "mlp.up_proj", layer + "mlp.down_proj")]
+        else:
+            yield from self.matrix(sparse + "gate", a.E, a.D, 0.5)
+            names = [tuple("%sexperts.%d.w%d" % (sparse, e, w) for w in (1, 3, 2)) for e in range(a.E)]
+        for gate, up, down in names:
+            yield from self.matrix(gate, a.F, a.D, 0.3)
+            yield from self.matrix(up, a.F, a.D, 0.3)
+            yield from self.matrix(down, a.D, a.F, 0.3)
+
+
 def shape(a):
+    if a.what == "llama":
+        return {"arch": "llama", "vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_kv_heads": a.K, "head_dim": a.head_dim,
+                "n_layers": a.L, "d_ff": a.F, "context": a.S, "rope_theta": a.rope_theta, "norm_eps": 1e-5,
+                "tied": "head" not in a.has}
     return {"vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_layers": a.L, "d_ff": a.F, "context": a.S}
 
 
 def write_model(a):
+    make = LlamaTensors if a.what == "llama" else Tensors
     router = {"kind": a.kind}
     if a.kind == "prefix":
         router.update({"evidence_scale": a.evidence_scale, "gate_scale": a.gate_scale, "decay": a.decay})
@@ -175,14 +225,14 @@ def write_model(a):
                                "router": json.dumps(router),
                                "experts": json.dumps([{"partition": "part%d" % e} for e in range(a.E)])}}
     at = 0
-    for name, dims, data in Tensors(a).model():
+    for name, dims, data in make(a).model():
         header[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * len(data)]}
         at += 4 * len(data)
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % 64)
     with open(a.output, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for _, _, data in Tensors(a).model():  # made again, so that one tensor at a time is in memory
+        for _, _, data in make(a).model():  # made again, so that one tensor at a time is in memory
             file.write(data)
 
 
@@ -246,11 +296,14 @@ def write_metrics(a):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("what", choices=["model", "shared", "expert", "tokens", "metrics"])
+    p.add_argument("what", choices=["model", "llama", "shared", "expert", "tokens", "metrics"])
     p.add_argument("-o", "--output", default="-")
-    for name, value in (("V", 300), ("D", 16), ("H", 2), ("L", 2), ("F", 24), ("S", 16), ("E", 3)):
+    for name, value in (("V", 300), ("D", 16), ("H", 2), ("L", 2), ("F", 24), ("S", 16), ("E", 3), ("K", 2)):
         p.add_argument("--" + name, type=int, default=value)
     p.add_argument("--top-k", type=int, default=2)
+    p.add_argument("--head-dim", type=int, default=0, help="of family llama; 0: D / H")
+    p.add_argument("--rope-theta", type=float, default=10000.0)
+    p.add_argument("--has", nargs="*", default=[], choices=["dense", "bias", "qk-norm", "head"], help="of family llama")
     p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
     p.add_argument("--weights", choices=["chosen", "all"], default="chosen")
     p.add_argument("--gate", choices=["random", "zero", "first"], default="random")
@@ -266,7 +319,7 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("documents", nargs="*")
     a = p.parse_intermixed_args()
-    {"model": write_model, "shared": write_shared, "expert": write_expert, "tokens": write_tokens,
+    {"model": write_model, "llama": write_model, "shared": write_shared, "expert": write_expert, "tokens": write_tokens,
      "metrics": write_metrics}[a.what](a)
 
 

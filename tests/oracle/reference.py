@@ -8,37 +8,20 @@ order), and prints the perplexity and the number of scored tokens. It is plain a
 
 import json
 import math
-import struct
 import sys
 
-import msgpack
 import torch
 import torch.nn.functional as F
+
+from files import read_safetensors, score
 
 PAD, BOS, EOS = 0, 2, 3  # of a model that says nothing
 
 
 def read_model(path):
-    with open(path, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-        data = file.read()
-    meta = header.pop("__metadata__")
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        flat = torch.frombuffer(bytearray(data[begin:end]), dtype=torch.float32)
-        tensors[name] = flat.reshape(entry["shape"])
+    meta, tensors = read_safetensors(path)
     specials = json.loads(meta.get("special_tokens", json.dumps({"pad": PAD, "bos": BOS, "eos": EOS})))
     return json.loads(meta["config"]), json.loads(meta["router"]), specials, tensors
-
-
-def read_documents(path):
-    with open(path, "rb") as file:
-        objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
-    kind = "<%d" + ("H" if objects[0].get("width", 2) == 2 else "I")
-    width = objects[0].get("width", 2)
-    return [struct.unpack(kind % (len(o["tokens"]) // width), o["tokens"]) for o in objects[1:-1]]
 
 
 class Model:
@@ -55,9 +38,6 @@ class Model:
         pe[:, 0::2] = torch.sin(place * rate)
         pe[:, 1::2] = torch.cos(place * rate)
         return (pe * self.config.get("position_scale", 1.0)).float()
-
-    def is_target(self, token):
-        return token == self.specials["eos"] or token not in (self.specials["pad"], self.specials["bos"])
 
     def norm(self, x, prefix):
         return F.layer_norm(x, (self.D,), self.t[prefix + ".weight"], self.t[prefix + ".bias"], 1e-5)
@@ -113,23 +93,5 @@ class Model:
         return torch.stack(rows)
 
 
-def main(model_path, tokens_path, logits_path):
-    model = Model(model_path)
-    nats, count = 0.0, 0
-    with torch.no_grad(), open(logits_path, "wb") as out:
-        for document in read_documents(tokens_path):
-            evidence = model.evidence(document)
-            for start in range(0, len(document) - 1, model.S):
-                end = min(start + model.S, len(document) - 1)
-                logits = model.logits(document[start:end], evidence[start:end])
-                out.write(logits.numpy().astype("<f4").tobytes())
-                losses = -logits.double().log_softmax(-1)
-                for row, target in enumerate(document[start + 1 : end + 1]):
-                    if model.is_target(target):
-                        nats += losses[row, target].item()
-                        count += 1
-    print("%.9f %d" % (math.exp(nats / count), count))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    score(Model(sys.argv[1]), *sys.argv[2:])

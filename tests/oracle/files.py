@@ -1,0 +1,57 @@
+"""What the oracles read, and how they score: safetensors, token streams, windows of a document."""
+
+import glob
+import json
+import math
+import os
+import struct
+
+import msgpack
+import torch
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def read_safetensors(path):
+    """The metadata and the tensors, in float32, of a file, or of all such files in a folder."""
+    meta, tensors = {}, {}
+    for name in sorted(glob.glob(os.path.join(path, "*.safetensors"))) if os.path.isdir(path) else [path]:
+        with open(name, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+            data = file.read()
+        meta.update(header.pop("__metadata__", {}))
+        for key, entry in header.items():
+            if entry["dtype"] in DTYPES:
+                begin, end = entry["data_offsets"]
+                flat = torch.frombuffer(bytearray(data[begin:end]), dtype=DTYPES[entry["dtype"]])
+                tensors[key] = flat.reshape(entry["shape"]).float()
+    return meta, tensors
+
+
+def read_documents(path):
+    with open(path, "rb") as file:
+        objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
+    width = objects[0].get("width", 2)
+    kind = "<%d" + ("H" if width == 2 else "I")
+    return [struct.unpack(kind % (len(o["tokens"]) // width), o["tokens"]) for o in objects[1:-1]]
+
+
+def score(model, tokens_path, logits_path):
+    """Writes the logits of every row of every window (little-endian float32, in the stream's order), and prints the
+    perplexity and the number of scored tokens."""
+    nats, count = 0.0, 0
+    pad, bos, eos = (model.specials[name] for name in ("pad", "bos", "eos"))
+    with torch.no_grad(), open(logits_path, "wb") as out:
+        for document in read_documents(tokens_path):
+            evidence = model.evidence(document)
+            for start in range(0, len(document) - 1, model.S):
+                end = min(start + model.S, len(document) - 1)
+                logits = model.logits(document[start:end], evidence[start:end])
+                out.write(logits.numpy().astype("<f4").tobytes())
+                losses = -logits.double().log_softmax(-1)
+                for row, target in enumerate(document[start + 1 : end + 1]):
+                    if target == eos or target not in (pad, bos):
+                        nats += losses[row, target].item()
+                        count += 1
+    print("%.9f %d" % (math.exp(nats / count), count))

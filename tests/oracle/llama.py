@@ -1,0 +1,137 @@
+"""A model of family llama, dense or sparse (Mixtral's), in PyTorch, by the names and numbers of Hugging Face's files.
+
+    llama.py MODEL.safetensors|FOLDER TOKENS.mf LOGITS.f32
+
+The dimensions come from the metadata `config`, in this project's words, or from a folder's config.json, in Hugging Face's.
+What a model has follows from its tensors: biases of q, k, v and o, norms of q and k, experts, a head of its own. Writes
+logits and prints perplexity and the number of scored tokens, as reference.py does. Plain and slow on purpose.
+"""
+
+import json
+import math
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+
+from files import read_safetensors, score
+
+# what a dimension is called: here, and in Hugging Face's config.json
+WORDS = {
+    "d_model": "hidden_size", "n_heads": "num_attention_heads", "n_kv_heads": "num_key_value_heads",
+    "n_layers": "num_hidden_layers", "context": "max_position_embeddings", "norm_eps": "rms_norm_eps",
+    "rope_theta": "rope_theta", "head_dim": "head_dim", "top_k": "num_experts_per_tok", "rope_scaling": "rope_scaling",
+}
+
+
+def shape_of(config):
+    """The dimensions in this project's words; n_kv_heads and head_dim filled in where they are 0 or not said."""
+    c = {ours: config.get(ours, config.get(theirs)) for ours, theirs in WORDS.items()}
+    c["n_kv_heads"] = c["n_kv_heads"] or c["n_heads"]
+    c["head_dim"] = c["head_dim"] or c["d_model"] // c["n_heads"]
+    return c
+
+
+def frequencies(c):
+    """Radians a position of each pair of columns; with Llama 3.1's rule where the configuration has it."""
+    rate = c["rope_theta"] ** -(torch.arange(0, c["head_dim"], 2, dtype=torch.float64) / c["head_dim"])
+    rule = c["rope_scaling"]
+    if rule:
+        assert rule.get("rope_type", rule.get("type")) == "llama3", "positions are stretched by a rule not known here"
+        turns = rule["original_max_position_embeddings"] * rate / (2 * math.pi)
+        low, high = rule["low_freq_factor"], rule["high_freq_factor"]
+        kept = ((turns - low) / (high - low)).clamp(0, 1)
+        rate = rate * (kept + (1 - kept) / rule["factor"])
+    return rate
+
+
+class Llama:
+    def __init__(self, config, tensors):
+        self.c, self.t = shape_of(config), tensors
+        self.S, self.rate = self.c["context"], frequencies(self.c)
+
+    def linear(self, x, name):
+        return F.linear(x, self.t[name + ".weight"], self.t.get(name + ".bias"))
+
+    def norm(self, x, name):
+        return x * (x.pow(2).mean(-1, keepdim=True) + self.c["norm_eps"]).rsqrt() * self.t[name + ".weight"]
+
+    def turn(self, x):
+        """[n, heads, head_dim]: column i with column i + head_dim / 2, by position times rate, as complex numbers."""
+        real, imaginary = x.chunk(2, -1)
+        angle = torch.outer(torch.arange(len(x), dtype=torch.float64), self.rate)
+        turned = torch.complex(real, imaginary) * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]
+        return torch.cat((turned.real, turned.imag), -1)
+
+    def attention(self, x, name):
+        n, H, K, d = len(x), self.c["n_heads"], self.c["n_kv_heads"], self.c["head_dim"]
+        q = self.linear(x, name + ".q_proj").view(n, H, d)
+        k = self.linear(x, name + ".k_proj").view(n, K, d)
+        v = self.linear(x, name + ".v_proj").view(n, K, d)
+        if name + ".q_norm.weight" in self.t:
+            q, k = self.norm(q, name + ".q_norm"), self.norm(k, name + ".k_norm")
+        q, k = self.turn(q).view(n, K, H // K, d), self.turn(k)
+        scores = torch.einsum("ikgd,jkd->kgij", q, k) / math.sqrt(d)
+        later = torch.ones(n, n, dtype=torch.bool).triu(1)
+        mixed = torch.einsum("kgij,jkd->ikgd", scores.masked_fill(later, float("-inf")).softmax(-1), v)
+        return self.linear(mixed.reshape(n, H * d), name + ".o_proj")
+
+    def gated(self, h, gate, up, down):
+        return self.linear(F.silu(self.linear(h, gate)) * self.linear(h, up), down)
+
+    def mixture(self, h, name, evidence):
+        """Each row's top_k experts, weighed by a softmax over those alone; of equal logits the lower index first."""
+        logits = self.gates(h, name, evidence)
+        best, chosen = logits.sort(dim=-1, descending=True, stable=True)
+        best, chosen = best[:, : self.c["top_k"]].softmax(-1), chosen[:, : self.c["top_k"]]
+        out = torch.zeros_like(h)
+        for e in chosen.unique().tolist():
+            rows, place = (chosen == e).nonzero(as_tuple=True)
+            expert = "%s.experts.%d." % (name, e)
+            y = self.gated(h[rows], expert + "w1", expert + "w3", expert + "w2")
+            out = out.index_add(0, rows, best[rows, place, None] * y)
+        return out
+
+    def gates(self, h, name, evidence):
+        return self.linear(h, name + ".gate")
+
+    def ffn(self, x, layer, evidence):
+        h, mlp, sparse = self.norm(x, layer + "post_attention_layernorm"), layer + "mlp", layer + "block_sparse_moe"
+        if sparse + ".gate.weight" in self.t:
+            return self.mixture(h, sparse, evidence)
+        return self.gated(h, mlp + ".gate_proj", mlp + ".up_proj", mlp + ".down_proj")
+
+    def logits(self, tokens, evidence=None):
+        embedding = self.t["model.embed_tokens.weight"]
+        x = embedding[torch.tensor(tokens)]
+        for i in range(self.c["n_layers"]):
+            layer = "model.layers.%d." % i
+            x = x + self.attention(self.norm(x, layer + "input_layernorm"), layer + "self_attn")
+            x = x + self.ffn(x, layer, evidence)
+        return self.norm(x, "model.norm") @ self.t.get("lm_head.weight", embedding).T
+
+
+class Stored(Llama):
+    """As it lies in a file or a folder."""
+
+    def __init__(self, path):
+        meta, tensors = read_safetensors(path)
+        if os.path.isdir(path):
+            with open(os.path.join(path, "config.json")) as file:
+                config = json.load(file)
+        else:
+            config = json.loads(meta["config"])
+        super().__init__(config, tensors)
+        ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
+        default = {"pad": 0, "bos": 2, "eos": 3} if "d_model" in config else {k: -1 if v is None else v for k, v in ids.items()}
+        self.specials = json.loads(meta["special_tokens"]) if "special_tokens" in meta else default
+        router = json.loads(meta.get("router", "{}"))
+        assert router.get("kind", "hidden") == "hidden" and router.get("weights", "chosen") == "chosen", router
+
+    def evidence(self, tokens):
+        return torch.zeros(len(tokens), 0)
+
+
+if __name__ == "__main__":
+    score(Stored(sys.argv[1]), *sys.argv[2:])
