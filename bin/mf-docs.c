@@ -46,6 +46,7 @@ struct work {
     struct left left[MF_DOCS_LEFT];
     struct left bad;
     int64_t skip_bad;
+    bool all_splits; /* are written */
     struct mf_progress progress;
 };
 
@@ -85,6 +86,24 @@ static void row(const char *name, struct mf_tally t) {
             (unsigned long long)t.bytes);
 }
 
+/* What a pipeline will lack that trains, validates and tests on the splits. */
+static void warn_of_empty(const struct mf_selection *s) {
+    static const char *const without[MF_SPLITS] = {[MF_TRAIN] = "nothing can be trained",
+                                                   [MF_VAL] = "nothing can be validated or calibrated",
+                                                   [MF_TEST] = "the report will have no figures"};
+    for (int split = 0; split < MF_SPLITS; split++) {
+        const char *name = mf_split_names[split];
+        if (s->kept[split].documents > 0) continue;
+        fprintf(stderr, "mf-docs: no document for %s, so %s", name, without[split]);
+        if (split == MF_TRAIN)
+            fputs(" (smaller docs.val_fraction and docs.test_fraction help, or more text)\n", stderr);
+        else
+            fprintf(stderr,
+                    " (docs.%s_fraction, docs.min_targets and docs.blocks above 0 help, or more text)\n",
+                    name);
+    }
+}
+
 static void print_table(const struct work *w) {
     const struct mf_selection *s = &w->selection;
     fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
@@ -100,6 +119,7 @@ static void print_table(const struct work *w) {
     if (s->moved)
         fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
                 s->moved);
+    if (w->all_splits) warn_of_empty(s);
     print_left(&w->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
     print_left(&w->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
     print_left(&w->bad, "bad lines", "; ");
@@ -182,6 +202,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     mf_progress_end(&w->progress, s->read.documents);
     mf_copies_free(s->copies);
     mf_selection_free(s);
+    w->all_splits = to->folder != NULL;
     if (status == 0 && !common->quiet) print_table(w);
     return status;
 }

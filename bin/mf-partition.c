@@ -6,6 +6,9 @@
 #include "config/config.h"
 #include "cli/partition_table.h"
 
+#define NAMED     10 /* partitions in a message */
+#define LIST_ROOM (NAMED * 24 + 40)
+
 static const char notes[] =
     "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
     "DIR/partition.mp, by which later documents are dealt in the same way (formats/partition.md). A part whose bytes\n"
@@ -52,18 +55,49 @@ static void warn(const struct mf_division *d) {
                 e);
 }
 
-/* What a training will lack. */
-static void warn_of_labels(const struct mf_division *d, const char *name) {
-    for (size_t e = 0; e < d->saved.E; e++)
-        if (d->saved.sizes[e] == 0)
-            fprintf(
-                stderr,
-                "mf-partition: %s has no document of partition %zu: its expert is validated on all partitions "
-                "(a larger docs.val_fraction helps)\n",
-                name, e);
+/* "partition 3" or "partitions 0, 2, 5, ... (12)": those with `least` to `most` of something. False: none. */
+static bool list_poor(const struct mf_partition *p, const uint64_t *amounts, uint64_t least, uint64_t most,
+                      char *text, size_t room) {
+    size_t count = 0, at = 0;
+    for (size_t e = 0; e < p->E; e++) count += amounts[e] >= least && amounts[e] <= most;
+    if (count == 0) return false;
+    at = (size_t)snprintf(text, room, "partition%s", count > 1 ? "s" : "");
+    for (size_t e = 0, n = 0; e < p->E && n < NAMED; e++) {
+        if (amounts[e] < least || amounts[e] > most) continue;
+        at += (size_t)snprintf(text + at, room - at, "%s %zu", n ? "," : "", e);
+        if (++n == NAMED && count > n) snprintf(text + at, room - at, ", ... (%zu)", count);
+    }
+    return true;
 }
 
-static int divide(struct mf_divide *d, bool labels, const char *output, bool quiet, struct mf_err *err) {
+/* What the experts' validation will lack. */
+static void warn_of_labels(const struct mf_division *d, const char *name) {
+    char poor[LIST_ROOM];
+    if (d->corpus.count == 0)
+        fprintf(
+            stderr,
+            "mf-partition: %s has no document: nothing to validate or calibrate on (docs.val_fraction and "
+            "docs.min_targets above 0 give it some)\n",
+            name);
+    else if (list_poor(&d->saved, d->saved.sizes, 0, 0, poor, sizeof poor))
+        fprintf(stderr,
+                "mf-partition: %s has no document of %s: experts without are validated on all partitions "
+                "(a larger docs.val_fraction helps)\n",
+                name, poor);
+}
+
+/* An expert that has less than a window sees the same few tokens at each step. */
+static void warn_of_windows(const struct mf_division *d, int64_t context) {
+    char poor[LIST_ROOM];
+    if (list_poor(&d->saved, d->saved.n_tokens, 1, (uint64_t)context, poor, sizeof poor))
+        fprintf(stderr,
+                "mf-partition: less than one window of %lld tokens in %s (a smaller model.n_experts or "
+                "model.context helps, or more text)\n",
+                (long long)context, poor);
+}
+
+static int divide(struct mf_divide *d, bool labels, const char *output, int64_t context, bool quiet,
+                  struct mf_err *err) {
     struct mf_division division;
     size_t changed = 0;
     int status = mf_divide(&division, d, err);
@@ -74,6 +108,7 @@ static int divide(struct mf_divide *d, bool labels, const char *output, bool qui
         warn(&division);
         status = mf_division_print(&division, stderr, err);
         fprintf(stderr, "mf-partition: %zu of %zu parts changed\n", changed, division.saved.E);
+        warn_of_windows(&division, context);
     }
     if (status == 0 && !quiet && labels) warn_of_labels(&division, d->name);
     mf_division_free(&division);
@@ -105,7 +140,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     d->path = source.path;
     d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
-    if (status == 0) status = divide(d, labels, output, common->quiet, err);
+    if (status == 0) status = divide(d, labels, output, config.model.context, common->quiet, err);
     if (status < 0) mf_spool_name(&source, err);
     mf_pool_free(d->pool);
     mf_spool_close(&source);

@@ -127,15 +127,17 @@ $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/toke
 
 # New documents join the partitioning there is, unless its settings or the tokenizer changed. A larger model.n_experts
 # alone makes more partitions, out of the documents that are new since the last run; the old ones stay as they are.
+# Where documents go does not depend on model.context, which is only what a partition's tokens are compared with.
+dividing = grep -v -e n_experts -e context $(SLICE)/partition.yaml
 $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json \
     $(call lost,$(PARTS)) | $(TIMED) $(BIN)/mf-partition
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
-	@grep -v n_experts $(SLICE)/partition.yaml | cmp -s - $(@D)/settings && \
+	@$(dividing) | cmp -s - $(@D)/settings && \
 	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
 	    -o $(@D) $$([ ! -s $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
-	@grep -v n_experts $(SLICE)/partition.yaml > $(@D)/settings.tmp; mv $(@D)/settings.tmp $(@D)/settings
+	@$(dividing) > $(@D)/settings.tmp; mv $(@D)/settings.tmp $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts.tmp; mv $(@D)/experts.tmp $(@D)/experts
 	@touch $@
 

@@ -499,6 +499,13 @@ END
     cmp tree.mp parts/part.3.mp
     run --separate-stderr mf-partition --saved parts/partition.mp --label -o labelled.mf less.mf
     [[ $stderr == *"less.mf has no document of partition 3: "*"docs.val_fraction"* ]]
+    topics 20 | grep fish | tokens > few.mf
+    run --separate-stderr mf-partition --saved parts/partition.mp --label -o labelled.mf few.mf
+    [[ $stderr == *"few.mf has no document of partitions 1, 2, 3: "*"docs.val_fraction"* ]]
+    topics 20 | head -n 0 | tokens > none.mf
+    run --separate-stderr mf-partition --saved parts/partition.mp --label -o labelled.mf none.mf
+    assert_success
+    [[ $stderr == "mf-partition: none.mf has no document: nothing to validate or calibrate on"* ]]
     topics 20 9 | tokens > other.mf
     run --separate-stderr mf-partition --saved parts/partition.mp -o parts other.mf
     assert_success

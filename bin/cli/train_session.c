@@ -43,8 +43,13 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads
 static int load_validation(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const char *path, int64_t partition, size_t S, struct mf_err *err) {
     if (mf_data_load(&s->validation, path, partition, S, &s->data.specials, err) == 0) return 0;
-    if (!s->validation.nothing || partition < 0) return -1;
-    if (mf_data_load(&s->validation, path, -1, S, &s->data.specials, err) < 0) return -1;
+    if (!s->validation.nothing) return -1;
+    if (partition < 0 || mf_data_load(&s->validation, path, -1, S, &s->data.specials, err) < 0) {
+        const struct mf_err why = *err;
+        if (!s->validation.nothing) return -1;
+        return mf_err_set(err, why.status, "%s (a larger docs.val_fraction or docs.min_targets helps)",
+                          why.text);
+    }
     if (!common->quiet)
         fprintf(
             stderr,

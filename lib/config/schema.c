@@ -81,7 +81,7 @@ static const struct mf_key keys[] = {
     INT(model.d_ff, "2048", 1, 1048576, SHARED, "hidden width of an expert's layer"),
     INT(model.n_experts, "5", 1, 65536, PARTITION | ASSEMBLE, "experts, one for each partition"),
     INT(model.top_k, "2", 1, 65536, ASSEMBLE, "experts that see a token"),
-    INT(model.context, "512", 1, 1048576, SHARED, "longest sequence in tokens"),
+    INT(model.context, "512", 1, 1048576, PARTITION | SHARED, "longest sequence in tokens"),
     REAL(model.dropout, "0.1", 0, 0.95, SHARED | EXPERT, "share of activations dropped in training"),
     REAL(model.init_std, "0.02", 1e-6, 100, SHARED, "standard deviation of the initial embedding"),
     REAL(model.position_std, "0.02", 0, 100, SHARED, "standard deviation of the sinusoidal positions"),
