@@ -192,7 +192,7 @@ static void run(struct llama *m, float *logits, const uint32_t *tokens, const st
 /* What follows from the dimensions. */
 static void begin(struct llama *m, double theta) {
     size_t d = m->heads.d, cached = m->L * m->heads.K * m->S * d;
-    double *frequencies = calloc(d / 2, sizeof *frequencies);
+    double *frequencies = calloc(d / 2 + 1, sizeof *frequencies);
     m->pool = make_pool(THREADS);
     m->table = make_poison(m->S * d);
     m->keys = make_poison(cached);
