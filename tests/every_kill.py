@@ -1,10 +1,10 @@
-"""Kills one process of a make of the pipeline at every call that changes a file: every_kill.py [--total N] [--seed N]
+"""Kills one process of a make of the pipeline at every call that changes a file: every_kill.py [--sample N] [--seed N]
 [--jobs N] [--only SCENARIO]... [--one NAME.I.K [--all]].
 
 tests/kills.c numbers what each process does. A make that nobody disturbs lists it: of calls that come in a row and do the
 same to the same file, the first and the last are taken, of programs that are not ours the start and the end. Then for each
-of these there is a make in which that process is killed just before it, and one in which all of that make's processes are
-killed together. After it, make again: what kills.py looks for must be true here too."""
+of these there is a make in which that process is killed just before it, and for each that changes a file one in which all of
+that make's processes are killed together. After it, make again: what kills.py looks for must be true here too."""
 
 import argparse
 import collections
@@ -83,7 +83,8 @@ def watch(folder, kill=None, everything=False):
 
 
 def events(folder):
-    """Where to kill: NAME.I.K of each event that leaves something else behind than the one before and after it."""
+    """Where to kill: (NAME.I.K, whether all) of each event that leaves something else behind than the one before and after
+    it. Those that change no file leave the same when all processes are killed."""
     chains = collections.OrderedDict()
     with open(os.path.join(folder, "log"), errors="replace") as log:
         for line in log:
@@ -94,10 +95,14 @@ def events(folder):
         if name in ("sh", "env"):
             continue
         for n, (k, what) in enumerate(chain):
+            event = "%s.%s.%d" % (name, i, k)
             inner = 0 < n < len(chain) - 1
-            if inner and (not name.startswith("mf-") or chain[n - 1][1] == what == chain[n + 1][1]):
+            if inner and chain[n - 1][1] == what == chain[n + 1][1]:
                 continue
-            yield "%s.%s.%d" % (name, i, k)
+            if inner:
+                yield event, True
+            if name.startswith("mf-") or not inner:
+                yield event, False
 
 
 def undisturbed(place, scenario):
@@ -145,7 +150,7 @@ def work(job):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--total", type=int, default=0, help="so many kills, drawn at random, instead of all")
+    parser.add_argument("--sample", type=int, default=0, help="so many kills of each scenario, drawn at random, not all")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", action="append", help="a scenario: " + ", ".join(SCENARIOS))
@@ -170,16 +175,16 @@ def prepare(place):
 
 def kill(o, place):
     prepare(place)
-    jobs = []
+    jobs, count, rng = [], 0, random.Random(o.seed)
     for scenario in o.only or SCENARIOS:
         found = undisturbed(place, scenario)
-        jobs += [(place, scenario, event, everything) for event in found for everything in (False, True)]
-    if o.one:
-        jobs = [(place, scenario, o.one, o.all) for scenario in o.only or SCENARIOS]
-    jobs = [job for job in jobs if re.match(o.match, job[2])]
-    count = len(jobs)
-    if o.total:
-        jobs = random.Random(o.seed).sample(jobs, min(o.total, count))
+        if o.one:
+            found = [(o.one, o.all)]
+        found = [(event, everything) for event, everything in found if re.match(o.match, event)]
+        count += len(found)
+        if o.sample:
+            found = rng.sample(found, min(o.sample, len(found)))
+        jobs += [(place, scenario, event, everything) for event, everything in found]
     missed = bad = 0
     with multiprocessing.Pool(o.jobs) as pool:
         for (_, scenario, event, everything), (reached, wrong) in pool.imap_unordered(work, jobs):

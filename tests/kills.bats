@@ -35,7 +35,7 @@ SH
 }
 
 @test "a process of make killed at a call that changes a file: the next make ends as if nothing had been" {
-    run -0 /usr/bin/python3 "$MF_ROOT/tests/every_kill.py" --only model --total 3 --seed 1
+    run -0 /usr/bin/python3 "$MF_ROOT/tests/every_kill.py" --only model --sample 3 --seed 1
     assert_output --partial "3 kills of "
     assert_output --partial ", 0 not reached, 0 wrong"
 }
