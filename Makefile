@@ -41,16 +41,25 @@ include pipelines/install.mk
 .PHONY: all
 all: deps build $(RUN)/report.html
 
-## deps       install the Debian packages that are missing
+## deps       install the Debian packages that are missing to build and run; with RANKS= MPI too. What looks for faults or
+##            measures (check, lint, bench ...) installs what that needs besides
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev \
-    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev libcmocka-dev bats bats-support bats-assert jq xxd procps xz-utils \
-    libopenmpi-dev openmpi-bin strace util-linux python3-torch python3-msgpack nodejs npm/npm gnuplot-nox chromium \
-    mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES)
-.PHONY: deps
+    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev \
+    jq procps util-linux gnuplot-nox
+MPI_PACKAGES  := libopenmpi-dev openmpi-bin
+TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils strace python3-torch python3-msgpack nodejs npm/npm \
+    chromium mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES) $(MPI_PACKAGES)
+TESTING := $(filter check% test-deps tools lint valgrind% coverage fuzz bench% ablation% scaling% $B/tests/% $B/fuzz/%,$(MAKECMDGOALS))
+WANTED   = $(PACKAGES) $(if $(filter-out 1,$(RANKS)),$(MPI_PACKAGES)) $(if $(filter $(CORPUS),$(DATA)),$(CORPUS_PACKAGES)) \
+    $(if $(TESTING),$(TEST_PACKAGES))
+.PHONY: deps test-deps
 deps:
-ifneq ($(filter deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)
-	@scripts/deps.sh $(PACKAGES)
+ifneq ($(filter deps test-deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)
+	@scripts/deps.sh $(WANTED)
 endif
+
+## test-deps  the same with what tests and benches need
+test-deps: deps
 
 ## build      compile the programs into build/bin
 .PHONY: build
@@ -79,13 +88,23 @@ $(1)/bin/%: $(1)/obj/bin/%.o $(1)/cli.a $(1)/libmf.a
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
 
 $(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
-$(1)/bin/mf-train-shared: $(MPI_C)
+$(1)/bin/mf-train-shared: $(MPI_C) $B/mpi
 
 $(1)/tests/%: $(1)/obj/tests/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
+
+# The MPI that mf-train-shared is linked with; written again, and the program linked, when another is there or is to come
+# with the packages.
+MPI_COMES := $(if $(MPI),,$(filter $(MPI_PACKAGES),$(WANTED)))
+$B/mpi: $(if $(LOOKING),,$(if $(filter-out '$(shell cat $B/mpi 2>/dev/null)','$(MPI)')$(MPI_COMES),mpi-stale)) | deps
+	@mkdir -p $(@D)
+	@echo '$(MPI)' > $@
+.PHONY: mpi-stale
+mpi-stale:
+
 SANITIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVERAGE := -O0 --coverage -fprofile-update=atomic
 $(eval $(call RULES,$B,))

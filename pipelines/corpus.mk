@@ -7,7 +7,7 @@
 
 CORPUS          := runs/corpus
 CORPUS_MB       ?= 2
-CORPUS_PACKAGES := bible-kjv linux-doc-6.1 python3.11-doc perl-doc dict-gcide
+CORPUS_PACKAGES := bible-kjv # of the others only the text is fetched
 CORPUS_BYTES    := $(shell awk 'BEGIN { printf "%.0f", "$(CORPUS_MB)" * 1000000 }')
 
 ## corpus     make the demonstration corpus in runs/corpus from packages' documentation (CORPUS_MB=2 per domain)
@@ -25,5 +25,5 @@ corpus-stale:
 
 $(CORPUS).list: scripts/corpus.sh scripts/corpus.pl $(CORPUS_STALE) | deps
 	@mkdir -p $(@D)
-	scripts/corpus.sh $(CORPUS) $(CORPUS_BYTES) | tee $@.tmp
+	CORPUS_FETCH=runs/packages scripts/corpus.sh $(CORPUS) $(CORPUS_BYTES) | tee $@.tmp
 	@mv $@.tmp $@

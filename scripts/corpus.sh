@@ -13,13 +13,15 @@
 # spread over the whole package, and the same packages give the same bytes. A folder in OUTDIR that is not one of
 # these domains is left alone. The table on standard output says what was made.
 #
-# CORPUS_ROOT is put before the path of every file of a package (default none).
+# CORPUS_ROOT is put before the path of every file of a package (default none). With CORPUS_FETCH=DIR the text of a package
+# whose files are not there is fetched into DIR/PACKAGE, without installing it or what it depends on; nobody has to be root.
 set -euo pipefail
 export LC_ALL=C
 unset COLUMNS # the width of the scripture's lines must not follow the terminal
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=${CORPUS_ROOT:-}
+fetched=${CORPUS_FETCH:-}
 all="scripture kernel python perl dictionary"
 
 fail() {
@@ -38,19 +40,54 @@ package() {
     esac
 }
 
-# The file or folder a domain is read from; empty when it is not there.
-source_of() {
+# The file or folder a domain is read from, below a root.
+place() { # ROOT DOMAIN
     local path
-    case $1 in
-    scripture) set -- "$root"/usr/bin/bible ;;
-    kernel) set -- "$root"/usr/share/doc/linux-doc-6.1/html/_sources/admin-guide ;;
-    python) set -- "$root"/usr/share/doc/python3.11/html/_sources/library ;;
-    perl) set -- "$root"/usr/share/perl/5.*.*/pod/perlfunc.pod ;;
-    dictionary) set -- "$root"/usr/share/dictd/gcide.dict.dz ;;
+    case $2 in
+    scripture) set -- "$1"/usr/bin/bible ;;
+    kernel) set -- "$1"/usr/share/doc/linux-doc-6.1/html/_sources/admin-guide ;;
+    python) set -- "$1"/usr/share/doc/python3.11/html/_sources/library ;;
+    perl) set -- "$1"/usr/share/perl/5.*.*/pod/perlfunc.pod ;;
+    dictionary) set -- "$1"/usr/share/dictd/gcide.dict.dz ;;
     esac
     for path; do
         [ ! -e "$path" ] || echo "$path"
     done | tail -n 1
+}
+
+# The same for a package that is installed or was fetched; empty when it is not there.
+source_of() { # DOMAIN
+    local path
+    path=$(place "$root" "$1")
+    if [ -z "$path" ] && [ -n "$fetched" ]; then path=$(place "$fetched/$(package "$1")" "$1"); fi
+    echo "$path"
+}
+
+# Perl's own modules have some of its manual: they are there, since this needs perl.
+add_modules() { # FOLDER of perl-doc
+    local folder
+    folder=/usr/share/perl/$(basename "$1"/usr/share/perl/5.*.*)
+    [ ! -d "$folder" ] || (cd / && find ".$folder" -name '*.pod' -print0 | tar -c --null -T -) | tar -x --skip-old-files -C "$1"
+}
+
+# Takes the text out of a domain's package; a package that has programs to run, not text alone, has to be installed.
+fetch() { # DOMAIN
+    local name files into
+    name=$(package "$1")
+    case $1 in
+    kernel | python) files='./usr/share/doc/*/_sources/*' ;;
+    perl) files='./usr/share/perl/*' ;;
+    dictionary) files='./usr/share/dictd/*' ;;
+    *) return 1 ;;
+    esac
+    mkdir -p "$fetched" && into=$(mktemp -d "$fetched/.$name.XXXXXX") || return 1
+    echo "corpus.sh: fetching the text of $name" >&2
+    if (cd "$into" && apt-get -o APT::Sandbox::User=root download -qq "$name" && dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards "$files" && rm ./*.deb) >&2 &&
+        { [ "$1" != perl ] || add_modules "$into"; } && mv -T "$into" "$fetched/$name"; then
+        return
+    fi
+    rm -rf "$into"
+    return 1
 }
 
 # The folder whose files are the documents' names.
@@ -72,7 +109,7 @@ shift 2
 absent='' stripped=''
 for domain; do
     name=$(package "$domain") || fail 64 "unknown domain '$domain' (one of: $all)"
-    if [ -z "$(source_of "$domain")" ]; then
+    if [ -z "$(source_of "$domain")" ] && { [ -z "$fetched" ] || ! fetch "$domain"; }; then
         if dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -q '^installed'; then
             stripped+=" $name"
         else

@@ -19,7 +19,14 @@ read -ra names <<<"${missing//$'\n'/ }"
 exec 3< "$0"
 flock 3
 command=(apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${names[@]}")
-echo "installing: ${names[*]}" >&2
+# What apt-get would do, in its words: "12 newly installed", "34.5 MB of archives", "120 MB of additional disk space".
+announce() {
+    local plan
+    plan=$(LC_ALL=C apt-get install --assume-no --no-install-recommends "${names[@]}" 2> /dev/null |
+        sed -n 's/^.* \([0-9]* newly installed\).*/\1/p; s/^Need to get \(.* of archives\).*/\1/p; s/^After this operation, \(.*\) will be used.*/\1/p' |
+        paste -sd, | sed 's/,/, /g')
+    echo "installing ${names[*]}${plan:+ ($plan)}" >&2
+}
 update() { # COMMAND...
     local tries=12
     until "$@" apt-get update -qq; do
@@ -29,9 +36,11 @@ update() { # COMMAND...
 }
 if [ "$(id -u)" -eq 0 ]; then
     update
+    announce
     DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     update sudo
+    announce
     sudo DEBIAN_FRONTEND=noninteractive "${command[@]}" >&2
 else
     echo "packages are missing; as root, run: ${command[*]}" >&2

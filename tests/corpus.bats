@@ -2,7 +2,7 @@
 load helper
 
 corpus() {
-    "$BATS_TEST_DIRNAME/../scripts/corpus.sh" "$@"
+    CORPUS_FETCH=${CORPUS_FETCH-$MF_ROOT/runs/packages} "$MF_ROOT/scripts/corpus.sh" "$@"
 }
 
 @test "corpus has five domains of many documents within the size asked for" {
@@ -55,7 +55,7 @@ corpus() {
     mkdir path
     printf '#!/bin/sh\nprintf installed\n' > path/dpkg-query
     chmod +x path/dpkg-query
-    PATH=$PWD/path:$PATH CORPUS_ROOT=$PWD/root run --separate-stderr corpus out 60000 kernel python
+    CORPUS_FETCH="" PATH=$PWD/path:$PATH CORPUS_ROOT=$PWD/root run --separate-stderr corpus out 60000 kernel python
     [ "$status" -eq 66 ]
     [ "${#stderr_lines[@]}" -eq 1 ]
     [[ "$stderr" == "corpus.sh: installed without their files: linux-doc-6.1 python3.11-doc; "* ]]
@@ -68,7 +68,7 @@ corpus() {
     mkdir path
     printf '#!/bin/sh\nexit 1\n' > path/dpkg-query
     chmod +x path/dpkg-query
-    PATH=$PWD/path:$PATH CORPUS_ROOT=$PWD/none run --separate-stderr corpus out 60000 perl dictionary
+    CORPUS_FETCH="" PATH=$PWD/path:$PATH CORPUS_ROOT=$PWD/none run --separate-stderr corpus out 60000 perl dictionary
     [ "$status" -eq 66 ]
     [ "$stderr" = "corpus.sh: not installed: perl-doc dict-gcide; run 'make deps', or as root: apt-get install -y perl-doc dict-gcide" ]
 }
