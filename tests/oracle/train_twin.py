@@ -2,7 +2,7 @@
 
     train_twin.py shared|expert BUNDLE.tar TOKENS.mf STEPS BATCH WARMUP LR MIN_LR [SEED]
 
-BUNDLE.tar holds the initial values: of both trainings the trunk and the dense FFN of a shared bundle. No dropout; AdamW (0.9, 0.999,
+BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
 all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
 nor is padding, or a <bos> that is not <eos> as well.
@@ -17,6 +17,8 @@ import tarfile
 import msgpack
 import torch
 import torch.nn.functional as F
+
+from llama import Llama
 
 what, bundle, path = sys.argv[1:4]
 steps, batch, warmup = map(int, sys.argv[4:7])
@@ -75,24 +77,24 @@ for t in manifest["tensors"]:
     if t["dtype"] == "F32":
         data = bytearray(tar.extractfile(members[t["name"]]).read())
         p[t["name"]] = torch.frombuffer(data, dtype=torch.float32).reshape(t["shape"]).clone()
-ffn = [n for n in p if n.startswith("dense_ffn.") or ".ffn_norm." in n]
+llama = "model.embed_tokens.weight" in p
+ffn = [n for n in p if ".mlp." in n or n.startswith("dense_ffn.") or ".ffn_norm." in n]
 learns = ffn if what == "expert" else list(p)
 for name in learns:
     p[name].requires_grad_(True)
-place = torch.arange(S, dtype=torch.float64)[:, None]
-rate = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000.0) / D))
-pe = torch.zeros(S, D, dtype=torch.float64)
-pe[:, 0::2], pe[:, 1::2] = c["position_scale"] * torch.sin(place * rate), c["position_scale"] * torch.cos(place * rate)
-pe = pe.float()
-embedding = p["shared.token_embedding.weight"]
+def positions():
+    place = torch.arange(S, dtype=torch.float64)[:, None]
+    rate = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000.0) / D))
+    pe = torch.zeros(S, D, dtype=torch.float64)
+    pe[:, 0::2], pe[:, 1::2] = c["position_scale"] * torch.sin(place * rate), c["position_scale"] * torch.cos(place * rate)
+    return pe.float()
 
 
 def norm(x, name):
     return F.layer_norm(x, (D,), p[name + ".weight"], p[name + ".bias"], 1e-5)
 
 
-def losses(tokens, targets):
-    """The sum over one piece of one document; a target None is none."""
+def reference_logits(tokens):
     n = len(tokens)
     x = embedding[torch.tensor(tokens)] + pe[:n]
     for i in range(L):
@@ -105,9 +107,19 @@ def losses(tokens, targets):
         x = x + mixed @ p[b + "attention.out_proj.weight"].T
         h = F.gelu(norm(x, b + "ffn_norm") @ p[f + "fc1.weight"].T + p[f + "fc1.bias"])
         x = x + h @ p[f + "fc2.weight"].T + p[f + "fc2.bias"]
-    logits = norm(x, "shared.output_norm") @ embedding.T
+    return norm(x, "shared.output_norm") @ embedding.T
+
+
+if llama:
+    embedding, logits = p["model.embed_tokens.weight"], Llama(c, p).logits
+else:
+    embedding, logits, pe = p["shared.token_embedding.weight"], reference_logits, positions()
+
+
+def losses(tokens, targets):
+    """The sum over one piece of one document; a target None is none."""
     targets = [-100 if t is None else t for t in targets]
-    return F.cross_entropy(logits, torch.tensor(targets), ignore_index=-100, reduction="sum")
+    return F.cross_entropy(logits(tokens), torch.tensor(targets), ignore_index=-100, reduction="sum")
 
 
 def pieces(window):
