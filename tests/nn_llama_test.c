@@ -3,8 +3,10 @@
  * threads changes no byte. */
 #include "nn.h"
 
+#include "nn/attention.h"
 #include "nn/bias.h"
 #include "nn/embedding.h"
+#include "nn/matmul.h"
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
 #include "nn/swiglu.h"
@@ -452,7 +454,9 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     struct mf_pool *pool = make_pool(threads);
     float *all = make_zeros(ROOM), *at = all;
     float *x = make_random(N * LD, 1), *w = make_random(N * LD, 2), *gain = make_random(LD, 3);
-    float *scratch = make_poison((size_t)threads * LD), *table = make_table(N, d, 1e4);
+    float *table = make_table(N, d, 1e4);
+    float *scratch = make_poison((size_t)threads * LD + attention_scratch(threads, N, d) + H * N);
+    const struct heads heads = {H, K, d};
 #define TAKE(n) (at += (n), at - (n))
     float *rstd = TAKE(N), *dx = TAKE(N * D), *rstd_heads = TAKE(N * H), *turned = TAKE(N * LD);
     rmsnorm_forward(pool, TAKE(N * D), rstd, x, gain, eps, N, D);
@@ -467,6 +471,10 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     swiglu_backward(pool, dgate, dup, y, x + N * F / 2, x, w, F, N, F);
     bias_forward(pool, TAKE(N * LD), gain, N, LD);
     bias_backward(pool, TAKE(LD), x, N, LD);
+    float *out = TAKE(N * H * d), *lse = TAKE(N * H);
+    attention_forward(pool, out, lse, x, &seqs, heads, scratch);
+    attention_backward(pool, TAKE(N * LD), w, x, out, lse, &seqs, heads, scratch);
+    attention_step(pool, TAKE(H * d), x, x, w, N, N, heads, scratch);
     *fixed = (size_t)(at - all);
     float *dgain = TAKE(D), *dgain_heads = TAKE(d);
     rmsnorm_backward(pool, TAKE(N * D), dgain, w, x, gain, rstd, scratch, N, D);
@@ -499,6 +507,7 @@ static void test_same_bytes(void **state) {
 }
 
 int main(void) {
+    matmul_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_rmsnorm_extremes),
         cmocka_unit_test(test_rmsnorm_heads),   cmocka_unit_test(test_rope),

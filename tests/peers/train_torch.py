@@ -1,8 +1,9 @@
 """The training step once more in PyTorch, as fast as it goes there: what `make bench` measures ours against.
 
-    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS
+    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS [KEY_HEADS HEAD_DIM]
 
-The same architecture, batch, loss and AdamW; fused attention; no gradients for what is frozen. Prints tokens a second after one
+The same architecture, batch, loss and AdamW; fused attention; no gradients for what is frozen. With KEY_HEADS the
+model is of family llama, which has no dropout, else of the reference family. Prints tokens a second after one
 step to warm up, and the peak of resident memory in bytes.
 """
 
@@ -18,8 +19,21 @@ import torch.nn.functional as F
 
 what, path = sys.argv[1:3]
 steps, batch, D, H, L, FF, S, threads = map(int, sys.argv[3:11])
+K, d = map(int, sys.argv[11:13]) if len(sys.argv) > 11 else (0, 0)
 torch.set_num_threads(threads)
 torch.manual_seed(1)
+
+
+def attention(q, k, v):
+    """[n, s, H d] of [n, H, s, d]."""
+    n, heads, s, width = q.shape
+    if hasattr(F, "scaled_dot_product_attention"):
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    else:
+        scores = (q @ k.transpose(-1, -2)) / width ** 0.5
+        mask = torch.ones(s, s, dtype=torch.bool).triu(1)
+        mixed = scores.masked_fill(mask, float("-inf")).softmax(-1) @ v
+    return mixed.transpose(1, 2).reshape(n, s, heads * width)
 
 
 class Layer(nn.Module):
@@ -32,14 +46,40 @@ class Layer(nn.Module):
     def forward(self, x):
         n, s, _ = x.shape
         q, k, v = self.qkv(self.attn_norm(x)).view(n, s, 3, H, D // H).permute(2, 0, 3, 1, 4)
-        if hasattr(F, "scaled_dot_product_attention"):
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            scores = (q @ k.transpose(-1, -2)) / (D // H) ** 0.5
-            mask = torch.ones(s, s, dtype=torch.bool).triu(1)
-            mixed = scores.masked_fill(mask, float("-inf")).softmax(-1) @ v
-        x = x + F.dropout(self.out(mixed.transpose(1, 2).reshape(n, s, D)), 0.1)
+        x = x + F.dropout(self.out(attention(q, k, v)), 0.1)
         return x + F.dropout(self.fc2(F.gelu(self.fc1(self.ffn_norm(x)))), 0.1)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(D))
+
+    def forward(self, x):
+        return x * (x.pow(2).mean(-1, keepdim=True) + 1e-5).rsqrt() * self.weight
+
+
+class LlamaLayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attn_norm, self.ffn_norm = RMSNorm(), RMSNorm()
+        self.qkv, self.out = nn.Linear(D, (H + 2 * K) * d, bias=False), nn.Linear(H * d, D, bias=False)
+        self.fc1, self.fc2 = nn.Linear(D, 2 * FF, bias=False), nn.Linear(FF, D, bias=False)
+        angle = torch.outer(torch.arange(S), 1e4 ** (-torch.arange(0, d, 2) / d))
+        self.cosine, self.sine = angle.cos(), angle.sin()
+
+    def turn(self, x):
+        a, b = x.chunk(2, -1)
+        cosine, sine = self.cosine[: x.shape[-2]], self.sine[: x.shape[-2]]
+        return torch.cat((a * cosine - b * sine, b * cosine + a * sine), -1)
+
+    def forward(self, x):
+        n, s, _ = x.shape
+        q, k, v = self.qkv(self.attn_norm(x)).view(n, s, H + 2 * K, d).transpose(1, 2).split((H, K, K), 1)
+        k, v = self.turn(k).repeat_interleave(H // K, 1), v.repeat_interleave(H // K, 1)
+        x = x + self.out(attention(self.turn(q), k, v))
+        gate, up = self.fc1(self.ffn_norm(x)).chunk(2, -1)
+        return x + self.fc2(F.silu(gate) * up)
 
 
 class Model(nn.Module):
@@ -47,11 +87,13 @@ class Model(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(V, D)
         self.register_buffer("pe", torch.randn(S, D))
-        self.layers = nn.ModuleList(Layer() for _ in range(L))
-        self.norm = nn.LayerNorm(D)
+        self.layers = nn.ModuleList(LlamaLayer() if K else Layer() for _ in range(L))
+        self.norm = RMSNorm() if K else nn.LayerNorm(D)
 
     def forward(self, tokens):
-        x = F.dropout(self.embedding(tokens) + self.pe[: tokens.shape[1]], 0.1)
+        x = self.embedding(tokens)
+        if not K:
+            x = F.dropout(x + self.pe[: tokens.shape[1]], 0.1)
         for layer in self.layers:
             x = layer(x)
         return self.norm(x) @ self.embedding.weight.T
