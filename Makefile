@@ -10,6 +10,11 @@ SHELL := /bin/bash
 .SUFFIXES:
 .DEFAULT_GOAL := all
 
+include pipelines/names.mk
+ifneq ($(UNLOCKED),)
+include pipelines/lock.mk
+else
+
 LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib -Ibin $(WARN) -fno-math-errno -ffp-contract=off -pthread
@@ -21,8 +26,6 @@ LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
 MPI      ?= $(shell pkg-config --exists ompi-c && echo ompi-c)
 MPI_C    := lib/train/ranks_mpi.c
 WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs $(MPI)))
-
-include pipelines/names.mk
 
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
@@ -126,3 +129,4 @@ distclean: clean
 .PHONY: help
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+endif

@@ -1,4 +1,4 @@
-# What GNUmakefile and the rules must agree on: the names of a run, which goals work in its folder, and whether this make
+# What the lock and the rules must agree on: the names of a run, which goals work in its folder, and whether this make
 # only looks.
 
 # make's lists are parted by blanks: a path with one is taken relative to here, where that has none. $(call quoted,TEXT) is
@@ -22,3 +22,6 @@ PIPELINE_GOALS := $(filter all run model report experts ablation-run ablation-sh
 
 # With -n or -q nothing is made, so nothing is locked, installed or written; the letters are in the first word.
 LOOKING := $(strip $(foreach letter,n q,$(findstring $(letter),$(firstword -$(MAKEFLAGS)))))
+
+# Goals that work in the run's folder, when nobody holds its lock for this make.
+UNLOCKED := $(if $(LOOKING)$(filter $(RUN),$(LOCKED)),,$(PIPELINE_GOALS)$(filter fresh,$(MAKECMDGOALS)))
