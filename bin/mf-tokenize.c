@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "io/stream.h"
 #include "config/config.h"
-#include "part/corpus.h"
+#include "text/tokens.h"
 #include "text/batch.h"
 #include "text/tokenizer.h"
 #include "text/train.h"

@@ -4,7 +4,7 @@
 #include "nn.h"
 
 #include <xxhash.h>
-#include "part/corpus.h"
+#include "text/tokens.h"
 #include "text/specials.h"
 #include "train/data.h"
 

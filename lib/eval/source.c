@@ -8,7 +8,7 @@
 #include <xxhash.h>
 #include "base/memory.h"
 #include "io/utf8.h"
-#include "part/corpus.h"
+#include "text/tokens.h"
 
 #define DOMAIN_NAME 64
 

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 #include "base/strings.h"
 #include "io/file.h"
-#include "part/corpus.h"
+#include "text/tokens.h"
 
 /* Is the document one of those asked for? 1, 0 or -1. */
 static int wanted(const struct mf_documents *docs, const struct mf_document *doc, int64_t partition,
