@@ -41,3 +41,46 @@ kernels_agree() { # OPTION of the model...
 @test "the kernels' logits are PyTorch's: sparse, one expert of many, all there can be" {
     kernels_agree --has qk-norm bias head --H 4 --K 2 --E 7 --top-k 1 --L 3 --S 40
 }
+
+@test "PyTorch reads a folder of Hugging Face's, two files in bfloat16, like one file of ours" {
+    needs_torch
+    oracle random_model llama -o m.safetensors --H 6 --K 3 --D 18 --head-dim 10 --has qk-norm
+    oracle random_model tokens -o t.mf a=17 b=20
+    mkdir hf
+    /usr/bin/python3 - <<'END'
+import json, struct
+with open("m.safetensors", "rb") as file:
+    header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    data = bytearray(file.read())
+c = json.loads(header["__metadata__"]["config"])
+for i in range(0, len(data), 4):  # what bfloat16 cannot hold
+    data[i : i + 2] = b"\0\0"
+
+def write(path, metadata, names, step):
+    out, body = {"__metadata__": metadata} if metadata else {}, b""
+    for name in names:
+        begin, end = header[name]["data_offsets"]
+        raw = bytes(data[begin:end])
+        if step == 2:
+            raw = b"".join(raw[i + 2 : i + 4] for i in range(0, len(raw), 4))
+        out[name] = {"dtype": {4: "F32", 2: "BF16"}[step], "shape": header[name]["shape"], "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(out).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
+
+names = [name for name in header if name != "__metadata__"]
+write("ours.safetensors", header["__metadata__"], names, 4)
+write("hf/model-00001-of-00002.safetensors", {}, names[:7], 2)
+write("hf/model-00002-of-00002.safetensors", {}, names[7:], 2)
+with open("hf/config.json", "w") as file:
+    json.dump({"architectures": ["MixtralForCausalLM"], "hidden_size": c["d_model"], "num_attention_heads": c["n_heads"],
+               "num_key_value_heads": c["n_kv_heads"], "head_dim": c["head_dim"], "num_hidden_layers": c["n_layers"],
+               "max_position_embeddings": c["context"], "rms_norm_eps": c["norm_eps"], "rope_theta": c["rope_theta"],
+               "num_experts_per_tok": c["top_k"], "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}, file)
+END
+    oracle llama ours.safetensors t.mf ours.f32 > ours
+    oracle llama hf t.mf theirs.f32 > theirs
+    cmp ours theirs
+    cmp ours.f32 theirs.f32
+}
