@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "base/memory.h"
+#include "cli/config_slices.h"
 #include "cli/options.h"
-#include "io/json_file.h"
-#include "config/config.h"
 #include "cli/train_session.h"
+#include "config/config.h"
+#include "io/json_file.h"
 
 #define SOURCES                                                                                              \
     "Values come from the defaults, then --config FILE (YAML), then --set section.key=value, then --seed.\n\n"
@@ -67,17 +67,9 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
     return mf_options_end("mf-config", status, &common, &operands, &err);
 }
 
-/* The YAML of one stage (NULL: of all) in memory; freed by free(). */
-static char *print_text(const struct mf_config *config, const char *stage, size_t *size) {
-    char *text;
-    FILE *memory = open_memstream(&text, size);
-    if (!memory || mf_config_print(config, stage, memory) < 0 || fclose(memory) != 0) mf_no_memory();
-    return text;
-}
-
 static int print(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     size_t size;
-    char *text = print_text(config, request->operand, &size);
+    char *text = mf_config_text(config, request->operand, &size);
     int status = mf_out_whole(request->output, text, size, err);
     free(text);
     return status;
@@ -167,59 +159,9 @@ static int run_stage(int argc, char **argv) {
     return run(usage, OPERAND | OUTPUT, print_stage, argc, argv);
 }
 
-/* Is the file there with exactly these bytes? */
-static bool holds(const char *path, const char *text, size_t size) {
-    unsigned char *bytes;
-    size_t have;
-    struct mf_err ignored;
-    if (mf_read_all(path, size + 1, &bytes, &have, &ignored) < 0) return false;
-    bool same = have == size && memcmp(bytes, text, size) == 0;
-    free(bytes);
-    return same;
-}
-
-/* Writes FOLDER/STAGE.yaml unless it has these values, or in a dry run adds its name to `names`. */
-static int write_slice(const struct mf_config *config, const char *folder, const char *stage, FILE *names,
-                       struct mf_err *err) {
-    size_t size;
-    int status = 0;
-    char *path = mf_format("%s/%s.yaml", folder, stage), *text = print_text(config, stage, &size);
-    if (!holds(path, text, size)) {
-        if (names)
-            fprintf(names, "%s\n", path);
-        else
-            status = mf_out_whole(path, text, size, err);
-    }
-    free(path);
-    free(text);
-    return status;
-}
-
-static int each_slice(const struct mf_config *config, const char *folder, FILE *names, struct mf_err *err) {
-    for (const char *const *stage = mf_config_stages(); *stage; stage++)
-        if (write_slice(config, folder, *stage, names, err) < 0) return -1;
-    return 0;
-}
-
-static int name_slices(const struct mf_config *config, const char *folder, struct mf_err *err) {
-    char *text;
-    size_t size;
-    FILE *names = open_memstream(&text, &size);
-    if (!names) mf_no_memory();
-    int status = each_slice(config, folder, names, err);
-    if (fclose(names) != 0) mf_no_memory();
-    if (status == 0) status = mf_out_whole(NULL, text, size, err);
-    free(text);
-    return status;
-}
-
 static int write_slices(const struct mf_config *config, const struct request *request, struct mf_err *err) {
-    const char *folder = request->operand;
-    struct stat st;
-    if (request->dry_run) return name_slices(config, folder, err);
-    if (mkdir(folder, 0777) < 0 && (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode)))
-        return mf_err_sys(err, EX_CANTCREAT, "%s", folder);
-    return each_slice(config, folder, NULL, err);
+    return request->dry_run ? mf_config_slices_name(config, request->operand, err)
+                            : mf_config_slices_write(config, request->operand, err);
 }
 
 static int run_slices(int argc, char **argv) {
