@@ -70,7 +70,7 @@ class Config:
         """A setting "KEY=VALUE" that changes the key and is valid."""
         name, now = key["key"], self.show(["get", key["key"]], [])
         if key["kind"] == "int":
-            values = [int(now) * 2, int(now) - 1, int(now) + 9]
+            values = [int(now) * 2, int(now) - 1, int(now) + 1, int(now) + 8, int(now) + 9]
         elif key["kind"] == "real":
             values = [float(now) / 2, (key["low"] + min(key["high"], 1)) / 2, key["high"]]
         else:

@@ -14,8 +14,36 @@
 #include "nn/dropout.h"
 #include "nn/matmul.h"
 
-static const struct mf_shape shape = {
-    .V = 19, .D = 8, .H = 2, .L = 3, .F = 40, .S = 7, .position_scale = 0.5};
+static const struct mf_shape reference =
+                                 {.V = 19, .D = 8, .H = 2, .L = 3, .F = 40, .S = 7, .position_scale = 0.5},
+                             /* four query heads on two of keys, all together wider than the rows */
+    llama = {.V = 19,
+             .D = 8,
+             .H = 4,
+             .L = 3,
+             .F = 61,
+             .S = 7,
+             .arch = MF_LLAMA,
+             .K = 2,
+             .d = 6,
+             .rope_theta = 50,
+             .norm_eps = 1e-4},
+                             /* one key head, heads narrower than the rows, biases, a head of its own */
+    untied = {.V = 19,
+              .D = 8,
+              .H = 3,
+              .L = 2,
+              .F = 21,
+              .S = 7,
+              .arch = MF_LLAMA,
+              .K = 1,
+              .d = 2,
+              .rope_theta = 10000,
+              .norm_eps = 1e-5,
+              .qkv_bias = true,
+              .untied = true};
+
+static struct mf_shape shape; /* of the test that runs */
 
 /* --- the twin --- */
 
@@ -28,10 +56,10 @@ static double drop(double x, struct dropout dropout, uint64_t site, size_t i) {
 }
 
 static void norm(double *y, const double *x, const double *gain, const double *bias, size_t D) {
-    double mean = 0, variance = 0;
-    for (size_t d = 0; d < D; d++) mean += x[d] / (double)D;
-    for (size_t d = 0; d < D; d++) variance += (x[d] - mean) * (x[d] - mean) / (double)D;
-    for (size_t d = 0; d < D; d++) y[d] = (x[d] - mean) / sqrt(variance + 1e-5) * gain[d] + bias[d];
+    double mean = 0, square = 0, eps = bias ? 1e-5 : shape.norm_eps;
+    for (size_t d = 0; bias && d < D; d++) mean += x[d] / (double)D;
+    for (size_t d = 0; d < D; d++) square += (x[d] - mean) * (x[d] - mean) / (double)D;
+    for (size_t d = 0; d < D; d++) y[d] = (x[d] - mean) / sqrt(square + eps) * gain[d] + (bias ? bias[d] : 0);
 }
 
 static void product(double *y, const double *x, const double *w, size_t O, size_t in) {
@@ -48,63 +76,100 @@ struct twin {
     struct dropout dropout;
 };
 
-static void twin_attention(const struct twin *t, double *x, const double *w, size_t layer, size_t N) {
-    size_t D = shape.D, H = shape.H, d = D / H;
-    const double *gain = w, *bias = w + D, *qkv_w = w + 2 * D, *out_w = qkv_w + 3 * D * D;
-    double *qkv = calloc(N * 3 * D, sizeof *qkv), *mixed = calloc(N * D, sizeof *mixed);
-    double h[64], y[64], p[64];
-    for (size_t n = 0; n < N; n++) {
-        norm(h, x + n * D, gain, bias, D);
-        product(qkv + n * 3 * D, h, qkv_w, 3 * D, D);
+/* The next `n` parameters. */
+static const double *next(const double **w, size_t n) {
+    *w += n;
+    return *w - n;
+}
+
+/* Turns the pairs (i, i + d/2) of a head by the angles of position s. */
+static void turn(double *x, size_t s, size_t d) {
+    for (size_t i = 0; i < d / 2; i++) {
+        double angle = (double)s * pow(shape.rope_theta, -2.0 * (double)i / (double)d);
+        double a = x[i], b = x[i + d / 2];
+        x[i] = a * cos(angle) - b * sin(angle);
+        x[i + d / 2] = b * cos(angle) + a * sin(angle);
     }
+}
+
+/* w: the layer's parameters; returns the gain of the FFN's norm, of a reference NULL. */
+static const double *twin_attention(const struct twin *t, double *x, const double *w, size_t layer,
+                                    size_t N) {
+    bool is_llama = shape.arch == MF_LLAMA;
+    size_t D = shape.D, H = shape.H, K = is_llama ? shape.K : H, d = is_llama ? shape.d : D / H;
+    size_t A = H * d, C = A + 2 * K * d;
+    const double *gain = next(&w, D), *bias = is_llama ? NULL : next(&w, D), *qkv_w = next(&w, C * D);
+    const double *qkv_b = shape.qkv_bias ? next(&w, C) : NULL, *out_w = next(&w, D * A);
+    double *qkv = calloc(N * C, sizeof *qkv), *mixed = calloc(N * A, sizeof *mixed);
+    double h[64], y[64], p[64];
+    for (size_t q = 0; q < t->batch->seqs.count; q++)
+        for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++) {
+            norm(h, x + n * D, gain, bias, D);
+            product(qkv + n * C, h, qkv_w, C, D);
+            for (size_t k = 0; qkv_b && k < C; k++) qkv[n * C + k] += qkv_b[k];
+            for (size_t k = 0; is_llama && k < H + K; k++)
+                turn(qkv + n * C + k * d, n - t->batch->seqs.start[q], d);
+        }
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t i = t->batch->seqs.start[q]; i < t->batch->seqs.start[q + 1]; i++)
             for (size_t head = 0; head < H; head++) {
-                size_t first = t->batch->seqs.start[q];
+                size_t first = t->batch->seqs.start[q], key = A + head * K / H * d, value = key + K * d;
                 double sum = 0;
                 for (size_t j = first; j <= i; j++) {
                     double dot = 0;
-                    for (size_t k = 0; k < d; k++)
-                        dot += qkv[i * 3 * D + head * d + k] * qkv[j * 3 * D + D + head * d + k];
+                    for (size_t k = 0; k < d; k++) dot += qkv[i * C + head * d + k] * qkv[j * C + key + k];
                     sum += p[j - first] = exp(dot / sqrt((double)d));
                 }
                 for (size_t j = first; j <= i; j++)
                     for (size_t k = 0; k < d; k++)
-                        mixed[i * D + head * d + k] +=
-                            p[j - first] / sum * qkv[j * 3 * D + 2 * D + head * d + k];
+                        mixed[i * A + head * d + k] += p[j - first] / sum * qkv[j * C + value + k];
             }
     for (size_t n = 0; n < N; n++) {
-        product(y, mixed + n * D, out_w, D, D);
+        product(y, mixed + n * A, out_w, D, A);
         for (size_t k = 0; k < D; k++) x[n * D + k] += drop(y[k], t->dropout, 1 + 2 * layer, n * D + k);
     }
     free(qkv);
     free(mixed);
+    return is_llama ? w : NULL;
 }
 
-static void twin_ffn(const struct twin *t, double *x, const double *w, size_t layer, size_t N) {
+static void twin_ffn(const struct twin *t, double *x, const double *w, const double *gain, size_t layer,
+                     size_t N) {
+    bool is_llama = shape.arch == MF_LLAMA;
     size_t D = shape.D, F = shape.F;
-    const double *gain = w, *bias = w + D, *fc1 = w + 2 * D, *b1 = fc1 + F * D, *fc2 = b1 + F,
-                 *b2 = fc2 + D * F;
-    double h[64], u[64], y[64];
+    const double *bias = NULL, *b1 = NULL, *b2 = NULL, *up = NULL;
+    if (!is_llama) gain = next(&w, D);
+    if (!is_llama) bias = next(&w, D);
+    const double *fc1 = next(&w, F * D);
+    if (!is_llama) b1 = next(&w, F);
+    const double *fc2 = next(&w, D * F);
+    if (!is_llama) b2 = next(&w, D);
+    if (is_llama) up = next(&w, F * D);
+    double h[64], u[64], v[64], y[64];
     for (size_t n = 0; n < N; n++) {
         norm(h, x + n * D, gain, bias, D);
         product(u, h, fc1, F, D);
-        for (size_t f = 0; f < F; f++) u[f] = (u[f] + b1[f]) / 2 * (1 + erf((u[f] + b1[f]) / sqrt(2)));
+        if (is_llama) product(v, h, up, F, D);
+        for (size_t f = 0; f < F; f++)
+            u[f] = is_llama ? u[f] / (1 + exp(-u[f])) * v[f]
+                            : (u[f] + b1[f]) / 2 * (1 + erf((u[f] + b1[f]) / sqrt(2)));
         product(y, u, fc2, D, F);
         for (size_t k = 0; k < D; k++)
-            x[n * D + k] += drop(y[k] + b2[k], t->dropout, 2 + 2 * layer, n * D + k);
+            x[n * D + k] += drop(y[k] + (b2 ? b2[k] : 0), t->dropout, 2 + 2 * layer, n * D + k);
     }
 }
 
 static double position(size_t s, size_t k) {
     double angle = (double)s * exp(-(double)(k - k % 2) * log(10000.0) / (double)shape.D);
-    return shape.position_scale * (k % 2 ? cos(angle) : sin(angle));
+    return shape.arch == MF_LLAMA ? 0 : shape.position_scale * (k % 2 ? cos(angle) : sin(angle));
 }
 
 static double twin_loss(const struct twin *t) {
     size_t D = shape.D, V = shape.V, N = t->batch->seqs.start[t->batch->seqs.count];
-    size_t layer_size = 2 * D + 4 * D * D, ffn_size = 2 * D + 2 * shape.F * D + shape.F + D;
-    const double *tail = t->trunk + V * D + shape.L * layer_size;
+    size_t layer_size = mf_trunk_layer_size(&shape), ffn_size = mf_ffn_size(&shape) / shape.L;
+    const double *tail = t->trunk + V * D + shape.L * layer_size, *gain = next(&tail, D);
+    const double *bias = shape.arch == MF_LLAMA ? NULL : next(&tail, D);
+    const double *head = shape.untied ? tail : t->trunk;
     double *x = calloc(N * D, sizeof *x), h[64], loss = 0;
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++)
@@ -113,16 +178,16 @@ static double twin_loss(const struct twin *t) {
                     drop(t->trunk[t->batch->tokens[n] * D + k] + position(n - t->batch->seqs.start[q], k),
                          t->dropout, 0, n * D + k);
     for (size_t i = 0; i < shape.L; i++) {
-        twin_attention(t, x, t->trunk + V * D + i * layer_size, i, N);
-        twin_ffn(t, x, t->ffn + i * ffn_size, i, N);
+        const double *ffn_gain = twin_attention(t, x, t->trunk + V * D + i * layer_size, i, N);
+        twin_ffn(t, x, t->ffn + i * ffn_size, ffn_gain, i, N);
     }
     for (size_t n = 0; n < N; n++) {
         if (t->batch->targets[n] == LOSS_IGNORE) continue;
         double sum = 0, wanted = 0;
-        norm(h, x + n * D, tail, tail + D, D);
+        norm(h, x + n * D, gain, bias, D);
         for (size_t v = 0; v < V; v++) {
             double logit = 0;
-            for (size_t k = 0; k < D; k++) logit += h[k] * t->trunk[v * D + k];
+            for (size_t k = 0; k < D; k++) logit += h[k] * head[v * D + k];
             sum += exp(logit);
             if (v == t->batch->targets[n]) wanted = logit;
         }
@@ -362,6 +427,24 @@ static void test_watch(void **state) {
     end(&f);
 }
 
+static int use_reference(void **state) {
+    (void)state;
+    shape = reference;
+    return 0;
+}
+
+static int use_llama(void **state) {
+    (void)state;
+    shape = llama;
+    return 0;
+}
+
+static int use_untied(void **state) {
+    (void)state;
+    shape = untied;
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
@@ -372,5 +455,7 @@ int main(void) {
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_narrow),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("reference", tests, use_reference, NULL) +
+           cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +
+           cmocka_run_group_tests_name("untied", tests, use_untied, NULL);
 }

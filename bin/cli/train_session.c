@@ -24,7 +24,16 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
                                .L = (size_t)config->model.n_layers,
                                .F = (size_t)config->model.d_ff,
                                .S = (size_t)config->model.context,
-                               .position_scale = config->model.position_std * sqrt(2)};
+                               .arch = (enum mf_arch)config->model.arch};
+    if (shape->arch == MF_REFERENCE) shape->position_scale = config->model.position_std * sqrt(2);
+    if (shape->arch == MF_LLAMA) {
+        int64_t K = config->model.n_kv_heads, d = config->model.head_dim;
+        shape->K = K ? (size_t)K : shape->H;
+        shape->d = d ? (size_t)d : shape->D / shape->H;
+        shape->rope_theta = config->model.rope_theta;
+        shape->norm_eps = config->model.norm_eps;
+        shape->untied = !config->model.tied;
+    }
     return mf_shape_check(shape, "config", err);
 }
 

@@ -190,6 +190,11 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     *a = (struct mf_assembly){
         .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
     if (mf_piece_open(&shared, a->shared_path, "shared", err) < 0) return -1;
+    if (shared.shape.arch != MF_REFERENCE) {
+        mf_piece_close(&shared);
+        return mf_err_set(err, EX_CONFIG, "%s: a model of family llama cannot be assembled yet",
+                          pieces[0].name);
+    }
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);

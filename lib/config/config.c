@@ -245,13 +245,37 @@ static int check_training(const struct mf_train_config *t, const char *section, 
     return 0;
 }
 
-static int check(const struct mf_config *c, const struct origins *o, struct mf_err *err) {
+/* Heads and their columns; 0 stands for what the others give. */
+static int check_heads(const struct mf_config *c, const struct origins *o, struct mf_err *err) {
     char what[200];
-    if (c->model.d_model % c->model.n_heads) {
+    int64_t D = c->model.d_model, H = c->model.n_heads, K = c->model.n_kv_heads, d = c->model.head_dim;
+    if (d % 2) {
+        snprintf(what, sizeof what, "model.head_dim is %" PRId64 ", must be even", d);
+        return unfit(o, "model.head_dim", "model.head_dim", what, err);
+    }
+    if ((d == 0 || !c->model.arch) && D % H) {
         snprintf(what, sizeof what, "model.d_model %" PRId64 " is not a multiple of model.n_heads %" PRId64,
-                 c->model.d_model, c->model.n_heads);
+                 D, H);
         return unfit(o, "model.d_model", "model.n_heads", what, err);
     }
+    if (!c->model.arch) return 0;
+    if (K && H % K) {
+        snprintf(what, sizeof what,
+                 "model.n_heads %" PRId64 " is not a multiple of model.n_kv_heads %" PRId64, H, K);
+        return unfit(o, "model.n_heads", "model.n_kv_heads", what, err);
+    }
+    if (d == 0 && D / H % 2) {
+        snprintf(what, sizeof what,
+                 "model.d_model %" PRId64 " gives %" PRId64 " heads %" PRId64 " columns each, must be even",
+                 D, H, D / H);
+        return unfit(o, "model.d_model", "model.n_heads", what, err);
+    }
+    return 0;
+}
+
+static int check(const struct mf_config *c, const struct origins *o, struct mf_err *err) {
+    char what[200];
+    if (check_heads(c, o, err) < 0) return -1;
     if (c->model.d_model % 2) {
         snprintf(what, sizeof what, "model.d_model is %" PRId64 ", must be even", c->model.d_model);
         return unfit(o, "model.d_model", "model.d_model", what, err);

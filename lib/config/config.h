@@ -55,8 +55,10 @@ struct mf_config {
         int64_t features, restarts, iterations;
     } partition;
     struct {
-        int64_t d_model, n_heads, n_layers, d_ff, n_experts, top_k, context;
-        double dropout, init_std, position_std;
+        int arch; /* enum mf_arch (model/shape.h) */
+        int64_t d_model, n_heads, n_kv_heads, head_dim, n_layers, d_ff, n_experts, top_k, context;
+        double dropout, init_std, position_std, rope_theta, norm_eps;
+        bool tied;
     } model;
     struct {
         int init; /* enum mf_expert_init */

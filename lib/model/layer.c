@@ -1,13 +1,18 @@
-/* The layer's mathematics, once: each half forward, then backward. */
+/* The layer's mathematics, once: what the families do differently, then each half forward and backward. */
 #include "model/layer.h"
 
 #include <string.h>
 #include "model/weights.h"
-#include "nn/attention.h"
+#include "nn/bias.h"
+#include "nn/embedding.h"
 #include "nn/gelu.h"
 #include "nn/layernorm.h"
 #include "nn/matmul.h"
 #include "nn/residual.h"
+#include "nn/rmsnorm.h"
+#include "nn/rope.h"
+#include "nn/swiglu.h"
+#include "nn/vector.h"
 
 static size_t rows_of(const struct mf_layer *c) {
     return c->seqs->start[c->seqs->count];
@@ -19,151 +24,326 @@ static int numbers(const struct mf_matrix *m, const float **data, struct mf_err 
     return m->data ? 0 : mf_weights_get(m->file, m->index, data, err);
 }
 
-void mf_layer_norm(const struct mf_layer *c, size_t site, const float *x, float *mean, float *rstd,
-                   const float *gain, const float *bias, size_t N) {
-    size_t D = c->shape->D;
+/* --- norms --- */
+
+static void layer_norm(const struct mf_layer *c, float *y, const struct mf_norm *n, size_t N) {
+    layernorm_forward(c->pool, y, n->mean, n->rstd, n->x, n->gain, n->bias, N, c->shape->D);
+}
+
+/* dx += the gradient of n->x, of dy. */
+static void layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
+                                float *dbias, const float *dy, size_t N) {
+    layernorm_backward(c->pool, dx, dgain, dbias, dy, n->x, n->gain, n->mean, n->rstd, c->sums, N,
+                       c->shape->D);
+}
+
+static void rms_norm(const struct mf_layer *c, float *y, const struct mf_norm *n, size_t N) {
+    rmsnorm_forward(c->pool, y, n->rstd, n->x, n->gain, (float)c->shape->norm_eps, N, c->shape->D);
+}
+
+static void rms_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
+                              float *dbias, const float *dy, size_t N) {
+    (void)dbias;
+    rmsnorm_backward(c->pool, dx, dgain, dy, n->x, n->gain, n->rstd, c->sums, N, c->shape->D);
+}
+
+/* --- FFNs: a block of U hidden units, from unit f on, which meets all rows in one product --- */
+
+struct block {
+    const struct mf_ffn_layer *w, *g; /* g: backward only */
+    const float *h, *dy;              /* [N,D] in; dy: backward only */
+    float *pre, *dh;                  /* [products,N,U], [N,D] */
+    size_t f, U, N;
+};
+
+/* out [N,U] = h times the block's rows of w. */
+static int product(const struct mf_layer *c, const struct mf_matrix *w, const struct block *b, float *out,
+                   struct mf_err *err) {
+    const float *rows;
+    if (numbers(w, &rows, err) < 0) return -1;
+    matmul_forward(c->pool, out, b->h, rows + b->f * c->shape->D, b->N, b->U, c->shape->D, 0);
+    return 0;
+}
+
+/* The same back: the gradients of w's rows, and of h (added to what is there where `more`), of d [N,U]. */
+static int product_backward(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g,
+                            const struct block *b, const float *d, bool more, struct mf_err *err) {
+    const float *rows;
+    size_t D = c->shape->D, first = b->f * D;
+    if (g->data) matmul_backward_weight(c->pool, g->data + first, d, b->h, b->N, b->U, D);
+    if (numbers(w, &rows, err) < 0) return -1;
+    matmul_backward_input(c->pool, b->dh, d, rows + first, b->N, b->U, D, more);
+    return 0;
+}
+
+/* y += units [N,U] times the block's columns of fc2; the first block overwrites. */
+static int to_output(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const float *fc2;
+    size_t D = c->shape->D, F = c->shape->F;
+    if (numbers(&b->w->fc2, &fc2, err) < 0) return -1;
+    matmul_forward_block(c->pool, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U, b->f > 0);
+    return 0;
+}
+
+/* The gradient of fc2's columns, of the units in `wide`. */
+static void output_weight_backward(const struct mf_layer *c, const struct block *b) {
+    size_t D = c->shape->D, F = c->shape->F;
+    if (b->g->fc2.data)
+        matmul_backward_weight_block(c->pool, b->g->fc2.data + b->f, F, b->dy, D, c->wide, b->U, b->N, D,
+                                     b->U);
+}
+
+/* wide = gradient of the units. */
+static int output_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const float *fc2;
+    size_t D = c->shape->D, F = c->shape->F;
+    if (numbers(&b->w->fc2, &fc2, err) < 0) return -1;
+    matmul_backward_input_block(c->pool, c->wide, b->U, b->dy, D, fc2 + b->f, F, b->N, D, b->U, 0);
+    return 0;
+}
+
+/* y = gelu(h fc1^T + b1) fc2^T */
+static int gelu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    if (product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
+    bias_gelu_forward(c->pool, c->wide, b->pre, b->w->fc1_bias + b->f, b->N, b->U);
+    return to_output(c, b, err);
+}
+
+static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const float *bias = b->w->fc1_bias + b->f;
+    float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
+    if (c->recompute && product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
+    if (b->g->fc2.data) bias_gelu_forward(c->pool, c->wide, b->pre, bias, b->N, b->U);
+    output_weight_backward(c, b);
+    if (output_backward(c, b, err) < 0) return -1;
+    bias_gelu_backward(c->pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
+    return product_backward(c, &b->w->fc1, &b->g->fc1, b, c->wide, b->f > 0, err);
+}
+
+/* y = (silu(h fc1^T) * (h up^T)) fc2^T */
+static int swiglu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    float *up = b->pre + b->N * b->U;
+    if (product(c, &b->w->fc1, b, b->pre, err) < 0 || product(c, &b->w->up, b, up, err) < 0) return -1;
+    swiglu_forward(c->pool, c->wide, b->pre, up, b->U, b->N, b->U);
+    return to_output(c, b, err);
+}
+
+static int swiglu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    float *gate = b->pre, *up = b->pre + b->N * b->U;
+    if (c->recompute && (product(c, &b->w->fc1, b, gate, err) < 0 || product(c, &b->w->up, b, up, err) < 0))
+        return -1;
+    if (output_backward(c, b, err) < 0) return -1;
+    /* gate and up become their gradients, wide the units once more */
+    swiglu_backward(c->pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);
+    output_weight_backward(c, b);
+    if (product_backward(c, &b->w->fc1, &b->g->fc1, b, gate, b->f > 0, err) < 0) return -1;
+    return product_backward(c, &b->w->up, &b->g->up, b, up, true, err);
+}
+
+/* --- families --- */
+
+static const struct family {
+    void (*norm)(const struct mf_layer *c, float *y, const struct mf_norm *n, size_t N);
+    void (*norm_backward)(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
+                          float *dbias, const float *dy, size_t N);
+    int (*ffn)(const struct mf_layer *c, const struct block *b, struct mf_err *err);
+    int (*ffn_backward)(const struct mf_layer *c, const struct block *b, struct mf_err *err);
+    size_t products; /* that a unit of the FFN has before its activation */
+    bool turns;      /* queries and keys by their positions */
+} families[] = {
+    [MF_REFERENCE] = {layer_norm, layer_norm_backward, gelu_ffn, gelu_ffn_backward, 1, false},
+    [MF_LLAMA] = {rms_norm, rms_norm_backward, swiglu_ffn, swiglu_ffn_backward, 2, true},
+};
+
+static const struct family *family(const struct mf_layer *c) {
+    return &families[c->shape->arch];
+}
+
+size_t mf_layer_products(const struct mf_shape *s) {
+    return families[s->arch].products;
+}
+
+bool mf_layer_turns(const struct mf_shape *s) {
+    return families[s->arch].turns;
+}
+
+size_t mf_layer_position_size(const struct mf_shape *s) {
+    return mf_layer_turns(s) ? mf_shape_heads(s).d : s->D;
+}
+
+void mf_layer_positions(const struct mf_shape *s, float *rows, size_t first, size_t count) {
+    double frequencies[MF_HEAD_MAX / 2];
+    if (mf_layer_turns(s)) {
+        rope_frequencies(frequencies, s->d, s->rope_theta);
+        rope_fill(rows, frequencies, first, count, s->d);
+    } else
+        positions_fill(rows, first, count, s->D, s->position_scale);
+}
+
+void mf_layer_norm(const struct mf_layer *c, size_t site, const struct mf_norm *n, size_t N) {
     if (c->hook) {
-        layernorm_forward(c->pool, c->h, NULL, NULL, x, NULL, NULL, N, D);
+        family(c)->norm(c, c->h, &(struct mf_norm){.x = n->x}, N);
         c->hook(c->context, site, c->h, N);
     }
-    if (!c->hook || gain) layernorm_forward(c->pool, c->h, mean, rstd, x, gain, bias, N, D);
+    if (!c->hook || n->gain) family(c)->norm(c, c->h, n, N);
+}
+
+void mf_layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
+                            float *dbias, const float *dy, size_t N) {
+    family(c)->norm_backward(c, dx, n, dgain, dbias, dy, N);
 }
 
 /* --- attention --- */
 
-static struct heads heads_of(const struct mf_layer *c) {
-    return (struct heads){c->shape->H, c->shape->H, c->shape->D / c->shape->H};
+/* The rows of the product that makes q, k and v that one matrix has: all where it is one, else those of each.
+ */
+struct part {
+    const struct mf_matrix *w;
+    size_t at, columns; /* of a row of qkv */
+};
+
+static size_t parts_of(const struct mf_layer *c, const struct mf_trunk_layer *w, struct part parts[3]) {
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t A = heads.H * heads.d, KV = heads.K * heads.d;
+    bool one = w->qkv.data || !w->k.file;
+    parts[0] = (struct part){&w->qkv, 0, one ? A + 2 * KV : A};
+    parts[1] = (struct part){&w->k, A, KV};
+    parts[2] = (struct part){&w->v, A + KV, KV};
+    return one ? 1 : 3;
 }
 
 /* Keeps keys and values of the rows that join the cache. */
 static void cache_put(const struct mf_layer *c, const struct mf_layer_cache *cache, const float *qkv) {
-    size_t D = c->shape->D, d = D / c->shape->H, N = rows_of(c);
-    for (size_t h = 0; h < c->shape->H; h++) {
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t d = heads.d, C = heads_columns(heads), N = rows_of(c);
+    for (size_t h = 0; h < heads.K; h++) {
+        const float *key = qkv + (heads.H + h) * d, *value = key + heads.K * d;
         size_t at = (h * cache->S + cache->length) * d;
         for (size_t n = 0; n < N; n++) {
-            memcpy(cache->keys + at + n * d, qkv + (3 * n + 1) * D + h * d, d * sizeof *qkv);
-            memcpy(cache->values + at + n * d, qkv + (3 * n + 2) * D + h * d, d * sizeof *qkv);
+            memcpy(cache->keys + at + n * d, key + n * C, d * sizeof *key);
+            memcpy(cache->values + at + n * d, value + n * C, d * sizeof *value);
         }
     }
 }
 
-/* qkv = h W_qkv^T;  mixed = softmax(q k^T / sqrt(D/H)) v, each row over those before it and itself. */
+/* qkv = h W_qkv^T + b, q and k turned;  mixed = softmax(q k^T / sqrt d) v, each row over those before it and
+ * itself. */
 static int attend(const struct mf_layer *c, const struct mf_trunk_layer *w, const struct mf_attention_kept *k,
                   const struct mf_layer_cache *cache, struct mf_err *err) {
-    const float *qkv;
-    size_t D = c->shape->D;
-    if (numbers(&w->qkv, &qkv, err) < 0) return -1;
-    matmul_forward(c->pool, k->qkv, c->h, qkv, rows_of(c), 3 * D, D, 0);
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t N = rows_of(c), D = c->shape->D, C = heads_columns(heads), before = cache ? cache->length : 0;
+    struct part parts[3];
+    const float *rows;
+    if (w->qkv_bias) bias_forward(c->pool, k->qkv, w->qkv_bias, N, C);
+    for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
+        if (numbers(parts[i].w, &rows, err) < 0) return -1;
+        matmul_forward_block(c->pool, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
+                             w->qkv_bias != NULL);
+    }
+    if (family(c)->turns)
+        rope_forward(c->pool, k->qkv, C, c->positions, c->seqs, before, heads.H + heads.K, heads.d);
     if (cache) cache_put(c, cache, k->qkv);
-    if (cache && cache->length > 0)
-        attention_step(c->pool, k->mixed, k->qkv, cache->keys, cache->values, cache->length + 1, cache->S,
-                       heads_of(c), c->scratch);
+    if (before > 0)
+        attention_step(c->pool, k->mixed, k->qkv, cache->keys, cache->values, before + 1, cache->S, heads,
+                       c->scratch);
     else
-        attention_forward(c->pool, k->mixed, k->lse, k->qkv, c->seqs, heads_of(c), c->scratch);
+        attention_forward(c->pool, k->mixed, k->lse, k->qkv, c->seqs, heads, c->scratch);
     return 0;
+}
+
+static struct mf_norm attention_norm(const struct mf_trunk_layer *w, const struct mf_attention_kept *k) {
+    return (struct mf_norm){k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias};
 }
 
 int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_trunk_layer *w,
                        const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
                        struct dropout dropout, float *out, struct mf_err *err) {
+    const struct mf_norm norm = attention_norm(w, k);
+    const struct heads heads = mf_shape_heads(c->shape);
     const float *output;
-    size_t N = rows_of(c), D = c->shape->D;
-    mf_layer_norm(c, layer, k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias, N);
+    size_t N = rows_of(c), D = c->shape->D, A = heads.H * heads.d;
+    mf_layer_norm(c, layer, &norm, N);
     if (attend(c, w, k, cache, err) < 0 || numbers(&w->out, &output, err) < 0) return -1;
     if (out != k->x) memcpy(out, k->x, N * D * sizeof *out);
     if (!c->y) {
-        matmul_forward(c->pool, out, k->mixed, output, N, D, D, 1);
+        matmul_forward(c->pool, out, k->mixed, output, N, D, A, 1);
         return 0;
     }
-    matmul_forward(c->pool, c->y, k->mixed, output, N, D, D, 0);
+    matmul_forward(c->pool, c->y, k->mixed, output, N, D, A, 0);
     residual_forward(c->pool, out, c->y, NULL, dropout, N, D);
     return 0;
+}
+
+/* wide = gradient of what attend made from h, of dmixed in h. */
+static void attend_backward(const struct mf_layer *c, const struct mf_attention_kept *k) {
+    const struct heads heads = mf_shape_heads(c->shape);
+    attention_backward(c->pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads, c->scratch);
+    if (family(c)->turns)
+        rope_backward(c->pool, c->wide, heads_columns(heads), c->positions, c->seqs, 0, heads.H + heads.K,
+                      heads.d);
 }
 
 int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_trunk_layer *w,
                                 const struct mf_trunk_layer *g, const struct mf_attention_kept *k,
                                 struct dropout dropout, float *dx, struct mf_err *err) {
-    size_t N = rows_of(c), D = c->shape->D;
-    const float *qkv, *output, *dy = dx;
+    const struct mf_norm norm = attention_norm(w, k);
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t N = rows_of(c), D = c->shape->D, A = heads.H * heads.d, C = heads_columns(heads);
+    struct part parts[3];
+    const float *rows, *dy = dx;
     if (c->recompute) {
-        mf_layer_norm(c, 0, k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias, N);
+        mf_layer_norm(c, 0, &norm, N);
         if (attend(c, w, k, NULL, err) < 0) return -1;
     }
     if (dropout.p > 0) {
         residual_backward(c->pool, c->y, NULL, dx, dropout, c->sums, N, D);
         dy = c->y;
     }
-    if (g->out.data) matmul_backward_weight(c->pool, g->out.data, dy, k->mixed, N, D, D);
-    if (numbers(&w->out, &output, err) < 0) return -1;
-    matmul_backward_input(c->pool, c->h, dy, output, N, D, D, 0);
-    attention_backward(c->pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads_of(c), c->scratch);
+    if (g->out.data) matmul_backward_weight(c->pool, g->out.data, dy, k->mixed, N, D, A);
+    if (numbers(&w->out, &rows, err) < 0) return -1;
+    matmul_backward_input(c->pool, c->h, dy, rows, N, D, A, 0);
+    attend_backward(c, k);
     if (g->qkv.data) {
-        mf_layer_norm(c, 0, k->x, NULL, NULL, w->norm_gain, w->norm_bias, N);
-        matmul_backward_weight(c->pool, g->qkv.data, c->wide, c->h, N, 3 * D, D);
+        mf_layer_norm(c, 0, &norm, N);
+        matmul_backward_weight(c->pool, g->qkv.data, c->wide, c->h, N, C, D);
     }
-    if (numbers(&w->qkv, &qkv, err) < 0) return -1;
-    matmul_backward_input(c->pool, c->y, c->wide, qkv, N, 3 * D, D, 0);
-    layernorm_backward(c->pool, dx, g->norm_gain, g->norm_bias, c->y, k->x, w->norm_gain, k->mean, k->rstd,
-                       c->sums, N, D);
+    if (g->qkv_bias) bias_backward(c->pool, g->qkv_bias, c->wide, N, C);
+    for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
+        if (numbers(parts[i].w, &rows, err) < 0) return -1;
+        matmul_backward_input_block(c->pool, c->y, D, c->wide + parts[i].at, C, rows, D, N, parts[i].columns,
+                                    D, i > 0);
+    }
+    mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, c->y, N);
     return 0;
 }
 
-/* --- FFN: gelu(h fc1^T + b1) fc2^T + b2 ---
- *
- * The hidden units come in blocks, each of which meets all rows in one product, so that with `recompute` only
- * a block of them is in memory at a time. */
+/* --- FFN --- */
 
-static size_t block_of(const struct mf_layer *c, size_t f) {
-    return c->shape->F - f < c->units ? c->shape->F - f : c->units;
+static struct mf_norm ffn_norm(const struct mf_ffn_layer *w, const struct mf_ffn_kept *k) {
+    return (struct mf_norm){k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias};
+}
+
+/* The next block of hidden units; with `recompute` only one is in memory at a time. */
+static bool next_block(const struct mf_layer *c, struct block *b) {
+    b->f += b->U;
+    b->U = c->shape->F - b->f < c->units ? c->shape->F - b->f : c->units;
+    return b->U > 0;
 }
 
 /* y = FFN(h) but for its last bias. */
 static int ffn(const struct mf_layer *c, const struct mf_ffn_layer *w, const float *h, float *pre, size_t N,
                struct mf_err *err) {
-    const float *fc1, *fc2;
-    size_t D = c->shape->D, F = c->shape->F;
-    for (size_t f = 0, U; f < F; f += U) {
-        U = block_of(c, f);
-        if (numbers(&w->fc1, &fc1, err) < 0) return -1;
-        matmul_forward(c->pool, pre, h, fc1 + f * D, N, U, D, 0);
-        bias_gelu_forward(c->pool, c->wide, pre, w->fc1_bias + f, N, U);
-        if (numbers(&w->fc2, &fc2, err) < 0) return -1;
-        matmul_forward_block(c->pool, c->y, D, c->wide, U, fc2 + f, F, N, D, U, f > 0);
-    }
-    return 0;
-}
-
-/* dh = gradient of h, of dy. */
-static int ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_layer *g,
-                        const float *h, float *pre, float *dh, const float *dy, size_t N,
-                        struct mf_err *err) {
-    const float *fc1, *fc2;
-    size_t D = c->shape->D, F = c->shape->F;
-    for (size_t f = 0, U; f < F; f += U) {
-        float *dbias = g->fc1_bias ? g->fc1_bias + f : NULL;
-        U = block_of(c, f);
-        if (c->recompute) {
-            if (numbers(&w->fc1, &fc1, err) < 0) return -1;
-            matmul_forward(c->pool, pre, h, fc1 + f * D, N, U, D, 0);
-        }
-        if (g->fc2.data) {
-            bias_gelu_forward(c->pool, c->wide, pre, w->fc1_bias + f, N, U);
-            matmul_backward_weight_block(c->pool, g->fc2.data + f, F, dy, D, c->wide, U, N, D, U);
-        }
-        if (numbers(&w->fc2, &fc2, err) < 0) return -1;
-        matmul_backward_input_block(c->pool, c->wide, U, dy, D, fc2 + f, F, N, D, U, 0);
-        bias_gelu_backward(c->pool, c->wide, dbias, c->wide, pre, w->fc1_bias + f, c->sums, N, U);
-        if (g->fc1.data) matmul_backward_weight(c->pool, g->fc1.data + f * D, c->wide, h, N, U, D);
-        if (numbers(&w->fc1, &fc1, err) < 0) return -1;
-        matmul_backward_input(c->pool, dh, c->wide, fc1 + f * D, N, U, D, f > 0);
-    }
+    struct block b = {.w = w, .h = h, .pre = pre, .N = N};
+    while (next_block(c, &b))
+        if (family(c)->ffn(c, &b, err) < 0) return -1;
     return 0;
 }
 
 int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_layer *w,
                  const struct mf_ffn_kept *k, struct dropout dropout, float *out, struct mf_err *err) {
+    const struct mf_norm norm = ffn_norm(w, k);
     size_t N = rows_of(c), D = c->shape->D;
-    mf_layer_norm(c, c->shape->L + layer, k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias, N);
+    mf_layer_norm(c, c->shape->L + layer, &norm, N);
     if (ffn(c, w, c->h, k->pre, N, err) < 0) return -1;
     memcpy(out, k->x, N * D * sizeof *out);
     residual_forward(c->pool, out, c->y, w->fc2_bias, dropout, N, D);
@@ -180,16 +360,23 @@ int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w
 
 int mf_layer_expert(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_kept *k,
                     size_t R, struct mf_err *err) {
-    mf_layer_norm(c, 0, k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias, R);
+    const struct mf_norm norm = ffn_norm(w, k);
+    if (!w->norm_gain) return ffn(c, w, k->x, k->pre, R, err);
+    mf_layer_norm(c, 0, &norm, R);
     return ffn(c, w, c->h, k->pre, R, err);
 }
 
 int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
                              const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, float *dh, float *dx,
                              size_t R, struct mf_err *err) {
-    if (c->recompute || g->fc1.data) mf_layer_norm(c, 0, k->x, NULL, NULL, w->norm_gain, w->norm_bias, R);
-    if (ffn_backward(c, w, g, c->h, k->pre, dh, c->y, R, err) < 0) return -1;
-    layernorm_backward(c->pool, dx, g->norm_gain, g->norm_bias, dh, k->x, w->norm_gain, k->mean, k->rstd,
-                       c->sums, R, c->shape->D);
+    const struct mf_norm norm = ffn_norm(w, k);
+    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, dh, 0, 0, R};
+    if (w->norm_gain && (c->recompute || g->fc1.data)) mf_layer_norm(c, 0, &norm, R);
+    while (next_block(c, &b))
+        if (family(c)->ffn_backward(c, &b, err) < 0) return -1;
+    if (w->norm_gain)
+        mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, dh, R);
+    else
+        vector_add(dx, dh, 1, R * c->shape->D);
     return 0;
 }

@@ -10,27 +10,45 @@
 #ifndef MF_MODEL_LAYER_H
 #define MF_MODEL_LAYER_H
 
-#include "model/shape.h"
+#include "model/tensors.h"
 #include "nn/dropout.h"
 #include "nn/seqs.h"
 
-/* Plain-normalised rows [N,D] before a norm's gain and bias: site i < L: the attention's of layer i;
+/* Rows [N,D] as a norm made them, before its gain and bias: site i < L: the attention's of layer i;
  * L <= i < 2L: the FFN's of layer i-L; 2L: the output norm's. */
 typedef void mf_norm_hook(void *context, size_t site, const float *rows, size_t N);
 
-/* What a layer works with. N rows go through it, in sequences; an expert takes some of them. */
+/* A norm: its rows, what it finds in them ([N], kept for the backward; mean is no RMSNorm's), its parameters.
+ */
+struct mf_norm {
+    const float *x;           /* [N,D] */
+    float *mean, *rstd;       /* or NULL */
+    const float *gain, *bias; /* [D] */
+};
+
+/* Are queries and keys turned by their positions? Else positions are added to the embeddings. */
+bool mf_layer_turns(const struct mf_shape *shape);
+
+/* What positions are made of: rows of D floats that are added to the embeddings, or of d cosines and sines.
+ */
+size_t mf_layer_position_size(const struct mf_shape *shape);
+void mf_layer_positions(const struct mf_shape *shape, float *rows, size_t first, size_t count);
+
+/* What a layer works with. N rows go through it, in sequences; an expert takes some of them. A = H d columns
+ * of queries, C = (H+2K) d of queries, keys and values; W = max(D, A). */
 struct mf_layer {
     const struct mf_shape *shape;
     struct mf_pool *pool;
     const struct seqs *seqs;
-    float *h;       /* [N,D] what a norm made of the rows */
-    float *y;       /* [N,D] a branch's result, or the gradient of its input. NULL, for attention forward
-                       without dropout: the branch is added to the stream as it is made */
-    float *wide;    /* [N,units] hidden units at work; backward of attention: [N,3D] gradient of q, k, v */
-    size_t units;   /* of an FFN at once; d_ff, or fewer with `recompute` */
-    bool recompute; /* the backward makes the products before attention and activation again */
-    float *scratch; /* attention_scratch(); with a cache [H,S] too */
-    float *sums;    /* [n_threads, max(F, 2D)] backward; NULL where nothing learns */
+    const float *positions; /* [S,..] mf_layer_positions, from position 0 on */
+    float *h;               /* [N,W] what a norm made of the rows */
+    float *y;               /* [N,D] a branch's result, or the gradient of its input. NULL, for attention
+                               forward without dropout: the branch is added to the stream as it is made */
+    float *wide;        /* [N,units] hidden units at work; backward of attention: [N,C] gradient of q, k, v */
+    size_t units;       /* of an FFN at once; d_ff, or fewer with `recompute` */
+    bool recompute;     /* the backward makes the products before attention and activation again */
+    float *scratch;     /* attention_scratch(); with a cache [H,S] too */
+    float *sums;        /* [n_threads, max(F, 2D)] backward; NULL where nothing learns */
     mf_norm_hook *hook; /* or NULL */
     void *context;
 };
@@ -39,25 +57,31 @@ struct mf_layer {
  * backward mean, rstd and lse may be NULL. */
 struct mf_attention_kept {
     float *x, *mean, *rstd; /* [N,D], [N], [N] the rows, and what the norm found */
-    float *qkv;             /* [N,3D] */
-    float *mixed, *lse;     /* [N,D], [N,H] as attention_forward leaves them */
+    float *qkv;             /* [N,C] turned */
+    float *mixed, *lse;     /* [N,A], [N,H] as attention_forward leaves them */
 };
 struct mf_ffn_kept {
     float *x, *mean, *rstd;
-    float *pre; /* [N,F] products before the activation; with `recompute` [N,units]. Without a backward it
-                   may be `wide` */
+    float *pre; /* [N,F] products before the activation, of a gated FFN [2,N,F]; with `recompute` units in the
+                   place of F. The backward may change it. Without a backward it may be `wide` */
 };
+
+/* Products that a unit of an FFN has before its activation: 1, or 2 where it is gated. */
+size_t mf_layer_products(const struct mf_shape *shape);
 
 /* Keys and values of the rows before (generation), of one layer. The rows that come join them: any number
  * when it is empty, else one. */
 struct mf_layer_cache {
-    float *keys, *values; /* [H,S,D/H] */
+    float *keys, *values; /* [K,S,d] */
     size_t length, S;     /* rows in it before this call, and at most */
 };
 
-/* h = norm(x [N,D]); shown to the hook. gain NULL: as the hook sees it. */
-void mf_layer_norm(const struct mf_layer *c, size_t site, const float *x, float *mean, float *rstd,
-                   const float *gain, const float *bias, size_t N);
+/* h = norm(n->x); shown to the hook before gain and bias. Without a gain: as the hook sees it. */
+void mf_layer_norm(const struct mf_layer *c, size_t site, const struct mf_norm *n, size_t N);
+
+/* dx [N,D] += the gradient of n->x, of dy [N,D]. ADDS to the gradients dgain and dbias, which may be NULL. */
+void mf_layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
+                            float *dbias, const float *dy, size_t N);
 
 /* out [N,D] = k->x + attention of layer `layer`; out may be k->x. cache may be NULL. */
 int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_trunk_layer *w,
@@ -78,7 +102,8 @@ int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w
                           const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, struct dropout dropout,
                           float *dh, float *dx, struct mf_err *err);
 
-/* y [R,D] = FFN_e(norm_e(k->x [R,D])) but for its last bias; h may be k->x where there is no backward. */
+/* y [R,D] = FFN_e(k->x [R,D]), with its norm if it has one, but for its last bias; h may be k->x where there
+ * is no backward. */
 int mf_layer_expert(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_kept *k,
                     size_t R, struct mf_err *err);
 

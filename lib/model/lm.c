@@ -33,7 +33,6 @@
 #include "base/rng.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
 
@@ -50,9 +49,10 @@ struct mf_lm {
     struct mf_arena arena;
     struct kept *layers;    /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
-    float *h, *y, *dx;      /* [N,D] */
-    float *wide;            /* [N,units] or [N,3D] */
-    float *again;           /* of wide's size, or NULL */
+    float *h;               /* [N,max(D,A)], A = H d */
+    float *y, *dx;          /* [N,D] */
+    float *wide;            /* [N,units] or [N,C], C = (H+2K) d */
+    float *again;           /* [products,N,units] or [N,C], or NULL */
     float *logits;          /* [N,columns] or [logits_rows,V]: dx, wide and again in one */
     size_t units;       /* hidden units of an FFN that are at work at once: each weight meets all rows in one
                            product */
@@ -60,7 +60,7 @@ struct mf_lm {
     size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
     double *losses;     /* [N] */
     struct loss_so_far so_far;
-    float *pe;               /* [S,D] */
+    float *positions;        /* mf_layer_positions */
     float *attention, *sums; /* scratch */
     float *widened, *tail;   /* of a narrow trunk: a layer or a piece of the embedding; the output norm */
     uint32_t *own;           /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
@@ -93,6 +93,7 @@ static size_t even_part(size_t n, size_t most) {
 static void layout_layers(struct mf_lm *lm, struct kept *layers) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
+    const struct heads heads = mf_shape_heads(s);
     size_t N = lm->plan.max_rows, D = s->D;
     bool again = lm->plan.recompute;
     struct mf_attention_kept k = {0};
@@ -106,10 +107,10 @@ static void layout_layers(struct mf_lm *lm, struct kept *layers) {
         f.x = mf_arena_floats(a, N * D);
         f.mean = mf_arena_floats(a, N);
         f.rstd = mf_arena_floats(a, N);
-        f.pre = again ? lm->again : mf_arena_floats(a, N * s->F);
+        f.pre = again ? lm->again : mf_arena_floats(a, mf_layer_products(s) * N * s->F);
         if (own) {
-            k.qkv = again ? lm->again : mf_arena_floats(a, 3 * N * D);
-            k.mixed = mf_arena_floats(a, N * D);
+            k.qkv = again ? lm->again : mf_arena_floats(a, N * heads_columns(heads));
+            k.mixed = mf_arena_floats(a, N * larger(D, heads.H * heads.d));
             k.lse = mf_arena_floats(a, N * s->H);
         }
         if (a->base) layers[i] = (struct kept){k, f};
@@ -122,17 +123,18 @@ static void layout_layers(struct mf_lm *lm, struct kept *layers) {
 static void layout(struct mf_lm *lm, int n_threads) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
-    size_t N = lm->plan.max_rows, D = s->D, F = s->F;
-    lm->units = lm->plan.recompute ? even_part(F, 3 * D) : F;
-    size_t wide = larger(N * lm->units, 3 * N * D);
-    size_t both = lm->plan.recompute ? 2 * wide : wide, room = N * D + both;
+    const struct heads heads = mf_shape_heads(s);
+    size_t N = lm->plan.max_rows, D = s->D, F = s->F, C = heads_columns(heads);
+    lm->units = lm->plan.recompute ? even_part(F, larger(C / mf_layer_products(s), 1)) : F;
+    size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
+    size_t room = N * D + wide + (lm->plan.recompute ? again : 0);
     lm->columns =
         even_part(s->V, smaller(room / N, lm->plan.narrow ? larger(mf_trunk_layer_size(s) / D, 1) : s->V));
     lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(room / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
-    lm->h = mf_arena_floats(a, N * D);
+    lm->h = mf_arena_floats(a, N * larger(D, heads.H * heads.d));
     lm->y = mf_arena_floats(a, N * D);
     lm->logits = mf_arena_floats(a, larger(room, lm->logits_rows * s->V));
     lm->dx = lm->logits;
@@ -142,12 +144,12 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->so_far.sum = mf_arena_take(a, N, sizeof *lm->so_far.sum);
     lm->so_far.maximum = mf_arena_floats(a, N);
     lm->so_far.at_target = mf_arena_floats(a, N);
-    lm->pe = mf_arena_floats(a, s->S * D);
-    lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, D / s->H));
+    lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
+    lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
     if (lm->plan.narrow) {
         lm->widened = mf_arena_floats(a, larger(mf_trunk_layer_size(s), lm->columns * D));
-        lm->tail = mf_arena_floats(a, 2 * D);
+        lm->tail = mf_arena_floats(a, mf_trunk_norm_size(s));
         lm->own = mf_arena_take(a, N, sizeof *lm->own);
     }
     layout_layers(lm, lm->layers);
@@ -166,7 +168,7 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
         return -1;
     }
     layout(lm, mf_pool_threads(pool));
-    positions_fill(lm->pe, 0, shape->S, shape->D, shape->position_scale);
+    mf_layer_positions(shape, lm->positions, 0, shape->S);
     for (size_t n = 0; plan->narrow && n < plan->max_rows; n++) lm->own[n] = (uint32_t)n;
     *out = lm;
     return 0;
@@ -212,68 +214,86 @@ static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
     return mf_trunk_layer_view(&lm->shape, lm->widened);
 }
 
+/* An FFN's parameters, with the norm of its trunk layer where it has none of its own; or their gradients. */
+static struct mf_ffn_layer ffn_layer(const struct pass *p, float *ffn, const struct mf_trunk_layer *trunk,
+                                     size_t i) {
+    struct mf_ffn_layer view = mf_ffn_layer(&p->lm->shape, ffn, i);
+    if (!view.norm_gain) view.norm_gain = trunk->ffn_norm;
+    return view;
+}
+
 /* The ends of the trunk; of a narrow one the output norm only. */
 static struct mf_trunk_ends trunk_ends(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    size_t D = lm->shape.D;
+    size_t D = lm->shape.D, size = mf_trunk_norm_size(&lm->shape);
     if (!lm->plan.narrow) return mf_trunk_ends(&lm->shape, p->w->trunk);
-    mf_bf16_widen(lm->tail, p->w->narrow + mf_trunk_layer_offset(&lm->shape, lm->shape.L), 2 * D);
-    return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = lm->tail + D};
+    mf_bf16_widen(lm->tail, p->w->narrow + mf_trunk_layer_offset(&lm->shape, lm->shape.L), size);
+    return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = size > D ? lm->tail + D : NULL};
 }
 
-/* The table that holds the embeddings of `ids` [N]: of a narrow trunk their own, widened into `room` [N,D],
- * with the rows `own`; nothing for LOSS_IGNORE. */
-static const float *rows_table(const struct pass *p, float *room, const float *embedding,
-                               const uint32_t *ids) {
+/* A matrix [V,D] of the trunk: the embedding, or the head where that is another. */
+struct table {
+    const float *rows; /* or NULL: */
+    const uint16_t *narrow;
+};
+
+static struct table table_at(const struct pass *p, size_t offset) {
+    return (struct table){p->w->trunk ? p->w->trunk + offset : NULL,
+                          p->w->narrow ? p->w->narrow + offset : NULL};
+}
+
+/* Where the rows `ids` [N] of a table are: of a narrow one, widened into `room` [N,D], with the rows `own`;
+ * nothing for LOSS_IGNORE. */
+static const float *rows_table(const struct pass *p, float *room, struct table table, const uint32_t *ids) {
     size_t D = p->lm->shape.D;
-    if (!p->lm->plan.narrow) return embedding;
+    if (table.rows) return table.rows;
     for (size_t n = 0; n < p->N; n++)
-        if (ids[n] != LOSS_IGNORE) mf_bf16_widen(room + n * D, p->w->narrow + ids[n] * D, D);
+        if (ids[n] != LOSS_IGNORE) mf_bf16_widen(room + n * D, table.narrow + ids[n] * D, D);
     return room;
 }
 
-/* The embedding's rows of a piece of the vocabulary, from v on, *P of them. */
-static const float *embedding_piece(const struct pass *p, const float *embedding, size_t v, size_t *P) {
+/* The head's rows of a chunk of the vocabulary, from v on, *P of them. */
+static const float *vocabulary_chunk(const struct pass *p, struct table head, size_t v, size_t *P) {
     struct mf_lm *lm = p->lm;
     size_t V = lm->shape.V, D = lm->shape.D;
     *P = V - v < lm->columns ? V - v : lm->columns;
-    if (!lm->plan.narrow) return embedding + v * D;
-    mf_bf16_widen(lm->widened, p->w->narrow + v * D, *P * D);
+    if (head.rows) return head.rows + v * D;
+    mf_bf16_widen(lm->widened, head.narrow + v * D, *P * D);
     return lm->widened;
 }
 
-/* Losses with the vocabulary in pieces, each of which meets all rows in one product. With gradients, y
+/* Losses with the vocabulary in chunks, each of which meets all rows in one product. With gradients, y
  * becomes that of the normalised rows. */
-static void head_in_pieces(const struct pass *p, const float *embedding, float scale) {
+static void head_in_chunks(const struct pass *p, struct table head, float scale) {
     struct mf_lm *lm = p->lm;
     size_t N = p->N, D = lm->shape.D;
     const uint32_t *targets = p->batch->targets;
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
-        const float *w = embedding_piece(p, embedding, v, &P);
+        const float *w = vocabulary_chunk(p, head, v, &P);
         matmul_forward(lm->pool, lm->logits, lm->h, w, N, P, D, 0);
         cross_entropy_piece(lm->pool, &lm->so_far, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
         if (p->grad) matmul_backward_input(lm->pool, lm->y, lm->logits, w, N, P, D, v > 0);
     }
     cross_entropy_losses(&lm->so_far, lm->losses, targets, N);
     if (!p->grad) return;
-    const float *table = rows_table(p, lm->h, embedding, targets);
+    const float *table = rows_table(p, lm->h, head, targets);
     cross_entropy_input(lm->pool, &lm->so_far, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
                         scale, N, D);
 }
 
-/* The same, and the embedding's gradient dw, which needs whole rows of logits: a block of rows at a time. */
-static void head_in_rows(const struct pass *p, float *dw, const float *embedding, float scale) {
+/* The same, and the head's gradient dw, which needs whole rows of logits: a block of rows at a time. */
+static void head_in_rows(const struct pass *p, float *dw, const float *w, float scale) {
     struct mf_lm *lm = p->lm;
     size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = lm->logits_rows;
     for (size_t n = 0; n < N; n += block) {
         size_t rows = N - n < block ? N - n : block;
         const float *h = lm->h + n * D;
-        matmul_forward(lm->pool, lm->logits, h, embedding, rows, V, D, 0);
+        matmul_forward(lm->pool, lm->logits, h, w, rows, V, D, 0);
         cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
         matmul_backward_weight(lm->pool, dw, lm->logits, h, rows, V, D);
-        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, embedding, rows, V, D, 0);
+        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, w, rows, V, D, 0);
     }
-    if (lm->plan.pad >= 0)
+    if (lm->plan.pad >= 0 && !lm->shape.untied)
         memset(dw + (size_t)lm->plan.pad * D, 0, D * sizeof *dw); /* a logit all the same */
 }
 
@@ -282,16 +302,17 @@ static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
     struct mf_trunk_ends w = trunk_ends(p), g = {0};
     size_t N = p->N, D = lm->shape.D;
+    struct table table = table_at(p, mf_trunk_head_offset(&lm->shape));
+    const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
     if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
-    mf_layer_norm(&p->layer, 2 * lm->shape.L, lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias, N);
+    mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, N);
     if (g.embedding)
-        head_in_rows(p, g.embedding, w.embedding, scale);
+        head_in_rows(p, g.head ? g.head : g.embedding, table.rows, scale);
     else
-        head_in_pieces(p, w.embedding, scale);
+        head_in_chunks(p, table, scale);
     if (p->grad) {
         memset(lm->dx, 0, N * D * sizeof *lm->dx);
-        layernorm_backward(lm->pool, lm->dx, g.out_norm_gain, g.out_norm_bias, lm->y, lm->x, w.out_norm_gain,
-                           lm->mean, lm->rstd, lm->sums, N, D);
+        mf_layer_norm_backward(&p->layer, lm->dx, &norm, g.out_norm_gain, g.out_norm_bias, lm->y, N);
     }
     double sum = 0;
     for (size_t n = 0; n < N; n++) sum += lm->losses[n];
@@ -301,11 +322,11 @@ static double head(const struct pass *p, float scale) {
 /* The rows' embeddings. */
 static void embed(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    size_t D = lm->shape.D;
     const uint32_t *tokens = p->batch->tokens;
-    const float *table = rows_table(p, lm->y, trunk_ends(p).embedding, tokens);
+    const float *table = rows_table(p, lm->y, table_at(p, 0), tokens);
     embedding_forward(lm->pool, lm->layers[0].attention.x, lm->plan.narrow ? lm->own : tokens,
-                      &p->batch->seqs, table, lm->pe, dropout_at(p, 0), D);
+                      &p->batch->seqs, table, mf_layer_turns(&lm->shape) ? NULL : lm->positions,
+                      dropout_at(p, 0), lm->shape.D);
 }
 
 static void forward(const struct pass *p) {
@@ -313,10 +334,10 @@ static void forward(const struct pass *p) {
     embed(p);
     for (size_t i = 0; i < lm->shape.L; i++) {
         const struct kept *k = &lm->layers[i];
-        struct mf_trunk_layer attention = trunk_layer(p, i);
-        struct mf_ffn_layer ffn = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+        struct mf_trunk_layer trunk = trunk_layer(p, i);
+        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &trunk, i);
         float *out = i + 1 < lm->shape.L ? lm->layers[i + 1].attention.x : lm->x;
-        mf_layer_attention(&p->layer, i, &attention, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
+        mf_layer_attention(&p->layer, i, &trunk, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
                            NULL);
         mf_layer_ffn(&p->layer, i, &ffn, &k->ffn, dropout_at(p, 2 + 2 * i), out, NULL);
     }
@@ -328,14 +349,14 @@ static void backward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     for (size_t i = lm->shape.L; i-- > 0;) {
         const struct kept *k = &lm->layers[i];
-        struct mf_ffn_layer ffn = mf_ffn_layer(&lm->shape, p->w->ffn, i),
-                            dffn = mf_ffn_layer(&lm->shape, p->grad->ffn, i);
+        struct mf_trunk_layer trunk = trunk_layer(p, i),
+                              dtrunk = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
+        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &trunk, i),
+                            dffn = ffn_layer(p, p->grad->ffn, &dtrunk, i);
         mf_layer_ffn_backward(&p->layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
         if (lowest(lm, i)) break;
-        struct mf_trunk_layer attention = trunk_layer(p, i),
-                              dattention = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
-        mf_layer_attention_backward(&p->layer, &attention, &dattention, &k->attention,
-                                    dropout_at(p, 1 + 2 * i), lm->dx, NULL);
+        mf_layer_attention_backward(&p->layer, &trunk, &dtrunk, &k->attention, dropout_at(p, 1 + 2 * i),
+                                    lm->dx, NULL);
     }
 }
 
@@ -346,6 +367,7 @@ static struct pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w, cons
     p.layer = (struct mf_layer){.shape = &lm->shape,
                                 .pool = lm->pool,
                                 .seqs = &batch->seqs,
+                                .positions = lm->positions,
                                 .h = lm->h,
                                 .y = lm->y,
                                 .wide = lm->wide,

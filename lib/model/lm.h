@@ -2,7 +2,7 @@
  *
  * This is the model of shared training (trunk and temporary FFN learn) and of an expert's (only the FFN
  * learns; the trunk is frozen: it has no gradient, and nothing is kept for one). Parameters and gradients are
- * flat arrays of model/shape.h and belong to the caller; an mf_lm holds only activations, all allocated up
+ * flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only activations, all allocated up
  * front. */
 #ifndef MF_MODEL_LM_H
 #define MF_MODEL_LM_H

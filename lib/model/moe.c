@@ -24,9 +24,10 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     struct mf_arena *a = &w->arena;
     size_t N = w->max_rows, R = moe_expert_rows(N), E = m->router.n_experts;
     size_t block = s->V < VOCAB_BLOCK ? s->V : VOCAB_BLOCK, longest = N < s->S ? N : s->S;
-    size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, s->D / s->H);
+    const struct heads heads = mf_shape_heads(s);
+    size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, heads.d), A = heads.H * heads.d;
     w->x = mf_arena_floats(a, N * s->D);
-    w->h = mf_arena_floats(a, N * s->D);
+    w->h = mf_arena_floats(a, N * (A > s->D ? A : s->D));
     w->attention = mf_arena_floats(a, scratch > s->H * s->S ? scratch : s->H * s->S);
     w->gate = mf_arena_floats(a, N * E);
     w->experts = mf_arena_take(a, N * E, sizeof *w->experts);
@@ -34,10 +35,10 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->first = mf_arena_take(a, E + 1, sizeof *w->first);
     w->slots = mf_arena_take(a, N * E, sizeof *w->slots);
     struct mf_arena together[3] = {*a, *a, *a};
-    w->qkv = mf_arena_floats(&together[0], 3 * N * s->D);
-    w->mixed = mf_arena_floats(&together[0], N * s->D);
+    w->qkv = mf_arena_floats(&together[0], N * heads_columns(heads));
+    w->mixed = mf_arena_floats(&together[0], N * A);
     w->in = mf_arena_floats(&together[1], R * s->D);
-    w->mid = mf_arena_floats(&together[1], R * s->F);
+    w->mid = mf_arena_floats(&together[1], mf_layer_products(s) * R * s->F);
     w->out = mf_arena_floats(&together[1], R * s->D);
     w->rows = mf_arena_floats(&together[2], block * s->D);
     w->logits = mf_arena_floats(&together[2], N * block);
@@ -169,7 +170,7 @@ static void scatter(void *context, size_t begin, size_t end, int thread) {
     for (size_t i = begin; i < end; i++) {
         float *x = j->w->x + j->slots[i] / j->top_k * j->D, weight = j->w->weights[j->slots[i]];
         vector_add(x, j->w->out + i * j->D, weight, j->D);
-        vector_add(x, j->bias, weight, j->D);
+        if (j->bias) vector_add(x, j->bias, weight, j->D);
     }
 }
 
@@ -201,6 +202,7 @@ struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const s
     return (struct mf_layer){.shape = &m->shape,
                              .pool = w->pool,
                              .seqs = seqs,
+                             .positions = m->file->positions,
                              .h = w->h,
                              .scratch = w->attention,
                              .hook = watch ? watch->normalised : NULL,
@@ -213,15 +215,14 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
-    const float *from = w->h;
-    if (l->moe_gain || c->hook)
-        mf_layer_norm(c, m->shape.L + layer, w->x, NULL, NULL, l->moe_gain, l->moe_bias, N);
-    if (l->moe_gain) {
+    const struct mf_norm norm = {.x = w->x, .gain = l->moe_gain, .bias = l->moe_bias};
+    const float *from = l->moe_gain ? w->h : w->x; /* each row is read before it is added to */
+    if (l->moe_gain || c->hook) mf_layer_norm(c, m->shape.L + layer, &norm, N);
+    if (l->gate) {
         moe_route(m, w, layer, evidence, N, noise);
         if (watch && watch->route) watch->route(watch->context, layer, w->experts, w->weights, N);
         if (watch && watch->routed) watch->routed(watch->context, layer, w->experts, w->weights, w->h, N);
     } else {
-        from = w->x; /* each row is read before it is added to */
         for (size_t n = 0; n < N; n++) {
             w->experts[n] = 0;
             w->weights[n] = 1;
@@ -238,7 +239,7 @@ int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c
     const struct mf_attention_kept k = {.x = w->x, .qkv = w->qkv, .mixed = w->mixed};
     struct mf_layer_cache rows;
     if (cache) {
-        size_t at = layer * cache->S * cache->D;
+        size_t at = layer * cache->S * cache->columns;
         rows = (struct mf_layer_cache){cache->keys + at, cache->values + at, cache->length, cache->S};
     }
     return mf_layer_attention(c, layer, &m->file->layers[layer].attention, &k, cache ? &rows : NULL,
@@ -253,26 +254,29 @@ int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, s
     return 0;
 }
 
-/* May the embedding stay in the cache beside a layer's weights? */
+/* May the embedding, and a head beside it, stay in the cache with a layer's weights? */
 static bool keeps_embedding(const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
-    size_t layer = 4 * s->D * s->D + 2 * s->F * s->D * m->router.n_experts;
-    return mf_weights_holds_all(m->file->weights, (s->V * s->D + layer) * sizeof(float));
+    size_t layer = mf_trunk_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
+    size_t ends = (s->untied ? 2 : 1) * s->V * s->D;
+    return mf_weights_holds_all(m->file->weights, (ends + layer) * sizeof(float));
 }
 
-/* x = embedding + position; row n stands at first_position + its place in its sequence. */
+/* x = embedding, + position where positions are added; row n stands at first_position + its place in its
+ * sequence. */
 int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
               size_t first_position, struct mf_err *err) {
     size_t D = m->shape.D, end = first_position;
     for (size_t q = 0; q < seqs->count; q++)
         if (first_position + seqs->start[q + 1] - seqs->start[q] > end)
             end = first_position + seqs->start[q + 1] - seqs->start[q];
-    if (end > m->file->positions) {
-        size_t made = m->file->positions;
-        positions_fill(m->file->pe + made * D, made, end - made, D, m->shape.position_scale);
-        m->file->positions = end;
+    if (end > m->file->n_positions) {
+        size_t made = m->file->n_positions;
+        mf_layer_positions(&m->shape, m->file->positions + made * mf_layer_position_size(&m->shape), made,
+                           end - made);
+        m->file->n_positions = end;
     }
-    const float *pe = m->file->pe + first_position * D, *table;
+    const float *pe = mf_layer_turns(&m->shape) ? NULL : m->file->positions + first_position * D, *table;
     if (keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
         embedding_forward(w->pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);
@@ -283,7 +287,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
             if (mf_weights_read(m->file->weights, m->file->embedding, tokens[n] * D, D, w->x + n * D, err) <
                 0)
                 return -1;
-            vector_add(w->x + n * D, pe + (n - seqs->start[q]) * D, 1, D);
+            if (pe) vector_add(w->x + n * D, pe + (n - seqs->start[q]) * D, 1, D);
         }
     return 0;
 }
@@ -300,7 +304,8 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
     for (size_t i = 0; i < m->shape.L; i++)
         if (moe_attend(m, w, &c, i, cache, err) < 0 || moe_ffn(m, w, &c, i, evidence, watch, NULL, err) < 0)
             return -1;
-    mf_layer_norm(&c, 2 * m->shape.L, w->x, NULL, NULL, m->out_gain, m->out_bias, N);
+    const struct mf_norm norm = {.x = w->x, .gain = m->out_gain, .bias = m->out_bias};
+    mf_layer_norm(&c, 2 * m->shape.L, &norm, N);
     *hidden = w->h;
     return 0;
 }
@@ -313,17 +318,17 @@ int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *toke
 
 /* --- logits --- */
 
-/* The rows [first, first + count) of the embedding: borrowed from the cache, or read into w->rows. */
+/* The rows [first, first + count) of the head: borrowed from the cache, or read into w->rows. */
 static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
                      struct mf_err *err) {
     size_t D = m->shape.D;
     if (keeps_embedding(m)) {
-        if (mf_weights_get(m->file->weights, m->file->embedding, rows, err) < 0) return -1;
+        if (mf_weights_get(m->file->weights, m->file->head, rows, err) < 0) return -1;
         *rows += first * D;
         return 0;
     }
     *rows = w->rows;
-    return mf_weights_read(m->file->weights, m->file->embedding, first * D, count * D, w->rows, err);
+    return mf_weights_read(m->file->weights, m->file->head, first * D, count * D, w->rows, err);
 }
 
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,

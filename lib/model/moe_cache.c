@@ -5,8 +5,8 @@
 
 static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
-    c->keys = mf_arena_floats(&c->arena, s->L * s->S * s->D);
-    c->values = mf_arena_floats(&c->arena, s->L * s->S * s->D);
+    c->keys = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
+    c->values = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
     c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
     c->evidence = mf_arena_floats(&c->arena, s->S * m->router.n_experts);
 }
@@ -15,7 +15,8 @@ int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct m
     struct mf_moe_cache *c = calloc(1, sizeof *c);
     if (!c) return mf_err_set(err, EX_OSERR, "out of memory");
     c->S = m->shape.S;
-    c->D = m->shape.D;
+    const struct heads heads = mf_shape_heads(&m->shape);
+    c->columns = heads.K * heads.d;
     c->E = m->router.n_experts;
     cache_layout(c, m);
     if (mf_arena_init(&c->arena, c->arena.used, err) < 0) {

@@ -12,37 +12,39 @@
 /* One layer's weights: matrices come from the file when they are used, vectors are in memory. */
 struct moe_weights {
     struct mf_trunk_layer attention;
+    struct mf_router_layer router;
     struct mf_ffn_layer *experts; /* [E] */
 };
 
-/* A layer's small tensors as they are in files, with their numbers in memory: the attention's norm, and of an
- * assembled model the router's; returns how many. The last, the noise weights, may be missing in a file. */
-#define MOE_SMALL 6
-#define MOE_NOISE 5
+/* The tensors in files that are in memory here, with their numbers, of a layer and of the output norm;
+ * returns how many. */
+#define MOE_SMALL ((size_t)3 * MF_TABLE_MAX)
 size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]);
 
 struct mf_moe_file {
     struct mf_weights *weights;
     struct mf_arena arena;
-    size_t embedding;
+    size_t embedding, head;     /* matrices of the embeddings, and of the logits: one where they are tied */
+    struct mf_trunk_ends ends;  /* the output norm */
     struct moe_weights *layers; /* [L] */
-    float *pe; /* [S,D], made up to row `positions`: a context is only a promise until a text fills it */
-    size_t positions;
+    float *positions; /* [S,..], made up to row `n_positions`: a context is only a promise until a text fills
+                         it */
+    size_t n_positions;
 };
 
 struct mf_moe_work {
     struct mf_pool *pool;
     struct mf_arena arena;
     size_t max_rows;
-    float *x, *h;          /* [N,D] residual stream, normalised */
+    float *x, *h;          /* [N,D] residual stream, normalised; h has columns for [N,A], A = H d */
     float *attention;      /* scratch of the kernel */
     float *gate;           /* [N,E] logits of the router */
     uint32_t *experts;     /* [N,top_k] */
     float *weights;        /* [N,top_k] */
     size_t *first, *slots; /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
     /* Three users of the same memory, none of which needs it when the next one begins. */
-    float *qkv, *mixed;    /* attention: [N,3D], [N,D] attended */
-    float *in, *mid, *out; /* one expert's rows: [R,D], [R,F], [R,D] */
+    float *qkv, *mixed;    /* attention: [N,C], C = (H+2K) d, and [N,A] attended */
+    float *in, *mid, *out; /* one expert's rows: [R,D], [products,R,F], [R,D] */
     float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
     struct loss_so_far so_far;
 };
@@ -55,8 +57,9 @@ struct moe_noise {
 
 struct mf_moe_cache {
     struct mf_arena arena;
-    size_t length, S, D, E;
-    float *keys, *values; /* [L,H,S,D/H] */
+    size_t length, S, E;
+    size_t columns;       /* K d */
+    float *keys, *values; /* [L,K,S,d] */
     double *state;        /* [E] evidence of the document so far */
     float *evidence;      /* [S,E] of each token in the cache */
 };

@@ -1,11 +1,106 @@
 /* Opening a model to be measured: metadata, small tensors, and where the large ones are. */
 #include "model/moe_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/strings.h"
 #include "model/piece.h"
+
+/* --- tensors by the tables of model/tensors.h ---
+ *
+ * A table's small tensors are in memory, behind one another: its vectors, of the router's all. */
+
+static bool is_small(enum mf_table table, const struct mf_tensor *t) {
+    return t->n_dims == 1 || table == MF_TABLE_ROUTER;
+}
+
+/* A table's tensors; of a layer and an expert where it has some. */
+struct list {
+    enum mf_table table;
+    struct mf_tensor tensors[MF_TABLE_MAX];
+    size_t view[MF_TABLE_MAX], count;
+};
+
+static struct list list_of(const struct mf_moe *m, enum mf_table table, enum mf_ffn_role role, size_t layer,
+                           size_t expert) {
+    struct list l = {.table = table};
+    l.count = mf_table_tensors(&m->shape, table, role, layer, expert, m->router.n_experts, l.tensors, l.view);
+    return l;
+}
+
+/* Takes memory for a table's small tensors, and puts where they are into its view. */
+static void place(const struct mf_moe *m, enum mf_table table, struct mf_arena *a, void *view) {
+    const struct list l = list_of(m, table, 0, 0, 0);
+    size_t total = 0;
+    for (size_t i = 0; i < l.count; i++)
+        if (is_small(table, &l.tensors[i])) total += mf_tensor_count(&l.tensors[i]);
+    float *at = mf_arena_floats(a, total);
+    for (size_t i = 0; i < l.count && at; i++) {
+        if (!is_small(table, &l.tensors[i])) continue;
+        memcpy((char *)view + l.view[i], &at, sizeof at);
+        at += mf_tensor_count(&l.tensors[i]);
+    }
+}
+
+/* Gives a table's small tensors the memory that the view has for them; the others get none. */
+static void point(struct list *l, const void *view) {
+    for (size_t i = 0; i < l->count; i++)
+        if (is_small(l->table, &l->tensors[i]))
+            memcpy(&l->tensors[i].data, (const char *)view + l->view[i], sizeof l->tensors[i].data);
+}
+
+/* Reads one small tensor, and refuses numbers that are not finite: they would turn up as a NaN loss much
+ * later. */
+static int load(const struct mf_moe *m, const struct mf_tensor *t, struct mf_err *err) {
+    size_t index, count = mf_tensor_count(t);
+    if (mf_weights_find(m->file->weights, t->name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, &index,
+                        err) < 0)
+        return -1;
+    if (mf_weights_read(m->file->weights, index, 0, count, t->data, err) < 0) return -1;
+    if (!mf_finite(t->data, count))
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", m->name, t->name);
+    return 0;
+}
+
+/* Where a matrix is in the file. */
+static int find(const struct mf_moe *m, const struct mf_tensor *t, size_t *index, struct mf_err *err) {
+    return mf_weights_find(m->file->weights, t->name, t->shape[0], t->shape[1], index, err);
+}
+
+/* Reads a table's small tensors, and notes in its view where the matrices are. The router's noise weights may
+ * be missing: then they are zero. */
+static int read_table(struct mf_moe *m, struct list *l, void *view, struct mf_err *err) {
+    point(l, view);
+    for (size_t i = 0; i < l->count; i++) {
+        const struct mf_tensor *t = &l->tensors[i];
+        bool noise = l->table == MF_TABLE_ROUTER && l->view[i] == offsetof(struct mf_router_layer, noise);
+        if (noise && !mf_weights_has(m->file->weights, t->name)) continue;
+        if (t->data) {
+            if (load(m, t, err) < 0) return -1;
+            continue;
+        }
+        struct mf_matrix matrix = {.file = m->file->weights};
+        if (find(m, t, &matrix.index, err) < 0) return -1;
+        memcpy((char *)view + l->view[i], &matrix, sizeof matrix);
+    }
+    return 0;
+}
+
+/* --- memory --- */
+
+/* What calibration sees of a layer. */
+static struct mf_moe_layer layer_of(const struct moe_weights *w) {
+    return (struct mf_moe_layer){
+        .attn_gain = w->attention.norm_gain,
+        .attn_bias = w->attention.norm_bias,
+        .moe_gain = w->router.norm_gain ? w->router.norm_gain : w->attention.ffn_norm,
+        .moe_bias = w->router.norm_bias,
+        .gate = w->router.gate,
+        .noise = w->router.noise,
+    };
+}
 
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
 static void layout(struct mf_moe *m, bool single, bool evidence) {
@@ -15,34 +110,26 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
     struct mf_arena *a = &f->arena;
     m->layers = mf_arena_take(a, s->L, sizeof *m->layers);
     f->layers = mf_arena_take(a, s->L, sizeof *f->layers);
-    m->out_gain = mf_arena_floats(a, s->D);
-    m->out_bias = mf_arena_floats(a, s->D);
-    f->pe = mf_arena_floats(a, s->S * s->D);
+    place(m, MF_TABLE_TAIL, a, &f->ends);
+    f->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     m->log_likelihood = evidence ? mf_arena_floats(a, E * s->V) : NULL;
     for (size_t i = 0; i < s->L; i++) {
-        struct mf_moe_layer layer = {.attn_gain = mf_arena_floats(a, s->D),
-                                     .attn_bias = mf_arena_floats(a, s->D)};
-        if (!single) {
-            layer.moe_gain = mf_arena_floats(a, s->D);
-            layer.moe_bias = mf_arena_floats(a, s->D);
-            layer.gate = mf_arena_floats(a, E * s->D);
-            layer.noise = mf_arena_floats(a, E * s->D);
-        }
-        struct mf_ffn_layer *experts = mf_arena_take(a, E, sizeof *experts);
-        if (a->base) {
-            m->layers[i] = layer;
-            f->layers[i].attention.norm_gain = layer.attn_gain;
-            f->layers[i].attention.norm_bias = layer.attn_bias;
-            f->layers[i].experts = experts;
-        }
+        struct moe_weights w = {0};
+        place(m, MF_TABLE_LAYER, a, &w.attention);
+        if (!single) place(m, MF_TABLE_ROUTER, a, &w.router);
+        if (!single && (!a->base || !w.router.noise)) w.router.noise = mf_arena_floats(a, E * s->D);
+        w.experts = mf_arena_take(a, E, sizeof *w.experts);
         for (size_t e = 0; e < E; e++) {
-            struct mf_ffn_layer small = {.norm_gain = mf_arena_floats(a, s->D),
-                                         .norm_bias = mf_arena_floats(a, s->D),
-                                         .fc1_bias = mf_arena_floats(a, s->F),
-                                         .fc2_bias = mf_arena_floats(a, s->D)};
-            if (a->base) experts[e] = small;
+            struct mf_ffn_layer expert = {0};
+            place(m, MF_TABLE_FFN, a, &expert);
+            if (a->base) w.experts[e] = expert;
         }
+        if (!a->base) continue;
+        f->layers[i] = w;
+        m->layers[i] = layer_of(&w);
     }
+    m->out_gain = f->ends.out_norm_gain;
+    m->out_bias = f->ends.out_norm_bias;
 }
 
 static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *err) {
@@ -53,105 +140,55 @@ static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *er
 }
 
 size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]) {
-    const struct mf_moe_layer *l = &m->layers[layer];
-    const size_t D = m->shape.D, E = m->router.n_experts;
-    const struct {
-        const char *format;
-        size_t rows, columns;
-        float *data;
-    } small[MOE_SMALL] = {
-        {"shared.transformer_blocks.%zu.attn_norm.weight", D, 0, l->attn_gain},
-        {"shared.transformer_blocks.%zu.attn_norm.bias", D, 0, l->attn_bias},
-        {"moe_layers.%zu.ffn_norm.weight", D, 0, l->moe_gain},
-        {"moe_layers.%zu.ffn_norm.bias", D, 0, l->moe_bias},
-        {"moe_layers.%zu.router.gate.weight", E, D, l->gate},
-        {"moe_layers.%zu.router.noise_weight.weight", E, D, l->noise},
-    };
+    const struct moe_weights *w = &m->file->layers[layer];
+    struct list lists[] = {list_of(m, MF_TABLE_LAYER, 0, layer, 0), list_of(m, MF_TABLE_ROUTER, 0, layer, 0),
+                           list_of(m, MF_TABLE_TAIL, 0, 0, 0)};
+    point(&lists[0], &w->attention);
+    point(&lists[1], &w->router);
+    point(&lists[2], &m->file->ends);
     size_t count = 0;
-    for (; count < MOE_SMALL && small[count].data; count++) {
-        struct mf_tensor *t = &tensors[count];
-        *t = (struct mf_tensor){.n_dims = small[count].columns ? 2 : 1, .data = small[count].data};
-        t->shape[0] = small[count].rows;
-        t->shape[1] = small[count].columns;
-        snprintf(t->name, sizeof t->name, small[count].format, layer);
-    }
+    for (size_t k = 0; k < 3; k++)
+        for (size_t i = 0; i < lists[k].count; i++)
+            if (lists[k].tensors[i].data) tensors[count++] = lists[k].tensors[i];
     return count;
 }
 
-/* Reads one small tensor, and refuses numbers that are not finite: they would turn up as a NaN loss much
- * later. */
-static int load(const struct mf_moe *m, const char *name, size_t rows, size_t columns, float *data,
-                struct mf_err *err) {
-    size_t index, count = rows * (columns ? columns : 1);
-    if (mf_weights_find(m->file->weights, name, rows, columns, &index, err) < 0) return -1;
-    if (mf_weights_read(m->file->weights, index, 0, count, data, err) < 0) return -1;
-    if (!mf_finite(data, count))
-        return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", m->name, name);
-    return 0;
-}
-
-/* Where a matrix is in the file. */
-static int find(struct mf_moe *m, const char *name, size_t rows, size_t columns, struct mf_matrix *matrix,
-                struct mf_err *err) {
-    matrix->file = m->file->weights;
-    return mf_weights_find(m->file->weights, name, rows, columns, &matrix->index, err);
-}
-
 /* What is not an expert's. */
-static int load_trunk(struct mf_moe *m, struct mf_err *err) {
-    struct mf_weights *w = m->file->weights;
-    size_t D = m->shape.D;
-    char name[MF_TENSOR_NAME];
-    if (mf_weights_find(w, "shared.token_embedding.weight", m->shape.V, D, &m->file->embedding, err) < 0)
-        return -1;
-    if (load(m, "shared.output_norm.weight", D, 0, m->out_gain, err) < 0) return -1;
-    if (load(m, "shared.output_norm.bias", D, 0, m->out_bias, err) < 0) return -1;
+static int load_trunk(struct mf_moe *m, bool single, struct mf_err *err) {
+    struct mf_moe_file *f = m->file;
+    struct list head = list_of(m, MF_TABLE_HEAD, 0, 0, 0), tail = list_of(m, MF_TABLE_TAIL, 0, 0, 0);
+    if (find(m, &head.tensors[0], &f->embedding, err) < 0) return -1;
+    f->head = f->embedding;
+    point(&tail, &f->ends);
+    for (size_t i = 0; i < tail.count; i++) /* norms, and the head where it is a matrix of its own */
+        if ((tail.tensors[i].data ? load(m, &tail.tensors[i], err)
+                                  : find(m, &tail.tensors[i], &f->head, err)) < 0)
+            return -1;
     for (size_t i = 0; i < m->shape.L; i++) {
-        struct mf_trunk_layer *attention = &m->file->layers[i].attention;
-        struct mf_tensor small[MOE_SMALL];
-        size_t count = moe_small_tensors(m, i, small);
-        for (size_t k = 0; k < count; k++) {
-            if (k == MOE_NOISE && !mf_weights_has(w, small[k].name)) continue;
-            if (load(m, small[k].name, small[k].shape[0], small[k].shape[1], small[k].data, err) < 0)
-                return -1;
-        }
-        snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.qkv_proj.weight", i);
-        if (find(m, name, 3 * D, D, &attention->qkv, err) < 0) return -1;
-        snprintf(name, sizeof name, "shared.transformer_blocks.%zu.attention.out_proj.weight", i);
-        if (find(m, name, D, D, &attention->out, err) < 0) return -1;
+        struct list layer = list_of(m, MF_TABLE_LAYER, 0, i, 0),
+                    router = list_of(m, MF_TABLE_ROUTER, 0, i, 0);
+        if (read_table(m, &layer, &f->layers[i].attention, err) < 0) return -1;
+        if (!single && read_table(m, &router, &f->layers[i].router, err) < 0) return -1;
     }
     return 0;
 }
 
-/* One FFN's small tensors and the places of its large ones, by the names of its role. */
+/* One FFN's tensors, by the names of its role. */
 static int load_ffn(struct mf_moe *m, enum mf_ffn_role role, size_t e, struct mf_err *err) {
-    const struct mf_shape *s = &m->shape;
-    size_t count = mf_ffn_tensors(s, role, e, NULL, NULL), per_layer = count / s->L;
-    struct mf_tensor *tensors = calloc(count, sizeof *tensors);
-    if (!tensors) return mf_err_set(err, EX_OSERR, "%s: out of memory", m->name);
-    mf_ffn_tensors(s, role, e, NULL, tensors);
-    int status = 0;
-    for (size_t i = 0; i < s->L && status == 0; i++) {
-        const struct mf_tensor *t = tensors + i * per_layer; /* norm gain, bias, fc1, bias, fc2, bias */
-        struct mf_ffn_layer *x = &m->file->layers[i].experts[e];
-        if (load(m, t[0].name, s->D, 0, x->norm_gain, err) < 0 ||
-            load(m, t[1].name, s->D, 0, x->norm_bias, err) < 0 ||
-            find(m, t[2].name, s->F, s->D, &x->fc1, err) < 0 ||
-            load(m, t[3].name, s->F, 0, x->fc1_bias, err) < 0 ||
-            find(m, t[4].name, s->D, s->F, &x->fc2, err) < 0 ||
-            load(m, t[5].name, s->D, 0, x->fc2_bias, err) < 0)
-            status = -1;
+    for (size_t i = 0; i < m->shape.L; i++) {
+        struct list ffn = list_of(m, MF_TABLE_FFN, role, i, e);
+        if (read_table(m, &ffn, &m->file->layers[i].experts[e], err) < 0) return -1;
     }
-    free(tensors);
-    return status;
+    return 0;
 }
 
-/* The head must be the embedding: this program computes logits with the embedding only. */
+/* A head that is the embedding may be in the file all the same; then it must be equal. */
 static int check_tied(const struct mf_moe *m, struct mf_err *err) {
     const struct mf_weights *w = m->file->weights;
     size_t head, n = m->shape.V * m->shape.D, block = 16384;
-    if (!mf_weights_has(w, "shared.lm_head.weight")) return 0;
-    if (mf_weights_find(w, "shared.lm_head.weight", m->shape.V, m->shape.D, &head, err) < 0) return -1;
+    const char *name = mf_head_name(&m->shape);
+    if (m->shape.untied || !mf_weights_has(w, name)) return 0;
+    if (mf_weights_find(w, name, m->shape.V, m->shape.D, &head, err) < 0) return -1;
     float *a = malloc(2 * block * sizeof *a);
     if (!a) return mf_err_set(err, EX_OSERR, "%s: out of memory", m->name);
     int status = 0;
@@ -162,8 +199,7 @@ static int check_tied(const struct mf_moe *m, struct mf_err *err) {
             status = -1;
         else if (memcmp(a, a + block, count * sizeof *a) != 0)
             status =
-                mf_err_set(err, EX_DATAERR,
-                           "%s: shared.lm_head.weight differs from the embedding it is tied to", m->name);
+                mf_err_set(err, EX_DATAERR, "%s: %s differs from the embedding it is tied to", m->name, name);
     }
     free(a);
     return status;
@@ -217,7 +253,6 @@ static int read_specials(struct mf_moe *m, const json_t *metadata, struct mf_err
 
 static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, struct mf_err *err) {
     struct mf_safetensors *st;
-    char name[MF_TENSOR_NAME];
     if (mf_safetensors_open(&st, path, err) < 0) return -1;
     const json_t *metadata = mf_safetensors_metadata(st);
     json_t *config = mf_metadata_json(metadata, "config"), *router = mf_metadata_json(metadata, "router");
@@ -239,19 +274,26 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
     bool evidence = mf_weights_has(m->file->weights, "prefix_router.log_likelihood");
     if (!evidence && m->router.evidence_scale != 0)
         return mf_err_set(err, EX_DATAERR, "%s: missing tensor prefix_router.log_likelihood", m->name);
-    size_t index, E = m->router.n_experts, D = m->shape.D;
+    size_t index, E = m->router.n_experts;
     /* refuse counts of experts and layers that the file does not bear out before memory is sized by them */
     if (mf_safetensors_count(st) / m->shape.L < E)
         return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
                           m->name, mf_safetensors_count(st), m->shape.L, E);
-    snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", m->shape.L - 1);
-    if (mf_weights_find(m->file->weights, name, E, D, &index, err) < 0) return -1;
-    snprintf(name, sizeof name, "moe_layers.0.experts.%zu.fc1.weight", E - 1);
-    if (mf_weights_find(m->file->weights, name, m->shape.F, D, &index, err) < 0) return -1;
-    if (build(m, false, evidence, err) < 0 || load_trunk(m, err) < 0) return -1;
+    struct list gate = list_of(m, MF_TABLE_ROUTER, 0, m->shape.L - 1, 0),
+                last = list_of(m, MF_TABLE_FFN, MF_FFN_MOE, 0, E - 1);
+    for (size_t i = 0; i < gate.count; i++)
+        if (gate.view[i] == offsetof(struct mf_router_layer, gate) &&
+            find(m, &gate.tensors[i], &index, err) < 0)
+            return -1;
+    for (size_t i = 0; i < last.count; i++)
+        if (last.tensors[i].n_dims > 1 && find(m, &last.tensors[i], &index, err) < 0) return -1;
+    if (build(m, false, evidence, err) < 0 || load_trunk(m, false, err) < 0) return -1;
     if (check_tied(m, err) < 0) return -1;
-    if (evidence && load(m, "prefix_router.log_likelihood", E, m->shape.V, m->log_likelihood, err) < 0)
-        return -1;
+    const struct mf_tensor counts = {.name = "prefix_router.log_likelihood",
+                                     .n_dims = 2,
+                                     .shape = {E, m->shape.V},
+                                     .data = m->log_likelihood};
+    if (evidence && load(m, &counts, err) < 0) return -1;
     for (size_t e = 0; e < E; e++)
         if (load_ffn(m, MF_FFN_MOE, e, err) < 0) return -1;
     return 0;
@@ -274,7 +316,7 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
     mf_piece_close(&shared);
     mf_piece_close(&one);
-    if (status < 0 || build(m, true, false, err) < 0 || load_trunk(m, err) < 0) return -1;
+    if (status < 0 || build(m, true, false, err) < 0 || load_trunk(m, true, err) < 0) return -1;
     return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 

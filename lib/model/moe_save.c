@@ -11,8 +11,6 @@
 
 /* The numbers that take the place of a tensor's, or NULL. */
 static const float *replaced(const struct mf_moe *m, const char *name) {
-    if (strcmp(name, "shared.output_norm.weight") == 0) return m->out_gain;
-    if (strcmp(name, "shared.output_norm.bias") == 0) return m->out_bias;
     for (size_t i = 0; i < m->shape.L; i++) {
         struct mf_tensor small[MOE_SMALL];
         size_t count = moe_small_tensors(m, i, small);

@@ -7,7 +7,6 @@
 #include "io/file.h"
 #include "model/moe_internal.h"
 #include "nn/gate.h"
-#include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
@@ -23,8 +22,8 @@ struct mf_moe_tape {
     float *dshares;                          /* [E] gradient of the softmax over all logits, of any row */
     uint32_t *own;                           /* [N] 0, 1, 2, ... */
     double *losses;                          /* [N] */
-    float *dqkv;                             /* [N,3D], where an expert has */
-    float *rows, *pre, *row_mean, *row_rstd; /* [R,D] rows of h, [R,F], [R], [R] */
+    float *dqkv;                             /* [N,(H+2K) d], where an expert has */
+    float *rows, *pre, *row_mean, *row_rstd; /* [R,D] rows of h, [products,R,F], [R], [R] */
 };
 
 static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
@@ -43,9 +42,9 @@ static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
     t->own = mf_arena_take(a, N, sizeof *t->own);
     t->losses = mf_arena_take(a, N, sizeof *t->losses);
     struct mf_arena expert = *a;
-    t->dqkv = mf_arena_floats(a, 3 * N * s->D);
+    t->dqkv = mf_arena_floats(a, N * heads_columns(mf_shape_heads(s)));
     t->rows = mf_arena_floats(&expert, R * s->D);
-    t->pre = mf_arena_floats(&expert, R * s->F);
+    t->pre = mf_arena_floats(&expert, mf_layer_products(s) * R * s->F);
     t->row_mean = mf_arena_floats(&expert, R);
     t->row_rstd = mf_arena_floats(&expert, R);
     if (expert.used > a->used) a->used = expert.used;
@@ -126,15 +125,17 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
     struct mf_moe_work *w = p->w;
     const uint32_t *targets = p->lesson->targets;
     size_t N = p->N, D = m->shape.D;
-    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, m->out_gain, m->out_bias, N, D);
+    const struct mf_layer c = moe_layer(m, w, &p->lesson->seqs, NULL);
+    const struct mf_norm norm = {w->x, t->mean, t->rstd, m->out_gain, m->out_bias};
+    mf_layer_norm(&c, 0, &norm, N);
     if (moe_head(m, w, w->h, targets, N, t->losses, t->dh, err) < 0) return -1;
-    for (size_t n = 0; n < N; n++) /* the targets' embeddings, where dx will be */
+    for (size_t n = 0; n < N; n++) /* the targets' rows of the head, where dx will be */
         if (targets[n] != LOSS_IGNORE &&
-            mf_weights_read(m->file->weights, m->file->embedding, targets[n] * D, D, t->dx + n * D, err) < 0)
+            mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
             return -1;
     cross_entropy_input(w->pool, &w->so_far, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
     memset(t->dx, 0, N * D * sizeof *t->dx);
-    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, m->out_gain, t->mean, t->rstd, NULL, N, D);
+    mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);
     *loss = 0;
     for (size_t n = 0; n < N; n++) *loss += t->losses[n];
     return 0;
@@ -165,7 +166,8 @@ static void weigh_back(void *context, size_t begin, size_t end, int thread) {
     for (size_t i = begin; i < end; i++) {
         const float *dx = j->p->t->dx + j->slots[i] / K * D;
         float *y = j->p->w->out + i * D;
-        j->p->t->dweights[j->slots[i]] = (float)(vector_dot(dx, y, D) + vector_dot(dx, j->bias, D));
+        double bias = j->bias ? vector_dot(dx, j->bias, D) : 0;
+        j->p->t->dweights[j->slots[i]] = (float)(vector_dot(dx, y, D) + bias);
         memcpy(y, dx, D * sizeof *y);
         vector_scale(y, j->p->w->weights[j->slots[i]], D);
     }
@@ -256,7 +258,9 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     struct mf_moe_work *w = p->w;
     size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
     if (take_back(p, 2 * layer + 1, err) < 0) return -1;
-    layernorm_forward(w->pool, w->h, t->mean, t->rstd, w->x, l->moe_gain, l->moe_bias, N, D);
+    const struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
+    const struct mf_norm norm = {w->x, t->mean, t->rstd, l->moe_gain, l->moe_bias};
+    mf_layer_norm(&c, 0, &norm, N);
     moe_route(p->m, w, layer, p->lesson->evidence, N, p->noise);
     moe_group(w, N * p->m->router.top_k, E);
     memset(t->dh, 0, N * D * sizeof *t->dh);
@@ -264,7 +268,7 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
         if (expert_backward(p, layer, e, err) < 0) return -1;
     router_backward(p, layer);
     if (layer == 0) return 0;
-    layernorm_backward(w->pool, t->dx, NULL, NULL, t->dh, w->x, l->moe_gain, t->mean, t->rstd, NULL, N, D);
+    mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);
     return 0;
 }
 

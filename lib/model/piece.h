@@ -3,7 +3,7 @@
 #define MF_MODEL_PIECE_H
 
 #include "io/bundle.h"
-#include "model/shape.h"
+#include "model/tensors.h"
 #include "text/specials.h"
 
 struct mf_piece {

@@ -1,0 +1,289 @@
+/* The tables, and all that follows from them. */
+#include "model/tensors.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/rng.h"
+
+/* A dimension; A = H d, C = (H+2K) d, KV = K d. NONE as columns: a vector. */
+enum dim { DIM_NONE, DIM_V, DIM_D, DIM_A, DIM_KV, DIM_C, DIM_F, DIM_E };
+
+/* Where the numbers begin. */
+enum start { ZERO, ONE, EMBEDDING, XAVIER, KAIMING, FAN_IN };
+
+/* Of what shapes a tensor is. */
+enum when { ALWAYS, UNTIED, BIASED };
+
+/* One tensor: its name (of an FFN's, one for each role; %zu is the layer, then the expert), its shape, and
+ * where its pointer lives in the view. */
+struct field {
+    const char *name[3];
+    enum dim rows, columns;
+    size_t view;
+    enum start start;
+    enum when when;
+};
+
+/* Behind the last one. */
+#define END                                                                                                  \
+    {                                                                                                        \
+        .name = { NULL }                                                                                     \
+    }
+
+#define ENDS(field)   offsetof(struct mf_trunk_ends, field)
+#define LAYER(field)  offsetof(struct mf_trunk_layer, field)
+#define FFN(field)    offsetof(struct mf_ffn_layer, field)
+#define ROUTER(field) offsetof(struct mf_router_layer, field)
+
+/* clang-format off */
+static const struct field
+    reference_head[] = {
+        {{"shared.token_embedding.weight"}, DIM_V, DIM_D, ENDS(embedding), EMBEDDING, ALWAYS}, END},
+    reference_layer[] = {
+        {{"shared.transformer_blocks.%zu.attn_norm.weight"}, DIM_D, DIM_NONE, LAYER(norm_gain), ONE, ALWAYS},
+        {{"shared.transformer_blocks.%zu.attn_norm.bias"}, DIM_D, DIM_NONE, LAYER(norm_bias), ZERO, ALWAYS},
+        {{"shared.transformer_blocks.%zu.attention.qkv_proj.weight"}, DIM_C, DIM_D, LAYER(qkv), XAVIER, ALWAYS},
+        {{"shared.transformer_blocks.%zu.attention.out_proj.weight"}, DIM_D, DIM_A, LAYER(out), ZERO, ALWAYS}, END},
+    reference_tail[] = {
+        {{"shared.output_norm.weight"}, DIM_D, DIM_NONE, ENDS(out_norm_gain), ONE, ALWAYS},
+        {{"shared.output_norm.bias"}, DIM_D, DIM_NONE, ENDS(out_norm_bias), ZERO, ALWAYS}, END},
+    reference_ffn[] = { /* the temporary FFN's norm is the block's own */
+        {{"shared.transformer_blocks.%zu.ffn_norm.weight", "layers.%zu.norm.weight",
+          "moe_layers.%zu.experts.%zu.norm.weight"}, DIM_D, DIM_NONE, FFN(norm_gain), ONE, ALWAYS},
+        {{"shared.transformer_blocks.%zu.ffn_norm.bias", "layers.%zu.norm.bias",
+          "moe_layers.%zu.experts.%zu.norm.bias"}, DIM_D, DIM_NONE, FFN(norm_bias), ZERO, ALWAYS},
+        {{"dense_ffn.%zu.fc1.weight", "layers.%zu.fc1.weight",
+          "moe_layers.%zu.experts.%zu.fc1.weight"}, DIM_F, DIM_D, FFN(fc1), KAIMING, ALWAYS},
+        {{"dense_ffn.%zu.fc1.bias", "layers.%zu.fc1.bias",
+          "moe_layers.%zu.experts.%zu.fc1.bias"}, DIM_F, DIM_NONE, FFN(fc1_bias), ZERO, ALWAYS},
+        {{"dense_ffn.%zu.fc2.weight", "layers.%zu.fc2.weight",
+          "moe_layers.%zu.experts.%zu.fc2.weight"}, DIM_D, DIM_F, FFN(fc2), ZERO, ALWAYS},
+        {{"dense_ffn.%zu.fc2.bias", "layers.%zu.fc2.bias",
+          "moe_layers.%zu.experts.%zu.fc2.bias"}, DIM_D, DIM_NONE, FFN(fc2_bias), ZERO, ALWAYS}, END},
+    reference_router[] = {
+        {{"moe_layers.%zu.ffn_norm.weight"}, DIM_D, DIM_NONE, ROUTER(norm_gain), ONE, ALWAYS},
+        {{"moe_layers.%zu.ffn_norm.bias"}, DIM_D, DIM_NONE, ROUTER(norm_bias), ZERO, ALWAYS},
+        {{"moe_layers.%zu.router.gate.weight"}, DIM_E, DIM_D, ROUTER(gate), ZERO, ALWAYS},
+        {{"moe_layers.%zu.router.noise_weight.weight"}, DIM_E, DIM_D, ROUTER(noise), ZERO, ALWAYS}, END};
+
+static const struct field
+    llama_head[] = {
+        {{"model.embed_tokens.weight"}, DIM_V, DIM_D, ENDS(embedding), EMBEDDING, ALWAYS}, END},
+    llama_layer[] = { /* q, k and v behind one another: in memory they are one matrix, and one bias */
+        {{"model.layers.%zu.input_layernorm.weight"}, DIM_D, DIM_NONE, LAYER(norm_gain), ONE, ALWAYS},
+        {{"model.layers.%zu.self_attn.q_proj.weight"}, DIM_A, DIM_D, LAYER(qkv), FAN_IN, ALWAYS},
+        {{"model.layers.%zu.self_attn.k_proj.weight"}, DIM_KV, DIM_D, LAYER(k), FAN_IN, ALWAYS},
+        {{"model.layers.%zu.self_attn.v_proj.weight"}, DIM_KV, DIM_D, LAYER(v), FAN_IN, ALWAYS},
+        {{"model.layers.%zu.self_attn.q_proj.bias"}, DIM_A, DIM_NONE, LAYER(qkv_bias), ZERO, BIASED},
+        {{"model.layers.%zu.self_attn.k_proj.bias"}, DIM_KV, DIM_NONE, LAYER(k_bias), ZERO, BIASED},
+        {{"model.layers.%zu.self_attn.v_proj.bias"}, DIM_KV, DIM_NONE, LAYER(v_bias), ZERO, BIASED},
+        {{"model.layers.%zu.self_attn.o_proj.weight"}, DIM_D, DIM_A, LAYER(out), ZERO, ALWAYS},
+        {{"model.layers.%zu.post_attention_layernorm.weight"}, DIM_D, DIM_NONE, LAYER(ffn_norm), ONE, ALWAYS}, END},
+    llama_tail[] = {
+        {{"model.norm.weight"}, DIM_D, DIM_NONE, ENDS(out_norm_gain), ONE, ALWAYS},
+        {{"lm_head.weight"}, DIM_V, DIM_D, ENDS(head), EMBEDDING, UNTIED}, END},
+    llama_ffn[] = {
+        {{"model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.gate_proj.weight",
+          "model.layers.%zu.block_sparse_moe.experts.%zu.w1.weight"}, DIM_F, DIM_D, FFN(fc1), FAN_IN, ALWAYS},
+        {{"model.layers.%zu.mlp.down_proj.weight", "model.layers.%zu.mlp.down_proj.weight",
+          "model.layers.%zu.block_sparse_moe.experts.%zu.w2.weight"}, DIM_D, DIM_F, FFN(fc2), ZERO, ALWAYS},
+        {{"model.layers.%zu.mlp.up_proj.weight", "model.layers.%zu.mlp.up_proj.weight",
+          "model.layers.%zu.block_sparse_moe.experts.%zu.w3.weight"}, DIM_F, DIM_D, FFN(up), FAN_IN, ALWAYS}, END},
+    llama_router[] = {
+        {{"model.layers.%zu.block_sparse_moe.gate.weight"}, DIM_E, DIM_D, ROUTER(gate), ZERO, ALWAYS}, END};
+/* clang-format on */
+
+static const struct field *const tables[][5] = {
+    [MF_REFERENCE] = {reference_head, reference_layer, reference_tail, reference_ffn, reference_router},
+    [MF_LLAMA] = {llama_head, llama_layer, llama_tail, llama_ffn, llama_router},
+};
+
+/* The next field that the shape has, or NULL. */
+static const struct field *present(const struct mf_shape *s, const struct field *f) {
+    while (f->name[0] && ((f->when == UNTIED && !s->untied) || (f->when == BIASED && !s->qkv_bias))) f++;
+    return f->name[0] ? f : NULL;
+}
+
+#define FOR_FIELDS(f, s, table)                                                                              \
+    for (const struct field *f = present(s, tables[(s)->arch][table]); f; f = present(s, f + 1))
+
+static size_t dim_size(const struct mf_shape *s, enum dim dim, size_t E) {
+    const struct heads heads = mf_shape_heads(s);
+    switch (dim) {
+    case DIM_V:
+        return s->V;
+    case DIM_D:
+        return s->D;
+    case DIM_A:
+        return heads.H * heads.d;
+    case DIM_KV:
+        return heads.K * heads.d;
+    case DIM_C:
+        return heads_columns(heads);
+    case DIM_F:
+        return s->F;
+    case DIM_E:
+        return E;
+    default:
+        return 1;
+    }
+}
+
+static size_t field_size(const struct mf_shape *s, const struct field *f) {
+    return dim_size(s, f->rows, 0) * dim_size(s, f->columns, 0);
+}
+
+static size_t table_size(const struct mf_shape *s, enum mf_table table) {
+    size_t total = 0;
+    FOR_FIELDS(f, s, table) total += field_size(s, f);
+    return total;
+}
+
+/* Sets the view's pointers (a matrix begins with its own) to consecutive parts of `base`. */
+static void table_view(const struct mf_shape *s, enum mf_table table, float *base, void *view) {
+    if (!base) return;
+    FOR_FIELDS(f, s, table) {
+        memcpy((char *)view + f->view, &base, sizeof base);
+        base += field_size(s, f);
+    }
+}
+
+size_t mf_trunk_layer_size(const struct mf_shape *s) {
+    return table_size(s, MF_TABLE_LAYER);
+}
+
+size_t mf_trunk_layer_offset(const struct mf_shape *s, size_t layer) {
+    return table_size(s, MF_TABLE_HEAD) + layer * mf_trunk_layer_size(s);
+}
+
+size_t mf_trunk_size(const struct mf_shape *s) {
+    return mf_trunk_layer_offset(s, s->L) + table_size(s, MF_TABLE_TAIL);
+}
+
+size_t mf_trunk_head_offset(const struct mf_shape *s) {
+    return s->untied ? mf_trunk_size(s) - s->V * s->D : 0;
+}
+
+size_t mf_trunk_norm_size(const struct mf_shape *s) {
+    return table_size(s, MF_TABLE_TAIL) - (s->untied ? s->V * s->D : 0);
+}
+
+size_t mf_ffn_size(const struct mf_shape *s) {
+    return s->L * table_size(s, MF_TABLE_FFN);
+}
+
+struct mf_trunk_layer mf_trunk_layer_view(const struct mf_shape *s, float *layer) {
+    struct mf_trunk_layer view = {0};
+    table_view(s, MF_TABLE_LAYER, layer, &view);
+    return view;
+}
+
+struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *s, float *base, size_t layer) {
+    return base ? mf_trunk_layer_view(s, base + mf_trunk_layer_offset(s, layer)) : (struct mf_trunk_layer){0};
+}
+
+struct mf_trunk_ends mf_trunk_ends(const struct mf_shape *s, float *base) {
+    struct mf_trunk_ends view = {0};
+    table_view(s, MF_TABLE_HEAD, base, &view);
+    table_view(s, MF_TABLE_TAIL, base ? base + mf_trunk_layer_offset(s, s->L) : NULL, &view);
+    return view;
+}
+
+struct mf_ffn_layer mf_ffn_layer(const struct mf_shape *s, float *base, size_t layer) {
+    struct mf_ffn_layer view = {0};
+    table_view(s, MF_TABLE_FFN, base ? base + layer * table_size(s, MF_TABLE_FFN) : NULL, &view);
+    return view;
+}
+
+/* --- names --- */
+
+size_t mf_table_tensors(const struct mf_shape *s, enum mf_table table, enum mf_ffn_role role, size_t layer,
+                        size_t expert, size_t E, struct mf_tensor tensors[MF_TABLE_MAX],
+                        size_t view[MF_TABLE_MAX]) {
+    size_t n = 0;
+    FOR_FIELDS(f, s, table) {
+        struct mf_tensor *t = &tensors[n];
+        *t = (struct mf_tensor){.dtype = MF_F32, .n_dims = f->columns == DIM_NONE ? 1 : 2};
+        snprintf(t->name, sizeof t->name, f->name[table == MF_TABLE_FFN ? role : 0], layer, expert);
+        t->shape[0] = dim_size(s, f->rows, E);
+        if (f->columns != DIM_NONE) t->shape[1] = dim_size(s, f->columns, E);
+        if (view) view[n] = f->view;
+        n++;
+    }
+    return n;
+}
+
+const char *mf_head_name(const struct mf_shape *s) {
+    return s->arch == MF_LLAMA ? "lm_head.weight" : "shared.lm_head.weight";
+}
+
+/* Appends a table's tensors to `tensors`, if not NULL; moves *base behind them, unless it is NULL. */
+static size_t describe(const struct mf_shape *s, enum mf_table table, enum mf_ffn_role role, size_t layer,
+                       size_t expert, float **base, struct mf_tensor *tensors, size_t n) {
+    struct mf_tensor some[MF_TABLE_MAX];
+    size_t count = mf_table_tensors(s, table, role, layer, expert, 0, some, NULL);
+    for (size_t i = 0; i < count && tensors; i++) {
+        some[i].data = *base;
+        if (*base) *base += mf_tensor_count(&some[i]);
+        tensors[n + i] = some[i];
+    }
+    return n + count;
+}
+
+size_t mf_trunk_tensors(const struct mf_shape *s, float *base, struct mf_tensor *tensors) {
+    size_t n = describe(s, MF_TABLE_HEAD, 0, 0, 0, &base, tensors, 0);
+    for (size_t i = 0; i < s->L; i++) n = describe(s, MF_TABLE_LAYER, 0, i, 0, &base, tensors, n);
+    return describe(s, MF_TABLE_TAIL, 0, 0, 0, &base, tensors, n);
+}
+
+size_t mf_ffn_tensors(const struct mf_shape *s, enum mf_ffn_role role, size_t expert, float *base,
+                      struct mf_tensor *tensors) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->L; i++) n = describe(s, MF_TABLE_FFN, role, i, expert, &base, tensors, n);
+    return n;
+}
+
+/* --- initial values --- */
+
+static void fill_normal(float *x, size_t n, double deviation, struct mf_rng *rng) {
+    for (size_t i = 0; i < n; i++) x[i] = (float)(deviation * mf_rng_normal(rng));
+}
+
+/* Glorot and Bengio 2010, eq. 16. */
+static void fill_xavier(float *x, size_t rows, size_t columns, struct mf_rng *rng) {
+    double bound = sqrt(6.0 / (double)(rows + columns));
+    for (size_t i = 0; i < rows * columns; i++) x[i] = (float)(bound * (2 * mf_rng_uniform(rng) - 1));
+}
+
+/* Fills a table's tensors at `base`; returns what is behind them. */
+static float *start(const struct mf_shape *s, enum mf_table table, double deviation, float *base,
+                    struct mf_rng *rng) {
+    FOR_FIELDS(f, s, table) {
+        size_t rows = dim_size(s, f->rows, 0), columns = dim_size(s, f->columns, 0), n = rows * columns;
+        for (size_t i = 0; i < n; i++) base[i] = f->start == ONE;
+        if (f->start == EMBEDDING) fill_normal(base, n, deviation, rng);
+        if (f->start == XAVIER) fill_xavier(base, rows, columns, rng);
+        /* He et al. 2015, eq. 10: deviation sqrt(2 / fan in) */
+        if (f->start == KAIMING) fill_normal(base, n, sqrt(2.0 / (double)columns), rng);
+        if (f->start == FAN_IN) fill_normal(base, n, sqrt(1.0 / (double)columns), rng);
+        base += n;
+    }
+    return base;
+}
+
+void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, int64_t pad, uint64_t seed) {
+    struct mf_rng rng;
+    mf_rng_seed(&rng, mf_rng_key(seed, "trunk", 0));
+    float *layer = start(s, MF_TABLE_HEAD, deviation, trunk, &rng);
+    for (size_t d = 0; pad >= 0 && d < s->D; d++) trunk[(size_t)pad * s->D + d] = 0;
+    for (size_t i = 0; i < s->L; i++) layer = start(s, MF_TABLE_LAYER, deviation, layer, &rng);
+    start(s, MF_TABLE_TAIL, deviation, layer, &rng);
+}
+
+void mf_ffn_init(const struct mf_shape *s, float *ffn, uint64_t seed) {
+    struct mf_rng rng;
+    mf_rng_seed(&rng, mf_rng_key(seed, "ffn", 0));
+    for (size_t i = 0; i < s->L; i++) ffn = start(s, MF_TABLE_FFN, 0, ffn, &rng);
+}
