@@ -23,7 +23,7 @@ LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
 
 # Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
 # for when it is linked, since `make deps` may have brought it; MPI= builds without it.
-MPI      ?= $(shell pkg-config --exists ompi-c && echo ompi-c)
+MPI      ?= $(shell pkg-config --exists ompi-c 2> /dev/null && echo ompi-c)
 MPI_C    := lib/train/ranks_mpi.c
 WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs $(MPI)))
 

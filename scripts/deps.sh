@@ -24,7 +24,7 @@ announce() {
     local plan
     plan=$(LC_ALL=C apt-get install --assume-no --no-install-recommends "${names[@]}" 2> /dev/null |
         sed -n 's/^.* \([0-9]* newly installed\).*/\1/p; s/^Need to get \(.* of archives\).*/\1/p; s/^After this operation, \(.*\) will be used.*/\1/p' |
-        paste -sd, | sed 's/,/, /g')
+        paste -sd, | sed 's/,/, /g') || true # it says no
     echo "installing ${names[*]}${plan:+ ($plan)}" >&2
 }
 update() { # COMMAND...
