@@ -28,6 +28,8 @@ static const char notes[] =
     "example:\n"
     "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
     "\n"
+    "--max-memory holds for documents of up to half a million tokens.\n"
+    "\n"
     "exit status: 0 (also when nothing helps, or there is too little to fit to: the model is then copied), or 64 wrong\n"
     "use, 65 malformed input or one that does not fit the model, 66 input cannot be opened, 73 or 74 cannot write, 78\n"
     "bad config.\n";
@@ -72,6 +74,19 @@ static void say(const json_t *report) {
             json_number_value(json_object_get(report, "loss_before")), (double)mf_peak_memory() / 1e6);
 }
 
+/* What the program takes beside the model. */
+struct beside {
+    const struct mf_config *config;
+    const char *tokens;
+};
+
+static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
+    const struct beside *b = context;
+    const struct mf_calibrate_options options = {.config = b->config, .batch = windows};
+    const int64_t tokens = b->config->calibrate.max_tokens;
+    return mf_calibrate_memory(moe, &options, (size_t)tokens) + mf_session_source_memory(b->tokens, tokens);
+}
+
 static int calibrate(struct mf_session *s, const struct mf_common *common, const char *model,
                      const char *tokens, const char *output, const char *report_path, uint64_t memory,
                      struct mf_err *err) {
@@ -79,7 +94,12 @@ static int calibrate(struct mf_session *s, const struct mf_common *common, const
     struct show show = {common->quiet};
     json_t *report = NULL;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
-    if (mf_session_model(s, model, NULL, memory, err) < 0) return -1;
+    struct beside beside = {&s->config, tokens};
+    s->budget.limit = memory;
+    s->budget.least_windows = s->batch; /* fewer would round differently, and other changes might be kept */
+    s->budget.beside = beside_model;
+    s->budget.context = &beside;
+    if (mf_session_model(s, model, NULL, err) < 0) return -1;
     if (strcmp(s->moe->router.kind, "single") == 0)
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
                           model);
@@ -103,14 +123,14 @@ int main(int argc, char **argv) {
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *model = NULL, *output = NULL, *report = NULL, *tokens = NULL;
-    uint64_t memory = MF_SESSION_CACHE;
+    uint64_t memory = 0;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the model to FILE instead of standard output",
          0, 0},
         {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 16M)", 0, 0},
+         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
                                    "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};

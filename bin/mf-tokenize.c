@@ -1,10 +1,12 @@
 /* mf-tokenize: learns a byte-level BPE, and turns documents into tokens and back.
  *     mf-tokenize train|encode|decode [OPTION]... */
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "cli/options.h"
 #include "io/stream.h"
 #include "config/config.h"
@@ -34,6 +36,10 @@ static void begin_progress(struct mf_progress *p, const char *program, const str
 
 /* Longer words count no further: lines without a blank, as of base64, would take the vocabulary. */
 #define MAX_WORD 16384
+
+/* Under --max-memory: program and libraries, and the least that is good for words. */
+#define PROGRAM_MEMORY ((size_t)6 << 20)
+#define LEAST_WORDS    ((size_t)1 << 20)
 
 struct training {
     const struct mf_common *common;
@@ -65,7 +71,8 @@ static void report_training(const struct training *t, const struct mf_words_repo
             (double)mf_words_bytes(t->words) / 1e6);
 }
 
-static int count_words(struct training *t, struct mf_words_report *report, struct mf_err *err) {
+static int count_words(struct training *t, size_t memory, struct mf_words_report *report,
+                       struct mf_err *err) {
     struct mf_stream_reader *docs;
     struct mf_pool *pool;
     struct mf_progress progress;
@@ -73,7 +80,7 @@ static int count_words(struct training *t, struct mf_words_report *report, struc
     int status = mf_pool_new(&pool, (int)t->common->threads, err);
     if (status == 0) {
         begin_progress(&progress, "mf-tokenize train", t->common);
-        status = mf_words_count(t->words, docs, pool, t->max_memory, report, show_documents, &progress, err);
+        status = mf_words_count(t->words, docs, pool, memory, report, show_documents, &progress, err);
         mf_progress_end(&progress, report->documents);
         mf_pool_free(pool);
     }
@@ -82,6 +89,19 @@ static int count_words(struct training *t, struct mf_words_report *report, struc
                             mf_stream_name(docs), (unsigned long long)report->documents);
     mf_stream_close(docs);
     return status;
+}
+
+/* What --max-memory leaves for the words; 0 without it. */
+static int plan_words(const struct training *t, size_t *memory, struct mf_err *err) {
+    size_t fixed = PROGRAM_MEMORY + mf_words_train_memory((size_t)t->vocab_size);
+    *memory = 0;
+    if (t->max_memory == 0) return 0;
+    if (t->max_memory < fixed + LEAST_WORDS)
+        return mf_memory_refuse("learning", fixed + LEAST_WORDS, t->max_memory, err);
+    *memory = t->max_memory - fixed;
+    mallopt(M_ARENA_MAX, 1);             /* what one thread frees is for all, */
+    mallopt(M_MMAP_THRESHOLD, 64 << 10); /* and large blocks go back at once */
+    return 0;
 }
 
 static int write_tokenizer(struct training *t, struct mf_out *out, struct mf_err *err) {
@@ -99,8 +119,9 @@ static int train(struct training *t, const char *output, struct mf_err *err) {
         return mf_err_set(err, EX_USAGE,
                           "--vocab-size is %lld, the smallest possible is %d: 256 bytes and 4 special tokens",
                           (long long)t->vocab_size, MF_VOCAB_MIN);
-    if (mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
-    int status = count_words(t, &report, err);
+    size_t memory;
+    if (plan_words(t, &memory, err) < 0 || mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
+    int status = count_words(t, memory, &report, err);
     if (status == 0) status = mf_out_open(&out, output, err);
     if (status == 0) status = mf_out_end(out, write_tokenizer(t, out, err), err);
     if (status == 0 && !t->common->quiet) report_training(t, &report);
@@ -110,7 +131,8 @@ static int train(struct training *t, const char *output, struct mf_err *err) {
 
 static const char train_notes[] =
     "The result depends on how often each word occurs: not on the order of the documents or on --threads.\n"
-    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is said.\n"
+    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is said. One\n"
+    "document whose words alone take more comes on top.\n"
     "\n"
     "examples:\n"
     "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
@@ -135,7 +157,7 @@ static int run_train(int argc, char **argv) {
         {"max-word", 0, MF_OPT_INT, &t.max_word, "BYTES",
          "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
         {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",
-         "drop the rarest words where the counts would take more, e.g. 100M", 0, 0},
+         "fit into SIZE by dropping the rarest words, or refuse before it begins, e.g. 100M", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
                                    "mf-tokenize train [OPTION]... [DOCS]", options, train_notes};

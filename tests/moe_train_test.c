@@ -75,7 +75,7 @@ static void begin(struct fixture *f, int threads) {
     matmul_setup();
     write_model("model.safetensors");
     f->pool = make_pool(threads);
-    assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, 0, &err), 0);
+    assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, &(struct mf_moe_budget){0}, &err), 0);
     assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, f->pool, &err), 0);
     assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), 0);
     f->evidence = make_random((size_t)ROWS * E, 5);

@@ -205,12 +205,12 @@ for i in range(3000):
     print(json.dumps({"id": str(i), "text": " ".join("w%x often and often" % (i * 997 + k) for k in range(60))}))
 END
     mf-tokenize train --quiet --vocab-size 400 docs.mf >all.json
-    run -0 --separate-stderr mf-tokenize train --max-memory 4M --vocab-size 400 -o few.json docs.mf
+    run -0 --separate-stderr mf-tokenize train --max-memory 12M --vocab-size 400 -o few.json docs.mf
     assert_regex "${stderr_lines[0]}" '^mf-tokenize train: [0-9]{5,} rare words were dropped to stay within --max-memory, [0-9]+ kept$'
     learnt few.json | grep -qx 'Ġoften'
-    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 1 docs.mf | cmp - few.json
-    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 2 docs.mf | cmp - few.json
-    mf-tokenize train --quiet --max-memory 4M --vocab-size 400 --threads 3 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 12M --vocab-size 400 --threads 1 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 12M --vocab-size 400 --threads 2 docs.mf | cmp - few.json
+    mf-tokenize train --quiet --max-memory 12M --vocab-size 400 --threads 3 docs.mf | cmp - few.json
     mf-tokenize train --quiet --max-memory 4G --vocab-size 400 docs.mf | cmp - all.json
 }
 

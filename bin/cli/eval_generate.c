@@ -19,7 +19,7 @@ static const char notes[] =
     "Temperature 0 takes the likeliest token each time, the lowest id where two are equal. With the same seed the same\n"
     "text comes again. --top-k 0 or above the vocabulary, --top-p 1 and --min-p 0 leave nothing out; --top-p 0 and\n"
     "--min-p 1 leave the likeliest. Past the context the model goes on from the last half of it; this is said once.\n"
-    "Weights stay in memory, up to half of the machine's; with --max-memory as much as fits, and the rest is read again\n"
+    "Weights stay in memory, up to half of the machine's; with --max-memory as many as fit, and the rest is read again\n"
     "from the file when it is needed: the same text comes.\n"
     "\n"
     "examples:\n"
@@ -126,6 +126,13 @@ static int all(struct mf_session *s, const struct mf_tokenizer *tokenizer, struc
     return more < 0 ? -1 : status;
 }
 
+/* What the command takes beside the model. */
+static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
+    const char *tokenizer = context;
+    (void)windows;
+    return mf_generator_memory(moe) + mf_session_tokenizer_memory(tokenizer);
+}
+
 int mf_eval_generate(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -134,7 +141,7 @@ int mf_eval_generate(int argc, char **argv) {
     struct request q = {.options.sampling = mf_sampling_default()};
     struct mf_sampling *sampling = &q.options.sampling;
     int64_t max_tokens = 100, samples = 1, top_k = 0;
-    uint64_t memory = mf_session_half_memory();
+    uint64_t memory = 0;
     bool experts = false, interactive = false;
     sampling->temperature = 0.8;
     const struct mf_option options[] = {
@@ -161,7 +168,7 @@ int mf_eval_generate(int argc, char **argv) {
         {"experts", 0, MF_OPT_FLAG, &experts, NULL, "with --json: the expert that weighed most at each token",
          0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: half of the machine's)", 0, 0},
+         "fit into SIZE, or refuse before it begins (default: weights in half of the machine's)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-eval generate", "continue prompts",
@@ -186,7 +193,11 @@ int mf_eval_generate(int argc, char **argv) {
     q.options.experts = experts;
     sampling->top_k = (uint64_t)top_k;
     if (status == 0) status = mf_session_begin(&s, "eval", &common, 1, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
+    s.budget.cache = mf_session_half_memory();
+    s.budget.limit = memory;
+    s.budget.beside = beside_model;
+    s.budget.context = tokenizer_path;
+    if (status == 0) status = mf_session_model(&s, model, expert, &err);
     if (status == 0) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
     if (status == 0)
         status = interactive

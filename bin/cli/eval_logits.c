@@ -69,7 +69,7 @@ int mf_eval_logits(int argc, char **argv) {
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, MF_SESSION_CACHE, &err);
+    if (status == 0) status = mf_session_model(&s, model, expert, &err);
     if (status == 0) status = mf_session_source(&s, &source, tokens, 0, &err);
     if (status == 0) status = run(&s, source, output, &err);
     mf_source_close(source);

@@ -20,6 +20,8 @@ static const char notes[] =
     "document). With --stride N the windows overlap: each begins N tokens after the one before, and beyond the\n"
     "first window every token sees at least S - N + 1.\n"
     "The error is the standard error over documents. Bits per byte need the tokenizer (-t).\n"
+    "--max-memory holds for documents of up to half a million tokens, without --documents and --losses; fewer windows\n"
+    "may run at a time.\n"
     "\n"
     "examples:\n"
     "  mf-eval perplexity -m model.safetensors < test.tokens.mp\n"
@@ -126,6 +128,18 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
     return mf_out_end(out, print_table(out, p, c, err), err);
 }
 
+/* What the command takes beside the model; but for what --documents and --losses collect. */
+struct beside {
+    const char *tokens, *tokenizer;
+    int64_t max_tokens;
+};
+
+static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
+    const struct beside *b = context;
+    return mf_windows_memory(moe, windows) + windows * moe->shape.S * sizeof(double) +
+           mf_session_source_memory(b->tokens, b->max_tokens) + mf_session_tokenizer_memory(b->tokenizer);
+}
+
 int mf_eval_perplexity(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -133,7 +147,7 @@ int mf_eval_perplexity(int argc, char **argv) {
     const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL, *tokens = NULL;
     bool as_json = false, documents = false, losses = false;
     int64_t max_tokens = -1, batch = 0, stride = 0;
-    uint64_t memory = MF_SESSION_CACHE;
+    uint64_t memory = 0;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model or shared bundle", 0, 0},
         {"expert", 'e', MF_OPT_STRING, &expert, "FILE", "an expert bundle, instead of the shared dense FFN",
@@ -150,7 +164,7 @@ int mf_eval_perplexity(int argc, char **argv) {
         {"stride", 0, MF_OPT_INT, &stride, "N", "tokens from window to window (default: the context)", 1,
          1e9},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 16M)", 0, 0},
+         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {0},
     };
@@ -167,7 +181,11 @@ int mf_eval_perplexity(int argc, char **argv) {
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, expert, memory, &err);
+    struct beside beside = {tokens, tokenizer, max_tokens};
+    s.budget.limit = memory;
+    s.budget.beside = beside_model;
+    s.budget.context = &beside;
+    if (status == 0) status = mf_session_model(&s, model, expert, &err);
     if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
     if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
     if (status == 0) {

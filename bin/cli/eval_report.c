@@ -57,7 +57,7 @@ static int make(struct mf_session *s, const struct mf_common *common, const stru
     if (mf_session_begin(s, "eval", common, 0, err) < 0) return -1;
     if (max_tokens == INT64_MIN) max_tokens = s->config.eval.max_tokens;
     if (max_tokens == 0 && pipe) max_tokens = PIPE_TOKENS;
-    if (mf_session_model(s, files->model, NULL, MF_SESSION_CACHE, err) < 0) return -1;
+    if (mf_session_model(s, files->model, NULL, err) < 0) return -1;
     if (max_tokens < 0) max_tokens = sample_size(s);
     if (mf_session_source(s, &source, tokens, 0, err) < 0) return -1;
     mf_source_spread(source, SAMPLE_SPREAD);

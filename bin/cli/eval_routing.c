@@ -14,6 +14,7 @@ static const char notes[] =
     "most often and by what share of the tokens, and the experts that got nothing; then the tokens each\n"
     "expert takes most. Balance is 1 - the coefficient of variation.\n"
     "--json has all of it and shares by domain.\n"
+    "--max-memory holds for documents of up to half a million tokens; fewer windows may run at a time.\n"
     "\n"
     "example:\n"
     "  mf-eval routing -m model.safetensors < test.mf\n"
@@ -136,6 +137,18 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
     return mf_out_end(out, print_table(out, r, names, tokenizer, err), err);
 }
 
+/* What the command takes beside the model. */
+struct beside {
+    const char *tokens, *tokenizer;
+    int64_t max_tokens;
+};
+
+static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
+    const struct beside *b = context;
+    return mf_windows_memory(moe, windows) + mf_routing_memory(moe) +
+           mf_session_source_memory(b->tokens, b->max_tokens) + mf_session_tokenizer_memory(b->tokenizer);
+}
+
 int mf_eval_routing(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -143,7 +156,7 @@ int mf_eval_routing(int argc, char **argv) {
     const char *model = NULL, *tokenizer_path = NULL, *output = NULL, *tokens = NULL;
     bool as_json = false;
     int64_t max_tokens = -1, batch = 0;
-    uint64_t memory = MF_SESSION_CACHE;
+    uint64_t memory = 0;
     const struct mf_option options[] = {
         {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model", 0, 0},
         {"tokenizer", 't', MF_OPT_STRING, &tokenizer_path, "FILE", "tokenizer.json, to show tokens as text",
@@ -153,7 +166,7 @@ int mf_eval_routing(int argc, char **argv) {
          "route a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
         {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
         {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "memory for weights read from the file (default: 16M)", 0, 0},
+         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
         {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
@@ -166,7 +179,11 @@ int mf_eval_routing(int argc, char **argv) {
     if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    if (status == 0) status = mf_session_model(&s, model, NULL, memory, &err);
+    struct beside beside = {tokens, tokenizer_path, max_tokens};
+    s.budget.limit = memory;
+    s.budget.beside = beside_model;
+    s.budget.context = &beside;
+    if (status == 0) status = mf_session_model(&s, model, NULL, &err);
     if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
     if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
     if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);

@@ -2,6 +2,7 @@
 #include "cli/eval_session.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "io/utf8.h"
 #include "io/json_file.h"
@@ -19,7 +20,10 @@ int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_co
     if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
     s->batch = (size_t)(batch > 0 ? batch : s->config.eval.batch);
     matmul_setup();
-    return mf_pool_new(&s->pool, (int)common->threads, err);
+    if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
+    s->budget = (struct mf_moe_budget){
+        .cache = MF_SESSION_CACHE, .windows = s->batch, .least_windows = 1, .pool = s->pool};
+    return 0;
 }
 
 static void close_model(struct mf_session *s) {
@@ -29,17 +33,41 @@ static void close_model(struct mf_session *s) {
     s->moe = NULL;
 }
 
-int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
-                     struct mf_err *err) {
+int mf_session_model(struct mf_session *s, const char *path, const char *expert, struct mf_err *err) {
     size_t rows;
     close_model(s);
-    if (mf_moe_open(&s->moe, path, expert, cache_bytes, err) < 0) return -1;
+    if (mf_moe_open(&s->moe, path, expert, &s->budget, err) < 0) return -1;
+    s->batch = s->budget.windows;
     if (__builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
     if (mf_moe_work_new(&s->work, s->moe, rows, s->pool, err) == 0) return 0;
     return mf_err_set(err, EX_OSERR, "%s: no memory for %zu window%s of its context, %zu tokens%s", path,
                       s->batch, s->batch == 1 ? "" : "s", s->moe->shape.S,
                       s->batch > 1 ? "; a smaller eval.batch takes less" : "");
+}
+
+/* Bytes of a file; SIZE_MAX of what is none. */
+static size_t file_bytes(const char *path) {
+    struct stat st;
+    bool file = path && strcmp(path, "-") != 0 ? stat(path, &st) == 0 : fstat(STDIN_FILENO, &st) == 0;
+    return file && S_ISREG(st.st_mode) ? (size_t)st.st_size : SIZE_MAX;
+}
+
+static size_t least_of(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+size_t mf_session_source_memory(const char *path, int64_t max_tokens) {
+    /* a token takes 2 bytes at least in a file, and 4 here; a sample is pruned at twice its size */
+    size_t tokens = file_bytes(path) / 2, document = least_of(tokens, 500000), sample = 0;
+    if (max_tokens > 0) sample = least_of(tokens, 2 * (size_t)max_tokens);
+    return document * 8 + sample * 6;
+}
+
+size_t mf_session_tokenizer_memory(const char *path) {
+    if (!path) return 0;
+    size_t bytes = file_bytes(path);
+    return bytes == SIZE_MAX ? 0 : ((size_t)1 << 20) + 28 * bytes; /* its JSON, then its tables */
 }
 
 void mf_session_end(struct mf_session *s) {

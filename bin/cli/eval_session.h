@@ -19,20 +19,29 @@ uint64_t mf_session_half_memory(void);
 struct mf_session {
     struct mf_config config;
     struct mf_pool *pool;
-    size_t batch;             /* windows in one forward pass */
+    size_t batch; /* windows in one forward pass; under the budget's limit, of the model opened last */
+    struct mf_moe_budget
+        budget;               /* of the models to be opened; the caller may set limit, cache and the rest */
     struct mf_moe *moe;       /* the model opened last, or NULL */
     struct mf_moe_work *work; /* for it: batch * S rows */
 };
 
-/* Loads the config as `stage` reads it and starts the threads. `batch` 0 takes the config's. EX_CONFIG and
- * others as the config's. */
+/* Loads the config as `stage` reads it and starts the threads. `batch` 0 takes the config's. The budget is
+ * MF_SESSION_CACHE without a limit; under one a single window may run at a time. EX_CONFIG and others as the
+ * config's. */
 int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
                      struct mf_err *err);
 
 /* Opens a model, closing the one before (model/moe.h), with working memory for `batch` windows of
  * its context. EX_OSERR when there is none. */
-int mf_session_model(struct mf_session *s, const char *path, const char *expert, uint64_t cache_bytes,
-                     struct mf_err *err);
+int mf_session_model(struct mf_session *s, const char *path, const char *expert, struct mf_err *err);
+
+/* Bytes that reading a tokens stream and a sample of it (mf_session_source) may take. A document of more than
+ * half a million tokens comes on top. */
+size_t mf_session_source_memory(const char *path, int64_t max_tokens);
+
+/* Bytes that loading a tokenizer.json may take; 0 for NULL. */
+size_t mf_session_tokenizer_memory(const char *path);
 
 void mf_session_end(struct mf_session *s); /* of a zeroed session too */
 

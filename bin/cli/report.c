@@ -108,7 +108,7 @@ static json_t *number_of(const json_t *measure) {
 static int open_model(struct maker *m, const char *path, const char *expert, struct mf_err *err) {
     char tokenizer[65] = "";
     if (m->s->moe) snprintf(tokenizer, sizeof tokenizer, "%s", m->s->moe->tokenizer_sha256);
-    if (mf_session_model(m->s, path, expert, MF_SESSION_CACHE, err) < 0) return -1;
+    if (mf_session_model(m->s, path, expert, err) < 0) return -1;
     if (*tokenizer && strcmp(tokenizer, m->s->moe->tokenizer_sha256) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", path,
                           m->s->moe->tokenizer_sha256, tokenizer, m->files->model);

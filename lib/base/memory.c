@@ -14,3 +14,8 @@ void mf_no_memory(void) {
     if (hook) hook();
     abort();
 }
+
+int mf_memory_refuse(const char *what, size_t least, size_t limit, struct mf_err *err) {
+    return mf_err_set(err, EX_CONFIG, "--max-memory: %s needs at least %zu MB, not %.1f MB", what,
+                      least / 1000000 + 1, (double)limit / 1e6);
+}

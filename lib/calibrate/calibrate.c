@@ -223,6 +223,15 @@ static void note_too_little(struct calibration *c, enum mf_source_halves halves)
         mf_source_name(c->source), halves == MF_SOURCE_CUT ? "calibrate.max_tokens" : "docs.val_fraction");
 }
 
+size_t mf_calibrate_memory(const struct mf_moe *moe, const struct mf_calibrate_options *o, size_t tokens) {
+    size_t most = calibration_gates_memory(moe, o->batch), other = calibration_norms_memory(moe, o->batch);
+    if (other > most) most = other;
+    if (o->config->calibrate.router == MF_CALIBRATE_TRAIN)
+        other = calibration_train_memory(moe, o->batch, tokens);
+    if (other > most) most = other;
+    return most + mf_windows_memory(moe, o->batch) + mf_routing_memory(moe);
+}
+
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
                  const struct mf_calibrate_options *options, json_t **report, struct mf_err *err) {
     struct calibration c = {.moe = moe, .work = work, .source = source, .pool = pool, .options = options};

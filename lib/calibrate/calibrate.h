@@ -31,4 +31,8 @@ struct mf_calibrate_options {
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, struct mf_pool *pool,
                  const struct mf_calibrate_options *options, json_t **report, struct mf_err *err);
 
+/* Bytes that it takes beside the model, `work` and the sample of documents, which holds `tokens` tokens. */
+size_t mf_calibrate_memory(const struct mf_moe *moe, const struct mf_calibrate_options *options,
+                           size_t tokens);
+
 #endif

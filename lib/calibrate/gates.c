@@ -310,6 +310,15 @@ static int search(struct calibration *c, struct moments *m, struct mf_err *err) 
     return status;
 }
 
+size_t calibration_gates_memory(const struct mf_moe *moe, size_t batch) {
+    const struct moments *m = NULL;
+    size_t D = moe->shape.D, E = moe->router.n_experts, L = moe->shape.L;
+    size_t sums = L * triangle(D) * sizeof *m->scatter + L * E * D * sizeof *m->sums +
+                  D * D * sizeof *m->block + batch * moe->shape.S * sizeof *m->rows;
+    size_t solving = (D * D + 2 * D) * sizeof(double), kept = L * (4 * E + 1) * D * sizeof(float);
+    return sums + solving + kept;
+}
+
 int calibration_gates(struct calibration *c, struct mf_err *err) {
     const struct mf_shape *s = &c->moe->shape;
     struct moments m = {.c = c, .D = s->D, .E = c->moe->router.n_experts, .L = s->L};

@@ -47,4 +47,9 @@ int calibration_gates(struct calibration *c, struct mf_err *err);
 int calibration_train(struct calibration *c, struct mf_err *err);
 int calibration_norms(struct calibration *c, struct mf_err *err);
 
+/* Bytes that calibration_gates, _train and _norms take. */
+size_t calibration_gates_memory(const struct mf_moe *moe, size_t batch);
+size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t tokens);
+size_t calibration_norms_memory(const struct mf_moe *moe, size_t batch);
+
 #endif

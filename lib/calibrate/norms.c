@@ -50,6 +50,13 @@ static int gather(struct calibration *c, struct moments *m, bool home, struct mf
     return status;
 }
 
+size_t calibration_norms_memory(const struct mf_moe *moe, size_t batch) {
+    const struct moments *m = NULL;
+    size_t sites = 2 * moe->shape.L + 1;
+    return 2 * sites * moe->shape.D * (sizeof *m->sums + sizeof *m->squares) +
+           batch * moe->shape.S * sizeof *m->labels;
+}
+
 static void release(struct moments *m) {
     free(m->sums);
     free(m->squares);

@@ -201,12 +201,29 @@ static int run(struct training *t, struct mf_err *err) {
     return 0;
 }
 
+/* Rows of one pass. */
+static size_t pass_rows(size_t batch, size_t S) {
+    size_t rows = batch * S;
+    return rows <= PASS_ROWS ? rows : S < PASS_ROWS ? PASS_ROWS : S;
+}
+
+size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t tokens) {
+    const struct training *t = NULL;
+    const struct windows *w = NULL;
+    size_t S = moe->shape.S, E = moe->router.n_experts, rows = pass_rows(batch, S);
+    size_t pass = rows * (2 * sizeof *t->tokens + E * sizeof *t->evidence + sizeof *t->seqs);
+    /* windows of documents that are shorter than the context: half of it on average */
+    size_t windows =
+        tokens * sizeof *w->tokens + (2 * tokens / S + 1) * (sizeof *w->list + E * sizeof *w->states);
+    return mf_moe_routers_size(moe) * 4 * sizeof *t->gradient + pass + windows +
+           mf_moe_tape_memory(moe, rows);
+}
+
 static int prepare(struct training *t, struct mf_err *err) {
     const struct calibration *c = t->c;
     struct mf_moe *moe = c->moe;
     size_t size = mf_moe_routers_size(moe), L = moe->shape.L, E = t->windows.E;
-    size_t S = moe->shape.S, rows = c->options->batch * S;
-    t->max_rows = rows <= PASS_ROWS ? rows : S < PASS_ROWS ? PASS_ROWS : S;
+    t->max_rows = pass_rows(c->options->batch, moe->shape.S);
     t->seed = (uint64_t)c->options->config->seed;
     t->gradient = calloc(size, 4 * sizeof *t->gradient);
     t->tensors = calloc(2 * L, sizeof *t->tensors);

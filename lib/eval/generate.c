@@ -35,6 +35,12 @@ int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct
     return 0;
 }
 
+size_t mf_generator_memory(const struct mf_moe *moe) {
+    const struct mf_generator *g = NULL;
+    return moe->shape.V * (sizeof *g->logits + sizeof *g->scratch) +
+           moe->shape.S * moe->router.n_experts * sizeof *g->weights + mf_moe_cache_memory(moe);
+}
+
 void mf_generator_free(struct mf_generator *g) {
     if (!g) return;
     mf_encoder_free(g->encoder);

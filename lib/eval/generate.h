@@ -40,6 +40,7 @@ struct mf_generator;
 int mf_generator_new(struct mf_generator **generator, struct mf_moe *moe, struct mf_moe_work *work,
                      const struct mf_tokenizer *tokenizer, struct mf_err *err);
 void mf_generator_free(struct mf_generator *generator); /* accepts NULL */
+size_t mf_generator_memory(const struct mf_moe *moe);   /* bytes of one, with its cache and encoder */
 
 /* Continues `prompt` [size] (may be empty; any bytes) with random numbers that follow from `key` alone. Ends
  * at EOS, at a stop text, after max_tokens or when halted. What the model never predicts (text/specials.h)

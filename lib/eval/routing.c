@@ -29,6 +29,14 @@ static void init(struct mf_routing *r, const struct mf_moe *moe) {
     r->tokens = take(E, V * sizeof *r->tokens);
 }
 
+size_t mf_routing_memory(const struct mf_moe *moe) {
+    const struct mf_routing *r = NULL;
+    size_t E = moe->router.n_experts, cells = moe->shape.L * E;
+    return cells * (sizeof *r->slots + sizeof *r->first + sizeof *r->weights + E * sizeof *r->together +
+                    MF_SOURCE_DOMAINS * sizeof *r->domains) +
+           E * moe->shape.V * sizeof *r->tokens;
+}
+
 /* Makes room for the domains of a batch before it is run. */
 static void grow_domains(struct mf_routing *r, const struct mf_batch *batch) {
     size_t n = r->n_domains, size = r->L * r->E;

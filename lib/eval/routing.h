@@ -26,6 +26,7 @@ struct mf_routing {
 int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
                struct mf_routing *routing, struct mf_err *err);
 void mf_routing_clear(struct mf_routing *r);
+size_t mf_routing_memory(const struct mf_moe *moe); /* bytes of one, with as many domains as there can be */
 
 /* 1 - coefficient of variation of the slot shares of a layer (0 at the least): 1 when all experts have the
  * same. */

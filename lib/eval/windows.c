@@ -135,6 +135,13 @@ int mf_windows_next(struct mf_windows *w, const struct mf_batch **batch, struct 
     return w->batch.N > 0;
 }
 
+size_t mf_windows_memory(const struct mf_moe *moe, size_t batch) {
+    const struct mf_windows *w = NULL;
+    size_t row = sizeof *w->tokens + sizeof *w->targets + moe->router.n_experts * sizeof *w->evidence +
+                 sizeof *w->start + sizeof *w->windows;
+    return batch * moe->shape.S * row + moe->shape.S * moe->router.n_experts * sizeof *w->tail;
+}
+
 void mf_windows_free(struct mf_windows *w) {
     if (!w) return;
     free(w->state);

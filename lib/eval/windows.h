@@ -44,6 +44,7 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
 /* The next batch, borrowed until the next call: 1, or 0 at the end, or -1 (as mf_source_next). */
 int mf_windows_next(struct mf_windows *windows, const struct mf_batch **batch, struct mf_err *err);
 
-void mf_windows_free(struct mf_windows *windows); /* accepts NULL */
+size_t mf_windows_memory(const struct mf_moe *moe, size_t batch); /* bytes of one */
+void mf_windows_free(struct mf_windows *windows);                 /* accepts NULL */
 
 #endif

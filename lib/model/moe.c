@@ -65,6 +65,12 @@ int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max
     return 0;
 }
 
+size_t mf_moe_work_memory(const struct mf_moe *m, size_t max_rows, struct mf_pool *pool) {
+    struct mf_moe_work w = {.pool = pool, .max_rows = max_rows};
+    layout(&w, m);
+    return w.arena.used;
+}
+
 void mf_moe_work_free(struct mf_moe_work *w) {
     if (!w) return;
     mf_arena_free(&w->arena);

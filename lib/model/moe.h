@@ -47,11 +47,23 @@ struct mf_moe {
     struct mf_moe_file *file; /* the large tensors and their cache; opaque */
 };
 
+/* The memory that a model may take. Zeroed: no limit, and of large tensors one at a time. */
+struct mf_moe_budget {
+    size_t cache;   /* without a limit: bytes of large tensors kept in memory (SIZE_MAX: all) */
+    size_t limit;   /* bytes that the whole program may take, of which the cache gets the rest; 0: none */
+    size_t windows; /* of the context that run at once; under a limit lowered until they fit */
+    size_t least_windows; /* ... but not below this */
+    struct mf_pool *pool; /* under a limit: the threads that will run the model */
+    /* Under a limit: bytes that the caller takes beside the model and its working memory, with so many
+     * windows at once; may be NULL. `moe` has its shape and router, but no tensors yet. */
+    size_t (*beside)(const void *context, const struct mf_moe *moe, size_t windows);
+    const void *context;
+};
+
 /* Opens `path`: a model (safetensors) or a shared bundle (tar; then `expert` is NULL for its dense FFN or an
- * expert bundle). `cache_bytes` bounds the large tensors kept in memory (at least one layer's are kept; 0 =
- * that least; SIZE_MAX = all that was ever used). EX_NOINPUT; EX_DATAERR: not such a file, a tensor missing
- * or misshapen, metadata malformed, expert of another shared bundle. */
-int mf_moe_open(struct mf_moe **moe, const char *path, const char *expert, size_t cache_bytes,
+ * expert bundle). EX_NOINPUT; EX_DATAERR: not such a file, a tensor missing or misshapen, metadata malformed,
+ * expert of another shared bundle; EX_CONFIG: the budget's limit is below the least, which is named. */
+int mf_moe_open(struct mf_moe **moe, const char *path, const char *expert, struct mf_moe_budget *budget,
                 struct mf_err *err);
 void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 
@@ -79,7 +91,8 @@ struct mf_moe_watch {
 struct mf_moe_work;
 int mf_moe_work_new(struct mf_moe_work **work, const struct mf_moe *moe, size_t max_rows,
                     struct mf_pool *pool, struct mf_err *err);
-void mf_moe_work_free(struct mf_moe_work *work); /* accepts NULL */
+size_t mf_moe_work_memory(const struct mf_moe *moe, size_t max_rows, struct mf_pool *pool); /* its bytes */
+void mf_moe_work_free(struct mf_moe_work *work);                                            /* accepts NULL */
 
 /* The hidden rows after the last layer and the output norm: *hidden [N,D], borrowed from `work` until its
  * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), evidence [N,E] or
@@ -100,6 +113,7 @@ int mf_moe_logits(struct mf_moe *moe, struct mf_moe_work *work, const float *hid
 /* Generation: one sequence of up to S tokens, with cached keys and values. */
 struct mf_moe_cache;
 int mf_moe_cache_new(struct mf_moe_cache **cache, const struct mf_moe *moe, struct mf_err *err);
+size_t mf_moe_cache_memory(const struct mf_moe *moe); /* its bytes */
 void mf_moe_cache_free(struct mf_moe_cache *cache);
 size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
 void mf_moe_cache_clear(struct mf_moe_cache *cache); /* what follows is another text */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "model/moe_internal.h"
 
+/* Run twice (see base/arena.h). */
 static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     c->keys = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
@@ -26,6 +27,12 @@ int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct m
     cache_layout(c, m);
     *out = c;
     return 0;
+}
+
+size_t mf_moe_cache_memory(const struct mf_moe *m) {
+    struct mf_moe_cache c = {0};
+    cache_layout(&c, m);
+    return c.arena.used;
 }
 
 void mf_moe_cache_free(struct mf_moe_cache *c) {

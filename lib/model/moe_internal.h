@@ -32,6 +32,17 @@ struct mf_moe_file {
     size_t n_positions;
 };
 
+/* Bytes that a model takes besides its working memory: the small tensors, and the least of the cache. */
+struct moe_needs {
+    size_t small, cache;
+    size_t tensors; /* in the file */
+};
+
+/* Under the budget's limit: lowers its windows until all fits and gives the rest to the cache; without one
+ * gives the budget's. EX_CONFIG when the least does not fit. */
+int moe_fit(const struct mf_moe *m, struct mf_moe_budget *budget, const struct moe_needs *needs,
+            size_t *cache, struct mf_err *err);
+
 struct mf_moe_work {
     struct mf_pool *pool;
     struct mf_arena arena;

@@ -102,6 +102,8 @@ static struct mf_moe_layer layer_of(const struct moe_weights *w) {
     };
 }
 
+#define BUNDLE ((size_t)3 << 20) /* what reading one takes: libarchive, a manifest, a block of a tensor */
+
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
 static void layout(struct mf_moe *m, bool single, bool evidence) {
     struct mf_moe_file *f = m->file;
@@ -132,9 +134,16 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
     m->out_bias = f->ends.out_norm_bias;
 }
 
-static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *err) {
+/* Bytes that `layout` takes. */
+static size_t count_layout(struct mf_moe *m, bool single, bool evidence) {
     layout(m, single, evidence);
-    if (mf_arena_init(&m->file->arena, m->file->arena.used, err) < 0) return -1;
+    size_t bytes = m->file->arena.used;
+    m->file->arena = (struct mf_arena){0};
+    return bytes;
+}
+
+static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *err) {
+    if (mf_arena_init(&m->file->arena, count_layout(m, single, evidence), err) < 0) return -1;
     layout(m, single, evidence);
     return 0;
 }
@@ -251,7 +260,19 @@ static int read_specials(struct mf_moe *m, const json_t *metadata, struct mf_err
     return status;
 }
 
-static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, struct mf_err *err) {
+/* The largest matrix of a layer, which the cache has to hold. */
+static size_t largest_matrix(const struct mf_moe *m) {
+    static const enum mf_table tables[] = {MF_TABLE_LAYER, MF_TABLE_FFN};
+    size_t most = 0;
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
+        const struct list l = list_of(m, tables[k], 0, 0, 0);
+        for (size_t i = 0; i < l.count; i++)
+            if (mf_tensor_bytes(&l.tensors[i]) > most) most = mf_tensor_bytes(&l.tensors[i]);
+    }
+    return mf_weights_room(most);
+}
+
+static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *budget, struct mf_err *err) {
     struct mf_safetensors *st;
     if (mf_safetensors_open(&st, path, err) < 0) return -1;
     const json_t *metadata = mf_safetensors_metadata(st);
@@ -270,15 +291,22 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
         mf_safetensors_close(st);
         return -1;
     }
-    if (mf_weights_of_model(&m->file->weights, st, cache_bytes, err) < 0) return -1;
-    bool evidence = mf_weights_has(m->file->weights, "prefix_router.log_likelihood");
+    size_t index, cache, E = m->router.n_experts, count = mf_safetensors_count(st);
+    bool evidence = mf_safetensors_find(st, "prefix_router.log_likelihood") >= 0;
+    /* refuse counts of experts and layers that the file does not bear out before memory is sized by them */
+    if (count / m->shape.L < E)
+        status = mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
+                            m->name, count, m->shape.L, E);
+    struct moe_needs needs = {.cache = largest_matrix(m), .tensors = count};
+    if (status == 0) needs.small = count_layout(m, false, evidence);
+    if (status == 0) status = moe_fit(m, budget, &needs, &cache, err);
+    if (status < 0) {
+        mf_safetensors_close(st);
+        return -1;
+    }
+    if (mf_weights_of_model(&m->file->weights, st, cache, err) < 0) return -1;
     if (!evidence && m->router.evidence_scale != 0)
         return mf_err_set(err, EX_DATAERR, "%s: missing tensor prefix_router.log_likelihood", m->name);
-    size_t index, E = m->router.n_experts;
-    /* refuse counts of experts and layers that the file does not bear out before memory is sized by them */
-    if (mf_safetensors_count(st) / m->shape.L < E)
-        return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
-                          m->name, mf_safetensors_count(st), m->shape.L, E);
     struct list gate = list_of(m, MF_TABLE_ROUTER, 0, m->shape.L - 1, 0),
                 last = list_of(m, MF_TABLE_FFN, MF_FFN_MOE, 0, E - 1);
     for (size_t i = 0; i < gate.count; i++)
@@ -301,17 +329,36 @@ static int open_model(struct mf_moe *m, const char *path, size_t cache_bytes, st
 
 /* --- a shared bundle, with its own FFN or one expert's --- */
 
-static int open_bundles(struct mf_moe *m, const char *path, const char *expert, size_t cache_bytes,
+/* Adds a bundle's tensors, of which the small ones stay in memory. */
+static void add_needs(struct moe_needs *needs, const struct mf_bundle *bundle) {
+    size_t count = mf_bundle_count(bundle);
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = mf_tensor_bytes(mf_bundle_tensor(bundle, i));
+        if (bytes <= MF_WEIGHTS_KEPT) needs->small += bytes;
+    }
+    needs->tensors += count;
+}
+
+static int open_bundles(struct mf_moe *m, const char *path, const char *expert, struct mf_moe_budget *budget,
                         struct mf_err *err) {
     struct mf_piece shared, one = {0};
+    struct moe_needs needs = {0};
+    size_t cache = 0;
     m->router = (struct mf_router){.kind = "single", .n_experts = 1, .top_k = 1, .decay = 1};
-    if (mf_weights_new(&m->file->weights, path, cache_bytes, err) < 0) return -1;
     if (mf_piece_open(&shared, path, "shared", err) < 0) return -1;
     m->shape = shared.shape;
     m->specials = shared.specials;
     memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
     int status = expert ? mf_piece_open(&one, expert, "expert", err) : 0;
     if (status == 0 && expert) status = mf_piece_match(&shared, &one, err);
+    if (status == 0) {
+        needs.small = BUNDLE + count_layout(m, true, false);
+        needs.cache = 2 * largest_matrix(m); /* half of the cache is for tensors that stay */
+        add_needs(&needs, shared.bundle);
+        if (expert) add_needs(&needs, one.bundle);
+        status = moe_fit(m, budget, &needs, &cache, err);
+    }
+    if (status == 0) status = mf_weights_new(&m->file->weights, path, cache, err);
     if (status == 0) status = mf_weights_add_bundle(m->file->weights, shared.bundle, err);
     if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
     mf_piece_close(&shared);
@@ -330,7 +377,7 @@ static int looks_like_bundle(const char *path, bool *bundle, struct mf_err *err)
     return n < 0 ? -1 : 0;
 }
 
-int mf_moe_open(struct mf_moe **out, const char *path, const char *expert, size_t cache_bytes,
+int mf_moe_open(struct mf_moe **out, const char *path, const char *expert, struct mf_moe_budget *budget,
                 struct mf_err *err) {
     bool bundle;
     if (looks_like_bundle(path, &bundle, err) < 0) return -1;
@@ -345,8 +392,7 @@ int mf_moe_open(struct mf_moe **out, const char *path, const char *expert, size_
     }
     m->file = f;
     m->name = mf_format("%s", path);
-    int status =
-        bundle ? open_bundles(m, path, expert, cache_bytes, err) : open_model(m, path, cache_bytes, err);
+    int status = bundle ? open_bundles(m, path, expert, budget, err) : open_model(m, path, budget, err);
     if (status < 0) {
         mf_moe_close(m);
         return -1;

@@ -68,6 +68,12 @@ int mf_moe_tape_new(struct mf_moe_tape **out, const struct mf_moe *m, struct mf_
     return 0;
 }
 
+size_t mf_moe_tape_memory(const struct mf_moe *moe, size_t max_rows) {
+    struct mf_moe_tape t = {.max_rows = max_rows};
+    layout(&t, moe);
+    return t.arena.used;
+}
+
 void mf_moe_tape_free(struct mf_moe_tape *t) {
     if (!t) return;
     close(t->scratch);

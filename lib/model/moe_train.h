@@ -29,7 +29,8 @@ size_t mf_moe_routers_size(const struct mf_moe *moe); /* floats */
 struct mf_moe_tape;
 int mf_moe_tape_new(struct mf_moe_tape **tape, const struct mf_moe *moe, struct mf_moe_work *work,
                     size_t max_rows, struct mf_err *err);
-void mf_moe_tape_free(struct mf_moe_tape *tape); /* accepts NULL */
+size_t mf_moe_tape_memory(const struct mf_moe *moe, size_t max_rows); /* its bytes */
+void mf_moe_tape_free(struct mf_moe_tape *tape);                      /* accepts NULL */
 
 /* ADDS the gradient of the objective to `gradient` [mf_moe_routers_size]. *loss: the sum of the losses in
  * nats; *balance: the sum over layers of E * sum_e f_e P_e. The model must have a router, and its noise is

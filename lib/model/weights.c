@@ -5,11 +5,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "base/strings.h"
 #include "io/file.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
-#define KEPT       ((size_t)64 << 10) /* tensors of a bundle up to this size always stay in memory */
+#define BLOCK      ((size_t)512 << 10) /* of a copy into the scratch file */
 
 struct entry {
     struct mf_tensor tensor; /* data: NULL while not in memory */
@@ -74,17 +75,35 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
     return 0;
 }
 
-/* Puts a tensor into the scratch file, and its memory back. */
-static int put_aside(struct mf_weights *w, struct entry *e, size_t bytes, struct mf_err *err) {
+/* Copies the bundle's current tensor into the scratch file, block by block. */
+static int put_aside(struct mf_weights *w, struct entry *e, struct mf_bundle *bundle, size_t bytes,
+                     struct mf_err *err) {
     if (w->scratch < 0 && (w->scratch = mf_scratch_open(err)) < 0) return -1;
-    if (mf_scratch_write(w->scratch, e->tensor.data, bytes, w->scratch_size, err) < 0) return -1;
+    unsigned char *block = malloc(BLOCK);
+    if (!block) mf_no_memory();
+    int status = 0;
+    for (size_t done = 0, n; done < bytes && status == 0; done += n) {
+        n = bytes - done < BLOCK ? bytes - done : BLOCK;
+        status = mf_bundle_read(bundle, block, n, err);
+        if (status == 0) status = mf_scratch_write(w->scratch, block, n, w->scratch_size + done, err);
+    }
+    free(block);
     e->in_file = w->scratch_size;
     e->in_scratch = true;
-    e->kept = false;
     w->scratch_size += bytes;
-    free(e->tensor.data);
-    e->tensor.data = NULL;
-    return 0;
+    return status;
+}
+
+/* Reads the bundle's current tensor into memory, for good. */
+static int keep(struct mf_weights *w, struct entry *e, struct mf_bundle *bundle, size_t bytes,
+                struct mf_err *err) {
+    e->kept = true;
+    e->tensor.data = malloc(bytes ? bytes : 1);
+    if (!e->tensor.data)
+        return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", mf_bundle_name(bundle),
+                          e->tensor.name);
+    w->cached += bytes;
+    return mf_bundle_read(bundle, e->tensor.data, bytes, err);
 }
 
 /* Reads [from, from + bytes) of a tensor that is not in memory. */
@@ -101,17 +120,9 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
     while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
         struct entry *e = &w->entries[first + index];
         e->tensor = *mf_bundle_tensor(bundle, index);
-        e->kept = true;
-        size_t bytes = mf_tensor_bytes(&e->tensor);
-        e->tensor.data = malloc(bytes ? bytes : 1);
-        if (!e->tensor.data)
-            return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", mf_bundle_name(bundle),
-                              e->tensor.name);
-        if (mf_bundle_read(bundle, e->tensor.data, bytes, err) < 0) return -1;
-        if (bytes <= KEPT || (w->cached <= w->capacity / 2 && bytes <= w->capacity / 2 - w->cached))
-            w->cached += bytes;
-        else if (put_aside(w, e, bytes, err) < 0)
-            return -1;
+        size_t bytes = mf_tensor_bytes(&e->tensor), half = w->capacity / 2;
+        bool fits = bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
+        if ((fits ? keep(w, e, bundle, bytes, err) : put_aside(w, e, bundle, bytes, err)) < 0) return -1;
     }
     return more;
 }
@@ -124,6 +135,13 @@ void mf_weights_free(struct mf_weights *w) {
     mf_safetensors_close(w->st);
     if (w->scratch >= 0) close(w->scratch);
     free(w);
+}
+
+/* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
+ * once a token, from end to end, and finding small pages costs as much as reading them. */
+size_t mf_weights_room(size_t bytes) {
+    if (bytes < LARGE_PAGE / 2) return bytes ? bytes : 1;
+    return (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
 }
 
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes) {
@@ -159,13 +177,6 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
     return 0;
 }
 
-/* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
- * once a token, from end to end, and finding small pages costs as much as reading them. */
-static size_t room_for(size_t bytes) {
-    if (bytes < LARGE_PAGE / 2) return bytes ? bytes : 1;
-    return (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-}
-
 static void *new_buffer(size_t room) {
     void *buffer = NULL;
     bool large = room >= LARGE_PAGE;
@@ -186,7 +197,7 @@ static void make_room(struct mf_weights *w, size_t bytes) {
         if (!oldest) return;
         free(oldest->tensor.data);
         oldest->tensor.data = NULL;
-        w->cached -= room_for(mf_tensor_bytes(&oldest->tensor));
+        w->cached -= mf_weights_room(mf_tensor_bytes(&oldest->tensor));
     }
 }
 
@@ -194,7 +205,7 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
     struct entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
-        size_t bytes = mf_tensor_bytes(&e->tensor), room = room_for(bytes);
+        size_t bytes = mf_tensor_bytes(&e->tensor), room = mf_weights_room(bytes);
         make_room(w, room);
         void *buffer = new_buffer(room);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);

@@ -9,6 +9,8 @@
 #include "io/bundle.h"
 #include "io/safetensors.h"
 
+#define MF_WEIGHTS_KEPT ((size_t)64 << 10) /* tensors of a bundle up to this size always stay in memory */
+
 struct mf_weights;
 
 /* On a model: takes `st` over (closed by mf_weights_free, also when this fails). The cache holds at most
@@ -26,6 +28,9 @@ int mf_weights_new(struct mf_weights **w, const char *name, size_t cache_bytes, 
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err);
 
 void mf_weights_free(struct mf_weights *w); /* accepts NULL */
+
+/* What a tensor of `bytes` takes in the cache. */
+size_t mf_weights_room(size_t bytes);
 
 /* May `bytes` stay in the cache together? */
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes);

@@ -181,6 +181,10 @@ static int write_json(const struct vocabulary *v, const struct mf_bpe_merges *me
     return status;
 }
 
+size_t mf_words_train_memory(size_t vocab_size) {
+    return vocab_size * 512; /* spelling, hash table, JSON in memory and as text */
+}
+
 int mf_words_train(const struct mf_words *w, size_t vocab_size, uint64_t min_frequency, struct mf_out *out,
                    size_t *reached, struct mf_err *err) {
     struct vocabulary v = {0};

@@ -16,4 +16,7 @@
 int mf_words_train(const struct mf_words *words, size_t vocab_size, uint64_t min_frequency,
                    struct mf_out *out, size_t *reached, struct mf_err *err);
 
+/* Bytes that learning and writing so many tokens takes, besides the words. */
+size_t mf_words_train_memory(size_t vocab_size);
+
 #endif

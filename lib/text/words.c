@@ -2,6 +2,7 @@
 #include "text/words.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,13 @@ int64_t mf_words_add(struct mf_words *w, const char *text, size_t size, struct m
     return cut;
 }
 
+/* Forgets all words and their memory. */
+static void release(struct mf_words *w) {
+    free(w->table);
+    free(w->text);
+    *w = (struct mf_words){.max_word = w->max_word};
+}
+
 /* Forgets all words, and keeps the memory. */
 static void empty(struct mf_words *w) {
     if (w->room) memset(w->table, 0, w->room * sizeof *w->table);
@@ -168,12 +176,18 @@ int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
  * the main table takes up behind each batch. */
 #define BATCH_BYTES ((size_t)8 << 20)
 
+/* With a limit of memory a third of it is for the batch, whose words can take some 80 times its bytes when
+ * they are all short and different: in a thread's table, and in the main one until the rarest are dropped. */
+#define BATCH_SHARE ((size_t)3)
+#define BATCH_GROWS ((size_t)80)
+
 struct counting {
     const struct mf_docs_batch *batch;
     struct mf_words **tables; /* of each thread */
     struct mf_err *errs;
     int64_t *cut; /* of each document of the batch */
     atomic_size_t next;
+    bool limited; /* memory is: threads keep none between batches */
 };
 
 static void count_job(void *context, size_t begin, size_t end, int thread) {
@@ -201,6 +215,7 @@ static int count_batch(struct mf_words *words, struct counting *c, struct mf_poo
             return -1;
         }
         if (mf_words_merge(words, c->tables[t], err) < 0) return -1;
+        if (c->limited) release(c->tables[t]);
     }
     for (size_t i = 0; i < c->batch->count; i++) {
         const struct mf_batch_doc *doc = &c->batch->docs[i];
@@ -218,15 +233,18 @@ int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct
     int threads = mf_pool_threads(pool), more = -1;
     struct mf_docs_batch batch = {0};
     struct counting c = {.batch = &batch,
+                         .limited = memory > 0,
                          .tables = calloc((size_t)threads, sizeof(struct mf_words *)),
                          .errs = calloc((size_t)threads, sizeof *c.errs)};
     int status = c.tables && c.errs ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
     for (int t = 0; t < threads && status == 0; t++)
         status = mf_words_new(&c.tables[t], words->max_word, err);
     *report = (struct mf_words_report){0};
-    while (status == 0 && (more = mf_docs_batch_read(&batch, docs, BATCH_BYTES, err)) > 0) {
+    size_t share = memory / BATCH_SHARE, bytes = share / BATCH_GROWS;
+    if (memory == 0 || bytes > BATCH_BYTES) bytes = BATCH_BYTES;
+    while (status == 0 && (more = mf_docs_batch_read(&batch, docs, bytes, err)) > 0) {
         status = count_batch(words, &c, pool, report, err);
-        int64_t dropped = status == 0 && memory ? mf_words_shrink(words, memory, err) : 0;
+        int64_t dropped = status == 0 && memory ? mf_words_shrink(words, memory - share, err) : 0;
         if (dropped < 0) status = -1;
         report->dropped += status == 0 ? (uint64_t)dropped : 0;
         report->documents += batch.count;

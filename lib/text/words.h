@@ -41,7 +41,8 @@ struct mf_words_report {
 };
 
 /* Counts all documents of a stream with the pool's threads; the result does not depend on their number.
- * memory: as in mf_words_shrink, 0: no limit. `shown` is called now and then with the number of documents;
+ * memory: bytes that counting and then learning may take, but for a document that alone takes more; the
+ * rarest words are dropped for it; 0: no limit. `shown` is called now and then with the number of documents;
  * may be NULL. */
 int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct mf_pool *pool, size_t memory,
                    struct mf_words_report *report, void (*shown)(void *context, uint64_t documents),

@@ -1,4 +1,5 @@
 /* How much of a step goes through the model at once, and what memory that takes. */
+#include "base/memory.h"
 #include "config/config.h"
 #include "train/trainer.h"
 
@@ -26,10 +27,6 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->workspace =
         WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(&t->ranks);
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
-}
-
-static double megabytes(size_t bytes) {
-    return (double)bytes / 1e6;
 }
 
 /* The most rows that a rank has in a step. */
@@ -63,8 +60,6 @@ int mf_train_plan(struct mf_training *t, size_t limit, int n_threads, struct mf_
         m->plan.max_rows = rank_rows(t);
         measure(t, m->plan, n_threads);
     }
-    if (!found && limit)
-        return mf_err_set(err, EX_CONFIG, "--max-memory: the training needs at least %.0f MB, not %.0f MB",
-                          megabytes(m->total), megabytes(limit));
+    if (!found && limit) return mf_memory_refuse("the training", m->total, limit, err);
     return 0;
 }

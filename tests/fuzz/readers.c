@@ -169,7 +169,7 @@ static int run_model(const char *path, const char *expert) {
     struct mf_moe *moe;
     struct mf_moe_work *work = NULL;
     struct mf_pool *pool = the_pool();
-    int result = check(mf_moe_open(&moe, path, expert, 0, &err), &err);
+    int result = check(mf_moe_open(&moe, path, expert, &(struct mf_moe_budget){0}, &err), &err);
     if (result < 0) return -1;
     for (size_t i = 0; i < 6; i++) tokens[i] %= moe->shape.V, targets[i] %= moe->shape.V;
     if (moe->shape.S >= 5) {
