@@ -51,10 +51,10 @@ PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev
     jq procps util-linux gnuplot-nox
 MPI_PACKAGES  := libopenmpi-dev openmpi-bin
 TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils strace python3-torch python3-msgpack nodejs npm/npm \
-    chromium mandoc man-db installation-guide-amd64 $(CORPUS_PACKAGES) $(MPI_PACKAGES)
+    chromium mandoc man-db help2man bash-completion installation-guide-amd64 $(CORPUS_PACKAGES) $(MPI_PACKAGES)
 TESTING := $(filter check% test-deps tools lint valgrind% coverage fuzz bench% ablation% scaling% $B/tests/% $B/fuzz/%,$(MAKECMDGOALS))
 WANTED   = $(PACKAGES) $(if $(filter-out 1,$(RANKS)),$(MPI_PACKAGES)) $(if $(filter $(CORPUS),$(DATA)),$(CORPUS_PACKAGES)) \
-    $(if $(TESTING),$(TEST_PACKAGES))
+    $(if $(TESTING),$(TEST_PACKAGES)) $(if $(filter man install,$(MAKECMDGOALS)),help2man)
 .PHONY: deps test-deps
 deps:
 ifneq ($(filter deps test-deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)

@@ -61,5 +61,5 @@ lint: $(SOURCES:%.c=$B/lint/%.ok)
 	@cppcheck -q --error-exitcode=1 --std=c11 --library=gnu,posix,openssl,tests/cppcheck.cfg \
 	    --enable=warning,performance --suppressions-list=tests/cppcheck.txt -Ilib -Ibin $(SOURCES)
 	@tests/includes.sh
-	@shellcheck scripts/*.sh tests/*.sh tests/fuzz/*.sh .ci/run
+	@shellcheck scripts/*.sh pipelines/*.sh bin/cli/mf.bash tests/*.sh tests/fuzz/*.sh .ci/run
 	@pyflakes3 $(wildcard scripts/*.py tests/*.py tests/*/*.py)

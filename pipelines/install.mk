@@ -8,17 +8,14 @@ INCLUDEDIR := $(DESTDIR)$(PREFIX)/include/mf
 MANDIR     := $(DESTDIR)$(PREFIX)/share/man/man1
 BASHDIR    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
-MANUALS     := $(patsubst $B/bin/%,$B/man/%.1,$(PROGRAMS))
-COMPLETIONS := $(patsubst $B/bin/%,$B/completion/%,$(PROGRAMS))
-HEADERS     := $(filter-out %internal.h,$(wildcard lib/*/*.h))
+MANUALS := $(patsubst $B/bin/%,$B/man/%.1,$(PROGRAMS))
+HEADERS := $(filter-out %internal.h,$(wildcard lib/*/*.h))
 
-$B/man/%.1: $B/bin/%
+# With a program's page come those of its commands, PROGRAM-COMMAND.1.
+$B/man/%.1: $B/bin/% pipelines/manual.sh
 	@mkdir -p $(@D)
-	@$< --help=man > $@
-
-$B/completion/%: $B/bin/%
-	@mkdir -p $(@D)
-	@$< --help=bash > $@
+	@rm -f $(@:.1=-*.1)
+	@pipelines/manual.sh $< $(@D)
 
 # libmf is a static library: whoever links it needs the others too, so they are required and not private.
 .PHONY: $B/libmf.pc
@@ -29,17 +26,17 @@ $B/libmf.pc: | build
 	    "Version: $$version" 'Requires: $(LIBS)' 'Libs: -L$${libdir} -lmf -lbz2 -lm -pthread' \
 	    'Cflags: -I$${includedir}/mf -pthread' > $@
 
-## man        make the manual pages in build/man, and the completion for bash in build/completion
+## man        make the manual pages in build/man
 .PHONY: man
-man: $(MANUALS) $(COMPLETIONS)
+man: $(MANUALS)
 
 ## install    install programs, manual pages, bash completion and libmf below PREFIX=/usr/local (DESTDIR= goes before it)
 .PHONY: install
 install: build man $B/libmf.a $B/libmf.pc
 	install -d '$(BINDIR)' '$(PCDIR)' '$(MANDIR)' '$(BASHDIR)' $(patsubst lib/%,'$(INCLUDEDIR)/%',$(sort $(dir $(HEADERS))))
 	install $(PROGRAMS) '$(BINDIR)'
-	install -m 644 $(MANUALS) '$(MANDIR)'
-	install -m 644 $(COMPLETIONS) '$(BASHDIR)'
+	shopt -s nullglob; install -m 644 $(MANUALS) $(MANUALS:.1=-*.1) '$(MANDIR)'
+	for p in $(notdir $(PROGRAMS)); do install -m 644 bin/cli/mf.bash '$(BASHDIR)'/"$$p"; done
 	install -m 644 $B/libmf.a '$(LIBDIR)'
 	for h in $(HEADERS:lib/%=%); do install -m 644 "lib/$$h" '$(INCLUDEDIR)'/"$$h"; done
 	install -m 644 $B/libmf.pc '$(PCDIR)'
@@ -47,7 +44,7 @@ install: build man $B/libmf.a $B/libmf.pc
 ## uninstall  remove what install put there; give the same PREFIX and DESTDIR
 .PHONY: uninstall
 uninstall:
-	rm -f $(patsubst $B/bin/%,'$(BINDIR)/%',$(PROGRAMS)) $(patsubst $B/man/%,'$(MANDIR)/%',$(MANUALS))
-	rm -f $(patsubst $B/completion/%,'$(BASHDIR)/%',$(COMPLETIONS)) '$(LIBDIR)/libmf.a' '$(PCDIR)/libmf.pc'
+	for p in $(notdir $(PROGRAMS)); do rm -f '$(BINDIR)'/$$p '$(BASHDIR)'/$$p '$(MANDIR)'/$$p.1 '$(MANDIR)'/$$p-*.1; done
+	rm -f '$(LIBDIR)/libmf.a' '$(PCDIR)/libmf.pc'
 	rm -f $(patsubst lib/%,'$(INCLUDEDIR)/%',$(HEADERS))
 	if [ -d '$(INCLUDEDIR)' ]; then find '$(INCLUDEDIR)' -depth -type d -empty -delete; fi

@@ -4,16 +4,16 @@ load helper
 PROGRAMS=(mf-assemble mf-calibrate mf-cat mf-config mf-docs mf-eval mf-partition mf-time mf-tokenize mf-train-expert mf-train-shared)
 
 # Once for all tests, since programs take a while to start: every program and every command of those that have some, one
-# a line in `all`; their help pages in help/, their manual pages in man/, and a tree that make install filled in usr/.
+# a line in `all`; their help pages in help/, and a tree that make install filled in usr/.
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
-    mkdir help man
+    mkdir help
     local program command
     for program in "${PROGRAMS[@]}"; do
         add_call "$program"
         while read -r command; do
             add_call "$program" "$command"
-        done < <(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "help/$program")
+        done < <(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "help/$program")
     done
     case ${MF_BIN:-} in */sanitized/*) return ;; esac
     mf_make install "$PWD/usr"
@@ -22,8 +22,6 @@ setup_file() {
 add_call() { # PROGRAM [COMMAND]
     echo "$*" >> all
     "$@" --help > "help/$*"
-    local name="$*"
-    "$@" --help=man > "man/${name// /-}.1"
 }
 
 callables() {
@@ -32,6 +30,11 @@ callables() {
 
 help_of() { # PROGRAM [COMMAND]
     cat "$BATS_FILE_TMPDIR/help/$*"
+}
+
+# Links the installed manual pages to here.
+link_pages() {
+    ln -s "$BATS_FILE_TMPDIR"/usr/share/man/man1/*.1 .
 }
 
 # Installs the programs under test below PREFIX=$1; further arguments go to make.
@@ -44,46 +47,59 @@ plain_only() {
     case ${MF_BIN:-} in */sanitized/*) skip "once is enough" ;; esac
 }
 
-@test "the list of programs here and on the pages is that of bin/" {
+@test "the list of programs here and for completion is that of bin/" {
     assert_equal "$(printf '%s\n' "${PROGRAMS[@]}")" "$(cd "$MF_ROOT/bin" && printf '%s\n' mf-*.c | sed 's/\.c$//' | sort)"
-    assert_equal "$(mf-cat --help=man | sed -n 's/^\.BR \([a-z\\-]*\) (1),*$/\1/p' | tr -d '\\' | sort)" \
-        "$(printf '%s\n' "${PROGRAMS[@]}" | grep -v mf-cat)"
+    load_completion
+    assert_equal "$(complete -p | grep mf- | sort)" "$(printf 'complete -F _modularforge %s\n' "${PROGRAMS[@]}")"
 }
 
-@test "every help page opens with its purpose and has usage, options, an example and the exit status" {
+@test "every help page opens with its purpose and has usage, options, the exit status and an example" {
     [ "$(callables | wc -l)" -ge 25 ] # so that a list that was not found is no success
     while read -r call; do
         page=$(help_of $call)
         echo "$call"
         [[ $page == "$call - "* ]]
-        [[ ${page/"[print]"/print} == *$'\n'"usage: $call"* ]]
+        [[ ${page/"[print]"/print} == *$'\n'"Usage: $call"* ]]
+        [[ $page == *$'\nCommon options:\n'* ]]
         # columns fit a page
         ! grep -E '^.{121}' <<< "$page" || return 1
-        [[ $page != *$'\ncommands:'* ]] || continue
-        [[ $page == *$'\ncommon options:\n'* ]]
-        [[ $page =~ $'\n'examples?:$'\n  ' ]]
-        [[ $page == *$'\nexit status: 0'* ]]
+        [[ $page != *$'\nCommands:'* ]] || continue
+        [[ $page == *$'\nExit status:\n  0'*$'\nExamples:\n  '* ]]
     done < <(callables)
 }
 
 @test "manual pages have all sections and pass mandoc and man without a warning" {
-    cp "$BATS_FILE_TMPDIR"/man/*.1 .
+    plain_only
+    link_pages
     run -0 mandoc -Tlint ./*.1
     assert_output ""
-    for program in "${PROGRAMS[@]}"; do
-        run -0 env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l -Tutf8 -Z "$program.1"
+    for page in *.1; do
+        run -0 env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l -Tutf8 -Z "$page"
         refute_line --partial "warning"
     done
-    for section in NAME SYNOPSIS DESCRIPTION '"COMMON OPTIONS"' '"EXIT STATUS"' EXAMPLES '"SEE ALSO"'; do
+    for section in NAME SYNOPSIS DESCRIPTION '"COMMON OPTIONS"' '"SEE ALSO"'; do
         assert_equal "$(grep -Lx "\.SH $section" ./*.1)" ""
     done
-    # no line runs out of the page; whatis has something to say
+    # a program with commands has these on its commands' pages
+    for section in '"EXIT STATUS"' EXAMPLES; do
+        assert_equal "$(grep -Lx "\.SH $section" ./*.1)" "$(grep -l '^\.SS "Commands:"' ./*.1)"
+    done
+    # all are said to belong together
+    assert_equal "$(sed -n 's/^\.BR \([a-z\-]*\) (1),*$/\1/p' mf-eval-page.1 | tr -d '\\')" "$(printf '%s\n' "${PROGRAMS[@]}")"
+    assert_equal "$(grep -c '^\.BR mf.-config.-[a-z]* (1),$' mf-config.1)" 7
+    # no line runs out of the page; whatis has something to say; examples can be copied
     run grep -E '^.{81}' <(mandoc -Tascii ./*.1 | col -b)
     assert_failure 1
-    assert_equal "$(lexgrog mf-eval.1 mf-cat.1 mf-eval-logits.1 | grep -c ': "mf-[a-z-]* - [a-z]')" 3
+    assert_equal "$(lexgrog ./*.1 | grep -c ': "mf-[a-z-]* - [a-z]')" "$(callables | wc -l)"
+    sed -n '/^.SH EXAMPLES/,/^.SH "SEE/p' ./*.1 | grep -v '^[.]' > examples
+    [ "$(wc -l < examples)" -gt 30 ]
+    run grep "^-\|[^\\]-\|['\`~^]" examples
+    assert_failure 1
     # the same each time, with the version's date
-    TZ=Pacific/Kiritimati mf-eval --help=man | cmp - mf-eval.1
-    grep -q "^\.TH MF-EVAL 1 $(sed -n 's/^#define MF_DATE *"\([0-9-]*\)".*/\1/p' "$MF_ROOT/bin/cli/options.h") " mf-eval.1
+    mkdir again
+    TZ=Pacific/Kiritimati "$MF_ROOT/pipelines/manual.sh" "$(command -v mf-tokenize)" "$BATS_TEST_TMPDIR/again"
+    for page in again/*; do cmp "$page" "${page#*/}"; done
+    grep -q "^\.TH MF-TOKENIZE 1 $(sed -n 's/^#define MF_DATE *"\([0-9-]*\)".*/\1/p' "$MF_ROOT/bin/cli/options.h") " mf-tokenize.1
 }
 
 # The long options that a program's or command's --help lists, one a line.
@@ -91,9 +107,11 @@ long_options() { # PROGRAM [COMMAND]
     help_of "$@" | sed '/^ *--version /q' | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p'
 }
 
-@test "a program's page has every option of every command" {
+@test "each program and command has a page with every option" {
+    plain_only
+    link_pages
     while read -r call; do
-        page=$(< "$BATS_FILE_TMPDIR/man/${call% *}.1")
+        page=$(< "${call// /-}.1")
         while read -r option; do
             [[ $page == *"\\fB${option//-/\\-}\\fR"* ]] || { echo "$call: no $option"; return 1; }
         done < <(long_options $call)
@@ -102,44 +120,40 @@ long_options() { # PROGRAM [COMMAND]
 
 @test "an unknown form of help and a full output are refused in one line" {
     run -64 --separate-stderr mf-cat --help=html
-    assert_equal "$stderr" "mf-cat: option '--help' is one of man|bash, or alone, not 'html'"
-    run -64 --separate-stderr mf-eval --help=html
-    assert_equal "$stderr" "mf-eval: option '--help' is one of man|bash, or alone, not 'html'"
+    assert_equal "$stderr" "mf-cat: option '--help' takes no value"
     run -64 --separate-stderr mf-cat --helper
     assert_equal "$stderr" "mf-cat: unknown option '--helper', did you mean '--help'?"
-    run -64 --separate-stderr mf-eval routing --help=bash
-    assert_equal "$stderr" "mf-eval routing: bash completes whole programs: mf-eval --help=bash"
-    for form in man-command man-examples bash-command; do
-        run -0 mf-cat --help=$form
-        run -0 mf-eval routing --help=$form
-    done
-    for form in man bash; do
-        for program in mf-cat mf-eval mf-config; do
-            run -74 --separate-stderr bash -c "$program --help=$form > /dev/full"
-            [ "${#stderr_lines[@]}" -eq 1 ]
-            [[ $stderr == "$program"*": standard output: No space left on device" ]]
-        done
+    run -64 --separate-stderr mf-tokenize --help=html
+    assert_equal "$stderr" "mf-tokenize: unknown command '--help=html'; there is train, encode, decode"
+    for program in mf-cat mf-eval mf-config; do
+        run -74 --separate-stderr bash -c "$program --help > /dev/full"
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == "$program: standard output: No space left on device" ]]
     done
 }
 
-# What bash would offer for the last of the words, as it cuts them; one a line.
+load_completion() {
+    # some of its commands fail, and it may
+    source /usr/share/bash-completion/bash_completion || true
+    source "$MF_ROOT/bin/cli/mf.bash"
+}
+
+# What bash would offer for the last of the words, as it cuts them at blanks and '='; one a line.
 offers() { # PROGRAM WORD...
-    local function=_${1##*/} COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-    "${function//-/_}" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    local COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$* " COMPREPLY=()
+    COMP_LINE=${COMP_LINE// = /=}
+    [[ ${*: -1} == '=' ]] || COMP_LINE=${COMP_LINE% }
+    local COMP_POINT=${#COMP_LINE}
+    _modularforge "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
     printf '%s\n' "${COMPREPLY[@]}"
 }
 
 @test "bash completes commands, options, choices, files and keys" {
-    for program in "${PROGRAMS[@]}"; do
-        "$program" --help=bash > script
-        bash -n script
-        source ./script
-        [[ $(complete -p "$program") == "complete -F _${program//-/_} $program" ]]
-    done
     plain_only
+    load_completion
     while read -r call; do
         long_options $call | sort > options
-        [ -s options ] || continue # commands instead
+        [ -s options ]
         echo "$call"
         offers $call -- | grep -- '^--' | sort | diff options -
     done < <(callables)
@@ -149,14 +163,17 @@ offers() { # PROGRAM WORD...
     assert_equal "$(offers mf-eval --vers)" --version
     assert_equal "$(offers mf-docs --format '' | tr '\n' ' ')" "auto text jsonl wikitext "
     assert_equal "$(offers mf-docs --format = j)" jsonl
-    touch 'a file' other
+    touch other
     mkdir 'a folder'
-    assert_equal "$(offers mf-cat 'a fi')" 'a file'
+    assert_equal "$(offers mf-cat oth)" other
     assert_equal "$(offers mf-cat -o oth)" other
     assert_equal "$(offers mf-partition -o a)" 'a folder'
     assert_equal "$(offers mf-docs --max-docs '')" ""
+    assert_equal "$(offers mf-docs --quiet = '')" ""
     assert_equal "$(offers mf-config stage train)" $'train-shared\ntrain-expert'
     assert_equal "$(offers mf-config memory '' | tr '\n' ' ')" "train-shared train-expert "
+    assert_equal "$(offers mf-config keys '')" ""
+    assert_equal "$(offers mf-config slices a)" 'a folder'
     # keys of the configuration, and the choices of one
     assert_equal "$(offers mf-eval routing --set model.top)" model.top_k=
     assert_equal "$(offers mf-eval routing --set '' | sed 's/=$//')" "$(mf-config keys | grep '^[a-z]')"
@@ -166,6 +183,7 @@ offers() { # PROGRAM WORD...
     assert_equal "$(offers mf-assemble --set router.kind = | tr '\n' ' ')" "hidden prefix "
     assert_equal "$(offers mf-assemble --set model.top_k = '')" ""
     assert_equal "$(offers mf-assemble --set 'x/e touch ran;/' = '')" "" # what was typed is no pattern
+    assert_equal "$(offers 'mf-assemble$(touch ran)' --set router.k)" "" # and is not run
     [ ! -e ran ]
     assert_equal "$(offers mf-calibrate --set = calibrate.norms = f)" false
     # where words are not cut at '='
@@ -176,10 +194,9 @@ offers() { # PROGRAM WORD...
 
 @test "in a real bash, tabs complete a program that was called by its path" {
     plain_only
-    mf-assemble --help=bash > script
     cat > type.py <<'PY'
 import fcntl, os, pty, select, struct, sys, termios, time
-program, script = sys.argv[1:]
+program, installed = sys.argv[1:]
 pid, fd = pty.fork()
 if pid == 0:
     # wider than any path, or the shell breaks the line that is waited for
@@ -195,16 +212,17 @@ def read(until):
             sys.exit("waited 60 s for %r in %r" % (until, out))
         if select.select([fd], [], [], 0.1)[0]:
             out += os.read(fd, 65536)
-os.write(fd, b"source ./%s; echo rea'dy'\n" % script.encode())
+os.write(fd, b"source %s/bash_completion; source '%s'; echo rea'dy'\n" % (b"/usr/share/bash-completion", installed.encode()))
 read(b"ready\r\n$ ")  # with the prompt, tabs are bash's and no longer the terminal's
 out = b""
-os.write(fd, b"%s --set router.k\tpre\t--outp\t" % program.encode())
+os.write(fd, b"%s --set router.k\tpre\ta\\ fi\t--outp\t" % program.encode())
 read(b"--output ")
 sys.stdout.write(out.decode().replace("\x07", ""))
 PY
-    ln -s "$(dirname "$(command -v mf-assemble)")" bin # a path without blanks
-    run -0 /usr/bin/python3 type.py bin/mf-assemble script
-    assert_output --partial "mf-assemble --set router.kind=prefix --output "
+    ln -s "$(dirname "$(command -v mf-assemble)")" 'my bin'
+    touch 'a file'
+    run -0 /usr/bin/python3 type.py 'my\ bin/mf-assemble' "$BATS_FILE_TMPDIR/usr/share/bash-completion/completions/mf-assemble"
+    assert_output --partial "mf-assemble --set router.kind=prefix a\\ file --output "
 }
 
 @test "make install puts everything below PREFIX, and make uninstall removes it" {
@@ -214,9 +232,10 @@ PY
     diff <(cd usr && find . -type f ! -name libmf.pc | sort) <(cd stage/usr && find . -type f ! -name libmf.pc | sort)
     for program in "${PROGRAMS[@]}"; do
         usr/bin/$program --version
-        usr/bin/$program --help=man | cmp - usr/share/man/man1/$program.1
-        usr/bin/$program --help=bash | cmp - usr/share/bash-completion/completions/$program
+        cmp "$MF_ROOT/bin/cli/mf.bash" usr/share/bash-completion/completions/$program
     done
+    assert_equal "$(ls usr/share/man/man1)" "$(callables | sed 's/ /-/; s/$/.1/' | LC_ALL=C sort)"
+    man -M "$PWD/usr/share/man" mf-eval perplexity | grep -q 'how well a model predicts documents'
     man -M "$PWD/usr/share/man" mf-eval | grep -q 'measure models and generate text'
     grep -qx 'prefix=/usr' stage/usr/lib/pkgconfig/libmf.pc
     assert_equal "$(find usr -name '*internal*')" ""

@@ -96,6 +96,7 @@ static void test_mistakes(void **state) {
     REFUSES("option '--max-memory' needs a size such as 64K, 200M or 2G, not '2X'", "--max-memory", "2X");
     REFUSES("option '--sort' is one of text|parse|error, not 'tex'", "--sort", "tex");
     REFUSES("option '--threads' must be from 1 to 1024, not 0", "--threads", "0");
+    REFUSES("option '--help' takes no value", "--help=man");
     REFUSES("unknown option '--no-force' (--help lists them)", "--no-force");
 }
 

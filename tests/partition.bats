@@ -484,7 +484,7 @@ END
     run -74 --separate-stderr bash -c 'ulimit -f 1; mf-partition --quiet -n 2 --seed 9 --method random -o parts t.mf'
     diff -r parts before
     run -0 mf-partition --help
-    assert_line --partial "exit status:"
+    assert_line "Exit status:"
 }
 
 @test "a partition that loses its documents keeps its file, and another corpus under the same name is noticed" {

@@ -416,7 +416,7 @@ END
     for command in train encode decode; do
         run -0 mf-tokenize $command --help
         assert_line --partial "mf-tokenize $command - "
-        assert_line --partial "exit status:"
+        assert_line "Exit status:"
     done
 }
 

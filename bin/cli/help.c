@@ -1,4 +1,5 @@
-/* The help page of a program (purpose, usage, options in columns, notes), and which form is asked for. */
+/* The help page of a program: purpose, usage, notes, options in columns, exit status, examples. help2man and
+ * mf.bash read it too: headings, columns and order are such as they know. */
 #include "cli/help.h"
 
 #include <string.h>
@@ -20,11 +21,11 @@ static void write_option(char *text, size_t size, const struct mf_option *o) {
              o->argument ? o->argument : "");
 }
 
-/* Prints `text` in lines of words that start at `column`; the first line's column is reached already. */
+/* Prints `text`, a paragraph, in lines of words that start at `column`, which the first has reached. */
 static void print_wrapped(const char *text, size_t column) {
     size_t at = column;
     while (*text) {
-        size_t n = strcspn(text, " ");
+        size_t n = strcspn(text, " \n");
         if (at > column && at + 1 + n > WIDTH) {
             printf("\n%*s", (int)column, "");
             at = column;
@@ -32,7 +33,7 @@ static void print_wrapped(const char *text, size_t column) {
         if (at > column) at += (size_t)printf(" ");
         at += (size_t)printf("%.*s", (int)n, text);
         text += n;
-        while (*text == ' ') text++;
+        text += strspn(text, " \n");
     }
     printf("\n");
 }
@@ -69,9 +70,9 @@ static void print_options(const char *title, const struct mf_option *options, si
     }
 }
 
-/* Each line of the synopsis behind "usage: ", the following ones under the first. */
+/* Each line of the synopsis behind "Usage: ", the following ones under the first. */
 static void print_synopsis(const char *synopsis) {
-    const char *lead = "usage: ";
+    const char *lead = "Usage: ";
     while (*synopsis) {
         size_t n = strcspn(synopsis, "\n");
         printf("%s%.*s\n", lead, (int)n, synopsis);
@@ -80,94 +81,35 @@ static void print_synopsis(const char *synopsis) {
     }
 }
 
-const struct mf_option mf_help_options[] = {
-    {"help", 'h', MF_OPT_FLAG, NULL, NULL,
-     "print this page (--help=man: for man; --help=bash: completion for bash)", 0, 0},
-    {"version", 0, MF_OPT_FLAG, NULL, NULL, "print the version", 0, 0},
-    {0},
-};
-
-/* The forms by the order of enum mf_help_form; people ask for the first three. */
-static const char *const forms[] = {
-    "--help", "--help=man", "--help=bash", "--help=man-command", "--help=man-examples", "--help=bash-command",
-};
-
-int mf_help_ask(const struct mf_command *commands, enum mf_help_form form) {
-    int status = 0;
-    for (const struct mf_command *c = commands; c->name && status == 0; c++) {
-        char *argv[] = {(char *)c->name, (char *)forms[form], NULL};
-        status = c->run(2, argv);
+/* Where the paragraph of `notes` that begins with `start` does, or their end. */
+static const char *find_note(const char *notes, const char *start) {
+    for (const char *at = notes; at; at = strstr(at, "\n\n")) {
+        at += strspn(at, "\n");
+        if (strncmp(at, start, strlen(start)) == 0) return at;
     }
-    return status;
+    return notes + strlen(notes);
 }
 
-int mf_help_asked(const char *argument, enum mf_help_form *form, struct mf_err *err) {
-    size_t n = strlen("--help");
-    if (strncmp(argument, "--help", n) != 0 || (argument[n] && argument[n] != '=')) return 0;
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
-        if (strcmp(argument, forms[i]) == 0) return *form = (enum mf_help_form)i, 1;
-    return mf_err_set(err, EX_USAGE, "option '--help' is one of man|bash, or alone, not '%.60s'",
-                      argument + n + 1);
+static void print_part(const char *heading, const char *text, const char *end) {
+    while (end > text && end[-1] == '\n') end--;
+    if (end > text) printf("\n%s%.*s\n", heading, (int)(end - text), text);
 }
 
-bool mf_note_next(const char **notes, struct mf_note *note) {
-    static const char *const heads[] = {"example:\n", "examples:\n", "exit status: "};
-    const char *at = *notes;
-    if (!at) return false;
-    at += strspn(at, "\n");
-    if (!*at) return false;
-    const char *end = strstr(at, "\n\n");
-    if (!end) end = at + strlen(at);
-    *notes = end;
-    note->kind = MF_NOTE_TEXT;
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
-        if (strncmp(at, heads[i], strlen(heads[i])) != 0) continue;
-        note->kind = i < 2 ? MF_NOTE_EXAMPLES : MF_NOTE_STATUS;
-        at += strlen(heads[i]);
-        break;
-    }
-    while (end > at && end[-1] == '\n') end--;
-    note->text = at;
-    note->size = (size_t)(end - at);
-    return true;
-}
-
-static void print_page(const struct mf_usage *usage, const struct mf_option *common) {
+int mf_help_print(const struct mf_usage *usage, const struct mf_option *common, struct mf_err *err) {
     size_t column = find_column(common, find_column(usage->options, 24));
+    const char *notes = usage->notes ? usage->notes : "";
+    const char *examples = find_note(notes, "example"), *status = find_note(notes, "exit status: ");
     printf("%s - %s\n\n", usage->program, usage->purpose);
     print_synopsis(usage->synopsis);
-    print_options("options", usage->options, column);
-    print_options("common options", common, column);
-    for (const struct mf_option *o = mf_help_options; o->name; o++) {
-        char text[128];
-        write_option(text, sizeof text, o);
-        print_item(text, o->help, column);
+    print_part("", notes, examples);
+    print_options("Options", usage->options, column);
+    print_options("Common options", common, column);
+    if (*status) {
+        printf("\nExit status:\n  ");
+        print_wrapped(status + strlen("exit status: "), 2);
     }
-    if (usage->notes) {
-        size_t n = strlen(usage->notes);
-        printf("\n%s%s", usage->notes, n && usage->notes[n - 1] == '\n' ? "" : "\n");
-    }
-}
-
-int mf_help_print(enum mf_help_form form, const struct mf_usage *usage, const struct mf_option *common,
-                  struct mf_err *err) {
-    if (form == MF_HELP_BASH && strchr(usage->program, ' '))
-        return mf_err_set(err, EX_USAGE, "bash completes whole programs: %.*s --help=bash",
-                          (int)strcspn(usage->program, " "), usage->program);
-    switch (form) {
-    case MF_HELP_TEXT:
-        print_page(usage, common);
-        break;
-    case MF_HELP_MAN:
-    case MF_HELP_MAN_COMMAND:
-    case MF_HELP_MAN_EXAMPLES:
-        mf_manual_print(form, usage, common);
-        break;
-    case MF_HELP_BASH:
-    case MF_HELP_BASH_COMMAND:
-        mf_completion_print(form, usage, common);
-        break;
-    }
+    const char *line_end = strchr(examples, '\n'); /* of "examples:" */
+    if (line_end) print_part("Examples:\n", line_end + 1, status);
     return check_output(err);
 }
 
@@ -176,27 +118,15 @@ int mf_version_print(const char *program, struct mf_err *err) {
     return check_output(err);
 }
 
-static void print_commands(const char *program, const char *purpose, const struct mf_command *commands) {
-    printf("%s - %s\n\nusage: %s COMMAND [OPTION]... [FILE]...\n\ncommands:\n", program, purpose, program);
+int mf_commands_print(const char *program, const char *purpose, const struct mf_command *commands,
+                      const struct mf_option *common, struct mf_err *err) {
+    printf("%s - %s\n\nUsage: %s COMMAND [OPTION]... [FILE]...\n\nCommands:\n", program, purpose, program);
     for (const struct mf_command *c = commands; c->name; c++) {
         char name[64];
         snprintf(name, sizeof name, "  %s", c->name);
         print_item(name, c->purpose, 18);
     }
-    printf(
-        "\n`%s COMMAND --help` explains one of them, with an example; `%s --version` prints the version.\n",
-        program, program);
-    printf("`%s --help=man` prints all of it as a manual page.\n", program);
-}
-
-int mf_commands_print(enum mf_help_form form, const char *program, const char *purpose,
-                      const struct mf_command *commands, const struct mf_option *common, struct mf_err *err) {
-    int status = 0;
-    if (form == MF_HELP_MAN)
-        status = mf_manual_commands(program, purpose, commands, common);
-    else if (form == MF_HELP_BASH)
-        status = mf_completion_commands(program, commands, common);
-    else
-        print_commands(program, purpose, commands);
-    return status ? status : check_output(err);
+    printf("\n`%s COMMAND --help` explains one of them, with an example.\n", program);
+    print_options("Common options", common, find_column(common, 24));
+    return check_output(err);
 }

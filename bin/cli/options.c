@@ -1,5 +1,4 @@
-/* Command lines from a table: parsing and errors. What they show of themselves is in help.c, manual.c
- * and completion.c. */
+/* Command lines from a table: parsing and errors. Their help pages are in help.c. */
 #include "cli/options.h"
 
 #include <stdlib.h>
@@ -8,9 +7,11 @@
 #include "cli/help.h"
 #include "base/pool.h"
 
+#define COMMON_OPTIONS 9 /* entries of the table of common options, with the ending one */
+
 /* The table of the common options, bound to `c`. */
-static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_common *c) {
-    const struct mf_option bound[MF_COMMON_OPTIONS] = {
+static void bind_common(struct mf_option table[COMMON_OPTIONS], struct mf_common *c) {
+    const struct mf_option bound[COMMON_OPTIONS] = {
         {"config", 0, MF_OPT_STRING, &c->settings.config, "FILE", "read the settings from FILE (YAML)", 0, 0},
         {"set", 0, MF_OPT_LIST, &c->settings.sets, "KEY=VALUE",
          "change one setting, e.g. model.top_k=1; repeatable", 0, 0},
@@ -21,6 +22,8 @@ static void bind_common(struct mf_option table[MF_COMMON_OPTIONS], struct mf_com
         {"quiet", 'q', MF_OPT_FLAG, &c->quiet, NULL, "print errors only", 0, 0},
         {"progress", 0, MF_OPT_CHOICE, &c->progress, "auto|always|never",
          "when to show progress (default: auto)", 0, 0},
+        {"help", 'h', MF_OPT_FLAG, &c->help, NULL, "print this page", 0, 0},
+        {"version", 0, MF_OPT_FLAG, &c->version, NULL, "print the version", 0, 0},
         {0},
     };
     memcpy(table, bound, sizeof bound);
@@ -100,8 +103,6 @@ static int unknown_long(const struct parser *p, const char *name, size_t n, stru
     struct mf_strs names = {0};
     for (int t = 0; t < 2; t++)
         for (const struct mf_option *o = p->tables[t]; o && o->name; o++) mf_strs_add(&names, o->name);
-    mf_strs_add(&names, "help");
-    mf_strs_add(&names, "version");
     char given[64];
     snprintf(given, sizeof given, "%.*s", (int)(n < 60 ? n : 60), name);
     const char *near = mf_nearest(given, names.items, names.count);
@@ -150,7 +151,7 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
     mf_program_begin();
     *common =
         (struct mf_common){.threads = mf_processors(), .settings.seed = -1, .progress = MF_PROGRESS_AUTO};
-    struct mf_option table[MF_COMMON_OPTIONS];
+    struct mf_option table[COMMON_OPTIONS];
     bind_common(table, common);
     struct parser p = {.tables = {usage->options, table}, .argc = argc, .next = 1, .argv = argv};
     while (p.next < argc) {
@@ -160,16 +161,11 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
             continue;
         }
         if (strcmp(argument, "--") == 0) break;
-        enum mf_help_form form = MF_HELP_TEXT;
-        int asks = mf_help_asked(argument, &form, err);
-        if (strcmp(argument, "-h") == 0 && !find_letter(&p, 'h')) asks = 1;
-        if (asks < 0) return -1;
-        if (asks) return mf_help_print(form, usage, table, err) < 0 ? -1 : 1;
-        common->version = strcmp(argument, "--version") == 0;
-        if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
         int result =
             argument[1] == '-' ? parse_long(&p, argument + 2, err) : parse_letters(&p, argument + 1, err);
         if (result < 0) return -1;
+        if (common->help) return mf_help_print(usage, table, err) < 0 ? -1 : 1;
+        if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
     }
     while (p.next < argc) mf_strs_add(operands, argv[p.next++]);
     return 0;
@@ -215,15 +211,12 @@ int mf_command_run(const char *program, const char *purpose, const struct mf_com
     struct mf_err err = {0};
     mf_program_begin();
     if (argc < 2) return no_command(program, commands, NULL);
-    enum mf_help_form form = MF_HELP_TEXT;
-    int asks = strcmp(argv[1], "-h") == 0 ? 1 : mf_help_asked(argv[1], &form, &err);
-    if (asks < 0) return mf_fail(program, &err);
-    if (asks) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         struct mf_common common = {0};
-        struct mf_option table[MF_COMMON_OPTIONS];
+        struct mf_option table[COMMON_OPTIONS];
         bind_common(table, &common);
-        int status = mf_commands_print(form, program, purpose, commands, table, &err);
-        return status < 0 ? mf_fail(program, &err) : status;
+        int status = mf_commands_print(program, purpose, commands, table, &err);
+        return status < 0 ? mf_fail(program, &err) : 0;
     }
     if (strcmp(argv[1], "--version") == 0)
         return mf_version_print(program, &err) < 0 ? mf_fail(program, &err) : 0;

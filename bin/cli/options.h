@@ -1,5 +1,5 @@
-/* Command lines as data: one table per program serves parsing, "did you mean", --help, the manual page
- * (--help=man) and the completion for bash (--help=bash).
+/* Command lines as data: one table per program serves parsing, "did you mean" and --help, of which manual
+ * pages and the completion for bash are made.
  *
  * Every program also has the common options of `struct mf_common`. Long options take their value as the next
  * argument or after '='; `--` ends the options; `-` is an operand. */
@@ -44,8 +44,8 @@ struct mf_common {
     struct mf_settings settings; /* --config FILE, --set section.key=value (repeatable), --seed N */
     int64_t threads;             /* --threads N; default the number of processors this process may use */
     bool quiet;
-    bool version; /* --version was asked for, and has been printed */
-    int progress; /* enum mf_progress_mode */
+    bool help, version; /* was asked for, and has been printed */
+    int progress;       /* enum mf_progress_mode */
 };
 
 /* What --help prints around the table. */
@@ -54,7 +54,7 @@ struct mf_usage {
     const char *purpose;  /* one line, without final stop */
     const char *synopsis; /* one or more lines, each without the leading program name's indentation */
     const struct mf_option *options;
-    const char *notes; /* after the options, in paragraphs parted by an empty line: what it reads and writes;
+    const char *notes; /* in paragraphs parted by an empty line: what it reads and writes;
                           "example:\n" or "examples:\n" and lines indented by two spaces, perhaps an
                           explanation behind three spaces; "exit status: 0, or 64 wrong use, ..." */
 };
