@@ -28,6 +28,7 @@ MPI_C    := lib/train/ranks_mpi.c
 WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs $(MPI)))
 
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
+PAGE     := $(wildcard bin/cli/page/*.html bin/cli/page/*.css bin/cli/page/*.gnuplot)
 UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
 
 include pipelines/corpus.mk
@@ -76,7 +77,7 @@ $(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(MPI_C),$(wildcard lib/*
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 
-$(1)/cli.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/cli/*.c))
+$(1)/cli.a: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/cli/*.c)) $(PAGE:%=$(1)/obj/%.o)
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 
@@ -84,6 +85,13 @@ $(1)/obj/%.o: %.c Makefile | deps
 	@mkdir -p $$(@D)
 	@echo "cc $$@"
 	@$$(CC) $$(MF_FLAGS) $$(CFLAGS) $(2) -MMD -MP -c -o $$@ $$<
+
+# Files of the report page that are put into mf-eval: page/report.html is the string mf_file_report_html.
+$(1)/obj/bin/cli/page/%.o: bin/cli/page/% Makefile | deps
+	@mkdir -p $$(@D)
+	@echo "cc $$@"
+	@{ echo 'const char mf_file_$$(subst .,_,$$*)[] ='; LC_ALL=C sed 's/[\\"?]/\\&/g; s/.*/"&\\n"/' $$<; echo ';'; } | \
+	    $$(CC) $$(CFLAGS) $(2) -x c -c -o $$@ -
 
 $(1)/bin/%: $(1)/obj/bin/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)

@@ -19,29 +19,17 @@ static const char notes[] =
     "exit status: 0, or 64 wrong use, 65 not a report, 66 input cannot be opened, 69 gnuplot cannot be\n"
     "started or does not draw, 73 or 74 cannot write.\n";
 
-/* NULL drawings where there is nothing to draw. */
-static int draw(const json_t *report, char **drawings, struct mf_err *err) {
-    char *script = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&script, &size);
-    if (!f) return mf_err_sys(err, EX_OSERR, "cannot make a script");
-    size_t charts = mf_page_curves_script(f, report);
-    int status = fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a script");
-    if (status == 0 && charts > 0) status = mf_gnuplot(script, size, charts, drawings, err);
+static int write_page(json_t *report, const char *output, struct mf_err *err) {
+    char *script = NULL, *drawings = NULL, *page = NULL;
+    size_t size, charts = mf_page_prepare(report);
+    int status = 0;
+    if (charts > 0) status = mf_page_script(&script, &size, report, err);
+    if (charts > 0 && status == 0) status = mf_gnuplot(script, size, charts, &drawings, err);
+    if (status == 0) status = mf_page_make(&page, &size, report, drawings, err);
+    if (status == 0) status = mf_out_whole(output, page, size, err);
     free(script);
-    return status;
-}
-
-static int write_page(const json_t *report, const char *output, struct mf_err *err) {
-    char *drawings = NULL, *text = NULL;
-    size_t size = 0;
-    if (draw(report, &drawings, err) < 0) return -1;
-    FILE *f = open_memstream(&text, &size);
-    if (f) mf_page_write(f, report, drawings);
-    int status = f && fclose(f) == 0 ? 0 : mf_err_sys(err, EX_OSERR, "cannot make a page");
-    if (status == 0) status = mf_out_whole(output, text, size, err);
     free(drawings);
-    free(text);
+    free(page);
     return status;
 }
 

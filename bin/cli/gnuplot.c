@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "io/file.h"
 
 /* More than a browser shows with pleasure; a chart takes 5 to 20 kB. */
@@ -125,9 +127,11 @@ static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-const char *mf_gnuplot_inline(FILE *f, const char *svg, bool marks) {
+const char *mf_gnuplot_inline(char **drawn, size_t *size, const char *svg, bool marks) {
     const char *at = strstr(svg, "<g id=\"gnuplot_canvas\""), *end = at ? strstr(at, "</svg>") : NULL;
     if (!end) return NULL;
+    FILE *f = open_memstream(drawn, size);
+    if (!f) mf_no_memory();
     while (at && at < end) {
         if (begins(at, "<title>"))
             at = skip(at, "</title>");
@@ -139,5 +143,6 @@ const char *mf_gnuplot_inline(FILE *f, const char *svg, bool marks) {
         } else
             putc(*at++, f);
     }
+    if (fclose(f) != 0) mf_no_memory();
     return end + strlen("</svg>");
 }

@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include "base/err.h"
 
 /* Runs a script that plots `charts` times on the terminal svg. Its commands can do whatever a program can, so
@@ -13,10 +12,10 @@
  * than a page can hold. */
 int mf_gnuplot(const char *script, size_t size, size_t charts, char **svg, struct mf_err *err);
 
-/* Writes what is drawn in the first document of `svg`, without the <svg> around it, and returns what follows
- * it; NULL when there is none. Ids would be others' too: they become classes, gnuplot_plot_1 the first
- * curve's, and the definitions of marks are left out unless `marks`: once is enough for a page. Titles are
- * dropped. */
-const char *mf_gnuplot_inline(FILE *f, const char *svg, bool marks);
+/* *drawn is new: what is drawn in the first document of `svg`, without the <svg> around it. Returns what
+ * follows that; NULL when there is none. Ids would be others' too: they become classes, gnuplot_plot_1 the
+ * first curve's, and the definitions of marks are left out unless `marks`: once is enough for a page. Titles
+ * are dropped. */
+const char *mf_gnuplot_inline(char **drawn, size_t *size, const char *svg, bool marks);
 
 #endif

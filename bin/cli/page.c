@@ -1,91 +1,322 @@
-/* The page's frame, and its text. */
+/* What page/report.html shows of a report beyond what stands in it. */
 #include "cli/page.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-
-void mf_page_text(FILE *f, const char *text, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        bool c1 = c == 0xc2 && i + 1 < size && (unsigned char)text[i + 1] < 0xa0;
-        if (c == '&')
-            fputs("&amp;", f);
-        else if (c == '<')
-            fputs("&lt;", f);
-        else if (c == '>')
-            fputs("&gt;", f);
-        else if (c == '"')
-            fputs("&quot;", f);
-        else if (c < 0x20 && c != '\n' && c != '\t')
-            fprintf(f, "&#x%x;", 0x2400 + c);
-        else if (c == 0x7f)
-            fputs("&#x2421;", f);
-        else if (c1) {
-            fputs("&#xfffd;", f);
-            i++;
-        } else
-            putc(c, f);
-    }
-}
-
-void mf_page_string(FILE *f, const json_t *string) {
-    if (json_is_string(string)) mf_page_text(f, json_string_value(string), json_string_length(string));
-}
+#include "base/memory.h"
+#include "cli/template.h"
 
 double mf_page_number(const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-const char *mf_page_real(char text[MF_PAGE_REAL], double value, int digits) {
-    if (fabs(value) < 1e6)
-        snprintf(text, MF_PAGE_REAL, "%.*f", digits, value);
-    else
-        snprintf(text, MF_PAGE_REAL, "%.1e", value);
-    return text;
+json_t *mf_page_real(double value) {
+    return isfinite(value) ? json_real(value) : NULL;
 }
 
-void mf_page_count(FILE *f, double count) {
-    char digits[400]; /* of the largest double */
-    int n = snprintf(digits, sizeof digits, "%.0f", count);
-    for (int i = 0; i < n; i++) fprintf(f, "%s%c", i > 0 && (n - i) % 3 == 0 ? "," : "", digits[i]);
+json_t *mf_page_kept(json_t *value) {
+    if (!value) mf_no_memory();
+    return value;
 }
 
-const json_t *mf_page_find(const json_t *object, const char *path) {
-    char key[32];
-    while (object && *path) {
-        size_t n = strcspn(path, ".");
-        snprintf(key, sizeof key, "%.*s", (int)n, path);
-        object = json_object_get(object, key);
-        path += n + (path[n] == '.');
+void mf_page_set(json_t *object, const char *key, json_t *value) {
+    if (!value)
+        json_object_del(object, key);
+    else if (json_object_set_new(object, key, value) < 0 && json_is_object(object))
+        mf_no_memory();
+}
+
+void mf_page_append(json_t *list, json_t *value) {
+    if (json_array_append_new(list, value) < 0) mf_no_memory();
+}
+
+static json_t *flag(bool value) {
+    return value ? json_true() : NULL;
+}
+
+static json_t *whole(size_t value) {
+    return mf_page_kept(json_integer((json_int_t)value));
+}
+
+/* --- the model among its baselines --- */
+
+struct baseline {
+    const char *kind; /* "first" (the model), "dense", "expert" or "unigram" */
+    size_t expert;
+    double perplexity;
+    json_t *measure; /* in full, or NULL */
+};
+
+/* What was not measured is no baseline. */
+static void add(struct baseline *b, size_t *n, struct baseline one) {
+    if (*n == 0 || isfinite(one.perplexity)) b[(*n)++] = one;
+}
+
+static int by_perplexity(const void *a, const void *b) {
+    double x = ((const struct baseline *)a)->perplexity, y = ((const struct baseline *)b)->perplexity;
+    return (x > y) - (x < y);
+}
+
+/* The model first, then what it is measured against, best first. */
+static size_t collect(const json_t *report, struct baseline **list) {
+    json_t *numbers = json_object_get(report, "perplexity"), *measures = json_object_get(report, "measures");
+    json_t *experts = json_object_get(measures, "experts"), *expert;
+    size_t n = 0, i;
+    struct baseline *b = *list = calloc(json_array_size(experts) + 3, sizeof *b);
+    if (!b) mf_no_memory();
+#define OF(kind, key) (struct baseline){kind, 0, mf_page_number(numbers, key), json_object_get(measures, key)}
+    add(b, &n, OF("first", "test"));
+    add(b, &n, OF("dense", "dense"));
+    json_array_foreach(experts, i, expert)
+        add(b, &n, (struct baseline){"expert", i, mf_page_number(expert, "perplexity"), expert});
+    add(b, &n, OF("unigram", "unigram"));
+#undef OF
+    qsort(b + 1, n - 1, sizeof *b, by_perplexity);
+    return n;
+}
+
+/* A row that is "first", "dense" or "unigram", or has the number of an "expert". */
+static json_t *row_of(const struct baseline *b) {
+    return mf_page_pack("{s:o}", b->kind, strcmp(b->kind, "expert") == 0 ? whole(b->expert) : json_true());
+}
+
+/* A difference within two standard errors of the loss may be chance. */
+static json_t *verdict(const struct baseline *b, size_t n) {
+    if (n < 2) return mf_page_pack("{s:b}", "alone", 1);
+    if (!isfinite(b[0].perplexity)) return mf_page_pack("{s:b}", "unmeasured", 1);
+    double ratio = b[0].perplexity / b[1].perplexity, error = mf_page_number(b[1].measure, "behind_error");
+    bool level = fabs(log(ratio)) <= 2 * error, below = ratio < 1;
+    return mf_page_pack("{s:o,s:o*,s:o*,s:b,s:b,s:b,s:b}", "next", row_of(&b[1]), "percent",
+                        mf_page_real(fabs(100 * (1 - ratio))), "error", mf_page_real(100 * error * ratio),
+                        "level", level, "below", below, "better", !level && below, "worse", !level && !below);
+}
+
+/* Each at its place on a logarithmic scale from 0 to 1, clear of the ends. NULL without any. */
+static json_t *baselines(const struct baseline *b, size_t n) {
+    if (n < 2 || !isfinite(b[0].perplexity)) return NULL;
+    json_t *rows = mf_page_pack("[]");
+    double low = log(fmin(b[0].perplexity, b[1].perplexity));
+    double high = log(fmax(b[0].perplexity, b[n - 1].perplexity));
+    low -= .06 * (high - low) + .02;
+    high += .06 * (high - low) + .02;
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = row_of(&b[i]), *error = json_object_get(b[i].measure, "error");
+        mf_page_set(row, "perplexity", mf_page_real(b[i].perplexity));
+        mf_page_set(row, "error", json_incref(error));
+        mf_page_set(row, "at", mf_page_real((log(b[i].perplexity) - low) / (high - low)));
+        if (i > 0) mf_page_set(row, "more", mf_page_real(100 * (b[i].perplexity / b[0].perplexity - 1)));
+        mf_page_append(rows, row);
     }
-    return object;
+    return rows;
 }
 
-bool mf_page_no_domain(const char *domain) {
+static void prepare_headline(json_t *report) {
+    struct baseline *b;
+    size_t n = collect(report, &b);
+    json_t *sample = json_object_get(report, "sample");
+    mf_page_set(report, "verdict", verdict(b, n));
+    mf_page_set(report, "baselines", baselines(b, n));
+    mf_page_set(report, "sampled",
+                flag(mf_page_number(sample, "tokens") < mf_page_number(sample, "of_tokens")));
+    free(b);
+}
+
+/* --- domains --- */
+
+/* Whether this stands for documents without a domain. */
+static bool is_none(const char *domain) {
     return domain && strcmp(domain, "(none)") == 0;
 }
 
-int mf_page_colour(long long expert) {
-    return (int)(((expert % 8) + 8) % 8);
+static double same_domain(const json_t *list, const json_t *like) {
+    const json_t *item, *domain = json_object_get(like, "domain");
+    size_t i;
+    json_array_foreach(list, i, item) if (json_equal(json_object_get(item, "domain"), domain)) break;
+    return mf_page_number(json_array_get(list, i), "perplexity");
 }
 
-void mf_page_write(FILE *f, const json_t *report, const char *drawings) {
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-          "<meta name=\"color-scheme\" content=\"light dark\">\n"
-          /* were an escape forgotten, still nothing would run or be fetched */
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-          "'unsafe-inline'; img-src data:\">\n"
-          "<link rel=\"icon\" href=\"data:,\">\n<title>Report: ",
-          f);
-    mf_page_string(f, json_object_get(report, "model"));
-    fprintf(f, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n", mf_page_style);
-    mf_page_headline(f, report);
-    mf_page_domains(f, report);
-    mf_page_samples(f, report);
-    mf_page_routing(f, report);
-    mf_page_curves(f, report, drawings);
-    mf_page_stages(f, report);
-    fputs("</main>\n</body>\n</html>\n", f);
+/* Each with the dense model's perplexity, and the end of their scale where a domain is known. */
+static void prepare_domains(json_t *report) {
+    json_t *list = mf_template_find(report, "measures.test.domains"), *item;
+    const json_t *first = json_object_get(json_array_get(list, 0), "domain");
+    bool none = json_array_size(list) == 1 && is_none(json_string_value(first));
+    double most = 0;
+    size_t i;
+    json_array_foreach(list, i, item) {
+        double dense = same_domain(mf_template_find(report, "measures.dense.domains"), item);
+        most = fmax(most, mf_page_number(item, "perplexity") + fmax(mf_page_number(item, "error"), 0));
+        most = fmax(most, dense);
+        mf_page_set(item, "dense", mf_page_real(dense));
+    }
+    mf_page_set(report, "domains_end", !none && most > 0 ? mf_page_real(1.02 * most) : NULL);
+}
+
+/* --- routing: tables of rows and experts --- */
+
+/* Columns of a table: of more experts there are several, one below the other, that a page of paper has room
+ * for. */
+#define COLUMNS 16
+
+static double share_of(const json_t *row, size_t e) {
+    const json_t *value = json_array_get(json_object_get(row, "shares"), e);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static json_t *numbers(size_t from, size_t to) {
+    json_t *list = mf_page_pack("[]");
+    for (size_t e = from; e < to; e++) mf_page_append(list, whole(e));
+    return list;
+}
+
+/* A share, 0 to 1, as its percentage and its part of the largest; the shares of many experts are small. */
+static json_t *cell(double share, double most, size_t E, bool dead) {
+    if (dead) return mf_page_pack("{s:b}", "dead", 1);
+    if (!isfinite(share)) return json_null();
+    return mf_page_pack("{s:o,s:o*}", "percent",
+                        json_sprintf("%.*f%%", E > COLUMNS && share < .0995, 100 * share), "heat",
+                        mf_page_real(most > 0 ? share / most : 0));
+}
+
+/* Rows are layers, where an expert without a share is dead, or domains. */
+static json_t *tables(const json_t *rows, size_t E, bool layers) {
+    json_t *list = mf_page_pack("[]"), *row;
+    double most = 0;
+    size_t i, from, to, e;
+    json_array_foreach(rows, i, row) for (e = 0; e < E; e++) most = fmax(most, share_of(row, e));
+    for (from = 0; from < E; from = to) {
+        json_t *body = mf_page_pack("[]"), *cells;
+        to = E - from > COLUMNS ? from + COLUMNS : E;
+        json_array_foreach(rows, i, row) {
+            mf_page_append(body, mf_page_pack("{s:o,s:O*,s:O*,s:O*,s:b}", "cells", cells = mf_page_pack("[]"),
+                                              "layer", json_object_get(row, "layer"), "domain",
+                                              json_object_get(row, "domain"), "balance",
+                                              json_object_get(row, "balance"), "last", to == E));
+            for (e = from; e < to; e++)
+                mf_page_append(cells, cell(share_of(row, e), most, E, layers && share_of(row, e) == 0));
+        }
+        mf_page_append(list, mf_page_pack("{s:o,s:o,s:o,s:b}", "from", whole(from), "columns",
+                                          numbers(from, to), "rows", body, "last", to == E));
+    }
+    return list;
+}
+
+/* The mean over layers of a domain's shares of first choices. */
+static json_t *domain_row(const json_t *layers, const char *domain, size_t E) {
+    json_t *shares = mf_page_pack("[]"), *layer;
+    for (size_t e = 0, i; e < E; e++) {
+        double sum = 0, n = 0;
+        json_array_foreach(layers, i, layer) {
+            const json_t *list = json_object_get(json_object_get(layer, "domains"), domain);
+            const json_t *share = json_array_get(list, e);
+            sum += json_number_value(share);
+            n += json_is_number(share);
+        }
+        mf_page_append(shares, n > 0 ? json_real(sum / n) : json_null());
+    }
+    return mf_page_pack("{s:s,s:o}", "domain", domain, "shares", shares);
+}
+
+/* NULL where no domain is known. */
+static json_t *domain_tables(const json_t *layers, size_t E) {
+    json_t *known = json_object_get(json_array_get(layers, 0), "domains"), *ignored,
+           *rows = mf_page_pack("[]");
+    const char *name = json_object_iter_key(json_object_iter(known));
+    bool none = json_object_size(known) == 1 && is_none(name);
+    json_object_foreach(known, name, ignored) if (!none) mf_page_append(rows, domain_row(layers, name, E));
+    json_t *list = json_array_size(rows) ? tables(rows, E, false) : NULL;
+    json_decref(rows);
+    return list;
+}
+
+static void prepare_routing(json_t *report) {
+    json_t *routing = json_object_get(report, "routing"), *layers = json_object_get(routing, "layers"),
+           *layer;
+    size_t E = json_array_size(json_object_get(routing, "experts")), L = json_array_size(layers), dead = 0, i;
+    double agreement = 0;
+    json_array_foreach(layers, i, layer) {
+        dead += json_array_size(json_object_get(layer, "dead"));
+        agreement += mf_page_number(layer, "agreement") / (double)L;
+    }
+    mf_page_set(report, "experts", numbers(0, E));
+    mf_page_set(routing, "number", whole(E));
+    mf_page_set(routing, "agreement", mf_page_real(agreement));
+    mf_page_set(routing, "dead", dead ? whole(dead) : NULL);
+    mf_page_set(routing, "places", whole(E * L));
+    mf_page_set(routing, "wide", flag(E > COLUMNS / 2));
+    mf_page_set(routing, "layer_tables", L ? tables(layers, E, true) : NULL);
+    mf_page_set(routing, "domain_tables", domain_tables(layers, E));
+}
+
+/* --- samples --- */
+
+/* Of tokens [text, expert or null] a third member marks those where the expert changes. */
+static void prepare_pieces(json_t *list, const json_t **expert) {
+    json_t *piece;
+    size_t i;
+    json_array_foreach(list, i, piece) {
+        const json_t *own = json_array_get(piece, 1);
+        if (!json_is_integer(own) || json_equal(own, *expert)) continue;
+        json_array_insert_new(piece, 2, json_true());
+        *expert = own;
+    }
+}
+
+static void prepare_samples(json_t *report) {
+    json_t *sample;
+    size_t i;
+    json_array_foreach(json_object_get(report, "samples"), i, sample) {
+        const json_t *expert = NULL;
+        prepare_pieces(json_object_get(sample, "prompt_pieces"), &expert);
+        prepare_pieces(json_object_get(sample, "pieces"), &expert);
+    }
+}
+
+/* --- stages --- */
+
+static void prepare_stages(json_t *report) {
+    json_t *stage;
+    double most = 0, longest = 0, sum = 0;
+    size_t i;
+    json_array_foreach(json_object_get(report, "stages"), i, stage) {
+        double peak = mf_page_number(stage, "peak_memory"), bound = mf_page_number(stage, "bound");
+        most = fmax(most, fmax(peak, bound));
+        longest = fmax(longest, mf_page_number(stage, "seconds"));
+        sum += fmax(mf_page_number(stage, "seconds"), 0);
+        mf_page_set(stage, "over", flag(peak > bound));
+        mf_page_set(stage, "again", flag(mf_page_number(stage, "attempts") > 1));
+    }
+    bool any = most > 0 && longest > 0;
+    mf_page_set(report, "memory_end", any ? mf_page_real(1.02 * most) : NULL);
+    mf_page_set(report, "time_end", mf_page_real(longest));
+    mf_page_set(report, "seconds", mf_page_real(sum));
+}
+
+static void prepare_calibration(json_t *calibration) {
+    double before = mf_page_number(calibration, "loss_before"),
+           after = mf_page_number(calibration, "loss_after");
+    bool both = isfinite(before) && isfinite(after), level = both && fabs(before - after) < .00005;
+    bool none = !both && json_is_false(json_object_get(calibration, "calibrated"));
+    mf_page_set(calibration, "level", flag(level));
+    mf_page_set(calibration, "changed", flag(both && !level));
+    mf_page_set(calibration, "none", flag(none));
+}
+
+size_t mf_page_prepare(json_t *report) {
+    prepare_headline(report);
+    prepare_domains(report);
+    prepare_routing(report);
+    prepare_samples(report);
+    prepare_stages(report);
+    prepare_calibration(json_object_get(report, "calibration"));
+    return mf_page_prepare_curves(report);
+}
+
+int mf_page_make(char **page, size_t *size, json_t *report, const char *drawings, struct mf_err *err) {
+    extern const char mf_file_report_html[], mf_file_style_css[]; /* bin/cli/page/ */
+    mf_page_draw(report, drawings);
+    mf_page_set(report, "style", mf_page_kept(json_string(mf_file_style_css)));
+    return mf_template_fill(page, size, "report.html", mf_file_report_html, report, err);
 }

@@ -1,197 +1,108 @@
-/* The loss curves of every training, drawn by gnuplot. */
+/* The loss curves of every training, for gnuplot to draw and for the page. */
 #include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include "cli/gnuplot.h"
 #include "cli/page.h"
+#include "cli/template.h"
 
-/* What all charts have in common. Marks of an axis divide it into two to five; a curve of many points is
- * drawn as the means of neighbours. The style sheet has the colours and the last word on fonts; here they are
- * for the room that text takes. */
-static const char settings[] =
-    "set terminal svg size 300,200 dynamic noenhanced font 'sans,12'\n"
-    "set lmargin at screen .115; set rmargin at screen .96; set bmargin at screen .19; set tmargin at screen .85\n"
-    "set border 0\n"
-    "set tics nomirror scale 0\n"
-    "set format x '%.0f'; set format y '%h'\n"
-    "set grid ytics lt 1\n"
-    "set key at screen -.02, screen 1 left top horizontal Left reverse samplen 1.5 width -3.5 maxrows 1\n"
-    "set xlabel 'steps' offset 0,.9\n"
-    "marks(r) = (u = 10.**floor(log10(r)), r/u < 2 ? u/2 : r/u < 5 ? u : 2*u)\n"
-    "near(x) = steps/200.*floor(200*x/steps + .5)\n";
+/* Of a list of [step, loss] those that can be drawn: two numbers, and none beyond those of any training. */
+static json_t *points(const json_t *list) {
+    json_t *kept = mf_page_pack("[]"), *pair;
+    size_t i;
+    json_array_foreach(list, i, pair) {
+        const json_t *x = json_array_get(pair, 0), *y = json_array_get(pair, 1);
+        bool drawn = json_is_number(x) && json_number_value(x) >= 0 && json_number_value(x) < 1e12 &&
+                     json_is_number(y) && fabs(json_number_value(y)) < 1e6;
+        if (drawn) mf_page_append(kept, json_incref(pair));
+    }
+    return kept;
+}
 
-struct chart {
-    const json_t *loss, *validation; /* lists of [step, loss] */
-    double steps, low, high;         /* x from 0 to steps; y from low to high */
-    size_t left_out;                 /* points that are none */
+static double value(const json_t *points, size_t i, size_t which) {
+    return json_number_value(json_array_get(json_array_get(points, i), which));
+}
+
+struct range {
+    double steps, low, high; /* x from 0 to steps; y from low to high */
 };
-
-/* One [step, loss]. False for what cannot be drawn: no numbers, or beyond those of any training. */
-static bool point(const json_t *list, size_t i, double *step, double *loss) {
-    const json_t *pair = json_array_get(list, i);
-    const json_t *x = json_array_get(pair, 0), *y = json_array_get(pair, 1);
-    if (!json_is_number(x) || !json_is_number(y)) return false;
-    *step = json_number_value(x);
-    *loss = json_number_value(y);
-    return *step >= 0 && *step < 1e12 && fabs(*loss) < 1e6;
-}
-
-/* The last loss of a list; NaN without one. */
-static double last(const json_t *list) {
-    double step, loss;
-    for (size_t i = json_array_size(list); i > 0; i--)
-        if (point(list, i - 1, &step, &loss)) return loss;
-    return NAN;
-}
 
 /* The first steps fall so steeply that they would leave no room for the others: only the last ones' losses
  * count, but for one that is the only one. */
-static void widen(struct chart *c, const json_t *list) {
-    double step, loss, end = 0;
-    if (point(list, json_array_size(list) - 1, &step, &loss)) end = step;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (!point(list, i, &step, &loss)) {
-            c->left_out++;
-            continue;
-        }
-        c->steps = fmax(c->steps, step);
-        if (step < .05 * end) continue;
-        c->low = fmin(c->low, loss);
-        c->high = fmax(c->high, loss);
+static void widen(struct range *r, const json_t *points) {
+    size_t n = json_array_size(points);
+    for (size_t i = 0; i < n; i++) {
+        r->steps = fmax(r->steps, value(points, i, 0));
+        if (value(points, i, 0) < .05 * value(points, n - 1, 0)) continue;
+        r->low = fmin(r->low, value(points, i, 1));
+        r->high = fmax(r->high, value(points, i, 1));
     }
 }
 
-/* Whether there is something to draw. */
-static bool chart_of(struct chart *c, const json_t *training) {
-    *c = (struct chart){.loss = json_object_get(training, "loss"),
-                        .validation = json_object_get(training, "validation"),
-                        .low = INFINITY,
-                        .high = -INFINITY};
-    widen(c, c->loss);
-    widen(c, c->validation);
-    if (!(c->low <= c->high) || !(c->steps > 0)) return false;
-    double room = fmax(.04 * (c->high - c->low), .05);
-    c->low -= room;
-    c->high += room;
-    return true;
+/* NULL without points. `dots` says how many points apart a dot stands: a curve of one has nothing else. */
+static json_t *curve(json_t *points, bool dots) {
+    size_t n = json_array_size(points);
+    if (n == 0) return NULL;
+    return mf_page_pack("{s:O,s:f,s:o*}", "points", points, "last", value(points, n - 1, 1), "dots",
+                        dots || n == 1 ? json_integer((json_int_t)n / 24 + 1) : NULL);
 }
 
-/* --- for gnuplot --- */
-
-static void data(FILE *f, const char *name, const json_t *list) {
-    double step, loss;
-    fprintf(f, "$%s << END\n", name);
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (point(list, i, &step, &loss)) fprintf(f, "%.12g %.9g\n", step, loss);
-    fputs("END\n", f);
+/* What gnuplot needs of a training: numbers alone. NULL when there is nothing to draw. */
+static json_t *chart(const json_t *training) {
+    const json_t *all[] = {json_object_get(training, "loss"), json_object_get(training, "validation")};
+    json_t *loss = points(all[0]), *validation = points(all[1]), *chart = NULL;
+    struct range r = {0, INFINITY, -INFINITY};
+    widen(&r, loss);
+    widen(&r, validation);
+    double room = fmax(.04 * (r.high - r.low), .05);
+    size_t left_out = json_array_size(all[0]) + json_array_size(all[1]) - json_array_size(loss) -
+                      json_array_size(validation);
+    if (r.low <= r.high && r.steps > 0)
+        chart = mf_page_pack("{s:f,s:f,s:f,s:o*,s:o*,s:o*}", "steps", r.steps, "low", r.low - room, "high",
+                             r.high + room, "loss", curve(loss, false), "validation", curve(validation, true),
+                             "left_out", left_out ? json_integer((json_int_t)left_out) : NULL);
+    json_decref(loss);
+    json_decref(validation);
+    return chart;
 }
-
-/* One without points stands in the key no more than
- * on the chart, but is the first or second all the same. */
-static void curve(FILE *f, const char *name, const json_t *list, const char *title, bool marks) {
-    size_t n = json_array_size(list);
-    if (!isfinite(last(list))) {
-        fputs("NaN notitle", f);
-        return;
-    }
-    fprintf(f, "$%s using (near($1)):2 smooth unique with ", name);
-    if (marks || n == 1)
-        fprintf(f, "linespoints pt 7 ps .5 pointinterval %zu", n / 24 + 1);
-    else
-        fputs("lines", f);
-    fprintf(f, " title '%s %.2f'", title, last(list));
-}
-
-size_t mf_page_curves_script(FILE *f, const json_t *report) {
-    const json_t *list = json_object_get(report, "training"), *training;
-    struct chart c;
-    size_t i, charts = 0;
-    fputs(settings, f);
-    json_array_foreach(list, i, training) {
-        if (!chart_of(&c, training)) continue;
-        data(f, "loss", c.loss);
-        data(f, "validation", c.validation);
-        fprintf(f, "steps = %.12g; low = %.9g; high = %.9g\n", c.steps, c.low, c.high);
-        fputs("set xrange [0:steps]; set xtics ceil(marks(steps)) offset 0,.3\n"
-              "set yrange [low:high]; set ytics marks(high - low) offset .8,0\nplot ",
-              f);
-        curve(f, "loss", c.loss, "training", false);
-        fputs(", ", f);
-        curve(f, "validation", c.validation, "held out", true);
-        putc('\n', f);
-        charts++;
-    }
-    return charts;
-}
-
-/* --- for the page --- */
 
 /* The file's name without what all have. */
-static void name(FILE *f, const json_t *training) {
+static json_t *name(const json_t *training) {
     const char *file = json_string_value(json_object_get(training, "file"));
     const char *end = file ? strstr(file, ".metrics") : NULL;
-    if (file) mf_page_text(f, file, end && end > file ? (size_t)(end - file) : strlen(file));
+    return file ? json_stringn(file, end && end > file ? (size_t)(end - file) : strlen(file)) : NULL;
 }
 
-static void title(FILE *f, const struct chart *c, const json_t *training) {
-    fputs("Loss of ", f);
-    name(f, training);
-    fprintf(f, " over %.0f steps, in nats per token", c->steps);
-    if (isfinite(last(c->loss))) fprintf(f, "; training ends at %.2f", last(c->loss));
-    if (isfinite(last(c->validation))) fprintf(f, "; held out ends at %.2f", last(c->validation));
-}
-
-/* A figure; returns the drawings after its own. */
-static const char *figure(FILE *f, const json_t *training, size_t number, const char *drawings, bool marks) {
-    struct chart c;
-    double speed = mf_page_number(training, "tokens_per_s");
-    fputs("<figure class=\"curve\">\n<figcaption><h3>", f);
-    name(f, training);
-    fputs("</h3></figcaption>\n", f);
-    if (!chart_of(&c, training)) {
-        fputs("<p class=\"note\">No step was recorded.</p>\n</figure>\n", f);
-        return drawings;
-    }
-    fprintf(f,
-            "<svg viewBox=\"0 0 300 200\" role=\"img\" aria-labelledby=\"curve%zu\">\n<title "
-            "id=\"curve%zu\">",
-            number, number);
-    title(f, &c, training);
-    fputs("</title>\n", f);
-    if (drawings) drawings = mf_gnuplot_inline(f, drawings, marks);
-    fputs("</svg>\n", f);
-    if (isfinite(speed)) {
-        fputs("<p class=\"note\">", f);
-        mf_page_count(f, speed);
-        fputs(" tokens a second</p>\n", f);
-    }
-    if (c.left_out)
-        fprintf(f, "<p class=\"note\">Losses left out, as no numbers or beyond a million: %zu</p>\n",
-                c.left_out);
-    fputs("</figure>\n", f);
-    return drawings;
-}
-
-void mf_page_curves(FILE *f, const json_t *report, const char *drawings) {
-    const json_t *list = json_object_get(report, "training"), *training;
-    double before = mf_page_number(mf_page_find(report, "calibration"), "loss_before");
-    double after = mf_page_number(mf_page_find(report, "calibration"), "loss_after");
-    const char *rest = drawings;
+size_t mf_page_prepare_curves(json_t *report) {
+    json_t *charts = mf_page_pack("[]"), *training, *one;
     size_t i;
-    if (!json_array_size(list)) return;
-    fputs("<section>\n<h2>Training</h2>\n<p class=\"note\">Loss in nats per token; thin grey while training, "
-          "with dots on held-out documents. Each chart has its own scale, which may cut off the first "
-          "steps.</p>\n<div class=\"charts\" "
-          "id=\"curves\">\n",
-          f);
-    json_array_foreach(list, i, training) rest = figure(f, training, i, rest, rest == drawings);
-    fputs("</div>\n", f);
-    if (isfinite(before) && fabs(before - after) < .00005)
-        fprintf(f, "<p>Calibration left the held-out loss of the joined model at %.4f.</p>\n", after);
-    else if (isfinite(before) && isfinite(after))
-        fprintf(f, "<p>Calibration took the held-out loss of the joined model from %.4f to %.4f.</p>\n",
-                before, after);
-    else if (json_is_false(json_object_get(mf_page_find(report, "calibration"), "calibrated")))
-        fputs("<p>The joined model was not calibrated: there was too little held-out text to fit to.</p>\n",
-              f);
-    fputs("</section>\n", f);
+    json_array_foreach(json_object_get(report, "training"), i, training) {
+        one = chart(training);
+        mf_page_set(training, "name", name(training));
+        mf_page_set(training, "number", json_integer((json_int_t)i));
+        mf_page_set(training, "chart", json_incref(one));
+        if (one) mf_page_append(charts, one);
+    }
+    mf_page_set(report, "charts", charts);
+    return json_array_size(charts);
+}
+
+int mf_page_script(char **script, size_t *size, const json_t *report, struct mf_err *err) {
+    extern const char mf_file_curves_gnuplot[]; /* bin/cli/page/curves.gnuplot */
+    json_t *row = mf_page_pack("{s:O}", "charts", json_object_get(report, "charts"));
+    int status = mf_template_fill(script, size, "curves.gnuplot", mf_file_curves_gnuplot, row, err);
+    json_decref(row);
+    return status;
+}
+
+void mf_page_draw(const json_t *report, const char *drawings) {
+    json_t *chart;
+    size_t i, size;
+    json_array_foreach(json_object_get(report, "charts"), i, chart) {
+        char *text = NULL;
+        drawings = drawings ? mf_gnuplot_inline(&text, &size, drawings, i == 0) : NULL;
+        mf_page_set(chart, "drawing", text ? json_stringn_nocheck(text, size) : NULL);
+        free(text);
+    }
 }

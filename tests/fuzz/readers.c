@@ -320,10 +320,10 @@ static int read_report(const char *path) {
     size_t size;
     json_t *report = mf_report_read(path, &err);
     if (check(report ? 0 : -1, &err) < 0) return -1;
-    FILE *f = open_memstream(&page, &size);
-    mf_page_curves_script(f, report);
-    mf_page_write(f, report, NULL);
-    fclose(f);
+    mf_page_prepare(report);
+    if (check(mf_page_script(&page, &size, report, &err), &err) < 0) abort();
+    free(page);
+    if (check(mf_page_make(&page, &size, report, NULL, &err), &err) < 0) abort();
     free(page);
     json_decref(report);
     return 0;
