@@ -188,11 +188,11 @@ static int read_model(const char *path) {
 
 static int assemble(enum mf_assembly_kind kind, const struct mf_spool *pieces, size_t n) {
     static struct mf_config config;
-    static const struct mf_common common = {.seed = -1};
+    static const struct mf_settings settings = {.seed = -1};
     struct mf_err err = {0};
     struct mf_assembly a;
     struct mf_out *out;
-    if (!config.model.d_model && mf_config_load(&config, &common, &err) < 0) abort();
+    if (!config.model.d_model && mf_config_load(&config, &settings, &err) < 0) abort();
     config.model.top_k = 1;
     int result = mf_assembly_plan(&a, kind, &config, pieces, n, NULL, 0, &err);
     if (result == 0) {
