@@ -87,6 +87,16 @@ same_ids() { # TOKENIZER TEXTS
     ! grep -qE '50256|50258|50260' text
 }
 
+@test "an added token spelled as a letter of the byte alphabet leaves the byte its token" {
+    files
+    jq -c 'def token(s): {id: .model.vocab[s], content: s, single_word: false, lstrip: false, rstrip: false, normalized: false, special: false};
+        .added_tokens += [token("x"), token("Ġ"), token("é")]' gpt2.json >letters.json
+    printf '%s\n' '{"id": "a", "text": "x six  x\u00e9 \u0120x \u00c3\u00a9"}' '{"id": "b", "text": "  two spaces, \u00e9t\u00e9 \ufffd \u00f6"}' >letters.jsonl
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" <letters.jsonl >letters.mf
+    same_ids letters.json letters
+    same_ids letters.json hard
+}
+
 @test "bytes without a token become the unknown token, one or many" {
     files
     head -n 40 mixed.jsonl | jq -r .text | tr -dc 'a-z \n' >ascii

@@ -63,7 +63,8 @@ static size_t plain_added(const struct mf_tokenizer *t) {
     return n;
 }
 
-/* The bytes of the tokens: those of added ones as they are, the others in the byte alphabet. */
+/* The bytes of the tokens, spelled in the byte alphabet; an added one whose letters are not all of it stands
+ * for its text as it is. */
 static int read_vocab(struct reading *r) {
     struct mf_tokenizer *t = r->t;
     const char *token;
@@ -76,8 +77,9 @@ static int read_vocab(struct reading *r) {
     for (size_t i = 0; i < t->n_added; i++) {
         struct piece *p = &t->pieces[t->added[i].id];
         if (p->special) continue;
-        memcpy(t->bytes + at, t->added[i].text, t->added[i].size);
-        *p = (struct piece){at, t->added[i].size, true, false};
+        int64_t size = mf_alphabet_read(&r->alphabet, t->added[i].text, t->added[i].size, t->bytes + at);
+        if (size < 1) memcpy(t->bytes + at, t->added[i].text, t->added[i].size);
+        *p = (struct piece){at, size < 1 ? t->added[i].size : (size_t)size, true, false};
         at += p->size;
     }
     for (size_t b = 0; b < 256; b++) t->byte_ids[b] = -1;
@@ -85,9 +87,11 @@ static int read_vocab(struct reading *r) {
         uint32_t id = 0;
         if (reading_id(r, token, value, &id) < 0) return -1;
         struct piece *p = &t->pieces[id];
-        if (p->there && is_added(t, id, token)) continue;
-        if (p->there) return reading_bad(r, "an id used twice, by token", token);
+        bool added = p->there && is_added(t, id, token);
+        if (p->there && !added) return reading_bad(r, "an id used twice, by token", token);
         int64_t size = mf_alphabet_read(&r->alphabet, token, strlen(token), t->bytes + at);
+        if (added && size == 1) t->byte_ids[(unsigned char)t->bytes[at]] = id; /* the byte keeps its token */
+        if (added) continue;
         if (size < 1) return reading_bad(r, "a token outside the byte alphabet:", token);
         *p = (struct piece){at, (size_t)size, true, false};
         if (size == 1) t->byte_ids[(unsigned char)t->bytes[at]] = id;
