@@ -190,6 +190,33 @@ random_model.write_stream("p.mf", {"mf": "tokens", "version": 1, "width": 2, "vo
                           [{"id": "p", "tokens": struct.pack("<8H", *tokens)}])
 END
     assert_equal "$(mf-eval perplexity -m m.safetensors --json p.mf | jq .tokens)" 4
+    # routing counts the same
+    assert_equal "$(mf-eval routing -m m.safetensors --json p.mf | jq .tokens)" 4
+    mf-eval routing -m m.safetensors --json p.mf | jq -e 'all(.layers[]; (.shares | add) - 1 | fabs < 1e-9) and all(.layers[]; (.domains | length) == 1)'
+    assert_equal "$(mf-eval routing -m m.safetensors --json p.mf | jq '[.top_tokens[][].count] | add')" $((4 * $(mf-eval routing -m m.safetensors --json p.mf | jq '.layers | length')))
+    assert_equal "$(mf-eval routing -m m.safetensors --json t.mf | jq .tokens)" 66
+    /usr/bin/python3 - "$MF_ROOT/tests/oracle" << 'END'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+import random_model
+random_model.write_stream("none.mf", {"mf": "tokens", "version": 1, "width": 2, "vocab_size": 300, "tokenizer_sha256": "0" * 64},
+                          [{"id": "p", "tokens": struct.pack("<3H", 9, 0, 2)}])
+END
+    run -65 mf-eval routing -m m.safetensors none.mf
+    assert_output "mf-eval routing: none.mf: nothing to route: no token predicts a target"
+}
+
+@test "one long document does not fill a sample" {
+    make_random model -o m.safetensors
+    make_random tokens -o t.mf long=900 a=20 b=20 c=20
+    for order in "long=900 a=20 b=20 c=20" "a=20 c=20 long=900 b=20"; do
+        # shellcheck disable=SC2086
+        make_random tokens -o t.mf $order
+        mf-eval perplexity -m m.safetensors --max-tokens 100 --documents --json t.mf | jq -c '[.per_document[] | [.id, .tokens]] | sort' > "$order.json"
+    done
+    # the short ones whole, the long one what is left: 100 - 60
+    assert_equal "$(cat "$order.json")" '[["a",19],["b",19],["c",19],["long",39]]'
+    cmp *.json
 }
 
 @test "a bundle whose tensors do not fit the memory is measured the same" {

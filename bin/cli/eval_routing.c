@@ -8,7 +8,8 @@
 #include "io/utf8.h"
 
 static const char notes[] =
-    "Reads a tokens stream. For each layer: the share of the routed tokens each expert gets (the shares\n"
+    "Reads a tokens stream. Tokens that predict a target are counted, as many as mf-eval perplexity scores. For each\n"
+    "layer: the share of them each expert gets (the shares\n"
     "sum to 1), their entropy in nats (at most log of the number of experts), how well first choices\n"
     "agree with the documents' domains (0 to 1; - with fewer than two of either), the two experts chosen together\n"
     "most often and by what share of the tokens, and the experts that got nothing; then the tokens each\n"
@@ -126,7 +127,7 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
                         const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     struct mf_out *out;
     if (r->rows == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no document has two tokens",
+        return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no token predicts a target",
                           mf_source_name(source));
     if (as_json) {
         json_t *json = mf_routing_json(r, source, names);

@@ -70,8 +70,9 @@ static void routed(void *context, size_t layer, const uint32_t *experts, const f
     (void)N;
     for (size_t i = 0; i < batch->seqs.count; i++)
         for (size_t n = batch->seqs.start[i]; n < batch->seqs.start[i + 1]; n++)
-            count_row(run->routing, layer, batch->windows[i].domain, batch->tokens[n],
-                      experts + n * run->routing->top_k, weights + n * run->routing->top_k);
+            if (batch->targets[n] != LOSS_IGNORE)
+                count_row(run->routing, layer, batch->windows[i].domain, batch->tokens[n],
+                          experts + n * run->routing->top_k, weights + n * run->routing->top_k);
 }
 
 int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
@@ -91,7 +92,7 @@ int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *s
         grow_domains(routing, b);
         got = mf_moe_forward(moe, work, b->tokens, &b->seqs, b->evidence, &watch, &hidden, err);
         if (got < 0) break;
-        routing->rows += b->N;
+        for (size_t i = 0; i < b->seqs.count; i++) routing->rows += b->windows[i].scored;
     }
     mf_windows_free(windows);
     if (got < 0) mf_routing_clear(routing);

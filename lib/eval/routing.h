@@ -1,6 +1,7 @@
 /* Which experts the tokens go to.
  *
- * Every input row of every window is counted, in each layer. A row fills top_k slots, the first with the
+ * Every token that predicts a target (text/specials.h) is counted, once in each layer: as many as perplexity
+ * scores. A row fills top_k slots, the first with the
  * expert of the highest weight. A layer's `slots` shares are of all slots and sum to 1; its `first` shares
  * are of first choices alone and also sum to 1; `weight` shares are the mean weights. Balance, entropy and
  * dead experts are of the slots; agreement with domains and the table of domains are of first choices. */
