@@ -33,8 +33,6 @@ static const char notes[] =
 #define SAMPLE_MIN ((int64_t)10000)
 #define SAMPLE_MAX ((int64_t)1 << 20)
 
-#define SAMPLE_SPREAD 16 /* documents that share a sample at least */
-
 /* Tokens that take no longer to measure than the training of all experts: a function of the settings and the
  * model, not of the clock. Training costs two forward passes a token, as measured with configs/demo.yaml (a
  * backward pass computes no gradients of frozen weights). A report passes each of E experts and the dense
@@ -60,7 +58,7 @@ static int make(struct mf_session *s, const struct mf_common *common, const stru
     if (mf_session_model(s, files->model, NULL, err) < 0) return -1;
     if (max_tokens < 0) max_tokens = sample_size(s);
     if (mf_session_source(s, &source, tokens, 0, err) < 0) return -1;
-    mf_source_spread(source, SAMPLE_SPREAD);
+    mf_source_spread(source, MF_SOURCE_SPREAD);
     int status = max_tokens > 0 ? mf_source_sample(source, (size_t)max_tokens, err) : 0;
     if (status == 0) status = mf_report_make(s, source, files, common, &report, err);
     mf_source_close(source);

@@ -81,6 +81,7 @@ int mf_session_source(struct mf_session *s, struct mf_source **source, const cha
     const struct mf_moe *m = s->moe;
     if (mf_source_open(source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
         return -1;
+    mf_source_spread(*source, MF_SOURCE_SPREAD);
     if (max_tokens <= 0 || mf_source_sample(*source, (size_t)max_tokens, err) == 0) return 0;
     mf_source_close(*source);
     *source = NULL;

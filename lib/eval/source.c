@@ -28,7 +28,7 @@ struct mf_source {
     struct mf_specials specials;
     char (*domains)[DOMAIN_NAME];
     size_t n_domains;
-    bool sampled, cut; /* cut: the sample is as large as it may be */
+    bool sampled, cut; /* cut: something was left out of the sample */
     size_t spread;     /* over so many documents at least goes a sample, where there are as many; 0 or more */
     struct held *held;
     size_t n_held, held_capacity, next;
@@ -104,11 +104,30 @@ static int by_order(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* Keeps the lowest hashes that fit and cuts the last one. A document that is dropped or cut here could not
- * come back: whatever is read later only takes room from it. Returns the tokens kept. */
+/* Tokens that are held when no document has more than `most`. */
+static size_t held_within(const struct mf_source *s, size_t most) {
+    size_t total = 0;
+    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].n < most ? s->held[i].n : most;
+    return total;
+}
+
+/* Tokens that one document may give: as many as let all documents fit, but no fewer than the spread says. */
+static size_t most_of_one(const struct mf_source *s, size_t max_tokens) {
+    size_t low = s->spread ? 2 + max_tokens / s->spread : max_tokens, high = max_tokens;
+    while (low < high) {
+        size_t middle = low + (high - low + 1) / 2;
+        if (held_within(s, middle) <= max_tokens)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+/* Keeps the lowest hashes that fit and cuts documents that are too long. One that is dropped or cut here
+ * could not come back: whatever is read later only takes room from it. Returns the tokens kept. */
 static size_t prune(struct mf_source *s, size_t max_tokens) {
-    size_t total = 0, kept = 0, one = max_tokens;
-    if (s->spread && s->tokens > max_tokens) one = 2 + max_tokens / s->spread;
+    size_t total = 0, kept = 0, one = most_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
         struct held *h = &s->held[kept];
@@ -118,6 +137,7 @@ static size_t prune(struct mf_source *s, size_t max_tokens) {
     }
     for (size_t i = kept; i < s->n_held; i++) free(s->held[i].tokens);
     s->n_held = kept;
+    s->cut |= total < before;
     return total;
 }
 
@@ -161,11 +181,12 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
     if (max_tokens < 2) max_tokens = 2;
     while ((got = next_of_stream(s, &doc, err)) > 0) {
         if (!has_target(s, &doc)) continue;
+        s->cut |= doc.n > max_tokens;
         total += hold(s, &doc, max_tokens, order++)->n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);
     }
     if (got < 0) return -1;
-    s->cut = prune(s, max_tokens) == max_tokens;
+    prune(s, max_tokens);
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
     s->sampled = true;
     return 0;

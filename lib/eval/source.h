@@ -37,8 +37,9 @@ int mf_source_open(struct mf_source **source, const char *path, size_t V, const 
  * before the first mf_source_next. EX_DATAERR as for reading. */
 int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err *err);
 
-/* To be called before: a stream that has more than max_tokens gives of each document no more than the
- * `documents`th part of them, its beginning, so that no long one stands for all. */
+/* To be called before: where a stream has more than max_tokens, the longest documents are cut first, to their
+ * beginnings, down to the `documents`th part of max_tokens, so that no long one stands for all. */
+#define MF_SOURCE_SPREAD 16
 void mf_source_spread(struct mf_source *source, size_t documents);
 
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
