@@ -42,6 +42,58 @@ kernels_agree() { # OPTION of the model...
     kernels_agree --has qk-norm bias head --H 4 --K 2 --E 7 --top-k 1 --L 3 --S 40
 }
 
+# The largest difference of two lists of numbers, relative, below 1e-4; there are 200.
+same_losses() {
+    assert_equal "$(wc -l < "$1")" 200
+    paste "$1" "$2" | awk '{ d = ($1 - $2) / $2; if (d < 0) d = -d; if (!(d < 1e-4)) { print NR, $0; bad = 1 } } END { exit bad }'
+}
+
+# Logits of what is stored, those of PyTorch, as is the perplexity: MODEL [EXPERT].
+stored_agrees() {
+    oracle llama "$1" test.mf theirs.f32 "${@:2}" > theirs
+    mf-eval logits -m "$1" ${2:+-e "$2"} -o ours.f32 test.mf
+    mf-eval perplexity -m "$1" ${2:+-e "$2"} --json --quiet test.mf > ours.json
+    run difference ours.f32 theirs.f32
+    assert_success
+    awk "BEGIN { exit !($output < 1e-5) }"
+    read -r perplexity tokens < theirs
+    assert_equal "$(jq .tokens ours.json)" "$tokens"
+    awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
+}
+
+# 200 steps of the backbone, then of an expert, and what they store: OPTION...
+trains_alike() {
+    needs_torch
+    make_tokens
+    local stage same=(--config "$TINY" --set model.arch=llama --set model.dropout=0 "$@")
+    for stage in train_shared train_expert; do
+        same+=(--set $stage.accumulation=1 --set $stage.batch=8 --set $stage.min_lr=0.0003)
+    done
+    twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@" 200 8 10 0.003 0.0003; }
+    long() { echo --set "$1.steps=200" --set "$1.warmup=10" --set "$1.lr=0.003"; }
+    mf-train-shared --quiet "${same[@]}" --set train_shared.steps=1 --set train_shared.warmup=0 --set train_shared.lr=0 \
+        --set train_shared.min_lr=0 -o initial.tar train.mf
+    # shellcheck disable=SC2046
+    mf-train-shared --quiet "${same[@]}" $(long train_shared) --metrics m.mf -o shared.tar train.mf
+    mf-cat m.mf | jq 'select(.step).loss' > ours
+    twin shared initial.tar train.mf > theirs
+    same_losses ours theirs
+    stored_agrees shared.tar
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    twin expert shared.tar parts/part.1.mp > theirs
+    same_losses ours theirs
+}
+
+@test "200 steps of backbone and expert are PyTorch's: one key head of 10 columns" {
+    trains_alike --set model.n_heads=4 --set model.n_kv_heads=1 --set model.head_dim=10
+}
+
+@test "200 steps of backbone and expert are PyTorch's: a head of its own, other positions and epsilon" {
+    trains_alike --set model.n_heads=4 --set model.n_kv_heads=2 --set model.tied=false --set model.rope_theta=500 --set model.norm_eps=0.001
+}
+
 @test "PyTorch reads a folder of Hugging Face's, two files in bfloat16, like one file of ours" {
     needs_torch
     oracle random_model llama -o m.safetensors --H 6 --K 3 --D 18 --head-dim 10 --has qk-norm

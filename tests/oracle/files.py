@@ -1,10 +1,11 @@
-"""What the oracles read, and how they score: safetensors, token streams, windows of a document."""
+"""What the oracles read, and how they score: safetensors, bundles, token streams, windows of a document."""
 
 import glob
 import json
 import math
 import os
 import struct
+import tarfile
 
 import msgpack
 import torch
@@ -27,6 +28,18 @@ def read_safetensors(path):
                 flat = torch.frombuffer(bytearray(data[begin:end]), dtype=DTYPES[entry["dtype"]])
                 tensors[key] = flat.reshape(entry["shape"]).float()
     return meta, tensors
+
+
+def read_bundle(path):
+    """The manifest and the tensors of float32."""
+    with tarfile.open(path) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))
+        members, tensors = {name.rsplit(".", 1)[0]: name for name in tar.getnames()}, {}
+        for t in manifest["tensors"]:
+            if t["dtype"] == "F32":
+                data = bytearray(tar.extractfile(members[t["name"]]).read())
+                tensors[t["name"]] = torch.frombuffer(data, dtype=torch.float32).reshape(t["shape"])
+    return manifest, tensors
 
 
 def read_documents(path):

@@ -1,8 +1,9 @@
 """A model of family llama, dense or sparse (Mixtral's), in PyTorch, by the names and numbers of Hugging Face's files.
 
-    llama.py MODEL.safetensors|FOLDER TOKENS.mf LOGITS.f32
+    llama.py MODEL.safetensors|FOLDER|SHARED.tar TOKENS.mf LOGITS.f32 [EXPERT.tar]
 
-The dimensions come from the metadata `config`, in this project's words, or from a folder's config.json, in Hugging Face's.
+The dimensions come from the metadata or manifest's `config`, in this project's words, or from a folder's config.json, in
+Hugging Face's. With an expert its FFN is the shared bundle's.
 What a model has follows from its tensors: biases of q, k, v and o, norms of q and k, experts, a head of its own. Writes
 logits and prints perplexity and the number of scored tokens, as reference.py does. Plain and slow on purpose.
 """
@@ -11,11 +12,12 @@ import json
 import math
 import os
 import sys
+import tarfile
 
 import torch
 import torch.nn.functional as F
 
-from files import read_safetensors, score
+from files import read_bundle, read_safetensors, score
 
 # what a dimension is called: here, and in Hugging Face's config.json
 WORDS = {
@@ -113,15 +115,21 @@ class Llama:
 
 
 class Stored(Llama):
-    """As it lies in a file or a folder."""
+    """As it lies in a file, a folder or a bundle."""
 
-    def __init__(self, path):
-        meta, tensors = read_safetensors(path)
+    def __init__(self, path, expert=None):
+        if os.path.isfile(path) and tarfile.is_tarfile(path):
+            manifest, tensors = read_bundle(path)
+            meta = {name: json.dumps(manifest[name]) for name in ("config", "special_tokens") if name in manifest}
+        else:
+            meta, tensors = read_safetensors(path)
         if os.path.isdir(path):
             with open(os.path.join(path, "config.json")) as file:
                 config = json.load(file)
         else:
             config = json.loads(meta["config"])
+        if expert:
+            tensors.update(read_bundle(expert)[1])
         super().__init__(config, tensors)
         ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
         default = {"pad": 0, "bos": 2, "eos": 3} if "d_model" in config else {k: -1 if v is None else v for k, v in ids.items()}
@@ -134,4 +142,4 @@ class Stored(Llama):
 
 
 if __name__ == "__main__":
-    score(Stored(sys.argv[1]), *sys.argv[2:])
+    score(Stored(sys.argv[1], *sys.argv[4:]), *sys.argv[2:4])

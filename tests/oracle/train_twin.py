@@ -8,16 +8,15 @@ all tokens, in an order permuted anew in each pass; attention and positions begi
 nor is padding, or a <bos> that is not <eos> as well.
 """
 
-import json
 import math
 import struct
 import sys
-import tarfile
 
 import msgpack
 import torch
 import torch.nn.functional as F
 
+from files import read_bundle
 from llama import Llama
 
 what, bundle, path = sys.argv[1:4]
@@ -67,16 +66,9 @@ stream = [t for d in documents for t in d]
 begins = [i == 0 for d in documents for i in range(len(d))]
 pad, bos, eos = head["pad"], head["bos"], head["eos"]
 frozen_row = pad if pad not in (-1, bos, eos) else None
-tar = tarfile.open(bundle)
-manifest = json.load(tar.extractfile("manifest.json"))
-members = {name.rsplit(".", 1)[0]: name for name in tar.getnames()}
+manifest, p = read_bundle(bundle)
 c = manifest["config"]
 D, H, L, S = c["d_model"], c["n_heads"], c["n_layers"], c["context"]
-p = {}
-for t in manifest["tensors"]:
-    if t["dtype"] == "F32":
-        data = bytearray(tar.extractfile(members[t["name"]]).read())
-        p[t["name"]] = torch.frombuffer(data, dtype=torch.float32).reshape(t["shape"]).clone()
 llama = "model.embed_tokens.weight" in p
 ffn = [n for n in p if ".mlp." in n or n.startswith("dense_ffn.") or ".ffn_norm." in n]
 learns = ffn if what == "expert" else list(p)
