@@ -8,10 +8,43 @@
 #include "nn/matmul.h"
 
 enum { E = 4, K = 2, ROWS = 14 };
-static const struct mf_shape shape = {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7, .position_scale = 1};
+static const struct mf_shape reference =
+                                 {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7, .position_scale = 1},
+                             llama = {.V = 23,
+                                      .D = 8,
+                                      .H = 4,
+                                      .L = 3,
+                                      .F = 20,
+                                      .S = 7,
+                                      .arch = MF_LLAMA,
+                                      .K = 2,
+                                      .d = 6,
+                                      .rope_theta = 100,
+                                      .norm_eps = 1e-5,
+                                      .qkv_bias = true,
+                                      .untied = true};
+static struct mf_shape shape; /* of the test that runs */
 static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
 static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, LOSS_IGNORE, 9, 9, 0, 12, 8, 17, 5};
 static const size_t starts[] = {0, 7, 12, 14};
+
+/* Other numbers for a matrix that starts at zero. */
+static void fill(struct mf_matrix matrix, size_t n, uint64_t seed) {
+    float *values = make_random(n, seed);
+    for (size_t j = 0; j < n; j++) matrix.data[j] = 0.3f * values[j];
+    free(values);
+}
+
+/* Lists the routers' tensors with numbers from `row`. */
+static size_t list_routers(float *row, struct mf_tensor *list) {
+    size_t n = 0;
+    for (size_t i = 0; i < shape.L; i++) {
+        size_t count = mf_table_tensors(&shape, MF_TABLE_ROUTER, 0, i, 0, E, list + n, NULL), matrices = 0;
+        for (size_t k = 0; k < count; k++, n++)
+            list[n].data = list[n].n_dims == 1 ? row : row + (2 * i + matrices++) * E * shape.D;
+    }
+    return n;
+}
 
 /* Random numbers for every tensor that has a place here. */
 static void write_model(const char *path) {
@@ -21,32 +54,18 @@ static void write_model(const char *path) {
     float *trunk = make_zeros(mf_trunk_size(&shape)), *ffn[E],
           *row = make_random(2 * E * shape.D * shape.L, 3);
     size_t n = mf_trunk_tensors(&shape, trunk, list);
+    const struct heads heads = mf_shape_heads(&shape);
     mf_trunk_init(&shape, trunk, 1, 0, 1);
+    for (size_t i = 0; i < shape.L; i++)
+        fill(mf_trunk_layer(&shape, trunk, i).out, shape.D * heads.H * heads.d, 200 + i);
     for (size_t e = 0; e < E; e++) {
         ffn[e] = make_zeros(mf_ffn_size(&shape));
         mf_ffn_init(&shape, ffn[e], e);
-        for (size_t i = 0; i < shape.L; i++) {
-            float *fc2 = mf_ffn_layer(&shape, ffn[e], i).fc2.data,
-                  *values = make_random(shape.D * shape.F, e * 10 + i);
-            for (size_t j = 0; j < shape.D * shape.F; j++) fc2[j] = 0.3f * values[j];
-            free(values);
-        }
+        for (size_t i = 0; i < shape.L; i++)
+            fill(mf_ffn_layer(&shape, ffn[e], i).fc2, shape.D * shape.F, e * 10 + i);
         n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
     }
-    for (size_t i = 0; i < shape.L; i++) {
-        struct mf_tensor norm = {.dtype = MF_F32, .n_dims = 1, .shape = {shape.D}, .data = row};
-        struct mf_tensor gate = {.dtype = MF_F32, .n_dims = 2, .shape = {E, shape.D}};
-        snprintf(norm.name, sizeof norm.name, "moe_layers.%zu.ffn_norm.weight", i);
-        list[n++] = norm;
-        snprintf(norm.name, sizeof norm.name, "moe_layers.%zu.ffn_norm.bias", i);
-        list[n++] = norm;
-        gate.data = row + 2 * i * E * shape.D;
-        snprintf(gate.name, sizeof gate.name, "moe_layers.%zu.router.gate.weight", i);
-        list[n++] = gate;
-        gate.data = row + (2 * i + 1) * E * shape.D;
-        snprintf(gate.name, sizeof gate.name, "moe_layers.%zu.router.noise_weight.weight", i);
-        list[n++] = gate;
-    }
+    n += list_routers(row, list + n);
     json_t *metadata = json_object(), *config = mf_shape_json(&shape);
     json_object_set_new(config, "n_experts", json_integer(E));
     json_object_set_new(config, "top_k", json_integer(K));
@@ -167,6 +186,33 @@ static void test_loss(void **state) {
     end(&f);
 }
 
+/* A sequence of which the first rows come together and the others one by one, with keys and values kept, has
+ * the hidden rows of one that comes whole. */
+static void test_cache(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    struct mf_moe_cache *cache;
+    enum { FIRST = 3 };
+    const float *hidden;
+    const size_t whole[] = {0, shape.S};
+    begin(&f, 2);
+    float *expected = make_zeros(shape.S * shape.D);
+    const struct seqs one = {1, whole};
+    assert_int_equal(mf_moe_forward(f.moe, f.work, tokens, &one, NULL, NULL, &hidden, &err), 0);
+    memcpy(expected, hidden, shape.S * shape.D * sizeof *expected);
+    assert_int_equal(mf_moe_cache_new(&cache, f.moe, &err), 0);
+    for (size_t at = 0, n; at < shape.S; at += n) {
+        n = at == 0 ? FIRST : 1;
+        assert_int_equal(mf_moe_fill(f.moe, f.work, cache, tokens + at, n, NULL, &hidden, &err), 0);
+        for (size_t i = 0; i < n * shape.D; i++)
+            assert_true(fabsf(hidden[i] - expected[at * shape.D + i]) < 2e-5f * (1 + fabsf(hidden[i])));
+    }
+    mf_moe_cache_free(cache);
+    free(expected);
+    end(&f);
+}
+
 /* The balance of rows that all go one way is E in each layer; of rows that differ in nothing, 1. */
 static void test_balance(void **state) {
     (void)state;
@@ -199,10 +245,22 @@ static void test_softplus(void **state) {
     }
 }
 
+static int begin_reference(void **state) {
+    shape = reference;
+    return enter_folder(state);
+}
+
+static int begin_llama(void **state) {
+    shape = llama;
+    return enter_folder(state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_noisy), cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_balance),   cmocka_unit_test(test_softplus),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_noisy),
+        cmocka_unit_test(test_loss),      cmocka_unit_test(test_balance),
+        cmocka_unit_test(test_softplus),  cmocka_unit_test(test_cache),
     };
-    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+    return cmocka_run_group_tests_name("reference", tests, begin_reference, leave_folder) +
+           cmocka_run_group_tests_name("llama", tests, begin_llama, leave_folder);
 }

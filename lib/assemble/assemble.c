@@ -13,8 +13,18 @@ size_t mf_assembly_experts(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
 }
 
-bool mf_assembly_begins(const char *name, const char *prefix) {
+static bool begins(const char *name, const char *prefix) {
     return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+bool mf_assembly_takes(const char *name, bool expert) {
+    bool llama_ffn = begins(name, "model.") && strstr(name, ".mlp.");
+    if (expert) return begins(name, "layers.") || llama_ffn;
+    return begins(name, "shared.") || begins(name, "lm_head.") || (begins(name, "model.") && !llama_ffn);
+}
+
+bool mf_assembly_repeats(const struct mf_assembly *a) {
+    return a->shape.arch == MF_REFERENCE;
 }
 
 /* --- the plan --- */
@@ -34,17 +44,17 @@ int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t
     return 0;
 }
 
-/* Every tensor of the piece is there, and no other under `prefix`. */
+/* Every tensor of the piece is there, and no other that would be part of the model. */
 static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expected, size_t count,
-                         const char *prefix, struct mf_err *err) {
+                         bool expert, struct mf_err *err) {
     size_t found = 0;
     if (mf_bundle_expect(p->bundle, expected, count, err) < 0) return -1;
-    for (size_t i = 0; i < count; i++) found += mf_assembly_begins(expected[i].name, prefix);
+    for (size_t i = 0; i < count; i++) found += mf_assembly_takes(expected[i].name, expert);
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const char *name = mf_bundle_tensor(p->bundle, i)->name;
-        if (mf_assembly_begins(name, prefix) && found-- == 0)
-            return mf_err_set(err, EX_DATAERR, "%s: more tensors %s* than a model of its shape has", p->name,
-                              prefix);
+        if (mf_assembly_takes(name, expert) && found-- == 0)
+            return mf_err_set(err, EX_DATAERR, "%s: more tensors %.*s* than a model of its shape has",
+                              p->name, (int)strcspn(name, ".") + 1, name);
     }
     return 0;
 }
@@ -65,7 +75,7 @@ static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size
 static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err) {
     size_t count;
     struct mf_tensor *expected = expected_of(&p->shape, expert, &count);
-    int status = check_tensors(p, expected, count, expert ? "layers." : "shared.", err);
+    int status = check_tensors(p, expected, count, expert, err);
     free(expected);
     return status;
 }
@@ -74,28 +84,36 @@ static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err
 static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf_err *err) {
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
-        if (mf_assembly_begins(t->name, "shared.") &&
+        if (mf_assembly_takes(t->name, false) &&
             mf_assembly_add(a, t->name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0)
             return -1;
     }
-    if (mf_assembly_add(a, MF_HEAD_WEIGHT, a->shape.V, a->shape.D, err) < 0) return -1;
+    a->n_shared = a->count;
+    if (!mf_assembly_repeats(a)) return 0;
+    if (mf_assembly_add(a, mf_head_name(&a->shape), a->shape.V, a->shape.D, err) < 0) return -1;
     if (mf_assembly_add(a, "shared.pos_encoding.pe", 1, a->shape.S, err) < 0) return -1;
     a->tensors[a->count - 1].n_dims = 3;
     a->tensors[a->count - 1].shape[2] = a->shape.D;
     return 0;
 }
 
+/* An expert's tensors have names of their own in the model. */
 static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e, struct mf_err *err) {
-    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+    size_t count = mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, NULL);
+    struct mf_tensor *from = calloc(2 * count, sizeof *from), *to = from + count;
+    if (!from) mf_no_memory();
+    mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, from);
+    mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
+    int status = 0;
+    for (size_t i = 0; i < mf_bundle_count(p->bundle) && status == 0; i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
-        char name[MF_TENSOR_NAME];
-        if (!mf_assembly_begins(t->name, "layers.")) continue;
-        size_t layer = strtoul(t->name + strlen("layers."), NULL, 10);
-        const char *rest = strchr(t->name + strlen("layers."), '.');
-        snprintf(name, sizeof name, "moe_layers.%zu.experts.%zu%s", layer, e, rest ? rest : "");
-        if (mf_assembly_add(a, name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0) return -1;
+        size_t k = 0;
+        while (k < count && strcmp(from[k].name, t->name) != 0) k++;
+        if (k < count)
+            status = mf_assembly_add(a, to[k].name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err);
     }
-    return 0;
+    free(from);
+    return status;
 }
 
 static int64_t integer(const json_t *object, const char *key, int64_t fallback) {
@@ -190,11 +208,6 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     *a = (struct mf_assembly){
         .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
     if (mf_piece_open(&shared, a->shared_path, "shared", err) < 0) return -1;
-    if (shared.shape.arch != MF_REFERENCE) {
-        mf_piece_close(&shared);
-        return mf_err_set(err, EX_CONFIG, "%s: a model of family llama cannot be assembled yet",
-                          pieces[0].name);
-    }
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);

@@ -40,6 +40,7 @@ struct mf_assembly {
     size_t n_experts;                /* pieces; of the model only in a mixture */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, room;
+    size_t n_shared;       /* of them come from the shared bundle */
     int scratch;           /* token counts and statistics of the experts, or -1 */
     unsigned char *buffer; /* of each thread that copies */
 };

@@ -35,25 +35,35 @@ static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_ten
     return 0;
 }
 
-/* Copies the tensors under `prefix` and keeps what the router needs in the `slot` of the scratch file. */
-static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, const char *prefix, size_t slot,
-                      struct sink *to, struct mf_err *err) {
+/* Copies a piece's part of the model, and keeps what the router needs in the `slot` of the scratch file. */
+static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, bool expert, size_t slot, struct sink *to,
+                      struct mf_err *err) {
     size_t index;
     int more;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        if (mf_assembly_begins(t->name, prefix) && copy_tensor(to, b, t, err) < 0) return -1;
-        if (mf_assembly_keeps(a, t->name) && mf_assembly_keep(a, b, t, slot, err) < 0) return -1;
+        bool taken = mf_assembly_takes(t->name, expert);
+        if (!mf_assembly_keeps(a, t->name)) {
+            if (taken && copy_tensor(to, b, t, err) < 0) return -1;
+            continue;
+        }
+        void *data;
+        if (mf_assembly_keep(a, b, t, slot, &data, err) < 0) return -1;
+        int status = taken ? put(to, data, mf_tensor_bytes(t), err) : 0;
+        free(data);
+        if (status < 0) return -1;
     }
     return more;
 }
 
 /* The head is the embedding once more: the bundle is read again up to it. */
-static int copy_head(struct mf_bundle *b, struct sink *to, struct mf_err *err) {
+static int copy_head(const struct mf_assembly *a, struct mf_bundle *b, struct sink *to, struct mf_err *err) {
+    struct mf_tensor embedding[MF_TABLE_MAX];
     size_t index;
+    mf_table_tensors(&a->shape, MF_TABLE_HEAD, 0, 0, 0, 0, embedding, NULL);
     while (mf_bundle_next(b, &index, err) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        if (strcmp(t->name, "shared.token_embedding.weight") == 0) return copy_tensor(to, b, t, err);
+        if (strcmp(t->name, embedding[0].name) == 0) return copy_tensor(to, b, t, err);
     }
     return -1;
 }
@@ -79,10 +89,10 @@ enum { SHARED, HEAD, POSITIONS, EXPERTS };
 static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
     const struct mf_shape *s = &a->shape;
     uint64_t bytes = 0;
-    for (const struct mf_tensor *t = a->tensors; part > SHARED && strcmp(t->name, MF_HEAD_WEIGHT) != 0; t++)
-        bytes += mf_tensor_bytes(t);
-    if (part > HEAD) bytes += s->V * s->D * sizeof(float);
-    if (part > POSITIONS) bytes += s->S * s->D * sizeof(float);
+    bool repeats = mf_assembly_repeats(a);
+    for (size_t i = 0; i < a->n_shared && part > SHARED; i++) bytes += mf_tensor_bytes(&a->tensors[i]);
+    if (part > HEAD && repeats) bytes += s->V * s->D * sizeof(float);
+    if (part > POSITIONS && repeats) bytes += s->S * s->D * sizeof(float);
     if (part > EXPERTS) bytes += (part - EXPERTS) * mf_ffn_size(s) * sizeof(float);
     return bytes;
 }
@@ -90,15 +100,16 @@ static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
     struct mf_piece p;
     int status;
+    if ((part == HEAD || part == POSITIONS) && !mf_assembly_repeats(a)) return 0;
     if (part == POSITIONS) return write_positions(a, to, err);
     if (part >= EXPERTS) {
         size_t e = part - EXPERTS;
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
-        status = copy_piece(a, p.bundle, "layers.", e, to, err);
+        status = copy_piece(a, p.bundle, true, e, to, err);
     } else {
         if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
-        status = part == HEAD ? copy_head(p.bundle, to, err)
-                              : copy_piece(a, p.bundle, "shared.", a->n_experts, to, err);
+        status = part == HEAD ? copy_head(a, p.bundle, to, err)
+                              : copy_piece(a, p.bundle, false, a->n_experts, to, err);
     }
     mf_piece_close(&p);
     return status;

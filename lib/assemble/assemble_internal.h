@@ -7,9 +7,14 @@
 
 #define MF_ASSEMBLY_THREADS 4                   /* that copy; the disk is slower than more of them */
 #define MF_ASSEMBLY_BUFFER  ((size_t)256 << 10) /* of each */
-#define MF_HEAD_WEIGHT      "shared.lm_head.weight"
 
-bool mf_assembly_begins(const char *name, const char *prefix);
+/* Is a tensor of a shared bundle, or of an expert's, part of the model? Of the shared ones all but the
+ * temporary FFN's matrices are. */
+bool mf_assembly_takes(const char *name, bool expert);
+
+/* Does the file have, as the reference implementation's, the head beside the embedding that it is, and the
+ * positions? */
+bool mf_assembly_repeats(const struct mf_assembly *a);
 
 /* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
 int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
@@ -49,9 +54,9 @@ int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle
 /* Does the router need this tensor of an expert's bundle, or of the shared one's (expert = n_experts)? */
 bool mf_assembly_keeps(const struct mf_assembly *a, const char *name);
 
-/* Takes the bundle's current tensor into the scratch file. */
+/* Takes the bundle's current tensor into the scratch file; *data: its bytes, freed by the caller. */
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
-                     struct mf_err *err);
+                     void **data, struct mf_err *err);
 
 /* Writes the tensors that mf_assembly_add_router listed. */
 int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);

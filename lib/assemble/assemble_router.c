@@ -1,8 +1,10 @@
 /* The assembled model's router: evidence from token counts, gates from statistics or at random.
  *
  * The scratch file has one slot for each expert and one for the shared bundle: V counts, then for each layer
- * the mean and mean square of the rows its FFN saw. */
+ * the mean and mean square of the rows its FFN saw; the shared bundle has in their place the gain of the
+ * FFN's norm, where that is the trunk's. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +22,30 @@ static bool has_evidence(const struct mf_assembly *a) {
 }
 
 int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
-    size_t D = a->shape.D;
-    char name[MF_TENSOR_NAME];
     for (size_t i = 0; i < a->shape.L; i++) {
-        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.weight", i);
-        if (mf_assembly_add(a, name, D, 0, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.ffn_norm.bias", i);
-        if (mf_assembly_add(a, name, D, 0, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.router.gate.weight", i);
-        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
-        snprintf(name, sizeof name, "moe_layers.%zu.router.noise_weight.weight", i);
-        if (mf_assembly_add(a, name, mf_assembly_experts(a), D, err) < 0) return -1;
+        struct mf_tensor router[MF_TABLE_MAX];
+        size_t n =
+            mf_table_tensors(&a->shape, MF_TABLE_ROUTER, 0, i, 0, mf_assembly_experts(a), router, NULL);
+        for (size_t k = 0; k < n; k++)
+            if (mf_assembly_add(a, router[k].name, router[k].shape[0],
+                                router[k].n_dims > 1 ? router[k].shape[1] : 0, err) < 0)
+                return -1;
     }
     return has_evidence(a) ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
                            : 0;
+}
+
+/* The gain between plain-normalised rows and the router's input, where it is the trunk's: its name. */
+static bool name_gain(const struct mf_assembly *a, char name[MF_TENSOR_NAME], size_t layer) {
+    struct mf_tensor tensors[MF_TABLE_MAX];
+    size_t view[MF_TABLE_MAX];
+    size_t n = mf_table_tensors(&a->shape, MF_TABLE_LAYER, 0, layer, 0, 0, tensors, view);
+    for (size_t i = 0; i < n; i++)
+        if (view[i] == offsetof(struct mf_trunk_layer, ffn_norm)) {
+            snprintf(name, MF_TENSOR_NAME, "%s", tensors[i].name);
+            return true;
+        }
+    return false;
 }
 
 /* The name of the i-th tensor of statistics: mean and mean square of each layer. */
@@ -58,11 +70,12 @@ static size_t slot_bytes(const struct mf_assembly *a) {
 
 /* Where in a slot a tensor of a bundle goes, or -1. */
 static int64_t place(const struct mf_assembly *a, const char *name) {
-    char wanted[MF_TENSOR_NAME];
+    char wanted[MF_TENSOR_NAME], gain_name[MF_TENSOR_NAME];
     if (strcmp(name, "token_counts") == 0) return 0;
     for (size_t i = 0; i < 2 * a->shape.L; i++) {
         name_stats(wanted, i);
-        if (strcmp(name, wanted) == 0)
+        bool gain = i % 2 == 0 && name_gain(a, gain_name, i / 2) && strcmp(name, gain_name) == 0;
+        if (gain || strcmp(name, wanted) == 0)
             return (int64_t)(a->shape.V * sizeof(int64_t) + i * a->shape.D * sizeof(float));
     }
     return -1;
@@ -73,20 +86,21 @@ bool mf_assembly_keeps(const struct mf_assembly *a, const char *name) {
 }
 
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
-                     struct mf_err *err) {
+                     void **data, struct mf_err *err) {
     bool counts = strcmp(t->name, "token_counts") == 0;
     size_t bytes = mf_tensor_bytes(t),
            wanted = counts ? a->shape.V * sizeof(int64_t) : a->shape.D * sizeof(float);
     if (bytes != wanted || (t->dtype == MF_I64) != counts)
         return mf_err_set(err, EX_DATAERR, "%s: tensor %s does not have the model's shape", mf_bundle_name(b),
                           t->name);
-    void *data = malloc(bytes);
-    if (!data) return mf_err_set(err, EX_OSERR, "out of memory");
-    int status = mf_assembly_read(b, t, data, bytes, err);
+    *data = malloc(bytes);
+    if (!*data) return mf_err_set(err, EX_OSERR, "out of memory");
     uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
-    if (status == 0) status = mf_scratch_write(a->scratch, data, bytes, at, err);
-    free(data);
-    return status;
+    if (mf_assembly_read(b, t, *data, bytes, err) == 0 &&
+        mf_scratch_write(a->scratch, *data, bytes, at, err) == 0)
+        return 0;
+    free(*data);
+    return -1;
 }
 
 static int read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,
@@ -104,6 +118,22 @@ static int read_stats(const struct mf_assembly *a, size_t expert, size_t layer, 
 
 /* --- gates --- */
 
+/* variance [D] of plain-normalised rows n becomes what a difference of their means is divided by for a gate
+ * on the router's input, gain * n: at least 1e-6, times the gain. A column without gain says nothing:
+ * infinity.
+ */
+static int scale_by_gain(const struct mf_assembly *a, size_t layer, float *row, double *variance,
+                         struct mf_err *err) {
+    char name[MF_TENSOR_NAME];
+    bool gain = name_gain(a, name, layer);
+    if (gain && read_stats(a, a->n_experts, layer, 0, row, err) < 0) return -1;
+    for (size_t d = 0; d < a->shape.D; d++) {
+        variance[d] = fmax(variance[d], 1e-6);
+        if (gain) variance[d] = row[d] == 0 ? INFINITY : variance[d] * (double)row[d];
+    }
+    return 0;
+}
+
 /* The diagonal discriminant: gate_e = (mean_e - mean of means) / mean within-partition variance (Fisher 1936,
  * with a diagonal covariance). row, mean, variance [D]. */
 static int stats_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row, double *mean,
@@ -120,9 +150,10 @@ static int stats_gate(const struct mf_assembly *a, struct mf_out *out, size_t la
         if (read_stats(a, e, layer, 1, row, err) < 0) return -1;
         for (size_t d = 0; d < D; d++) variance[d] += (double)row[d] / (double)E;
     }
+    if (scale_by_gain(a, layer, row, variance, err) < 0) return -1;
     for (size_t e = 0; e < E; e++) {
         if (read_stats(a, e, layer, 0, row, err) < 0) return -1;
-        for (size_t d = 0; d < D; d++) row[d] = (float)(((double)row[d] - mean[d]) / fmax(variance[d], 1e-6));
+        for (size_t d = 0; d < D; d++) row[d] = (float)(((double)row[d] - mean[d]) / variance[d]);
         if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
     }
     return 0;
@@ -193,25 +224,32 @@ static int write_evidence(const struct mf_assembly *a, struct mf_out *out, struc
     return status;
 }
 
+static int write_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row, double *sums,
+                      struct mf_err *err) {
+    if (a->kind != MF_ASSEMBLE_MIXTURE) return fill_rows(out, row, 0, a->shape.D, 1, err);
+    if (wants_stats(a)) return stats_gate(a, out, layer, row, sums, sums + a->shape.D, err);
+    return random_gate(a, out, layer, row, err);
+}
+
 int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    size_t D = a->shape.D;
+    size_t D = a->shape.D, view[MF_TABLE_MAX];
+    struct mf_tensor router[MF_TABLE_MAX];
     float *row = malloc(D * sizeof *row);
-    double *mean = malloc(D * sizeof *mean), *variance = malloc(D * sizeof *variance);
-    if (!row || !mean || !variance) mf_no_memory();
+    double *sums = malloc(2 * D * sizeof *sums);
+    if (!row || !sums) mf_no_memory();
     int status = 0;
     for (size_t i = 0; i < a->shape.L && status == 0; i++) {
-        if (fill_rows(out, row, 1, D, 1, err) < 0 || fill_rows(out, row, 0, D, 1, err) < 0)
-            status = -1;
-        else if (a->kind != MF_ASSEMBLE_MIXTURE)
-            status = fill_rows(out, row, 0, D, 1, err);
-        else if (wants_stats(a))
-            status = stats_gate(a, out, i, row, mean, variance, err);
-        else
-            status = random_gate(a, out, i, row, err);
-        if (status == 0) status = fill_rows(out, row, 0, D, mf_assembly_experts(a), err);
+        size_t n =
+            mf_table_tensors(&a->shape, MF_TABLE_ROUTER, 0, i, 0, mf_assembly_experts(a), router, view);
+        for (size_t k = 0; k < n && status == 0; k++) {
+            bool gain = view[k] == offsetof(struct mf_router_layer, norm_gain);
+            if (view[k] == offsetof(struct mf_router_layer, gate))
+                status = write_gate(a, out, i, row, sums, err);
+            else
+                status = fill_rows(out, row, gain, D, router[k].n_dims > 1 ? router[k].shape[0] : 1, err);
+        }
     }
     free(row);
-    free(mean);
-    free(variance);
+    free(sums);
     return status == 0 && has_evidence(a) ? write_evidence(a, out, err) : status;
 }

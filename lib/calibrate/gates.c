@@ -3,7 +3,8 @@
  *
  * A gate has no intercept, but there is a place for one: adding 1 to every element of h changes nothing for
  * the experts, whose norms take the mean away, and makes the sum of a gate's row its intercept. A fitted
- * layer has that 1 in the bias of its moe_layers.i.ffn_norm. */
+ * layer has that 1 in the bias of its moe_layers.i.ffn_norm. In family llama norms have no bias and experts
+ * see what the router sees: there gates have no intercept. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 struct moments {
     struct calibration *c;
     size_t D, E, L;
+    bool intercept;   /* has a place: the norm's bias */
     size_t from, to;  /* the layers that are summed now */
     double *scatter;  /* [L] lower triangles, row by row, of the sum of h h^T */
     double *sums;     /* [L,E,D] sum of h of each label */
@@ -84,8 +86,9 @@ static void solve(const double *factor, double *x, size_t D) {
 
 /* gate_e h + b_e with gate_e = A^-1 (mean_e - mean), b_e = log P(e) - (mean_e + mean) gate_e / 2: the linear
  * discriminant (Fisher 1936; Hastie, Tibshirani, Friedman, eq. 4.10) where A is the covariance inside the
- * labels (`within`); with the covariance of all rows, least squares on the labels up to each row's scale. The
- * diagonal gets `ridge` times its mean. The rows of gates [E,D] include the intercept as above. -1 when A is
+ * labels (`within`); with the covariance of all rows, least squares on the labels up to each row's scale, or
+ * without an intercept, with their second moments. The diagonal gets `ridge` times its mean. The rows of
+ * gates [E,D] include the intercept as above. -1 when A is
  * singular. a [D,D], x [2D] are scratch. */
 static int layer_gates(const struct moments *m, size_t layer, bool within, double ridge, double *a, double *x,
                        float *gates) {
@@ -104,7 +107,7 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
         for (size_t i = 0; i < D; i++)
             for (size_t j = 0; j <= i; j++) a[i * D + j] -= sum[i] * sum[j] / ((double)m->counts[e] * rows);
     }
-    for (size_t i = 0; !within && i < D; i++)
+    for (size_t i = 0; !within && m->intercept && i < D; i++)
         for (size_t j = 0; j <= i; j++) a[i * D + j] -= mean[i] * mean[j];
     for (size_t i = 0; i < D; i++) trace += a[i * D + i];
     for (size_t i = 0; i < D; i++) a[i * D + i] += ridge * trace / (double)D + 1e-12;
@@ -118,7 +121,8 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
             if (n > 0) intercept -= x[d] * (sum[d] / n + mean[d]) / 2;
             total += x[d];
         }
-        for (size_t d = 0; d < D; d++) gates[e * D + d] = (float)(x[d] + (intercept - total) / (double)D);
+        double each = m->intercept ? (intercept - total) / (double)D : 0;
+        for (size_t d = 0; d < D; d++) gates[e * D + d] = (float)(x[d] + each);
     }
     return 0;
 }
@@ -137,13 +141,13 @@ struct gates {
 static void put_old(struct gates *g, size_t layer) {
     struct mf_moe_layer *l = &g->c->moe->layers[layer];
     memcpy(l->gate, g->old + layer * g->n, g->n * sizeof *l->gate);
-    memcpy(l->moe_bias, g->old_bias + layer * g->D, g->D * sizeof *l->moe_bias);
+    if (l->moe_bias) memcpy(l->moe_bias, g->old_bias + layer * g->D, g->D * sizeof *l->moe_bias);
 }
 
 static void put_fitted(struct gates *g, size_t layer, const float *from, float scale) {
     struct mf_moe_layer *l = &g->c->moe->layers[layer];
     for (size_t i = 0; i < g->n; i++) l->gate[i] = scale * from[layer * g->n + i];
-    for (size_t d = 0; d < g->D; d++) l->moe_bias[d] = g->old_bias[layer * g->D + d] + 1;
+    for (size_t d = 0; l->moe_bias && d < g->D; d++) l->moe_bias[d] = g->old_bias[layer * g->D + d] + 1;
 }
 
 static void put_best(struct gates *g, size_t layer) {
@@ -294,7 +298,8 @@ static int search(struct calibration *c, struct moments *m, struct mf_err *err) 
     for (size_t i = 0; i < m->L; i++) {
         memcpy(given + i * n, c->moe->layers[i].gate, n * sizeof *given);
         memcpy(g.old + i * n, c->moe->layers[i].gate, n * sizeof *given);
-        memcpy(g.old_bias + i * m->D, c->moe->layers[i].moe_bias, m->D * sizeof *given);
+        const float *bias = c->moe->layers[i].moe_bias;
+        if (bias) memcpy(g.old_bias + i * m->D, bias, m->D * sizeof *given);
     }
     int status = try_all(&g, &any, err);
     if (!any) { /* also the gates that do not count come back */
@@ -322,6 +327,7 @@ size_t calibration_gates_memory(const struct mf_moe *moe, size_t batch) {
 int calibration_gates(struct calibration *c, struct mf_err *err) {
     const struct mf_shape *s = &c->moe->shape;
     struct moments m = {.c = c, .D = s->D, .E = c->moe->router.n_experts, .L = s->L};
+    m.intercept = c->moe->layers[0].moe_bias != NULL;
     m.scatter = calloc(m.L * triangle(m.D), sizeof *m.scatter);
     m.sums = calloc(m.L * m.E * m.D, sizeof *m.sums);
     m.counts = calloc(m.E, sizeof *m.counts);

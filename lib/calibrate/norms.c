@@ -74,20 +74,22 @@ static void parameters(struct mf_moe *moe, size_t site, float **gain, float **bi
                            : moe->out_bias;
 }
 
-static double deviation(const struct moments *m, size_t at, double rows) {
-    double mean = m->sums[at] / rows;
+/* The root of the variance, or of the mean square where the norm leaves the mean in. */
+static double deviation(const struct moments *m, size_t at, double rows, bool centred) {
+    double mean = centred ? m->sums[at] / rows : 0;
     return sqrt(fmax(m->squares[at] / rows - mean * mean, 0) + 1e-6);
 }
 
-/* With y = gain n + bias: the same gain and bias on rows moved to the wanted mean and deviation. */
+/* With y = gain n + bias: the same gain and bias on rows moved to the wanted mean and deviation; without bias
+ * (NULL) the gain alone, to the wanted mean square. */
 static void match(const struct moments *is, const struct moments *wanted, size_t site, float *gain,
                   float *bias) {
     for (size_t d = 0; d < is->D; d++) {
         size_t at = site * is->D + d;
         double rows = (double)is->rows[site], wanted_rows = (double)wanted->rows[site];
-        double ratio = deviation(wanted, at, wanted_rows) / deviation(is, at, rows);
+        double ratio = deviation(wanted, at, wanted_rows, bias) / deviation(is, at, rows, bias);
         double shift = wanted->sums[at] / wanted_rows - ratio * is->sums[at] / rows;
-        bias[d] = (float)((double)bias[d] + (double)gain[d] * shift);
+        if (bias) bias[d] = (float)((double)bias[d] + (double)gain[d] * shift);
         gain[d] = (float)((double)gain[d] * ratio);
     }
 }
@@ -105,7 +107,7 @@ static int try_sites(struct calibration *c, const struct moments *is, const stru
         bool kept;
         parameters(c->moe, site, &gain, &bias);
         memcpy(old, gain, D * sizeof *old);
-        memcpy(old + D, bias, D * sizeof *old);
+        if (bias) memcpy(old + D, bias, D * sizeof *old);
         match(is, wanted, site, gain, bias);
         snprintf(what, sizeof what, "norm of the %s",
                  order == 2 * L ? "output"
@@ -116,7 +118,7 @@ static int try_sites(struct calibration *c, const struct moments *is, const stru
         status = calibration_try(c, what, &kept, err);
         if (status < 0 || kept) continue;
         memcpy(gain, old, D * sizeof *old);
-        memcpy(bias, old + D, D * sizeof *old);
+        if (bias) memcpy(bias, old + D, D * sizeof *old);
     }
     free(old);
     return status;

@@ -27,10 +27,11 @@ struct mf_router {
                     */
 };
 
-/* The small tensors; all writable, owned by the model. */
+/* The small tensors; all writable, owned by the model. A llama has no biases (NULL), and its moe_gain is the
+ * trunk's: of kind "single" too, and the experts see what it makes. */
 struct mf_moe_layer {
     float *attn_gain, *attn_bias; /* [D] attn_norm */
-    float *moe_gain, *moe_bias;   /* [D] moe_layers.i.ffn_norm; NULL for kind "single" */
+    float *moe_gain, *moe_bias;   /* [D] of the router's input; of a reference NULL for kind "single" */
     float *gate;                  /* [E,D]; NULL for kind "single" */
     float *noise; /* [E,D] router.noise_weight, used in training only; zero when the file has none */
 };
@@ -82,7 +83,7 @@ struct mf_moe_watch {
      * and the router's input h [N,D]. */
     void (*routed)(void *context, size_t layer, const uint32_t *experts, const float *weights, const float *h,
                    size_t N);
-    mf_norm_hook *normalised; /* of an assembled model, the sites of FFNs are moe_layers.i.ffn_norm */
+    mf_norm_hook *normalised; /* the sites of FFNs: moe_gain */
     /* Overrides the choice: fill experts and weights [N,top_k] for this layer yourself (oracle routing). */
     void (*route)(void *context, size_t layer, uint32_t *experts, float *weights, size_t N);
 };

@@ -147,6 +147,9 @@ int mf_shape_parse(struct mf_shape *s, const json_t *object, const char *name, s
     return status < 0 ? -1 : mf_shape_check(s, name, err);
 }
 
+/* As a message says it. */
+#define MESSAGE (JSON_ENCODE_ANY | JSON_REAL_PRECISION(6))
+
 int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf_shape *b, const char *b_name,
                    struct mf_err *err) {
     json_t *here = mf_shape_json(b), *there = mf_shape_json(a), *value;
@@ -155,8 +158,7 @@ int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf
     json_object_foreach(there, key, value) {
         const json_t *other = json_object_get(here, key);
         if (status < 0 || (other && json_equal(value, other))) continue;
-        char *ours = other ? json_dumps(other, JSON_ENCODE_ANY) : NULL,
-             *theirs = json_dumps(value, JSON_ENCODE_ANY);
+        char *ours = other ? json_dumps(other, MESSAGE) : NULL, *theirs = json_dumps(value, MESSAGE);
         status = mf_err_set(err, EX_DATAERR, "%s: %s is %s, not %s as in %s", b_name, key,
                             ours ? ours : "missing", theirs, a_name);
         free(ours);
