@@ -517,3 +517,17 @@ END
     (ulimit -Sn 40; mf-partition --quiet -n 100 --by random -o parts t.mf)
     assert_parted t.mf parts
 }
+
+@test "more partitions than the hard limit of open files: they are opened in turns, and the parts are the same" {
+    topics 30 | tokens > t.mf
+    mf-partition --quiet -n 100 --by random -o whole t.mf
+    for most in 26 40; do
+        (ulimit -n $most; mf-partition --quiet -n 100 --by random -o parts.$most t.mf)
+        diff -r whole parts.$most
+        assert_equal "$(find parts.$most -name '.*.new*' -o -name '*.tmp')" ""
+    done
+    # again, where the parts are there already
+    (ulimit -n 40; mf-partition --quiet -n 100 --by random --seed 5 -o whole t.mf)
+    mf-partition --quiet -n 100 --by random --seed 5 -o other t.mf
+    diff -r whole other
+}

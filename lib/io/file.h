@@ -32,6 +32,10 @@ int mf_out_reserve(struct mf_out *out, uint64_t size, uint64_t *offset, struct m
 int mf_out_fill(const struct mf_out *out, uint64_t offset, const void *bytes, size_t size,
                 struct mf_err *err);
 
+/* Flushes and gives the descriptor of a temporary back until the next flush: for programs with more outputs
+ * than a process may have open. Until then the file is not locked. Does nothing where bytes go directly. */
+int mf_out_rest(struct mf_out *out, struct mf_err *err);
+
 /* Hands the buffered bytes to the system, e.g. so that a reader of a pipe sees them. */
 int mf_out_flush(struct mf_out *out, struct mf_err *err);
 

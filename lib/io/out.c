@@ -222,8 +222,27 @@ static int send(struct mf_out *out, const void *bytes, size_t size, struct mf_er
     return 0;
 }
 
+/* Opens a file that rests, behind its last byte. */
+static int wake(struct mf_out *out, struct mf_err *err) {
+    if (out->fd >= 0) return 0;
+    do out->fd = open(out->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    while (out->fd < 0 && errno == EINTR);
+    if (out->fd >= 0 && lseek(out->fd, (off_t)out->sent, SEEK_SET) >= 0) return 0;
+    out->failed = true;
+    return mf_err_sys(err, EX_IOERR, "%s", out->name);
+}
+
+int mf_out_rest(struct mf_out *out, struct mf_err *err) {
+    if (!out->temp || out->fd < 0) return 0;
+    if (mf_out_flush(out, err) < 0) return -1;
+    close(out->fd); /* what a close could tell of a file, its sync will */
+    out->fd = -1;
+    return 0;
+}
+
 int mf_out_flush(struct mf_out *out, struct mf_err *err) {
     if (out->failed) return mf_err_set(err, EX_IOERR, "%s: an earlier write failed", out->name);
+    if (wake(out, err) < 0) return -1;
     size_t size = out->used;
     out->used = 0;
     return send(out, out->buffer, size, err);
@@ -377,7 +396,7 @@ void mf_out_abandon(struct mf_out *out) {
         unlink(out->path);
         mf_temp_drop(out->temp);
     }
-    close(out->fd);
+    if (out->fd >= 0) close(out->fd);
     free_out(out);
 }
 

@@ -18,11 +18,14 @@ struct part_file {
     struct mf_out *out;
     struct mf_stream_writer *writer;
     struct mf_temp *temp; /* the new file is complete under its temporary name */
+    uint64_t used;        /* the turn it was last written in; 0 while it has no descriptor */
 };
 
 struct mf_part_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
     size_t room, E;
+    size_t open, most; /* descriptors of parts, as many as there may be */
+    uint64_t turn;
     struct part_file *parts; /* [E + 1]; the last is partition.mp, without a writer of ours */
 };
 
@@ -55,21 +58,46 @@ void mf_part_files_abandon(struct mf_part_files *files) {
     free(files);
 }
 
-/* Each part is a file that stays open: the soft limit goes up as far as that takes and the hard one lets it.
- */
-static void allow_files(size_t count) {
+#define OTHERS ((rlim_t)24) /* descriptors for what else is open */
+
+/* Of `count` files, how many may be open at once: the soft limit goes up as far as that takes and the hard
+ * one lets it. Where that is not enough, files are opened in turns. */
+static size_t allow_files(size_t count) {
     struct rlimit limit;
-    rlim_t wanted = count + 64; /* and what else is open */
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted) return;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t wanted = count + OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return count;
+    if (limit.rlim_cur < wanted) {
+        struct rlimit higher = {wanted < limit.rlim_max ? wanted : limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &higher) == 0) limit = higher;
+    }
+    if (limit.rlim_cur >= wanted) return count;
+    return limit.rlim_cur > OTHERS ? (size_t)(limit.rlim_cur - OTHERS) : 1;
+}
+
+/* Part e is written now: where all descriptors are taken, the one that waited longest gives its own. */
+static int take_turn(struct mf_part_files *files, size_t e, struct mf_err *err) {
+    struct part_file *part = &files->parts[e], *oldest = NULL;
+    if (part->used == 0) {
+        for (size_t i = 0; i < files->E && files->open == files->most; i++) {
+            struct part_file *p = &files->parts[i];
+            if (p->used && (!oldest || p->used < oldest->used)) oldest = p;
+        }
+        if (oldest) {
+            if (mf_out_rest(oldest->out, err) < 0) return -1;
+            oldest->used = 0;
+            files->open--;
+        }
+        files->open++;
+    }
+    part->used = ++files->turn;
+    return 0;
 }
 
 static int open_part(struct mf_part_files *files, size_t e, const struct mf_tokens_header *header,
                      struct mf_err *err) {
     struct part_file *part = &files->parts[e];
     set_paths(files, e);
-    if (mf_out_open(&part->out, files->new_path, err) < 0) return -1;
+    if (take_turn(files, e, err) < 0 || mf_out_open(&part->out, files->new_path, err) < 0) return -1;
     if (mf_stream_create(&part->writer, part->out, "tokens", MF_TOKENS_HEADER_FIELDS + 1, err) < 0) return -1;
     if (mf_tokens_header_put(header, part->writer, err) < 0) return -1;
     return mf_put_int(part->writer, "partition", (int64_t)e, err);
@@ -87,7 +115,7 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
     files->new_path = malloc(files->room);
     files->parts = calloc(E + 1, sizeof *files->parts);
     int result = 0;
-    allow_files(E);
+    files->most = allow_files(E);
     if (!files->folder || !files->path || !files->new_path || !files->parts)
         result = mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
     for (size_t e = 0; result == 0 && e < E; e++) result = open_part(files, e, header, err);
@@ -101,6 +129,7 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
 
 int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record,
                       struct mf_err *err) {
+    if (take_turn(files, e, err) < 0) return -1;
     return mf_stream_copy(files->parts[e].writer, record, err);
 }
 
@@ -108,12 +137,15 @@ int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_rec
 static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
     struct part_file *part = &files->parts[e];
     if (part->writer) {
+        if (take_turn(files, e, err) < 0) return -1;
         struct mf_stream_writer *writer = part->writer;
         part->writer = NULL;
         if (mf_stream_finish(writer, err) < 0) return -1;
     }
     struct mf_out *out = part->out;
     part->out = NULL;
+    files->open -= part->used > 0;
+    part->used = 0;
     set_paths(files, e);
     part->temp = mf_temp_add(files->new_path);
     return mf_out_commit(out, err);
