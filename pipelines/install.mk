@@ -23,8 +23,8 @@ $B/libmf.pc: | build
 	@version=$$(sed -n 's/^#define MF_VERSION *"\(.*\)"/\1/p' bin/cli/options.h); \
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: libmf' 'Description: Language models of experts: data, tokenizer, training, assembly, evaluation' \
-	    "Version: $$version" 'Requires: $(LIBS)' 'Libs: -L$${libdir} -lmf -lbz2 -lm -pthread' \
-	    'Cflags: -I$${includedir}/mf -pthread' > $@
+	    "Version: $$version" 'Requires: $(LIBS)' 'Libs: -L"$${libdir}" -lmf -lbz2 -lm -pthread' \
+	    'Cflags: -I"$${includedir}/mf" -pthread' > $@
 
 ## man        make the manual pages in build/man
 .PHONY: man

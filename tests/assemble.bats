@@ -278,16 +278,16 @@ near() { # A B
     mf-train-shared --quiet --config "$TINY" --set train_shared.steps=2 --set train_shared.warmup=0 \
         --metrics "the metrics" -o other.tar train.mf
     mf-time -o stage.json -- true
-    report="mf-eval report --quiet --config $TINY -m m.safetensors -t tokenizer.json -s shared.tar"
-    $report -e expert.0.tar -e expert.1.tar --metrics "the metrics" --stage stage.json -o given.json test.mf
+    report=(mf-eval report --quiet --config "$TINY" -m m.safetensors -t tokenizer.json -s shared.tar)
+    "${report[@]}" -e expert.0.tar -e expert.1.tar --metrics "the metrics" --stage stage.json -o given.json test.mf
     echo expert.1.tar > experts
     echo "the metrics" > metrics
     echo stage.json > stages
-    $report -e expert.0.tar --expert-list experts --metrics-list metrics --stage-list stages -o listed.json test.mf
+    "${report[@]}" -e expert.0.tar --expert-list experts --metrics-list metrics --stage-list stages -o listed.json test.mf
     same='del(.memory, .stages[-1])'
     assert_equal "$(jq -S "$same" listed.json)" "$(jq -S "$same" given.json)"
     assert_equal "$(jq '[(.perplexity.experts | length), (.training | length), (.stages | length)] | join(" ")' listed.json)" '"2 1 2"'
-    run -66 --separate-stderr $report --expert-list missing test.mf
+    run -66 --separate-stderr "${report[@]}" --expert-list missing test.mf
 }
 
 @test "a report without test documents says so, and is a report" {

@@ -28,11 +28,12 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000)' "$@"
 
 # Runs a command, in which a program that goes to write over the file PATH for the Nth time gets a signal just then: nobody
 # has to be quick enough to send it. The programs are followed from call to call, so they should have one thread. What
-# happened is in `struck` here.
+# happened is in `struck` here, or in the file $STRUCK.
 strike() { # SIGNAL PATH N COMMAND [ARGUMENT]...
-    # a name's links are read before it is written over; the leak check and strace do not go together
-    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e signal=stop -o struck -P "$2" -P "$(realpath -m "$2")" -e trace=/^readlink \
-        -e inject=/^readlink:signal="SIG$1":when="$3" "${@:4}"
+    # a name's links are read before it is written over, by its path as it is given, which a make below a blank has relative
+    # to its own place; the leak check and strace do not go together
+    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e signal=stop -o "${STRUCK:-struck}" -P "$2" -P "$(realpath -m "$2")" \
+        -P "$(realpath -m --relative-to="$MF_ROOT" "$2")" -e trace=/^readlink -e inject=/^readlink:signal="SIG$1":when="$3" "${@:4}"
 }
 
 # Waits for a condition, at most a minute; fails before when a process that should bring it about has ended.

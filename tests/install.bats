@@ -300,8 +300,9 @@ C
     [ "$(tr -cd , <<< "$expected" | wc -c)" -gt 3 ]
     outside > outside.c
     cp outside.c outside.cc
-    cc -o in_c outside.c $(pkg-config --cflags --libs libmf)
-    c++ -o in_cc outside.cc $(pkg-config --cflags --libs libmf)
+    # pkg-config quotes blanks in its prefix
+    eval "cc -o in_c outside.c $(pkg-config --cflags --libs libmf)"
+    eval "c++ -o in_cc outside.cc $(pkg-config --cflags --libs libmf)"
     for program in ./in_c ./in_cc; do
         run -0 $program tokenizer.json "$text"
         assert_output "$expected $text"
@@ -318,7 +319,7 @@ C
     flags=$(pkg-config --cflags libmf)
     # each alone in C; all together in C++
     while read -r header; do printf '#include "%s"\n' "$header" > "${header//\//_}.c"; done < headers
-    cc -std=c11 -Wall -Wextra -Werror $flags -fsyntax-only ./*.c
+    eval "cc -std=c11 -Wall -Wextra -Werror $flags -fsyntax-only ./*.c"
     sed 's/.*/#include "&"/; 1s/^/extern "C" {\n/; $s/$/\n}/' headers > all.cc
-    c++ -Wall -Wextra -Werror $flags -fsyntax-only all.cc
+    eval "c++ -Wall -Wextra -Werror $flags -fsyntax-only all.cc"
 }

@@ -71,6 +71,8 @@ class Config:
         name, now = key["key"], self.show(["get", key["key"]], [])
         if key["kind"] == "int":
             values = [int(now) * 2, int(now) - 1, int(now) + 1, int(now) + 8, int(now) + 9]
+            if name == "docs.min_chars":  # the other value of docs.max_chars is small
+                values.insert(0, int(now) - 1)
         elif key["kind"] == "real":
             values = [float(now) / 2, (key["low"] + min(key["high"], 1)) / 2, key["high"]]
         else:
@@ -133,6 +135,11 @@ def check_slices(config, runs, make):
 
 def main():
     runs, path, settings, *make = sys.argv[1:]
+    if " " in runs:  # make's files are relative to its own place then
+        given, root = runs, os.path.realpath(make[make.index("-C") + 1])
+        os.chdir(root)
+        runs = os.path.relpath(runs, root)
+        make = [word.replace("RUNS=" + given, "RUNS=" + runs) for word in make]
     with ThreadPoolExecutor(2) as pool:
         config = Config(path, settings, pool)
         check_stages(config, runs, settings, make, pool)

@@ -94,15 +94,13 @@ echo "$1 $2 $3 $4" >> "$here/launched"
 shift 4
 case $stage in expert.*) ;; *) exec "$@" ;; esac
 [ "$(grep -c "^$stage " "$here/launched")" -eq 1 ] || exec "$@"
-mkdir "$here/$stage"
-cd "$here/$stage"
-strike KILL "$here/runs/t/$stage.tar.ckpt" 1 "$@"
+STRUCK=$here/$stage.struck strike KILL "$here/runs/t/$stage.tar.ckpt" 1 "$@"
 EOF
     chmod +x killer
     sed '/^train_expert/,/^calibrate/s/\<steps: .*/steps: 40/' "$TINY" > t.yaml
     mf_make CONFIG="$PWD/t.yaml" -j8 > log 2>&1 || fail "$(cat log)"
     mv runs here
-    printf "cluster:\n  launch: '%s {stage} {cpus} {memory_mb} {minutes}'\n  minutes: 30\n  spare_mb: 1000\n" "$PWD/killer" >> t.yaml
+    printf "cluster:\n  launch: '\"%s\" {stage} {cpus} {memory_mb} {minutes}'\n  minutes: 30\n  spare_mb: 1000\n" "$PWD/killer" >> t.yaml
     mf_make CONFIG="$PWD/t.yaml" -j8 > log 2>&1 || fail "$(cat log)"
     cmp here/t/model.safetensors runs/t/model.safetensors
     assert_equal "$(grep -c '^expert' launched)" 6

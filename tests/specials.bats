@@ -95,11 +95,11 @@ OURS=',"bos":2,"eos":3,"pad":0'
     run --separate-stderr -65 mf-train-shared --quiet "${SETTINGS[@]}" -o shared.tar nothing.mf
     assert_equal "$stderr" "mf-train-shared: nothing.mf: $message"
     run --separate-stderr -65 mf-train-shared --quiet "${SETTINGS[@]}" -v nothing.mf -o shared.tar good.mf
-    assert_equal "$stderr" "mf-train-shared: nothing.mf: $message"
+    assert_equal "$stderr" "mf-train-shared: nothing.mf: $message (a larger docs.val_fraction or docs.min_targets helps)"
     [ ! -e shared.tar ]
     mf-train-shared --quiet "${SETTINGS[@]}" -o shared.tar good.mf
     run --separate-stderr -65 mf-train-expert --quiet "${SETTINGS[@]}" -s shared.tar -v nothing.mf -o e.tar good.mf
-    assert_equal "$stderr" "mf-train-expert: nothing.mf: $message"
+    assert_equal "$stderr" "mf-train-expert: nothing.mf: $message (a larger docs.val_fraction or docs.min_targets helps)"
     [ ! -e e.tar ]
     run --separate-stderr -65 mf-eval perplexity --quiet -m shared.tar -o out nothing.mf
     assert_equal "$stderr" "mf-eval perplexity: nothing.mf: nothing to score: each token is the first of its document, padding or a boundary"
