@@ -8,11 +8,13 @@ PRELOADED := $B/tests/faults.so $B/tests/kills.so
 check: deps build $(UNITS) $(PRELOADED) $(SANITIZED) $(PEERS)
 	@scripts/check.sh $B
 
-## check-long every fault in every program, every reader fuzzed, kills all over the pipeline, and a cluster: some twenty minutes (SEED=, KILLS=100)
+## check-long every fault in every program, an hour of fuzzing all readers (FUZZ_SECONDS=3600), KILLS=100 of each kind all over
+##            the pipeline, folders of every size, and a cluster (SEED=)
 KILLS ?= 100
 .PHONY: check-long
+check-long: FUZZ_SECONDS ?= 3600
 check-long: deps build $(SANITIZED) $(PRELOADED) $B/fuzz/readers
-	@scripts/check_long.sh $B $(KILLS) $(SEED)
+	@scripts/check_long.sh $B $(KILLS) $(FUZZ_SECONDS) $(SEED)
 
 # What the next targets need besides.
 TOOLS := clang-format clang-tidy cppcheck shellcheck pyflakes3 valgrind gcovr

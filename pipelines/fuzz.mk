@@ -14,8 +14,8 @@ $B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/cli.a $B/fuzz/libmf.a
 fuzz-deps:
 	@scripts/deps.sh clang libclang-rt-14-dev
 
-## fuzz       read mutated files with every reader, FUZZ_SECONDS=60 each (READERS='docs model' for some of them)
-FUZZ_SECONDS ?= 60
+## fuzz       read mutated files with every reader, for FUZZ_SECONDS=600 in all (READERS='docs model' for some of them)
 .PHONY: fuzz
+fuzz: FUZZ_SECONDS ?= 600
 fuzz: deps build $B/fuzz/readers
 	@tests/fuzz/fuzz.sh $B $(FUZZ_SECONDS) $(READERS)

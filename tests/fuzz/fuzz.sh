@@ -1,6 +1,6 @@
 #!/bin/bash
-# Reads mutated files for some seconds with each reader: fuzz.sh BUILD SECONDS [READER]... Inputs begin with real files, made
-# on the spot and as small as they can be, and with those of earlier runs: kept in corpus.tar.xz, and in BUILD/fuzz/corpus. What
+# Reads mutated files for some seconds: fuzz.sh BUILD SECONDS [READER]... Each reader gets its part of the time, and as many run
+# at once as there are processors. Inputs begin with real files, made on the spot and as small as they can be, and with those of earlier runs: kept in corpus.tar.xz, and in BUILD/fuzz/corpus. What
 # was found is left in BUILD/fuzz/found; to see it again, run BUILD/fuzz/run/READER FILE. With `keep` for SECONDS nothing is
 # fuzzed: corpus.tar.xz becomes the fewest inputs of BUILD/fuzz/corpus that reach all code reached so far and not by the real
 # files.
@@ -65,6 +65,14 @@ printf ' = One = \n\n text \n = = Part = = \n more \n\n = Two = \n end\n' > word
 tar cf words.tar --format=ustar words/alpha/00[0-3].txt
 tar czf words.tar.gz --format=pax words/alpha/00[0-3].txt
 python3 -m zipfile -c words.zip words/alpha
+# each compression, a second member, and one over another
+head -c 1500 words/alpha/000.txt > packed
+for tool in gzip bzip2 xz zstd lz4 'xz --format=lzma'; do
+    name=packed.${tool##*[ =]}
+    $tool -q -c packed > "$name"
+    [ "$name" = packed.lzma ] || { cat "$name" && $tool -q -c micro.yaml; } > "$name.twice"
+    gzip -c "$name" > "$name.gzip"
+done
 
 seeds() { # READER FILE...
     mkdir -p "$work/seeds/$1"
@@ -83,7 +91,8 @@ seeds model model.safetensors calibrated.safetensors shared.tar
 seeds show model.safetensors expert.0.tar train.mf metrics.mf train.docs
 seeds tokenizer tokenizer.json
 seeds config micro.yaml "$MF_ROOT"/configs/*.yaml
-seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki
+seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki packed.*
+seeds unpack packed*
 seeds jsonl words.jsonl
 seeds wikitext words.wiki
 seeds report report.json
@@ -129,9 +138,10 @@ for reader in "${all[@]}"; do
     mkdir -p "$build/fuzz/corpus/$reader" "$work/kept/$reader"
 done
 export -f fuzz keep
-export build work seconds
+[ $# -gt 0 ] || set -- "${all[@]}"
 task=fuzz
-[ "$seconds" != keep ] || task=keep
-printf '%s\n' "${@:-${all[@]}}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c "$task {}"
+if [ "$seconds" = keep ]; then task=keep; else seconds=$(((seconds * $(nproc) + $# - 1) / $#)); fi
+export build work seconds
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c "$task {}"
 [ $task = fuzz ] || tar cJf "$tests/fuzz/corpus.tar.xz" --sort=name --mtime=@0 --owner=0 --group=0 --mode=u=rwX,go=rX -C "$work" \
     --transform 's/^least/kept/' least

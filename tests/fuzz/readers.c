@@ -19,6 +19,7 @@
 #include "io/sha256.h"
 #include "cli/show.h"
 #include "io/stream.h"
+#include "io/unpack.h"
 #include "io/utf8.h"
 #include "assemble/assemble.h"
 #include "model/moe.h"
@@ -312,6 +313,68 @@ static int read_wikitext(const char *path) {
     return read_documents(path, MF_DOCS_WIKITEXT);
 }
 
+/* --- compression --- */
+
+/* Bytes of memory that are read as a file. */
+struct bytes {
+    const uint8_t *data;
+    size_t size;
+    uint64_t at;
+};
+
+static int64_t read_bytes(void *context, void *buffer, size_t size, struct mf_err *err) {
+    struct bytes *b = context;
+    size_t left = b->size - (size_t)b->at, n = size < left ? size : left;
+    (void)err;
+    memcpy(buffer, b->data + b->at, n);
+    b->at += n;
+    return (int64_t)n;
+}
+
+#define PEEK 300
+
+/* The digest of all that comes out, in blocks of `block` bytes. With `peek` what stands at the beginning of
+ * each is looked at before. */
+static int unpack(const uint8_t *data, size_t size, size_t block, bool peek, uint64_t *digest) {
+    static uint8_t room[1 << 16];
+    struct mf_err err = {0};
+    struct bytes b = {data, size, 0};
+    const struct mf_source source = {.read = read_bytes, .context = &b, .name = "input", .packed = &b.at};
+    struct mf_unpack *u;
+    const unsigned char *next;
+    uint8_t ahead[PEEK];
+    int64_t seen = 0, n;
+    if (check(mf_unpack_open(&u, &source, MF_UNPACK_LAYERS, &err), &err) < 0) return -1;
+    XXH64_state_t *state = XXH64_createState();
+    XXH64_reset(state, 0);
+    do {
+        if (peek) seen = mf_unpack_peek(u, &next, PEEK, &err);
+        if (seen > PEEK) seen = PEEK;
+        if (seen > 0) memcpy(ahead, next, (size_t)seen);
+        n = seen < 0 ? -1 : mf_unpack_read(u, room, block, &err);
+        if (n >= 0 && (n < seen || (seen > 0 && memcmp(room, ahead, (size_t)seen) != 0))) abort();
+        if (n > 0) XXH64_update(state, room, (size_t)n);
+    } while (n > 0);
+    *digest = XXH64_digest(state);
+    XXH64_freeState(state);
+    mf_unpack_close(u);
+    return check((int)n, &err);
+}
+
+/* The same comes out whatever the size of the blocks. */
+static int read_packed(const char *path) {
+    static uint8_t data[1 << 16];
+    uint64_t one, other;
+    int fd = open(path, O_RDONLY);
+    ssize_t size = read(fd, data, sizeof data);
+    close(fd);
+    if (size < 0) abort();
+    int result = unpack(data, (size_t)size, 1 << 16, false, &one),
+        again = unpack(data, (size_t)size, 1000, true, &other);
+    if (result != again || (result == 0 && one != other)) abort();
+    return result;
+}
+
 /* --- reports --- */
 
 static int read_report(const char *path) {
@@ -479,6 +542,7 @@ static const struct reader {
     {"docs", read_docs, mend_bundle},
     {"jsonl", read_jsonl, NULL},
     {"wikitext", read_wikitext, NULL},
+    {"unpack", read_packed, NULL},
     {"report", read_report, NULL},
     {"compare", compare, NULL},
     {"prompts", read_prompts, NULL},
