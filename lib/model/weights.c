@@ -148,9 +148,10 @@ bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes) {
     return bytes <= w->capacity;
 }
 
+/* An expert's tensors may have the names of the dense FFN's: those of the bundle added last count. */
 static int64_t find_name(const struct mf_weights *w, const char *name) {
     if (w->st) return mf_safetensors_find(w->st, name);
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = w->count; i-- > 0;)
         if (strcmp(w->entries[i].tensor.name, name) == 0) return (int64_t)i;
     return -1;
 }
