@@ -84,6 +84,7 @@ trains_alike() {
     mf-cat e.mf | jq 'select(.step).loss' > ours
     twin expert shared.tar parts/part.1.mp > theirs
     same_losses ours theirs
+    stored_agrees shared.tar e.tar
 }
 
 @test "200 steps of backbone and expert are PyTorch's: one key head of 10 columns" {
