@@ -100,7 +100,7 @@ static const double *twin_attention(const struct twin *t, double *x, const doubl
     size_t A = H * d, C = A + 2 * K * d;
     const double *gain = next(&w, D), *bias = is_llama ? NULL : next(&w, D), *qkv_w = next(&w, C * D);
     const double *qkv_b = shape.qkv_bias ? next(&w, C) : NULL, *out_w = next(&w, D * A);
-    double *qkv = calloc(N * C, sizeof *qkv), *mixed = calloc(N * A, sizeof *mixed);
+    double *qkv = calloc(N * C + 1, sizeof *qkv), *mixed = calloc(N * A + 1, sizeof *mixed);
     double h[64], y[64], p[64];
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++) {
