@@ -51,7 +51,7 @@ PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev
     liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev \
     jq procps util-linux gnuplot-nox
 MPI_PACKAGES  := libopenmpi-dev openmpi-bin
-TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils strace python3-torch python3-msgpack nodejs npm/npm \
+TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils zstd lz4 bzip2 strace python3-torch python3-msgpack nodejs npm/npm \
     chromium mandoc man-db help2man bash-completion installation-guide-amd64 $(CORPUS_PACKAGES) $(MPI_PACKAGES)
 TESTING := $(filter check% test-deps tools lint valgrind% coverage fuzz bench% ablation% scaling% $B/tests/% $B/fuzz/%,$(MAKECMDGOALS))
 WANTED   = $(PACKAGES) $(if $(filter-out 1,$(RANKS)),$(MPI_PACKAGES)) $(if $(filter $(CORPUS),$(DATA)),$(CORPUS_PACKAGES)) \

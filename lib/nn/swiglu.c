@@ -20,8 +20,11 @@ struct swiglu {
 
 MF_CLONES static void row_forward(float *y, const float *gate, const float *up, size_t F) {
     float rest;
-#pragma GCC ivdep /* y may be gate or up, element for element */
-    for (size_t f = 0; f < F; f++) y[f] = gate[f] * sigmoid(gate[f], &rest) * up[f];
+    /* y may be gate or up, element for element */
+    MF_IVDEP
+    for (size_t f = 0; f < F; f++) {
+        y[f] = gate[f] * sigmoid(gate[f], &rest) * up[f];
+    }
 }
 
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
@@ -46,7 +49,7 @@ struct swiglu_backward {
 /* With s the sigmoid: d/du u s(u) = s + u s (1 - s) = s (1 + u (1 - s)) */
 MF_CLONES static void row_backward(float *dgate, float *dup, const float *dy, const float *gate,
                                    const float *up, size_t F) {
-#pragma GCC ivdep
+    MF_IVDEP
     for (size_t f = 0; f < F; f++) {
         float rest, s = sigmoid(gate[f], &rest), slope = s * (1 + gate[f] * rest), unit = gate[f] * s;
         dgate[f] = dy[f] * up[f] * slope;
@@ -56,7 +59,7 @@ MF_CLONES static void row_backward(float *dgate, float *dup, const float *dy, co
 
 MF_CLONES static void row_backward_again(float *dgate, float *dup, float *y, const float *dy,
                                          const float *gate, const float *up, size_t F) {
-#pragma GCC ivdep
+    MF_IVDEP
     for (size_t f = 0; f < F; f++) {
         float rest, s = sigmoid(gate[f], &rest), slope = s * (1 + gate[f] * rest), unit = gate[f] * s;
         float d = dy[f], u = up[f];
