@@ -1,4 +1,4 @@
-/* mf-assemble: joins a shared foundation and experts into one model, by streaming.
+/* mf-assemble: joins a shared backbone and experts into one model, by streaming.
  *     mf-assemble [OPTION]... SHARED EXPERT... > model.safetensors */
 #include <ctype.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     enum mf_assembly_kind kind = r->dense     ? MF_ASSEMBLE_DENSE
                                  : r->average ? MF_ASSEMBLE_AVERAGE
                                               : MF_ASSEMBLE_MIXTURE;
-    /* top_k is judged by the experts that are joined; without a router any fits */
+    /* top_k is judged by the experts that are assembled; without a router any fits */
     size_t experts = kind != MF_ASSEMBLE_MIXTURE ? MF_EXPERTS_MAX : chosen ? n_chosen : n - 1;
     int status = mf_config_load_given(&config, &r->common->settings, "assemble", (int64_t)experts, err);
     if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);

@@ -26,7 +26,7 @@ static const char notes[] =
     "the two best experts, since one alone weighs 1 whatever its logit, and measured with one.\n"
     "\n"
     "example:\n"
-    "  mf-calibrate -m joined.safetensors -o model.safetensors --report calibration.json < val.mf\n"
+    "  mf-calibrate -m assembled.safetensors -o model.safetensors --report calibration.json < val.mf\n"
     "\n"
     "--max-memory holds for documents of up to half a million tokens.\n"
     "\n"

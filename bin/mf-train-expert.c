@@ -1,5 +1,5 @@
 /* mf-train-expert: trains one expert, an FFN for each layer, on its own part of the corpus; the shared
- * foundation is frozen. mf-train-expert -s shared.tar [OPTION]... [TOKENS] > expert.tar */
+ * backbone is frozen. mf-train-expert -s shared.tar [OPTION]... [TOKENS] > expert.tar */
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -30,8 +30,8 @@ static int load_shared(struct mf_train_session *s, struct mf_piece *shared, stru
     size_t count = s->n_tensors;
     struct mf_tensor *wanted = calloc(count, sizeof *wanted);
     if (!wanted) return mf_err_set(err, EX_OSERR, "out of memory");
-    memcpy(wanted, s->tensors, s->n_trunk * sizeof *wanted);
-    mf_ffn_tensors(shape, MF_FFN_DENSE, 0, s->ffn, wanted + s->n_trunk);
+    memcpy(wanted, s->tensors, s->n_backbone * sizeof *wanted);
+    mf_ffn_tensors(shape, MF_FFN_DENSE, 0, s->ffn, wanted + s->n_backbone);
     int status = mf_bundle_fill(shared->bundle, wanted, count, err);
     free(wanted);
     return status;

@@ -1,4 +1,4 @@
-/* mf-train-shared: trains the foundation that all experts share, with a temporary dense FFN in their place.
+/* mf-train-shared: trains the backbone that all experts share, with a temporary dense FFN in their place.
  *     mf-train-shared [OPTION]... [TOKENS] > shared.tar
  *     mpirun -n 2 mf-train-shared [OPTION]... TOKENS > shared.tar */
 #include <stdio.h>
@@ -69,7 +69,8 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int
         0)
         return -1;
     if (mf_train_session_model(s, MF_FFN_DENSE, err) < 0) return -1;
-    mf_trunk_init(&shape, s->trunk, s->config.model.init_std, s->training.pad, (uint64_t)s->config.seed);
+    mf_backbone_init(&shape, s->backbone, s->config.model.init_std, s->training.pad,
+                     (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->ffn, (uint64_t)s->config.seed);
     return 0;
 }
@@ -112,7 +113,7 @@ int main(int argc, char **argv) {
                                         {"ranks", 0, MF_OPT_INT, &wanted, "N",
                                          "divide each batch among the N processes that were started", 1, 1e6},
                                         {0}};
-    const struct mf_usage usage = {"mf-train-shared", "train the foundation that all experts share",
+    const struct mf_usage usage = {"mf-train-shared", "train the backbone that all experts share",
                                    "mf-train-shared [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
     struct mf_ranks ranks;

@@ -1,11 +1,11 @@
-# The pipeline: documents -> tokens -> partitions -> shared foundation -> experts -> model -> calibration -> report -> page.
+# The pipeline: documents -> tokens -> partitions -> shared backbone -> experts -> model -> calibration -> report -> page.
 #
 #   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
 # times, which follow content where all files are as they were (scripts/times.sh), so
-# that `make -n` and `make -q` know it too. The tokenizer and the shared foundation are made once: when documents
+# that `make -n` and `make -q` know it too. The tokenizer and the shared backbone are made once: when documents
 # change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
 # the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
 
@@ -65,7 +65,7 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 # --- names and goals ---
 
 # Time and memory of each stage go to runs/NAME/stages/STAGE.json: $(call timed,STAGE,MB). The bounds are what the
-# default configuration keeps to; training the shared foundation has none. mpirun or a cluster's launcher comes before it.
+# default configuration keeps to; training the shared backbone has none. mpirun or a cluster's launcher comes before it.
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
@@ -82,7 +82,7 @@ model: $(RUN)/model.safetensors
 ## experts    only up to the trained experts
 experts: $(EXPERT_FILES)
 
-## fresh      forget tokenizer and shared foundation, so that the next make trains everything again
+## fresh      forget tokenizer and shared backbone, so that the next make trains everything again
 .PHONY: fresh
 fresh:
 	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp
@@ -169,11 +169,11 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 
 # --- the model ---
 
-$(RUN)/joined.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
+$(RUN)/assembled.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/join
 	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar --list $(LISTS)/join
 
-$(RUN)/model.safetensors: $(RUN)/joined.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml \
+$(RUN)/model.safetensors: $(RUN)/assembled.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml \
     $(call lost,$(RUN)/calibration.json) | $(TIMED) $(BIN)/mf-calibrate
 	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json \
 	    -o $@ $(RUN)/tokens/val.labelled.mf

@@ -15,9 +15,9 @@ mapfile -t documents < <(for i in $(seq 120); do echo "d$i=$S"; done)
 
 # Work of a token: two operations for each weight it meets, once forward; backward once for the gradient that passes on and
 # once for the weight's own, where the weight learns. Products made again are not work. Attention meets half of the context.
-trunk=$((L * (4 * D * D + S * D))) ffn=$((L * 2 * D * F)) logits=$((V * D))
-shared_work=$((2 * 3 * (trunk + ffn + logits)))
-expert_work=$((2 * (trunk + ffn + logits) + 2 * (logits + 2 * ffn + (L - 1) * (4 * D * D + 2 * S * D))))
+backbone=$((L * (4 * D * D + S * D))) ffn=$((L * 2 * D * F)) logits=$((V * D))
+shared_work=$((2 * 3 * (backbone + ffn + logits)))
+expert_work=$((2 * (backbone + ffn + logits) + 2 * (logits + 2 * ffn + (L - 1) * (4 * D * D + 2 * S * D))))
 
 # Ours: the last record's tokens a second, and the peak.
 ours() {

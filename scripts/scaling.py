@@ -36,7 +36,7 @@ class Shape:
         self.V, self.D, self.L = config["vocab_size"], config["d_model"], config["n_layers"]
         self.F, self.S = config["d_ff"], config["context"]
         V, D, L, F = self.V, self.D, self.L, self.F
-        self.trunk = V * D + L * (4 * D * D + 2 * D) + 2 * D
+        self.backbone = V * D + L * (4 * D * D + 2 * D) + 2 * D
         self.ffn = L * (2 * D * F + F + 3 * D)
 
     def forward(self, experts):
@@ -52,7 +52,7 @@ class Shape:
 
     # Bytes of the tensors in the files of formats/bundle.md and formats/model.md, without headers.
     def shared_bytes(self):
-        return 4 * (self.trunk + self.ffn) + 8 * self.V
+        return 4 * (self.backbone + self.ffn) + 8 * self.V
 
     def expert_bytes(self):
         return 4 * self.ffn + 8 * self.V + 4 * 2 * self.D * (2 * self.L + 1)
@@ -62,7 +62,7 @@ class Shape:
 
     def model_bytes(self, E):
         V, D, L = self.V, self.D, self.L
-        return 4 * (self.trunk + V * D + self.S * D + L * 4 * D + E * (2 * L * D + V + self.ffn))
+        return 4 * (self.backbone + V * D + self.S * D + L * 4 * D + E * (2 * L * D + V + self.ffn))
 
     def model_tensors(self, E):
         return 6 + self.L * (10 + 6 * E)
@@ -70,7 +70,7 @@ class Shape:
 
 def sent(shape, ranks):
     """Bytes that each of several processes of a shared training sends in a step: its part of the gradients' sum."""
-    return 2 * (ranks - 1) / ranks * 4 * (shape.trunk + shape.ffn)
+    return 2 * (ranks - 1) / ranks * 4 * (shape.backbone + shape.ffn)
 
 
 def schedule(durations, workers):
@@ -123,7 +123,7 @@ class Run:
             "parts": sum(size(f"{folder}/parts/part.{e}.mp") for e in range(experts)),
             "shared.tar": size(folder + "/shared.tar"),
             "experts": sum(size(f"{folder}/expert.{e}.tar") for e in range(experts)),
-            "model": size(folder + "/joined.safetensors"),
+            "model": size(folder + "/assembled.safetensors"),
         }
         self.trials = len(load(folder + "/calibration.json")["changes"])
 
@@ -286,9 +286,9 @@ def carry_on(base, programs):
     print(
         f"""## {E} experts on {NODES} nodes
 
-configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the trunk {amount(4 * shape.trunk)}. Each expert passes once over a part of its own,
+configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the backbone {amount(4 * shape.backbone)}. Each expert passes once over a part of its own,
 {tokens / E / 1e6:.1f} million tokens, so that all have {tokens / 1e9:.1f} billion tokens, {amount(text)} of text in {documents / 1e6:.0f} million documents as long as those of the runs. A node is the machine
-of [performance.md](performance.md): {threads} threads train an expert at {expert_rate:.0f} tokens/s and the foundation at {shared_rate:.0f}; what has one thread has the speed of the runs above. Assumed: a network of {amount(LINK)}/s for each node, a shared
+of [performance.md](performance.md): {threads} threads train an expert at {expert_rate:.0f} tokens/s and the backbone at {shared_rate:.0f}; what has one thread has the speed of the runs above. Assumed: a network of {amount(LINK)}/s for each node, a shared
 storage of {amount(STORAGE)}/s for all, {time(LATENCY * 1e6)[:-2]} µs a message, one failure of a node in {MTBF / 86400:.0f} days.
 
 ### Time
@@ -343,7 +343,7 @@ storage of {amount(STORAGE)}/s for all, {time(LATENCY * 1e6)[:-2]} µs a message
         ["shared.tar", amount(shape.shared_bytes())],
         ["experts", amount(E * shape.expert_bytes())],
         ["checkpoints, the newest of each and its best", amount(E * (shape.checkpoint_bytes() + 4 * shape.ffn))],
-        ["joined and calibrated model", amount(2 * model)],
+        ["assembled and calibrated model", amount(2 * model)],
         ["memory of mf-partition: nearness of documents and experts", amount(4 * documents * E)],
     ]
     table(["what is stored", "bytes"], rows)
@@ -353,7 +353,7 @@ storage of {amount(STORAGE)}/s for all, {time(LATENCY * 1e6)[:-2]} µs a message
     whole = step("train_shared")
     for ranks in (1, 2, 4, 8, 16):
         compute = whole / ranks / shared_rate
-        messages = 2 * (ranks - 1) * math.ceil((shape.trunk + shape.ffn) / (ranks * PART))
+        messages = 2 * (ranks - 1) * math.ceil((shape.backbone + shape.ffn) / (ranks * PART))
         row = [str(ranks), str(key("train_shared.batch") // ranks), amount(sent(shape, ranks)), f"{compute:.2f}"]
         for link in (LINK, 10 * LINK):
             seconds = compute + sent(shape, ranks) / link + messages * LATENCY

@@ -171,8 +171,8 @@ next(t for t in m['tensors'] if t['name'] == '$3')['sha256'] = hashlib.sha256(nu
     refuses "/dev/fd/ layers.1.fc2.weight" shared.tar expert.0.tar <(cat nan.tar)
     spoil expert.1.tar stats.nan.tar stats.ffn_in.0.mean 0 inf
     refuses "stats.nan.tar: stats.ffn_in.0.mean infinity" shared.tar expert.0.tar stats.nan.tar
-    spoil shared.tar foundation.nan.tar shared.token_embedding.weight 400 -inf
-    refuses "foundation.nan.tar: shared.token_embedding.weight" --dense foundation.nan.tar
+    spoil shared.tar backbone.nan.tar shared.token_embedding.weight 400 -inf
+    refuses "backbone.nan.tar: shared.token_embedding.weight" --dense backbone.nan.tar
     spoil shared.tar dense.nan.tar dense_ffn.0.fc1.bias 5 nan
     refuses "dense.nan.tar: dense_ffn.0.fc1.bias" --dense dense.nan.tar
 }

@@ -1,7 +1,7 @@
 """Runs the pipeline on a cluster: a Slurm of this machine alone, with four nodes of one processor, started here and stopped
 at the end: cluster.py [--seed N].
 
-The shared foundation is trained on two nodes (RANKS=2); its job is cancelled, and make is interrupted as by Ctrl-C while the
+The shared backbone is trained on two nodes (RANKS=2); its job is cancelled, and make is interrupted as by Ctrl-C while the
 next one goes on. While experts are trained, make is interrupted, and killed with its launchers; made again, one job is cancelled, one comes to its time limit, and one loses its node, twice: it is set down, and its power fails. Each goes on from
 its checkpoint, no checkpoint ever goes back, and the end is byte for byte that of a run without a cluster."""
 

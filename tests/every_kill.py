@@ -25,7 +25,7 @@ SCENARIOS = {
     "documents": (r".*", "tokens/val.labelled.mf"),
     "shared": (r"shared\.", "shared.tar"),
     "expert": (r"expert\.0\.", "expert.0.tar"),
-    "model": (r"joined|model|calibration|report", "run"),
+    "model": (r"assembled|model|calibration|report", "run"),
     "again": (None, "run"),
 }
 LIBRARY = os.path.join(kills.BUILD, "tests/kills.so")

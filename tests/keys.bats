@@ -95,7 +95,7 @@ docs/val.mf calibrate docs eval partition tokenize
 parts/partition.mp calibrate eval partition
 tokens/val.labelled.mf calibrate eval partition
 expert.1.tar assemble calibrate eval train-expert.1
-joined.safetensors assemble calibrate eval
+assembled.safetensors assemble calibrate eval
 calibration.json calibrate eval
 model.safetensors calibrate eval
 report.json eval
@@ -118,7 +118,7 @@ END
 @test "a file that is half made is refused by name, however new it is" {
     local file
     for file in docs/train.mf tokenizer.json tokens/train.mf parts/part.1.mp tokens/val.labelled.mf shared.tar expert.1.tar \
-        joined.safetensors model.safetensors report.json; do
+        assembled.safetensors model.safetensors report.json; do
         cp -a "runs/t/$file" kept
         truncate -s $(($(stat -c %s kept) / 2)) "runs/t/$file"
         run mf_make

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kills import Run
 
-# What is made from what a stage makes. Tokenizer and shared foundation are not made again for new documents.
+# What is made from what a stage makes. Tokenizer and shared backbone are not made again for new documents.
 FOLLOWS = {
     "docs": ["encode"],
     "tokenizer": ["encode", "partition", "label", "train-shared"],

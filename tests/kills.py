@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("B", os.path.join(ROOT, "build"))
 LIMIT = 300  # seconds that one make may take; some 5 are usual
 STAGES = re.compile(r"docs/\w+\.mf|tokens/[\w.]+\.mf|tokenizer\.json|parts/part\.\d+\.mp|parts/partition\.mp|shared\.tar|"
-                    r"expert\.\d+\.tar|(joined|model)\.safetensors|calibration\.json|report\.json")
+                    r"expert\.\d+\.tar|(assembled|model)\.safetensors|calibration\.json|report\.json")
 # What clock and system say in a report, and the stages' records, of which a killed mf-time leaves none.
 MEASURED = ("memory", "peak_memory", "seconds", "cpu_seconds", "tokens_per_s", "attempts", "stages")
 

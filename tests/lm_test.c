@@ -71,7 +71,7 @@ static void product(double *y, const double *x, const double *w, size_t O, size_
 
 /* Parameters in double, in the order of the flat arrays of model/shape.h. */
 struct twin {
-    const double *trunk, *ffn;
+    const double *backbone, *ffn;
     const struct mf_lm_batch *batch;
     struct dropout dropout;
 };
@@ -166,19 +166,19 @@ static double position(size_t s, size_t k) {
 
 static double twin_loss(const struct twin *t) {
     size_t D = shape.D, V = shape.V, N = t->batch->seqs.start[t->batch->seqs.count];
-    size_t layer_size = mf_trunk_layer_size(&shape), ffn_size = mf_ffn_size(&shape) / shape.L;
-    const double *tail = t->trunk + V * D + shape.L * layer_size, *gain = next(&tail, D);
+    size_t layer_size = mf_backbone_layer_size(&shape), ffn_size = mf_ffn_size(&shape) / shape.L;
+    const double *tail = t->backbone + V * D + shape.L * layer_size, *gain = next(&tail, D);
     const double *bias = shape.arch == MF_LLAMA ? NULL : next(&tail, D);
-    const double *head = shape.untied ? tail : t->trunk;
+    const double *head = shape.untied ? tail : t->backbone;
     double *x = calloc(N * D, sizeof *x), h[64], loss = 0;
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++)
             for (size_t k = 0; k < D; k++)
                 x[n * D + k] =
-                    drop(t->trunk[t->batch->tokens[n] * D + k] + position(n - t->batch->seqs.start[q], k),
+                    drop(t->backbone[t->batch->tokens[n] * D + k] + position(n - t->batch->seqs.start[q], k),
                          t->dropout, 0, n * D + k);
     for (size_t i = 0; i < shape.L; i++) {
-        const double *ffn_gain = twin_attention(t, x, t->trunk + V * D + i * layer_size, i, N);
+        const double *ffn_gain = twin_attention(t, x, t->backbone + V * D + i * layer_size, i, N);
         twin_ffn(t, x, t->ffn + i * ffn_size, ffn_gain, i, N);
     }
     for (size_t n = 0; n < N; n++) {
@@ -207,38 +207,38 @@ static const struct mf_lm_batch batch = {tokens, targets, {3, start}};
 
 struct fixture {
     struct mf_pool *pool;
-    float *trunk, *ffn, *trunk_grad, *ffn_grad;
-    double *trunk_twin, *ffn_twin;
-    size_t n_trunk, n_ffn;
+    float *backbone, *ffn, *backbone_grad, *ffn_grad;
+    double *backbone_twin, *ffn_twin;
+    size_t n_backbone, n_ffn;
 };
 
 static void begin(struct fixture *f, int threads) {
     struct mf_err err;
     struct mf_rng rng;
     matmul_setup();
-    f->n_trunk = mf_trunk_size(&shape);
+    f->n_backbone = mf_backbone_size(&shape);
     f->n_ffn = mf_ffn_size(&shape);
     assert_int_equal(mf_pool_new(&f->pool, threads, &err), 0);
-    f->trunk = calloc(f->n_trunk, sizeof *f->trunk);
+    f->backbone = calloc(f->n_backbone, sizeof *f->backbone);
     f->ffn = calloc(f->n_ffn, sizeof *f->ffn);
-    f->trunk_grad = calloc(f->n_trunk, sizeof *f->trunk_grad);
+    f->backbone_grad = calloc(f->n_backbone, sizeof *f->backbone_grad);
     f->ffn_grad = calloc(f->n_ffn, sizeof *f->ffn_grad);
-    f->trunk_twin = calloc(f->n_trunk, sizeof *f->trunk_twin);
+    f->backbone_twin = calloc(f->n_backbone, sizeof *f->backbone_twin);
     f->ffn_twin = calloc(f->n_ffn, sizeof *f->ffn_twin);
     mf_rng_seed(&rng, 7);
-    for (size_t i = 0; i < f->n_trunk; i++) f->trunk[i] = (float)(0.5 * mf_rng_normal(&rng));
+    for (size_t i = 0; i < f->n_backbone; i++) f->backbone[i] = (float)(0.5 * mf_rng_normal(&rng));
     for (size_t i = 0; i < f->n_ffn; i++) f->ffn[i] = (float)(0.5 * mf_rng_normal(&rng));
-    for (size_t i = 0; i < f->n_trunk; i++) f->trunk_twin[i] = (double)f->trunk[i];
+    for (size_t i = 0; i < f->n_backbone; i++) f->backbone_twin[i] = (double)f->backbone[i];
     for (size_t i = 0; i < f->n_ffn; i++) f->ffn_twin[i] = (double)f->ffn[i];
 }
 
 static void end(struct fixture *f) {
     mf_pool_free(f->pool);
-    free(f->trunk);
+    free(f->backbone);
     free(f->ffn);
-    free(f->trunk_grad);
+    free(f->backbone_grad);
     free(f->ffn_grad);
-    free(f->trunk_twin);
+    free(f->backbone_twin);
     free(f->ffn_twin);
 }
 
@@ -251,7 +251,7 @@ static void compare(const struct fixture *f, const struct mf_tensor *tensors, si
         double difference = 0, size = 0;
         for (size_t j = at; j < at + n; j++) {
             double old = twin[j], step = 1e-5;
-            if (twin == f->trunk_twin && (int64_t)(j / shape.D) == pad) continue; /* never learns */
+            if (twin == f->backbone_twin && (int64_t)(j / shape.D) == pad) continue; /* never learns */
             twin[j] = old + step;
             double up = twin_loss(t);
             twin[j] = old - step;
@@ -274,19 +274,20 @@ static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, i
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {ROWS, frozen, recompute, false, pad};
     begin(&f, threads);
-    struct twin t = {f.trunk_twin, f.ffn_twin, &batch, dropout};
-    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {frozen ? NULL : f.trunk_grad, f.ffn_grad, NULL};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout};
+    struct mf_lm_weights w = {f.backbone, f.ffn, NULL},
+                         g = {frozen ? NULL : f.backbone_grad, f.ffn_grad, NULL};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     struct mf_tensor *tensors = calloc(200, sizeof *tensors);
     size_t count = mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
     compare(&f, tensors, count, f.ffn_twin, &t, f.ffn_grad, 0.25, -1);
-    count = mf_trunk_tensors(&shape, f.trunk, tensors);
-    if (!frozen) compare(&f, tensors, count, f.trunk_twin, &t, f.trunk_grad, 0.25, pad);
+    count = mf_backbone_tensors(&shape, f.backbone, tensors);
+    if (!frozen) compare(&f, tensors, count, f.backbone_twin, &t, f.backbone_grad, 0.25, pad);
     for (size_t k = 0; pad >= 0 && k < shape.D; k++)
-        assert_true(f.trunk_grad[(size_t)pad * shape.D + k] == 0);
-    for (size_t i = 0; frozen && i < f.n_trunk; i++) assert_true(f.trunk_grad[i] == 0);
+        assert_true(f.backbone_grad[(size_t)pad * shape.D + k] == 0);
+    for (size_t i = 0; frozen && i < f.n_backbone; i++) assert_true(f.backbone_grad[i] == 0);
     free(tensors);
     mf_lm_free(lm);
     end(&f);
@@ -318,7 +319,7 @@ static void test_loss_and_accumulation(void **state) {
     struct mf_lm *lm;
     struct mf_err err;
     begin(&f, 2);
-    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
+    struct mf_lm_weights w = {f.backbone, f.ffn, NULL}, g = {f.backbone_grad, f.ffn_grad, NULL};
     struct dropout none = {0};
     assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false, 0}, f.pool, &err),
                      0);
@@ -341,26 +342,26 @@ static void test_recompute(void **state) {
     struct mf_err err;
     struct dropout dropout = {0.25f, 5, 0};
     begin(&f, 2);
-    struct mf_lm_weights w = {f.trunk, f.ffn, NULL}, g = {f.trunk_grad, f.ffn_grad, NULL};
-    float *kept = malloc(f.n_trunk * sizeof *kept);
+    struct mf_lm_weights w = {f.backbone, f.ffn, NULL}, g = {f.backbone_grad, f.ffn_grad, NULL};
+    float *kept = malloc(f.n_backbone * sizeof *kept);
     for (int recompute = 0; recompute < 2; recompute++) {
         struct mf_lm *lm;
         struct mf_lm_plan plan = {ROWS, false, recompute, false, 0};
-        memset(f.trunk_grad, 0, f.n_trunk * sizeof *f.trunk_grad);
+        memset(f.backbone_grad, 0, f.n_backbone * sizeof *f.backbone_grad);
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
         mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
         mf_lm_free(lm);
-        if (!recompute) memcpy(kept, f.trunk_grad, f.n_trunk * sizeof *kept);
+        if (!recompute) memcpy(kept, f.backbone_grad, f.n_backbone * sizeof *kept);
     }
-    for (size_t i = 0; i < f.n_trunk; i++)
-        assert_true(fabsf(kept[i] - f.trunk_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
+    for (size_t i = 0; i < f.n_backbone; i++)
+        assert_true(fabsf(kept[i] - f.backbone_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
     struct mf_lm_plan whole = {ROWS, false, false, false, 0}, again = {ROWS, false, true, false, 0};
     assert_true(mf_lm_memory(&shape, &again, 2) < mf_lm_memory(&shape, &whole, 2));
     free(kept);
     end(&f);
 }
 
-/* A trunk in bf16 gives what its rounded values give in fp32, and takes less memory. */
+/* A backbone in bf16 gives what its rounded values give in fp32, and takes less memory. */
 static void test_narrow(void **state) {
     (void)state;
     struct fixture f;
@@ -368,14 +369,14 @@ static void test_narrow(void **state) {
     struct dropout dropout = {0.25f, 5, 0};
     double loss[2];
     begin(&f, 2);
-    uint16_t *narrow = malloc(f.n_trunk * sizeof *narrow);
+    uint16_t *narrow = malloc(f.n_backbone * sizeof *narrow);
     float *kept = malloc(f.n_ffn * sizeof *kept);
-    mf_bf16_round(narrow, f.trunk, f.n_trunk);
-    mf_bf16_widen(f.trunk, narrow, f.n_trunk);
+    mf_bf16_round(narrow, f.backbone, f.n_backbone);
+    mf_bf16_widen(f.backbone, narrow, f.n_backbone);
     for (int k = 0; k < 4; k++) { /* without and with recomputation, fp32 and bf16 */
         struct mf_lm *lm;
         struct mf_lm_plan plan = {ROWS, true, k / 2, k % 2, 0};
-        struct mf_lm_weights w = {k % 2 ? NULL : f.trunk, f.ffn, k % 2 ? narrow : NULL},
+        struct mf_lm_weights w = {k % 2 ? NULL : f.backbone, f.ffn, k % 2 ? narrow : NULL},
                              g = {NULL, f.ffn_grad, NULL};
         memset(f.ffn_grad, 0, f.n_ffn * sizeof *f.ffn_grad);
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
@@ -415,7 +416,7 @@ static void test_watch(void **state) {
     struct mf_err err;
     struct seen seen = {0};
     begin(&f, 1);
-    struct mf_lm_weights w = {f.trunk, f.ffn, NULL};
+    struct mf_lm_weights w = {f.backbone, f.ffn, NULL};
     assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false, false, 0}, f.pool, &err),
                      0);
     mf_lm_loss(lm, &w, &batch, watch, &seen);

@@ -51,13 +51,13 @@ static void write_model(const char *path) {
     struct mf_err err;
     struct mf_out *out;
     struct mf_tensor list[200];
-    float *trunk = make_zeros(mf_trunk_size(&shape)), *ffn[E],
+    float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E],
           *row = make_random(2 * E * shape.D * shape.L, 3);
-    size_t n = mf_trunk_tensors(&shape, trunk, list);
+    size_t n = mf_backbone_tensors(&shape, backbone, list);
     const struct heads heads = mf_shape_heads(&shape);
-    mf_trunk_init(&shape, trunk, 1, 0, 1);
+    mf_backbone_init(&shape, backbone, 1, 0, 1);
     for (size_t i = 0; i < shape.L; i++)
-        fill(mf_trunk_layer(&shape, trunk, i).out, shape.D * heads.H * heads.d, 200 + i);
+        fill(mf_backbone_layer(&shape, backbone, i).out, shape.D * heads.H * heads.d, 200 + i);
     for (size_t e = 0; e < E; e++) {
         ffn[e] = make_zeros(mf_ffn_size(&shape));
         mf_ffn_init(&shape, ffn[e], e);
@@ -77,7 +77,7 @@ static void write_model(const char *path) {
     assert_int_equal(mf_out_commit(out, &err), 0);
     json_decref(metadata);
     for (size_t e = 0; e < E; e++) free(ffn[e]);
-    free(trunk);
+    free(backbone);
     free(row);
 }
 

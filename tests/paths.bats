@@ -6,7 +6,7 @@ setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
     make_tokens 60
     make_pieces
-    mf-assemble --quiet --config "$TINY" -o joined.safetensors shared.tar expert.?.tar
+    mf-assemble --quiet --config "$TINY" -o assembled.safetensors shared.tar expert.?.tar
     # the same model by another name would go unnoticed
     mf-train-expert --quiet --config "$TINY" --seed 9 -s shared.tar -v val.labelled.mf -p 0 -o other.tar parts/part.0.mp
     mf-assemble --quiet --config "$TINY" -o decoy.safetensors shared.tar other.tar expert.[12].tar
@@ -39,16 +39,16 @@ whole_path() { # LETTERS
     deep=$(deep_folder "$1")
     export TMPDIR=$deep
     cp -rL words "$deep/words"
-    cp joined.safetensors "$deep/model.st"
+    cp assembled.safetensors "$deep/model.st"
     [ "$(wc -m <<< "$deep/model.st")" -eq $(($1 + 1)) ]
     lay_decoys "$deep/model.st"
 
     # the programs that open a model again, or part of it
-    mf-calibrate --quiet --config "$TINY" -m joined.safetensors -o near.st val.mf
+    mf-calibrate --quiet --config "$TINY" -m assembled.safetensors -o near.st val.mf
     mf-calibrate --quiet --config "$TINY" -m "$deep/model.st" -o "$deep/out.st" val.mf
     cmp near.st "$deep/out.st"
-    assert_equal "$(mf-eval routing --json -m "$deep/model.st" test.mf)" "$(mf-eval routing --json -m joined.safetensors test.mf)"
-    assert_equal "$(mf-eval perplexity --json -m "$deep/model.st" test.mf)" "$(mf-eval perplexity --json -m joined.safetensors test.mf)"
+    assert_equal "$(mf-eval routing --json -m "$deep/model.st" test.mf)" "$(mf-eval routing --json -m assembled.safetensors test.mf)"
+    assert_equal "$(mf-eval perplexity --json -m "$deep/model.st" test.mf)" "$(mf-eval perplexity --json -m assembled.safetensors test.mf)"
 
     # text and tokens
     mf-docs --quiet --config "$TINY" --domain-from folder --split train -o "$deep/docs.mf" "$deep/words"

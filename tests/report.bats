@@ -150,14 +150,14 @@ JSON
     assert_output --partial "&lt;/span&gt;&#x2400;&#x241b;[31m&#xfffd;é😀"
     assert_output --partial "&amp;amp;"
     assert_output --partial "Not better than every baseline."
-    assert_output --partial "12.5% above the best, the dense foundation"
+    assert_output --partial "12.5% above the best, the dense backbone"
     assert_output --partial "over 16 MB"
     assert_output --partial "1 h 01 min"
     assert_output --partial "in 2 attempts"
     assert_output --partial ">dead</td>"
     # a difference within two standard errors is none
     jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.07}' evil.json | mf-eval page > level.html
-    grep -q 'Level with the best baseline.*12.5% above the best, the dense foundation, which may be chance' level.html
+    grep -q 'Level with the best baseline.*12.5% above the best, the dense backbone, which may be chance' level.html
     grep -q 'standard error is 7.9%' level.html
     jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.05}' evil.json | mf-eval page > worse.html
     grep -q 'Not better than every baseline.' worse.html

@@ -123,7 +123,7 @@ static int add_measure(struct maker *m, const char *key, struct mf_err *err) {
     return 0;
 }
 
-/* Each expert alone with the shared foundation. */
+/* Each expert alone with the shared backbone. */
 static int add_experts(struct maker *m, struct mf_err *err) {
     json_t *numbers = json_array(), *list = json_array();
     json_object_set_new(m->perplexity, "experts", numbers);

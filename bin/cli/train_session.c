@@ -95,13 +95,13 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
 }
 
 static void layout(struct mf_train_session *s, const struct mf_shape *shape, bool narrow) {
-    size_t trunk = mf_trunk_size(shape);
+    size_t backbone = mf_backbone_size(shape);
     if (narrow) {
-        s->narrow = mf_arena_take(&s->arena, trunk, sizeof *s->narrow);
+        s->narrow = mf_arena_take(&s->arena, backbone, sizeof *s->narrow);
         s->ffn = mf_arena_floats(&s->arena, mf_ffn_size(shape));
     } else {
-        s->trunk = mf_arena_floats(&s->arena, trunk + mf_ffn_size(shape));
-        s->ffn = s->trunk ? s->trunk + trunk : NULL;
+        s->backbone = mf_arena_floats(&s->arena, backbone + mf_ffn_size(shape));
+        s->ffn = s->backbone ? s->backbone + backbone : NULL;
     }
     s->tensors = mf_arena_take(&s->arena, s->n_tensors, sizeof *s->tensors);
 }
@@ -110,22 +110,22 @@ int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, st
     struct mf_training *t = &s->training;
     const struct mf_shape *shape = &t->shape;
     bool narrow = t->memory.plan.narrow;
-    s->n_trunk = mf_trunk_tensors(shape, NULL, NULL);
-    s->n_tensors = s->n_trunk + mf_ffn_tensors(shape, role, 0, NULL, NULL);
+    s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
+    s->n_tensors = s->n_backbone + mf_ffn_tensors(shape, role, 0, NULL, NULL);
     layout(s, shape, narrow);
     if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
     layout(s, shape, narrow);
-    mf_trunk_tensors(shape, s->trunk, s->tensors);
-    mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_trunk);
+    mf_backbone_tensors(shape, s->backbone, s->tensors);
+    mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_backbone);
     size_t at = 0;
-    for (size_t i = 0; narrow && i < s->n_trunk; i++) {
+    for (size_t i = 0; narrow && i < s->n_backbone; i++) {
         s->tensors[i].dtype = MF_BF16;
         s->tensors[i].data = s->narrow + at;
         at += mf_tensor_count(&s->tensors[i]);
     }
-    t->weights = (struct mf_lm_weights){s->trunk, s->ffn, s->narrow};
-    t->tensors = s->tensors + (t->frozen ? s->n_trunk : 0);
-    t->count = s->n_tensors - (t->frozen ? s->n_trunk : 0);
+    t->weights = (struct mf_lm_weights){s->backbone, s->ffn, s->narrow};
+    t->tensors = s->tensors + (t->frozen ? s->n_backbone : 0);
+    t->count = s->n_tensors - (t->frozen ? s->n_backbone : 0);
     return 0;
 }
 

@@ -44,10 +44,10 @@ struct mf_train_session {
     char *checkpoint; /* owned; NULL when there is none */
     struct mf_training training;
     struct mf_arena arena;
-    float *trunk, *ffn;        /* one array, the trunk first */
-    uint16_t *narrow;          /* the trunk, where the plan has it in bf16; `trunk` is NULL then */
-    struct mf_tensor *tensors; /* all of the trunk's, then the FFN's, with data */
-    size_t n_trunk, n_tensors;
+    float *backbone, *ffn;     /* one array, the backbone first */
+    uint16_t *narrow;          /* the backbone, where the plan has it in bf16; `backbone` is NULL then */
+    struct mf_tensor *tensors; /* all of the backbone's, then the FFN's, with data */
+    size_t n_backbone, n_tensors;
 };
 
 /* The shape that a configuration asks for, with a vocabulary of V tokens. EX_DATAERR as mf_shape_check. */
@@ -66,7 +66,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
                            size_t S, const struct mf_specials *otherwise, struct mf_err *err);
 
 /* Completes `training`, and decides on its memory (mf_train_plan) and says so. shared_hash: of the bundle an
- * expert is trained against, whose trunk is frozen, or NULL. */
+ * expert is trained against, whose backbone is frozen, or NULL. */
 int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
                           const struct mf_train_options *options, const struct mf_shape *shape,
                           const struct mf_train_config *config, const char *shared_hash, struct mf_err *err);

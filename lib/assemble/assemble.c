@@ -61,13 +61,13 @@ static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expec
 
 /* The tensors a bundle must hold, and token_counts. New memory. */
 static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size_t *count) {
-    size_t trunk = expert ? 0 : mf_trunk_tensors(s, NULL, NULL);
+    size_t backbone = expert ? 0 : mf_backbone_tensors(s, NULL, NULL);
     enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
-    *count = trunk + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
+    *count = backbone + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
     struct mf_tensor *t = calloc(*count, sizeof *t);
     if (!t) mf_no_memory();
-    if (!expert) mf_trunk_tensors(s, NULL, t);
-    mf_ffn_tensors(s, role, 0, NULL, t + trunk);
+    if (!expert) mf_backbone_tensors(s, NULL, t);
+    mf_ffn_tensors(s, role, 0, NULL, t + backbone);
     t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
     return t;
 }

@@ -1,4 +1,4 @@
-/* Joining a shared foundation and experts into one model by streaming.
+/* Joining a shared backbone and experts into one model by streaming.
  *
  * Two passes over the pieces: the manifests decide whether they belong together and what the header says;
  * then every tensor is copied, each thread's through a buffer of its own. What the router is made of (token

@@ -2,7 +2,7 @@
  *
  * The scratch file has one slot for each expert and one for the shared bundle: V counts, then for each layer
  * the mean and mean square of the rows its FFN saw; the shared bundle has in their place the gain of the
- * FFN's norm, where that is the trunk's. */
+ * FFN's norm, where that is the backbone's. */
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -35,13 +35,13 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
                            : 0;
 }
 
-/* The gain between plain-normalised rows and the router's input, where it is the trunk's: its name. */
+/* The gain between plain-normalised rows and the router's input, where it is the backbone's: its name. */
 static bool name_gain(const struct mf_assembly *a, char name[MF_TENSOR_NAME], size_t layer) {
     struct mf_tensor tensors[MF_TABLE_MAX];
     size_t view[MF_TABLE_MAX];
     size_t n = mf_table_tensors(&a->shape, MF_TABLE_LAYER, 0, layer, 0, 0, tensors, view);
     for (size_t i = 0; i < n; i++)
-        if (view[i] == offsetof(struct mf_trunk_layer, ffn_norm)) {
+        if (view[i] == offsetof(struct mf_backbone_layer, ffn_norm)) {
             snprintf(name, MF_TENSOR_NAME, "%s", tensors[i].name);
             return true;
         }

@@ -25,7 +25,7 @@ enum mf_calibrate_router {
     MF_CALIBRATE_TRAIN
 };
 
-/* One training: the shared foundation's or an expert's. */
+/* One training: the shared backbone's or an expert's. */
 struct mf_train_config {
     int64_t steps;
     int64_t batch;             /* sequences per micro-batch */

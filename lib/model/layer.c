@@ -202,7 +202,7 @@ struct part {
     size_t at, columns; /* of a row of qkv */
 };
 
-static size_t parts_of(const struct mf_layer *c, const struct mf_trunk_layer *w, struct part parts[3]) {
+static size_t parts_of(const struct mf_layer *c, const struct mf_backbone_layer *w, struct part parts[3]) {
     const struct heads heads = mf_shape_heads(c->shape);
     size_t A = heads.H * heads.d, KV = heads.K * heads.d;
     bool one = w->qkv.data || !w->k.file;
@@ -228,8 +228,8 @@ static void cache_put(const struct mf_layer *c, const struct mf_layer_cache *cac
 
 /* qkv = h W_qkv^T + b, q and k turned;  mixed = softmax(q k^T / sqrt d) v, each row over those before it and
  * itself. */
-static int attend(const struct mf_layer *c, const struct mf_trunk_layer *w, const struct mf_attention_kept *k,
-                  const struct mf_layer_cache *cache, struct mf_err *err) {
+static int attend(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                  const struct mf_attention_kept *k, const struct mf_layer_cache *cache, struct mf_err *err) {
     const struct heads heads = mf_shape_heads(c->shape);
     size_t N = rows_of(c), D = c->shape->D, C = heads_columns(heads), before = cache ? cache->length : 0;
     struct part parts[3];
@@ -251,11 +251,11 @@ static int attend(const struct mf_layer *c, const struct mf_trunk_layer *w, cons
     return 0;
 }
 
-static struct mf_norm attention_norm(const struct mf_trunk_layer *w, const struct mf_attention_kept *k) {
+static struct mf_norm attention_norm(const struct mf_backbone_layer *w, const struct mf_attention_kept *k) {
     return (struct mf_norm){k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias};
 }
 
-int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_trunk_layer *w,
+int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_backbone_layer *w,
                        const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
                        struct dropout dropout, float *out, struct mf_err *err) {
     const struct mf_norm norm = attention_norm(w, k);
@@ -283,8 +283,8 @@ static void attend_backward(const struct mf_layer *c, const struct mf_attention_
                       heads.d);
 }
 
-int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_trunk_layer *w,
-                                const struct mf_trunk_layer *g, const struct mf_attention_kept *k,
+int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                                const struct mf_backbone_layer *g, const struct mf_attention_kept *k,
                                 struct dropout dropout, float *dx, struct mf_err *err) {
     const struct mf_norm norm = attention_norm(w, k);
     const struct heads heads = mf_shape_heads(c->shape);

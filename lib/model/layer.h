@@ -84,13 +84,13 @@ void mf_layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf
                             float *dbias, const float *dy, size_t N);
 
 /* out [N,D] = k->x + attention of layer `layer`; out may be k->x. cache may be NULL. */
-int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_trunk_layer *w,
+int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_backbone_layer *w,
                        const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
                        struct dropout dropout, float *out, struct mf_err *err);
 
 /* dx [N,D]: the gradient of the sum in, of k->x out. ADDS to the gradients g, whose pointers may be NULL. */
-int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_trunk_layer *w,
-                                const struct mf_trunk_layer *g, const struct mf_attention_kept *k,
+int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                                const struct mf_backbone_layer *g, const struct mf_attention_kept *k,
                                 struct dropout dropout, float *dx, struct mf_err *err);
 
 /* out [N,D] = k->x + FFN of layer `layer`; out may not be k->x. */

@@ -16,13 +16,13 @@
  *
  * x1 is the layer's sum after attention, xL the last layer's; `pre` goes before the activation; dnorm is the
  * gradient of what a norm made.
- * (a) Of a narrow trunk, the embeddings of the batch's tokens.
+ * (a) Of a narrow backbone, the embeddings of the batch's tokens.
  * (b) With plan.recompute: qkv, pre and mixed are made again where the backward needs them, so all layers
  *     have theirs in turn in one place. Without it each layer keeps its own from forward to backward, and
  *     there is no `again`.
  * (c) With plan.recompute x is mixed's memory: attention is through when the last layer's sum is made, and
  *     in the backward a layer's FFN is through when its attention begins.
- * Where the trunk is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
+ * Where the backbone is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
  * gradient fills only later; and it uses layer 1's qkv, mixed and lse, which layer 1 then makes anew.
  * Norms and activations are made again in the backward in any case: they are cheap. */
 #include "model/lm.h"
@@ -62,7 +62,7 @@ struct mf_lm {
     struct loss_so_far so_far;
     float *positions;        /* mf_layer_positions */
     float *attention, *sums; /* scratch */
-    float *widened, *tail;   /* of a narrow trunk: a layer or a piece of the embedding; the output norm */
+    float *widened, *tail;   /* of a narrow backbone: a layer or a piece of the embedding; the output norm */
     uint32_t *own;           /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
@@ -129,7 +129,7 @@ static void layout(struct mf_lm *lm, int n_threads) {
     size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
     size_t room = N * D + wide + (lm->plan.recompute ? again : 0);
     lm->columns =
-        even_part(s->V, smaller(room / N, lm->plan.narrow ? larger(mf_trunk_layer_size(s) / D, 1) : s->V));
+        even_part(s->V, smaller(room / N, lm->plan.narrow ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
     lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(room / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
@@ -148,8 +148,8 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
     if (lm->plan.narrow) {
-        lm->widened = mf_arena_floats(a, larger(mf_trunk_layer_size(s), lm->columns * D));
-        lm->tail = mf_arena_floats(a, mf_trunk_norm_size(s));
+        lm->widened = mf_arena_floats(a, larger(mf_backbone_layer_size(s), lm->columns * D));
+        lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));
         lm->own = mf_arena_take(a, N, sizeof *lm->own);
     }
     layout_layers(lm, lm->layers);
@@ -205,40 +205,42 @@ static struct dropout dropout_at(const struct pass *p, size_t site) {
     return dropout;
 }
 
-/* A layer's parameters; of a narrow trunk they stay until the next call. */
-static struct mf_trunk_layer trunk_layer(const struct pass *p, size_t i) {
+/* A layer's parameters; of a narrow backbone they stay until the next call. */
+static struct mf_backbone_layer backbone_layer(const struct pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
-    if (!lm->plan.narrow) return mf_trunk_layer(&lm->shape, p->w->trunk, i);
-    mf_bf16_widen(lm->widened, p->w->narrow + mf_trunk_layer_offset(&lm->shape, i),
-                  mf_trunk_layer_size(&lm->shape));
-    return mf_trunk_layer_view(&lm->shape, lm->widened);
+    if (!lm->plan.narrow) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
+    mf_bf16_widen(lm->widened, p->w->narrow + mf_backbone_layer_offset(&lm->shape, i),
+                  mf_backbone_layer_size(&lm->shape));
+    return mf_backbone_layer_view(&lm->shape, lm->widened);
 }
 
-/* An FFN's parameters, with the norm of its trunk layer where it has none of its own; or their gradients. */
-static struct mf_ffn_layer ffn_layer(const struct pass *p, float *ffn, const struct mf_trunk_layer *trunk,
-                                     size_t i) {
+/* An FFN's parameters, with the norm of its backbone layer where it has none of its own; or their gradients.
+ */
+static struct mf_ffn_layer ffn_layer(const struct pass *p, float *ffn,
+                                     const struct mf_backbone_layer *backbone, size_t i) {
     struct mf_ffn_layer view = mf_ffn_layer(&p->lm->shape, ffn, i);
-    if (!view.norm_gain) view.norm_gain = trunk->ffn_norm;
+    if (!view.norm_gain) view.norm_gain = backbone->ffn_norm;
     return view;
 }
 
-/* The ends of the trunk; of a narrow one the output norm only. */
-static struct mf_trunk_ends trunk_ends(const struct pass *p) {
+/* The ends of the backbone; of a narrow one the output norm only. */
+static struct mf_backbone_ends backbone_ends(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    size_t D = lm->shape.D, size = mf_trunk_norm_size(&lm->shape);
-    if (!lm->plan.narrow) return mf_trunk_ends(&lm->shape, p->w->trunk);
-    mf_bf16_widen(lm->tail, p->w->narrow + mf_trunk_layer_offset(&lm->shape, lm->shape.L), size);
-    return (struct mf_trunk_ends){.out_norm_gain = lm->tail, .out_norm_bias = size > D ? lm->tail + D : NULL};
+    size_t D = lm->shape.D, size = mf_backbone_norm_size(&lm->shape);
+    if (!lm->plan.narrow) return mf_backbone_ends(&lm->shape, p->w->backbone);
+    mf_bf16_widen(lm->tail, p->w->narrow + mf_backbone_layer_offset(&lm->shape, lm->shape.L), size);
+    return (struct mf_backbone_ends){.out_norm_gain = lm->tail,
+                                     .out_norm_bias = size > D ? lm->tail + D : NULL};
 }
 
-/* A matrix [V,D] of the trunk: the embedding, or the head where that is another. */
+/* A matrix [V,D] of the backbone: the embedding, or the head where that is another. */
 struct table {
     const float *rows; /* or NULL: */
     const uint16_t *narrow;
 };
 
 static struct table table_at(const struct pass *p, size_t offset) {
-    return (struct table){p->w->trunk ? p->w->trunk + offset : NULL,
+    return (struct table){p->w->backbone ? p->w->backbone + offset : NULL,
                           p->w->narrow ? p->w->narrow + offset : NULL};
 }
 
@@ -300,11 +302,11 @@ static void head_in_rows(const struct pass *p, float *dw, const float *w, float 
 /* Logits and losses; with gradients, dx becomes that of the last layer's output. */
 static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
-    struct mf_trunk_ends w = trunk_ends(p), g = {0};
+    struct mf_backbone_ends w = backbone_ends(p), g = {0};
     size_t N = p->N, D = lm->shape.D;
-    struct table table = table_at(p, mf_trunk_head_offset(&lm->shape));
+    struct table table = table_at(p, mf_backbone_head_offset(&lm->shape));
     const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
-    if (p->grad) g = mf_trunk_ends(&lm->shape, p->grad->trunk);
+    if (p->grad) g = mf_backbone_ends(&lm->shape, p->grad->backbone);
     mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, N);
     if (g.embedding)
         head_in_rows(p, g.head ? g.head : g.embedding, table.rows, scale);
@@ -334,28 +336,28 @@ static void forward(const struct pass *p) {
     embed(p);
     for (size_t i = 0; i < lm->shape.L; i++) {
         const struct kept *k = &lm->layers[i];
-        struct mf_trunk_layer trunk = trunk_layer(p, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &trunk, i);
+        struct mf_backbone_layer backbone = backbone_layer(p, i);
+        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &backbone, i);
         float *out = i + 1 < lm->shape.L ? lm->layers[i + 1].attention.x : lm->x;
-        mf_layer_attention(&p->layer, i, &trunk, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
+        mf_layer_attention(&p->layer, i, &backbone, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
                            NULL);
         mf_layer_ffn(&p->layer, i, &ffn, &k->ffn, dropout_at(p, 2 + 2 * i), out, NULL);
     }
 }
 
-/* dx, the gradient of the last layer's output, becomes that of the lowest layer's input; where the trunk is
- * frozen, of its FFN's. */
+/* dx, the gradient of the last layer's output, becomes that of the lowest layer's input; where the backbone
+ * is frozen, of its FFN's. */
 static void backward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     for (size_t i = lm->shape.L; i-- > 0;) {
         const struct kept *k = &lm->layers[i];
-        struct mf_trunk_layer trunk = trunk_layer(p, i),
-                              dtrunk = mf_trunk_layer(&lm->shape, p->grad->trunk, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &trunk, i),
-                            dffn = ffn_layer(p, p->grad->ffn, &dtrunk, i);
+        struct mf_backbone_layer backbone = backbone_layer(p, i),
+                                 dbackbone = mf_backbone_layer(&lm->shape, p->grad->backbone, i);
+        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &backbone, i),
+                            dffn = ffn_layer(p, p->grad->ffn, &dbackbone, i);
         mf_layer_ffn_backward(&p->layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
         if (lowest(lm, i)) break;
-        mf_layer_attention_backward(&p->layer, &trunk, &dtrunk, &k->attention, dropout_at(p, 1 + 2 * i),
+        mf_layer_attention_backward(&p->layer, &backbone, &dbackbone, &k->attention, dropout_at(p, 1 + 2 * i),
                                     lm->dx, NULL);
     }
 }
@@ -390,7 +392,7 @@ double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct 
 double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
                       const struct mf_lm_batch *batch, struct dropout dropout, float scale) {
     struct pass p = pass_of(lm, w, batch);
-    float *dembedding = mf_trunk_ends(&lm->shape, grad->trunk).embedding;
+    float *dembedding = mf_backbone_ends(&lm->shape, grad->backbone).embedding;
     p.grad = grad;
     p.dropout = dropout;
     forward(&p);

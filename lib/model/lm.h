@@ -1,9 +1,9 @@
-/* A language model that can be trained: a trunk and one FFN a layer, forward and backward.
+/* A language model that can be trained: a backbone and one FFN a layer, forward and backward.
  *
- * This is the model of shared training (trunk and temporary FFN learn) and of an expert's (only the FFN
- * learns; the trunk is frozen: it has no gradient, and nothing is kept for one). Parameters and gradients are
- * flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only activations, all allocated up
- * front. */
+ * This is the model of shared training (backbone and temporary FFN learn) and of an expert's (only the FFN
+ * learns; the backbone is frozen: it has no gradient, and nothing is kept for one). Parameters and gradients
+ * are flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only activations, all allocated
+ * up front. */
 #ifndef MF_MODEL_LM_H
 #define MF_MODEL_LM_H
 
@@ -15,9 +15,9 @@
 
 /* Parameters, or their gradients. */
 struct mf_lm_weights {
-    float *trunk;           /* mf_trunk_size floats; as gradients NULL: frozen */
+    float *backbone;        /* mf_backbone_size floats; as gradients NULL: frozen */
     float *ffn;             /* mf_ffn_size floats */
-    const uint16_t *narrow; /* with plan.narrow the trunk, in bf16; `trunk` is NULL then */
+    const uint16_t *narrow; /* with plan.narrow the backbone, in bf16; `backbone` is NULL then */
 };
 
 /* Rows to predict: row n has the input tokens[n] and the target targets[n] (LOSS_IGNORE: none). */
@@ -29,10 +29,10 @@ struct mf_lm_batch {
 /* What is kept between forward and backward. */
 struct mf_lm_plan {
     size_t max_rows; /* of a batch; sequences have at most shape->S of them */
-    bool frozen;     /* the trunk is never trained: nothing is kept for its gradients */
+    bool frozen;     /* the backbone is never trained: nothing is kept for its gradients */
     bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
                         and less than half of the memory */
-    bool narrow;     /* with frozen: the trunk is in bf16, and widened layer by layer where it is used */
+    bool narrow;     /* with frozen: the backbone is in bf16, and widened layer by layer where it is used */
     int64_t pad;     /* the token whose row of the embedding never learns; -1: none */
 };
 

@@ -263,7 +263,7 @@ int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, s
 /* May the embedding, and a head beside it, stay in the cache with a layer's weights? */
 static bool keeps_embedding(const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
-    size_t layer = mf_trunk_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
+    size_t layer = mf_backbone_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
     size_t ends = (s->untied ? 2 : 1) * s->V * s->D;
     return mf_weights_holds_all(m->file->weights, (ends + layer) * sizeof(float));
 }

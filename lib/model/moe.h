@@ -28,7 +28,7 @@ struct mf_router {
 };
 
 /* The small tensors; all writable, owned by the model. A llama has no biases (NULL), and its moe_gain is the
- * trunk's: of kind "single" too, and the experts see what it makes. */
+ * backbone's: of kind "single" too, and the experts see what it makes. */
 struct mf_moe_layer {
     float *attn_gain, *attn_bias; /* [D] attn_norm */
     float *moe_gain, *moe_bias;   /* [D] of the router's input; of a reference NULL for kind "single" */

@@ -11,7 +11,7 @@
 
 /* One layer's weights: matrices come from the file when they are used, vectors are in memory. */
 struct moe_weights {
-    struct mf_trunk_layer attention;
+    struct mf_backbone_layer attention;
     struct mf_router_layer router;
     struct mf_ffn_layer *experts; /* [E] */
 };
@@ -24,9 +24,9 @@ size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor 
 struct mf_moe_file {
     struct mf_weights *weights;
     struct mf_arena arena;
-    size_t embedding, head;     /* matrices of the embeddings, and of the logits: one where they are tied */
-    struct mf_trunk_ends ends;  /* the output norm */
-    struct moe_weights *layers; /* [L] */
+    size_t embedding, head;       /* matrices of the embeddings, and of the logits: one where they are tied */
+    struct mf_backbone_ends ends; /* the output norm */
+    struct moe_weights *layers;   /* [L] */
     float *positions; /* [S,..], made up to row `n_positions`: a context is only a promise until a text fills
                          it */
     size_t n_positions;

@@ -163,7 +163,7 @@ size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor 
 }
 
 /* What is not an expert's. */
-static int load_trunk(struct mf_moe *m, bool single, struct mf_err *err) {
+static int load_backbone(struct mf_moe *m, bool single, struct mf_err *err) {
     struct mf_moe_file *f = m->file;
     struct list head = list_of(m, MF_TABLE_HEAD, 0, 0, 0), tail = list_of(m, MF_TABLE_TAIL, 0, 0, 0);
     if (find(m, &head.tensors[0], &f->embedding, err) < 0) return -1;
@@ -315,7 +315,7 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
             return -1;
     for (size_t i = 0; i < last.count; i++)
         if (last.tensors[i].n_dims > 1 && find(m, &last.tensors[i], &index, err) < 0) return -1;
-    if (build(m, false, evidence, err) < 0 || load_trunk(m, false, err) < 0) return -1;
+    if (build(m, false, evidence, err) < 0 || load_backbone(m, false, err) < 0) return -1;
     if (check_tied(m, err) < 0) return -1;
     const struct mf_tensor counts = {.name = "prefix_router.log_likelihood",
                                      .n_dims = 2,
@@ -363,7 +363,7 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
     mf_piece_close(&shared);
     mf_piece_close(&one);
-    if (status < 0 || build(m, true, false, err) < 0 || load_trunk(m, true, err) < 0) return -1;
+    if (status < 0 || build(m, true, false, err) < 0 || load_backbone(m, true, err) < 0) return -1;
     return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 

@@ -282,7 +282,7 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
 static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err *err) {
     struct mf_moe_tape *t = p->t;
     struct mf_moe_work *w = p->w;
-    const struct mf_trunk_layer frozen = {0};
+    const struct mf_backbone_layer frozen = {0};
     const struct mf_attention_kept k = {w->x, t->mean, t->rstd, w->qkv, w->mixed, t->lse};
     struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
     c.y = t->dh;

@@ -32,8 +32,8 @@ struct field {
         .name = { NULL }                                                                                     \
     }
 
-#define ENDS(field)   offsetof(struct mf_trunk_ends, field)
-#define LAYER(field)  offsetof(struct mf_trunk_layer, field)
+#define ENDS(field)   offsetof(struct mf_backbone_ends, field)
+#define LAYER(field)  offsetof(struct mf_backbone_layer, field)
 #define FFN(field)    offsetof(struct mf_ffn_layer, field)
 #define ROUTER(field) offsetof(struct mf_router_layer, field)
 
@@ -150,23 +150,23 @@ static void table_view(const struct mf_shape *s, enum mf_table table, float *bas
     }
 }
 
-size_t mf_trunk_layer_size(const struct mf_shape *s) {
+size_t mf_backbone_layer_size(const struct mf_shape *s) {
     return table_size(s, MF_TABLE_LAYER);
 }
 
-size_t mf_trunk_layer_offset(const struct mf_shape *s, size_t layer) {
-    return table_size(s, MF_TABLE_HEAD) + layer * mf_trunk_layer_size(s);
+size_t mf_backbone_layer_offset(const struct mf_shape *s, size_t layer) {
+    return table_size(s, MF_TABLE_HEAD) + layer * mf_backbone_layer_size(s);
 }
 
-size_t mf_trunk_size(const struct mf_shape *s) {
-    return mf_trunk_layer_offset(s, s->L) + table_size(s, MF_TABLE_TAIL);
+size_t mf_backbone_size(const struct mf_shape *s) {
+    return mf_backbone_layer_offset(s, s->L) + table_size(s, MF_TABLE_TAIL);
 }
 
-size_t mf_trunk_head_offset(const struct mf_shape *s) {
-    return s->untied ? mf_trunk_size(s) - s->V * s->D : 0;
+size_t mf_backbone_head_offset(const struct mf_shape *s) {
+    return s->untied ? mf_backbone_size(s) - s->V * s->D : 0;
 }
 
-size_t mf_trunk_norm_size(const struct mf_shape *s) {
+size_t mf_backbone_norm_size(const struct mf_shape *s) {
     return table_size(s, MF_TABLE_TAIL) - (s->untied ? s->V * s->D : 0);
 }
 
@@ -174,20 +174,21 @@ size_t mf_ffn_size(const struct mf_shape *s) {
     return s->L * table_size(s, MF_TABLE_FFN);
 }
 
-struct mf_trunk_layer mf_trunk_layer_view(const struct mf_shape *s, float *layer) {
-    struct mf_trunk_layer view = {0};
+struct mf_backbone_layer mf_backbone_layer_view(const struct mf_shape *s, float *layer) {
+    struct mf_backbone_layer view = {0};
     table_view(s, MF_TABLE_LAYER, layer, &view);
     return view;
 }
 
-struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *s, float *base, size_t layer) {
-    return base ? mf_trunk_layer_view(s, base + mf_trunk_layer_offset(s, layer)) : (struct mf_trunk_layer){0};
+struct mf_backbone_layer mf_backbone_layer(const struct mf_shape *s, float *base, size_t layer) {
+    return base ? mf_backbone_layer_view(s, base + mf_backbone_layer_offset(s, layer))
+                : (struct mf_backbone_layer){0};
 }
 
-struct mf_trunk_ends mf_trunk_ends(const struct mf_shape *s, float *base) {
-    struct mf_trunk_ends view = {0};
+struct mf_backbone_ends mf_backbone_ends(const struct mf_shape *s, float *base) {
+    struct mf_backbone_ends view = {0};
     table_view(s, MF_TABLE_HEAD, base, &view);
-    table_view(s, MF_TABLE_TAIL, base ? base + mf_trunk_layer_offset(s, s->L) : NULL, &view);
+    table_view(s, MF_TABLE_TAIL, base ? base + mf_backbone_layer_offset(s, s->L) : NULL, &view);
     return view;
 }
 
@@ -232,7 +233,7 @@ static size_t describe(const struct mf_shape *s, enum mf_table table, enum mf_ff
     return n + count;
 }
 
-size_t mf_trunk_tensors(const struct mf_shape *s, float *base, struct mf_tensor *tensors) {
+size_t mf_backbone_tensors(const struct mf_shape *s, float *base, struct mf_tensor *tensors) {
     size_t n = describe(s, MF_TABLE_HEAD, 0, 0, 0, &base, tensors, 0);
     for (size_t i = 0; i < s->L; i++) n = describe(s, MF_TABLE_LAYER, 0, i, 0, &base, tensors, n);
     return describe(s, MF_TABLE_TAIL, 0, 0, 0, &base, tensors, n);
@@ -273,11 +274,12 @@ static float *start(const struct mf_shape *s, enum mf_table table, double deviat
     return base;
 }
 
-void mf_trunk_init(const struct mf_shape *s, float *trunk, double deviation, int64_t pad, uint64_t seed) {
+void mf_backbone_init(const struct mf_shape *s, float *backbone, double deviation, int64_t pad,
+                      uint64_t seed) {
     struct mf_rng rng;
-    mf_rng_seed(&rng, mf_rng_key(seed, "trunk", 0));
-    float *layer = start(s, MF_TABLE_HEAD, deviation, trunk, &rng);
-    for (size_t d = 0; pad >= 0 && d < s->D; d++) trunk[(size_t)pad * s->D + d] = 0;
+    mf_rng_seed(&rng, mf_rng_key(seed, "backbone", 0));
+    float *layer = start(s, MF_TABLE_HEAD, deviation, backbone, &rng);
+    for (size_t d = 0; pad >= 0 && d < s->D; d++) backbone[(size_t)pad * s->D + d] = 0;
     for (size_t i = 0; i < s->L; i++) layer = start(s, MF_TABLE_LAYER, deviation, layer, &rng);
     start(s, MF_TABLE_TAIL, deviation, layer, &rng);
 }

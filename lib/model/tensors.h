@@ -1,6 +1,6 @@
 /* The tensors of a model, named once: one table for each family (model.arch).
  *
- * A model has two pieces that are trained. The trunk (embedding, attention, output norm: the backbone that
+ * A model has two pieces that are trained. The backbone (embedding, attention, output norm: the backbone that
  * all experts share) and the FFN (one a layer: the temporary dense one, or an expert) are each one flat array
  * of floats. Sizes, views, initial values, the optimizer's decay, bundles and the assembled model all follow
  * from the table. */
@@ -22,14 +22,14 @@ struct mf_matrix {
 /* A layer's parameters; what a family does not have is NULL. Views into a flat array have all in memory; of a
  * NULL base (a frozen piece's gradients) all are NULL. A = H d columns of queries, C = (H+2K) d of queries,
  * keys and values. */
-struct mf_trunk_layer {
+struct mf_backbone_layer {
     float *norm_gain, *norm_bias; /* [D] the attention's norm */
     struct mf_matrix qkv;         /* [C,D] q, k and v; in a file maybe only q's [A,D], then also */
     struct mf_matrix k, v;        /* [K d,D] */
     float *qkv_bias;              /* [C] q's, then the two others, behind it in memory: */
     float *k_bias, *v_bias;       /* [K d] */
     struct mf_matrix out;         /* [D,A] */
-    float *ffn_norm;              /* [D] gain of the FFN's norm, where it is the trunk's */
+    float *ffn_norm;              /* [D] gain of the FFN's norm, where it is the backbone's */
 };
 struct mf_ffn_layer {
     float *norm_gain, *norm_bias; /* [D] a norm of its own */
@@ -37,7 +37,7 @@ struct mf_ffn_layer {
     struct mf_matrix fc2;         /* [D,F] */
     float *fc1_bias, *fc2_bias;   /* [F], [D] */
 };
-struct mf_trunk_ends {
+struct mf_backbone_ends {
     float *embedding;                     /* [V,D] */
     float *out_norm_gain, *out_norm_bias; /* [D] */
     float *head;                          /* [V,D]; NULL where it is the embedding */
@@ -48,15 +48,17 @@ struct mf_router_layer {
     float *noise;                 /* [E,D]; may be missing in a file */
 };
 
-size_t mf_trunk_size(const struct mf_shape *shape); /* floats */
-size_t mf_trunk_layer_size(const struct mf_shape *shape);
-size_t mf_trunk_layer_offset(const struct mf_shape *shape, size_t layer); /* L: what is behind the layers */
-size_t mf_trunk_head_offset(const struct mf_shape *shape); /* of the matrix that makes the logits */
-size_t mf_trunk_norm_size(const struct mf_shape *shape);   /* of the output norm, right behind the layers */
+size_t mf_backbone_size(const struct mf_shape *shape); /* floats */
+size_t mf_backbone_layer_size(const struct mf_shape *shape);
+size_t mf_backbone_layer_offset(const struct mf_shape *shape,
+                                size_t layer);                /* L: what is behind the layers */
+size_t mf_backbone_head_offset(const struct mf_shape *shape); /* of the matrix that makes the logits */
+size_t mf_backbone_norm_size(const struct mf_shape *shape); /* of the output norm, right behind the layers */
 size_t mf_ffn_size(const struct mf_shape *shape);
-struct mf_trunk_layer mf_trunk_layer_view(const struct mf_shape *shape, float *layer); /* a layer by itself */
-struct mf_trunk_layer mf_trunk_layer(const struct mf_shape *shape, float *base, size_t layer);
-struct mf_trunk_ends mf_trunk_ends(const struct mf_shape *shape, float *base);
+struct mf_backbone_layer mf_backbone_layer_view(const struct mf_shape *shape,
+                                                float *layer); /* a layer by itself */
+struct mf_backbone_layer mf_backbone_layer(const struct mf_shape *shape, float *base, size_t layer);
+struct mf_backbone_ends mf_backbone_ends(const struct mf_shape *shape, float *base);
 struct mf_ffn_layer mf_ffn_layer(const struct mf_shape *shape, float *base, size_t layer);
 
 /* What an FFN's tensors are called:             reference                        llama */
@@ -68,7 +70,7 @@ enum mf_ffn_role {
 
 /* Fill `tensors` (NULL: only count) in the flat array's order, with data pointers into `base` (may be NULL);
  * return their number. A tensor of two dimensions is decayed by AdamW, one of one dimension is not. */
-size_t mf_trunk_tensors(const struct mf_shape *shape, float *base, struct mf_tensor *tensors);
+size_t mf_backbone_tensors(const struct mf_shape *shape, float *base, struct mf_tensor *tensors);
 size_t mf_ffn_tensors(const struct mf_shape *shape, enum mf_ffn_role role, size_t expert, float *base,
                       struct mf_tensor *tensors);
 
@@ -77,7 +79,7 @@ enum mf_table { MF_TABLE_HEAD, MF_TABLE_LAYER, MF_TABLE_TAIL, MF_TABLE_FFN, MF_T
 #define MF_TABLE_MAX 12
 
 /* The tensors of a table, without data (role, layer and expert say which ones; E experts); view[i]: where in
- * the struct of that table (mf_trunk_ends of HEAD and TAIL) tensor i has its pointer, of a matrix in LAYER
+ * the struct of that table (mf_backbone_ends of HEAD and TAIL) tensor i has its pointer, of a matrix in LAYER
  * and FFN its struct mf_matrix. Returns their number. */
 size_t mf_table_tensors(const struct mf_shape *shape, enum mf_table table, enum mf_ffn_role role,
                         size_t layer, size_t expert, size_t E, struct mf_tensor tensors[MF_TABLE_MAX],
@@ -90,7 +92,8 @@ const char *mf_head_name(const struct mf_shape *shape);
  * 1, biases 0. The matrices that write to the residual stream start at zero: each block is the identity at
  * first, logits are near 0 and the first loss is ln V. Others: the reference has Xavier-uniform q, k and v
  * and Kaiming-normal fc1, llama N(0, 1/D). */
-void mf_trunk_init(const struct mf_shape *shape, float *trunk, double deviation, int64_t pad, uint64_t seed);
+void mf_backbone_init(const struct mf_shape *shape, float *backbone, double deviation, int64_t pad,
+                      uint64_t seed);
 void mf_ffn_init(const struct mf_shape *shape, float *ffn, uint64_t seed);
 
 #endif

@@ -16,10 +16,10 @@
 static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads) {
     struct mf_train_memory *m = &t->memory;
     size_t windows = (size_t)(t->config->batch * t->config->accumulation);
-    size_t n = (t->frozen ? 0 : mf_trunk_size(&t->shape)) + mf_ffn_size(&t->shape); /* what learns */
+    size_t n = (t->frozen ? 0 : mf_backbone_size(&t->shape)) + mf_ffn_size(&t->shape); /* what learns */
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
     m->plan = plan;
-    m->parameters = mf_trunk_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
+    m->parameters = mf_backbone_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
                     mf_ffn_size(&t->shape) * sizeof(float);
     m->gradients = n * sizeof(float);
     m->optimizer = 2 * n * sizeof(float);
@@ -35,7 +35,7 @@ static size_t rank_rows(const struct mf_training *t) {
 }
 
 /* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
- * a frozen trunk in bf16. Leaves the first that fits, or the smallest. */
+ * a frozen backbone in bf16. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
     size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;

@@ -53,8 +53,8 @@ static int begin(struct loop *l, struct mf_err *err) {
     layout(l);
     if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
     layout(l);
-    l->gradients.trunk = t->frozen ? NULL : l->gradient;
-    l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_trunk_size(&t->shape));
+    l->gradients.backbone = t->frozen ? NULL : l->gradient;
+    l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_backbone_size(&t->shape));
     l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->m, l->v};
     if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;
     if (mf_window_batch_new(&l->batch, windows, S, err) < 0) return -1;

@@ -1,4 +1,4 @@
-/* The training loop, the same for the shared foundation and for an expert. */
+/* The training loop, the same for the shared backbone and for an expert. */
 #ifndef MF_TRAIN_TRAINER_H
 #define MF_TRAIN_TRAINER_H
 
@@ -34,9 +34,9 @@ struct mf_training {
     struct mf_ranks ranks; /* each takes config->batch windows of a batch `count` times as large */
     bool frozen;           /* only the FFN learns */
     int64_t pad;           /* as in mf_lm_plan */
-    /* Initial values in, the best ones out; trunk and FFN in one array unless frozen. */
+    /* Initial values in, the best ones out; backbone and FFN in one array unless frozen. */
     struct mf_lm_weights weights;
-    /* [count] what learns, one behind the other: the trunk's (unless frozen), the FFN's. */
+    /* [count] what learns, one behind the other: the backbone's (unless frozen), the FFN's. */
     const struct mf_tensor *tensors;
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */

@@ -96,7 +96,7 @@ class Tensors:
         block = array.array("f", (mean + spread * x for x in self.tile[first:] + self.tile[:first]))
         return (block * (count // TILE + 1))[:count]
 
-    def trunk(self):
+    def backbone(self):
         a = self.a
         embedding = self.values("embedding", a.V * a.D, 0, 0 if a.zero_embedding else 0.3)
         embedding[: a.D] = array.array("f", bytes(4 * a.D))
@@ -148,7 +148,7 @@ class Tensors:
 
     def model(self):
         a = self.a
-        yield from self.trunk()
+        yield from self.backbone()
         yield from self.routers()
         for e in range(a.E):
             def names(i, e=e):
@@ -244,7 +244,7 @@ def manifest(a, kind, tensors, **fields):
 
 def shared_parts(a):
     t = Tensors(a)
-    tensors = [(n, "F32", d, v.tobytes()) for part in (t.trunk(), t.dense()) for n, d, v in part]
+    tensors = [(n, "F32", d, v.tobytes()) for part in (t.backbone(), t.dense()) for n, d, v in part]
     counts = struct.pack("<%dq" % a.V, *range(a.V))
     tensors.append(("token_counts", "I64", [a.V], counts))
     return manifest(a, "shared", tensors), tensors
