@@ -43,7 +43,9 @@ static void pass_on(int signal_number) {
 static void become(char **command) {
     signal(SIGUSR1, SIG_IGN); /* sent to all processes of a job, it is for the mf-time that waits */
     execvp(command[0], command);
-    fprintf(stderr, "mf-time: %s: %s\n", command[0], strerror(errno));
+    struct mf_err err;
+    mf_err_sys(&err, 127, "%s", command[0]);
+    mf_fail("mf-time", &err);
     _exit(127);
 }
 

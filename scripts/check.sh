@@ -19,9 +19,10 @@ trap 'rm -rf "$log"' EXIT
 mkdir "$log"/{unit,plain,sanitized}
 
 # One test, its log and its status in a folder; what it said comes out in one piece. Programs whose reader has gone are to
-# end by SIGPIPE, which services such as those that run CI may ignore.
+# end by SIGPIPE, which services such as those that run CI may ignore, and those that are stopped by SIGINT or SIGHUP, which
+# a shell's background and nohup do.
 one() { # KIND FILE
-    local out=$log/$1/${2##*/} bats=(env --default-signal=PIPE bats --tap --timing "$2")
+    local out=$log/$1/${2##*/} bats=(env "--default-signal=PIPE,INT,HUP" bats --tap --timing "$2")
     case $1 in
     unit) "$2" > "$out" 2>&1 ;;
     plain) MF_BIN=$build/bin "${bats[@]}" > "$out" 2>&1 ;;
@@ -40,7 +41,7 @@ export build log
     printf 'unit\n%s\n' "$build"/tests/*_test
     find tests -name '*.bats' -printf '%s %p\n' | sort -rn | while read -r _ file; do
         case $file in
-        tests/ablation.bats | tests/corpus.bats | tests/folders.bats | tests/keys.bats | tests/kills.bats | tests/launch.bats | tests/lock.bats | \
+        tests/ablation.bats | tests/corpus.bats | tests/everywhere.bats | tests/folders.bats | tests/keys.bats | tests/kills.bats | tests/launch.bats | tests/lock.bats | \
             tests/pipeline.bats | tests/ranks.bats | tests/signals.bats | tests/tokenizers.bats) ;;
         *) printf 'sanitized\n%s\n' "$file" ;;
         esac

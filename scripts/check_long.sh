@@ -37,6 +37,10 @@ part "kills"
 python3 tests/kills.py --kills "$kills" --seed "$seed" || status=1
 RANKS=2 python3 tests/kills.py --kills $((kills / 10)) --seed "$seed" --set train_shared.steps=200 || status=1
 
+part "every hostile file in every program, plain and with sanitizers"
+MF_LONG=1 bats tests/everywhere.bats || status=1
+MF_LONG=1 MF_BIN="$build/sanitized/bin" bats tests/everywhere.bats || status=1
+
 part "the pipeline of programs built with sanitizers"
 MF_BIN="$build/sanitized/bin" bats tests/pipeline.bats || status=1
 
