@@ -277,7 +277,7 @@ static float *start(const struct mf_shape *s, enum mf_table table, double deviat
 void mf_backbone_init(const struct mf_shape *s, float *backbone, double deviation, int64_t pad,
                       uint64_t seed) {
     struct mf_rng rng;
-    mf_rng_seed(&rng, mf_rng_key(seed, "backbone", 0));
+    mf_rng_seed(&rng, mf_rng_key(seed, "trunk", 0)); /* its name when models were first made */
     float *layer = start(s, MF_TABLE_HEAD, deviation, backbone, &rng);
     for (size_t d = 0; pad >= 0 && d < s->D; d++) backbone[(size_t)pad * s->D + d] = 0;
     for (size_t i = 0; i < s->L; i++) layer = start(s, MF_TABLE_LAYER, deviation, layer, &rng);
