@@ -100,8 +100,9 @@ static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf
 /* An expert's tensors have names of their own in the model. */
 static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e, struct mf_err *err) {
     size_t count = mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, NULL);
-    struct mf_tensor *from = calloc(2 * count, sizeof *from), *to = from + count;
+    struct mf_tensor *from = calloc(2 * count, sizeof *from);
     if (!from) mf_no_memory();
+    struct mf_tensor *to = from + count;
     mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, from);
     mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
     int status = 0;
