@@ -115,6 +115,8 @@ static void random_config(struct mf_rng *rng, struct mf_config *c) {
     for (size_t i = 0; i < count; i++) random_value(rng, &keys[i], c);
     c->model.n_heads = 1 + (int64_t)mf_rng_below(rng, 64);
     c->model.d_model = 2 * c->model.n_heads * (1 + (int64_t)mf_rng_below(rng, 100));
+    c->model.n_kv_heads = mf_rng_below(rng, 2) ? c->model.n_heads : 0;
+    c->model.head_dim -= c->model.head_dim % 2;
     if (c->model.top_k > c->model.n_experts) c->model.top_k = c->model.n_experts;
     c->docs.val_fraction /= 2.1;
     c->docs.test_fraction /= 2.1;

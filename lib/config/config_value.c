@@ -2,6 +2,7 @@
 #include "config/schema.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -86,6 +87,10 @@ void mf_key_format(const struct mf_key *key, const struct mf_config *config, cha
         return;
     case MF_KEY_REAL: /* the shortest decimal that reads back as the same number; 17 digits always do */
         memcpy(&real, source, sizeof real);
+        if (fabs(real) < 1e6 && real == floor(real)) { /* 10000 and not 1e+04 */
+            snprintf(text, size, "%.0f", real);
+            return;
+        }
         for (int digits = 1; digits <= 17; digits++) {
             char buffer[40];
             snprintf(buffer, sizeof buffer, "%.*g", digits, real);
