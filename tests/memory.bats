@@ -34,7 +34,7 @@ all_commands() {
     local program names name
     for program in "${MF_BIN:-$MF_ROOT/build/bin}"/mf-*; do
         program=${program##*/}
-        names=$("$program" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+        names=$("$program" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
         for name in ${names:-""}; do echo "$program${name:+ $name}"; done
         [ -n "$names" ] || echo "$program"
     done
