@@ -114,4 +114,23 @@ static inline void losses_in_pieces(struct mf_pool *pool, double *losses, const 
     free(piece), free(maximum), free(at_target), free(sum);
 }
 
+/* What `run` computes and returns (new, *size floats) is the same again for each number of threads, and its
+ * first *fixed floats are the same for all of them. */
+static inline void assert_same_bytes(float *(*run)(int threads, size_t *size, size_t *fixed), int most) {
+    size_t size, fixed;
+    float *one = run(1, &size, &fixed);
+    for (size_t i = 0; i < size; i++) assert_true(isfinite(one[i]));
+    for (int threads = 1; threads <= most; threads++) {
+        float *first = run(threads, &size, &fixed);
+        for (int again = 0; again < 3; again++) {
+            float *second = run(threads, &size, &fixed);
+            assert_memory_equal(first, second, size * sizeof *first);
+            free(second);
+        }
+        assert_memory_equal(one, first, fixed * sizeof *one);
+        free(first);
+    }
+    free(one);
+}
+
 #endif

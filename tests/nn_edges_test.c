@@ -243,20 +243,7 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
 
 static void test_same_bytes(void **state) {
     (void)state;
-    size_t size, fixed;
-    float *one = run_kernels(1, &size, &fixed);
-    for (size_t i = 0; i < size; i++) assert_true(isfinite(one[i]));
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
-        float *first = run_kernels(threads, &size, &fixed);
-        for (int again = 0; again < 3; again++) {
-            float *second = run_kernels(threads, &size, &fixed);
-            assert_memory_equal(first, second, size * sizeof *first);
-            free(second);
-        }
-        assert_memory_equal(one, first, fixed * sizeof *one);
-        free(first);
-    }
-    free(one);
+    assert_same_bytes(run_kernels, MOST_THREADS);
 }
 
 int main(void) {
