@@ -239,7 +239,7 @@ int main(int argc, char **argv) {
         {"max-docs", 0, MF_OPT_INT, &asked.max_docs, "N", "read at most N, 0: all (default: docs.max_docs)",
          0, 1e15},
         {"near-dup", 0, MF_OPT_REAL, &asked.near_dup, "X",
-         "likeness of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
+         "Jaccard similarity of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
         {"removed", 0, MF_OPT_STRING, &to.removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
         {0}};

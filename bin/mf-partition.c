@@ -1,4 +1,4 @@
-/* mf-partition: deals documents to experts.
+/* mf-partition: divides documents among experts.
  *     mf-partition -o DIR [OPTION]... [TOKENS] */
 #include <stdio.h>
 #include "cli/options.h"
@@ -11,11 +11,11 @@
 
 static const char notes[] =
     "Reads a tokens stream and writes DIR/part.0.mp, DIR/part.1.mp, ..., one stream for each expert, and\n"
-    "DIR/partition.mp, by which later documents are dealt in the same way (formats/partition.md). A part whose bytes\n"
+    "DIR/partition.mp, by which later documents are placed in the same way (formats/partition.md). A part whose bytes\n"
     "did not change keeps its file and its time.\n"
     "\n"
     "Methods: clustered (tf-idf and balanced k-means), random, curriculum (easy to hard, needs -t), domain.\n"
-    "With --saved DIR/partition.mp documents that were dealt before stay where they are, and new ones join them; with -n\n"
+    "With --saved DIR/partition.mp documents that were placed before stay where they are, and new ones join them; with -n\n"
     "larger than it has, the documents not seen before make the partitions that are added, and the old parts keep their\n"
     "bytes. A partition that gets no document any more keeps its file, and a line says so; so does one when most documents\n"
     "are others than those of the saved partitioning.\n"
@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
         {"label", 0, MF_OPT_FLAG, &labels, NULL, "write the stream with a field `partition` in each record",
          0, 0},
         {0}};
-    const struct mf_usage usage = {"mf-partition", "deal documents to experts",
+    const struct mf_usage usage = {"mf-partition", "divide documents among experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !output && !labels) status = mf_err_set(&err, EX_USAGE, "which folder? (-o DIR)");

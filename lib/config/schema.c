@@ -59,7 +59,7 @@ static const struct mf_key keys[] = {
     INT(docs.min_targets, "1000", 0, MANY, DOCS, "tokens of 4 bytes that validation and test get at least"),
     INT(docs.blocks, "64", 0, 1e9, DOCS,
         "a document of more than 1/blocks of the text is cut into blocks; 0: none"),
-    REAL(docs.near_dup, "0.8", 0, 1, DOCS, "likeness from which a document is a copy of another"),
+    REAL(docs.near_dup, "0.8", 0, 1, DOCS, "Jaccard similarity from which a document is a copy of another"),
     INT(docs.min_chars, "1", 0, MANY, DOCS, "shorter documents are left out"),
     INT(docs.max_chars, "0", 0, MANY, DOCS, "longer documents are split; 0: none is"),
     INT(docs.max_docs, "0", 0, MANY, DOCS, "documents read at most; 0: all"),
@@ -68,7 +68,7 @@ static const struct mf_key keys[] = {
     INT(tokenizer.min_frequency, "2", 1, MANY, TOKENIZER, "a pair must occur this often to be merged"),
 
     CHOICE(partition.method, "clustered", "clustered|random|curriculum|domain", PARTITION,
-           "how documents are dealt to experts"),
+           "how documents are divided among experts"),
     REAL(partition.overlap, "0", 0, 1, PARTITION, "share of each partition that is also another's"),
     REAL(partition.balance, "1.1", 1, 1000, PARTITION, "largest partition over the mean"),
     INT(partition.features, "8192", 1, 1048576, PARTITION, "terms of the tf-idf vectors"),
