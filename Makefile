@@ -29,7 +29,7 @@ WITH_MPI  = $(if $(MPI),$(MF_FLAGS) $(MPI_C) $(shell pkg-config --cflags --libs 
 
 PROGRAMS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/mf-*.c))
 PAGE     := $(wildcard bin/cli/page/*.html bin/cli/page/*.css bin/cli/page/*.gnuplot)
-UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/*_test.c))
+UNITS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/unit/*_test.c))
 
 include pipelines/corpus.mk
 include pipelines/cluster.mk
@@ -59,7 +59,7 @@ WANTED   = $(PACKAGES) $(if $(filter-out 1,$(RANKS)),$(MPI_PACKAGES)) $(if $(fil
 .PHONY: deps test-deps
 deps:
 ifneq ($(filter deps test-deps,$(if $(LOOKING),$(MAKECMDGOALS),deps)),)
-	@scripts/deps.sh $(WANTED)
+	@pipelines/deps.sh $(WANTED)
 endif
 
 ## test-deps  the same with what tests and benches need
@@ -71,7 +71,7 @@ build: $(PROGRAMS)
 
 # Rules of one build: folder, further flags.
 define RULES
-.SECONDARY: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/*.c tests/*.c))
+.SECONDARY: $(patsubst %.c,$(1)/obj/%.o,$(wildcard bin/*.c tests/*/*.c))
 
 $(1)/libmf.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out $(MPI_C),$(wildcard lib/*/*.c)))
 	@rm -f $$@

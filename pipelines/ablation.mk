@@ -17,11 +17,11 @@ LENGTH_RUNS := $(LENGTHS:%=$(word 1,$(SEEDS))x%)
 ## ablation   measure what each part of the recipe is worth, on three seeds; writes docs/quality.md
 .PHONY: ablation
 ablation: $(SEEDS:%=$(ABLATION)/seed%.done) $(LENGTH_RUNS:%=$(ABLATION)/length%.done)
-	scripts/ablation_report.sh $(ABLATION) docs
+	tests/bench/ablation_report.sh $(ABLATION) docs
 
-$(ABLATION)/corpus.list: scripts/corpus.sh scripts/corpus.pl | deps
+$(ABLATION)/corpus.list: pipelines/corpus.sh pipelines/corpus.pl | deps
 	@mkdir -p $(@D)
-	CORPUS_FETCH=runs/packages scripts/corpus.sh $(ABLATION)/corpus $$(awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
+	CORPUS_FETCH=runs/packages pipelines/corpus.sh $(ABLATION)/corpus $$(awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
 	@mv $@.tmp $@
 
 # Each is a make of its own, since a pipeline's rules are those of one run.
@@ -70,7 +70,7 @@ $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-ex
 
 # --- measuring ---
 
-MEASURE = scripts/ablation.sh $(RUN) $(BIN) $(THREADS)
+MEASURE = tests/bench/ablation.sh $(RUN) $(BIN) $(THREADS)
 MEASURED = $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml $(SLICE)/calibrate.yaml $(RUN)/tokens/test.mf $(RUN)/tokens/val.labelled.mf
 $(RUN)/results/short.tsv: $(MEASURED) $(RUN)/dense.all.tar
 	@[ ! -e $@ ] || rm -rf $(@D)

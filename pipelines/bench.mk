@@ -11,26 +11,26 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 ## bench      measure training, assembly, generation, tokenizer and partitioning beside their peers; writes docs/performance.md
 .PHONY: bench bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
 bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
-	@scripts/performance.sh $B/bench docs
+	@tests/bench/performance.sh $B/bench docs
 
 $B/bench/.folder:
 	@mkdir -p $(@D)
 	@touch $@
 
-bench-train: deps build $B/tests/sgemm_bench $B/bench/.folder
-	@for c in default demo; do scripts/bench.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
+bench-train: deps build $B/tests/bench/sgemm_bench $B/bench/.folder
+	@for c in default demo; do tests/bench/train.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
 
 bench-growth: deps build $B/bench/.folder
-	@scripts/bench_growth.sh $B | tee $B/bench/growth.txt
+	@tests/bench/growth.sh $B | tee $B/bench/growth.txt
 
 bench-assemble: deps build $B/bench/.folder
-	@scripts/bench_assemble.sh $B $(THREADS) | tee $B/bench/assemble.txt
+	@tests/bench/assemble.sh $B $(THREADS) | tee $B/bench/assemble.txt
 
-bench-generate: deps build $B/tests/bandwidth_bench $B/bench/.folder
-	@scripts/bench_generate.sh $B $(THREADS) | tee $B/bench/generate.txt
+bench-generate: deps build $B/tests/bench/bandwidth_bench $B/bench/.folder
+	@tests/bench/generate.sh $B $(THREADS) | tee $B/bench/generate.txt
 
-bench-tokenizer: deps build $B/tests/tokenizer_bench $(PEERS) $B/bench/.folder
-	@scripts/bench_tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
+bench-tokenizer: deps build $B/tests/bench/tokenizer_bench $(PEERS) $B/bench/.folder
+	@tests/bench/tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
 
 bench-partition: deps build $B/bench/.folder
-	@scripts/bench_partition.sh $B $(THREADS) | tee $B/bench/partition.txt
+	@tests/bench/partition.sh $B $(THREADS) | tee $B/bench/partition.txt

@@ -21,8 +21,8 @@ cluster = $(call once,get cluster.$(1))
 LAUNCH ?= $(call cluster,launch)
 
 # $(call launched,STAGE,MB) comes before the stage's command.
-launched = $(if $(call launcher,$(1)),scripts/launch.sh $(call cluster,retries) $(RUN)/stages/$(1).json $@ $(call filled,$(1),$(2)) )
-launcher = $(or $(strip $(LAUNCH)),$(if $(call several,$(1)),scripts/mpirun.sh -n {ranks}))
+launched = $(if $(call launcher,$(1)),pipelines/launch.sh $(call cluster,retries) $(RUN)/stages/$(1).json $@ $(call filled,$(1),$(2)) )
+launcher = $(or $(strip $(LAUNCH)),$(if $(call several,$(1)),pipelines/mpirun.sh -n {ranks}))
 filled   = $(subst {run},$(NAME),$(subst {stage},$(1),$(subst {cpus},$(THREADS),$(subst {minutes},$(call cluster,minutes),$(subst \
     {ranks},$(call ranks,$(1)),$(subst {memory_mb},$(call memory_mb,$(1),$(2)),$(call launcher,$(1))))))))
 memory_mb = $(shell expr $(or $(call planned,$(firstword $(subst ., ,$(1)))),$(2)) + $(call cluster,spare_mb) 2> /dev/null)

@@ -1,4 +1,4 @@
-# The demonstration corpus: text of Debian packages, one folder per domain below runs/corpus (scripts/corpus.sh).
+# The demonstration corpus: text of Debian packages, one folder per domain below runs/corpus (pipelines/corpus.sh).
 #
 #   make corpus [CORPUS_MB=2]    CORPUS_MB is the size of each domain in millions of bytes
 #
@@ -23,7 +23,7 @@ endif
 .PHONY: corpus-stale
 corpus-stale:
 
-$(CORPUS).list: scripts/corpus.sh scripts/corpus.pl $(CORPUS_STALE) | deps
+$(CORPUS).list: pipelines/corpus.sh pipelines/corpus.pl $(CORPUS_STALE) | deps
 	@mkdir -p $(@D)
-	CORPUS_FETCH=runs/packages scripts/corpus.sh $(CORPUS) $(CORPUS_BYTES) | tee $@.tmp
+	CORPUS_FETCH=runs/packages pipelines/corpus.sh $(CORPUS) $(CORPUS_BYTES) | tee $@.tmp
 	@mv $@.tmp $@

@@ -13,7 +13,7 @@ $B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/cli.a $B/fuzz/libmf.a
 
 .PHONY: fuzz-deps
 fuzz-deps:
-	@scripts/deps.sh clang libclang-rt-14-dev
+	@pipelines/deps.sh clang libclang-rt-14-dev
 
 ## fuzz       read mutated files with every reader, for FUZZ_SECONDS=600 in all (READERS='docs model' for some of them)
 .PHONY: fuzz

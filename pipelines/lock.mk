@@ -3,5 +3,5 @@
 GOALS := $(or $(MAKECMDGOALS),all)
 .PHONY: $(GOALS)
 $(firstword $(GOALS)):
-	@+scripts/lock.sh $(RUN) $(MAKE) --no-print-directory LOCKED=$(RUN) $(GOALS)
+	@+pipelines/lock.sh $(RUN) $(MAKE) --no-print-directory LOCKED=$(RUN) $(GOALS)
 $(filter-out $(firstword $(GOALS)),$(GOALS)): $(firstword $(GOALS)) ;

@@ -4,7 +4,7 @@
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
-# times, which follow content where all files are as they were (scripts/times.sh), so
+# times, which follow content where all files are as they were (pipelines/times.sh), so
 # that `make -n` and `make -q` know it too. The tokenizer and the shared backbone are made once: when documents
 # change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
 # the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
@@ -102,7 +102,7 @@ those_there = for file in $(1); do [ ! -e "$$file" ] || echo "$$file"; done
 
 $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 	@mkdir -p $(@D)
-	@scripts/data.sh $(RUN) $(DOCUMENTS)
+	@pipelines/data.sh $(RUN) $(DOCUMENTS)
 	@$(list_inputs) > $@.tmp
 	@mv $@.tmp $@
 
@@ -192,5 +192,5 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
 	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt*
 	$(BIN)/mf-eval page -o $@ $<
-	@scripts/times.sh keep $(RUN)
-	@scripts/bounds.sh $(RUN)/stages >&2
+	@pipelines/times.sh keep $(RUN)
+	@pipelines/bounds.sh $(RUN)/stages >&2

@@ -3,4 +3,4 @@
 ## plot       draw the loss curves so far: runs/NAME/curves.svg and curves.png
 .PHONY: plot
 plot: $(BIN)/mf-cat
-	@scripts/plot.sh $(BIN)/mf-cat $(RUN)
+	@pipelines/plot.sh $(BIN)/mf-cat $(RUN)

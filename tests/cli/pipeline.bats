@@ -1,0 +1,222 @@
+# The pipeline by make: what runs when, parallel and interrupted.
+load ../helper
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 60
+}
+
+@test "make makes everything, and then there is nothing to do" {
+    mf_make > log 2>&1
+    [ -s runs/t/tokenizer.json ]
+    [ -s runs/t/model.safetensors ]
+    jq -e '.perplexity | .test > 1 and .dense > 1 and (.experts | length == 3) and .test < .unigram' runs/t/report.json
+    jq -e 'has("routing") and has("memory") and (.samples | length == 3)' runs/t/report.json
+    mf_make > again 2>&1
+    assert_equal "$(stages again)" ""
+    [ -z "$(find runs -name '*.tmp' -o -name '*.ckpt*')" ]
+    case ${MF_BIN:-} in */sanitized/*) return ;; esac
+    refute grep 'above its bound' log
+    # a stage that took more than it may is named at the end
+    jq -c '.peak_memory = 123456789' runs/t/stages/tokens.val.json > changed
+    cp changed runs/t/stages/tokens.val.json
+    rm runs/t/report.html
+    mf_make 2> errors
+    assert_equal "$(cat errors)" "make: stage tokens.val took 123.5 MB of memory, above its bound of 100.0 MB"
+}
+
+@test "what needs no training is made before the first training, also in a parallel make" {
+    GOAL=$PWD/runs/t/shared.tar mf_make -n -j4 > log
+    sed -n '1,/mf-train-shared/p' log > before
+    grep -q 'partition --label' before
+    grep -q 'tokens/test.mf' before
+    # more partitions than documents
+    run mf_make -j4 SET='model.n_experts=1000'
+    assert_failure
+    assert_output --partial "mf-partition: "
+    refute_output --partial 'mf-train-shared'
+}
+
+@test "a thousand experts are no more than lists: make reads its rules in seconds, and no command is long" {
+    run mf_make -n SET=model.n_experts=1000
+    assert_success
+    assert_equal "$(grep -c 'mf-train-expert --config' <<< "$output")" 1000
+    [ "$(wc -L <<< "$output")" -lt 3000 ]
+    [ "$SECONDS" -lt 60 ]
+}
+
+@test "make -j2 gives the same model as make -j1, byte for byte" {
+    mf_make -j1 > log 2>&1
+    mv runs one
+    mf_make -j2 > log 2>&1
+    cmp one/t/model.safetensors runs/t/model.safetensors
+    cmp one/t/shared.tar runs/t/shared.tar
+}
+
+@test "new documents of one kind retrain one expert" {
+    mf_make > log 2>&1
+    sha256sum runs/t/expert.*.tar runs/t/shared.tar runs/t/tokenizer.json > before
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" more 25 9
+    mkdir words/delta
+    cp more/beta/*.txt words/delta/
+    mf_make > log 2>&1
+    ran=$(stages log)
+    assert_equal "$(grep -o 'train-expert' <<< "$ran" | wc -l)" 1
+    [[ $ran != *train-shared* ]]
+    [[ $ran == *assemble* ]]
+    [[ $ran == *calibrate* ]]
+    run sha256sum --check --quiet before
+    assert_equal "$(grep -c FAILED <<< "$output")" 1
+    assert_output --partial expert
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" ""
+}
+
+@test "a new domain and one expert more trains that expert alone" {
+    mf_make > log 2>&1
+    sha256sum runs/t/expert.*.tar runs/t/parts/part.*.mp runs/t/shared.tar runs/t/tokenizer.json > sums
+    stat -c '%n %i %.Y' runs/t/expert.*.tar runs/t/parts/part.*.mp runs/t/shared.tar runs/t/tokenizer.json > times
+    # words of the three domains turned round
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" more 60 9
+    mkdir words/delta
+    for f in more/beta/*.txt; do rev "$f" > words/delta/"${f##*/}"; done
+    cp runs/t/model.safetensors three.safetensors
+    mf_make SET=model.n_experts=4 > log 2>&1
+    [[ $(stages log) == *"partition tokenize train-expert.3 " ]]
+    [[ $(stages log) == *assemble*calibrate* ]]
+    sha256sum --check --quiet sums
+    stat -c '%n %i %.Y' $(cut -d' ' -f1 times) | diff times -
+    # the router is made for the four
+    mf-cat runs/t/model.safetensors | grep -F 'experts.3.'
+    mf-eval routing --json -m runs/t/model.safetensors runs/t/tokens/test.mf > routing.json
+    jq -e '.experts | length == 4' routing.json
+    # the new domain gains a fifth at least, the old ones lose no more than a fiftieth
+    mf-eval perplexity --json -m three.safetensors runs/t/tokens/test.mf > before.json
+    mf-eval perplexity --json -m runs/t/model.safetensors runs/t/tokens/test.mf > after.json
+    jq -n -e --slurpfile b before.json --slurpfile a after.json '
+        [$b[0].domains, $a[0].domains] | transpose | all(.[1].perplexity / .[0].perplexity <
+            (if .[0].domain == "delta" then 0.8 else 1.02 end))' || fail "$(jq -c .domains before.json after.json)"
+    mf_make SET=model.n_experts=4 > log 2>&1
+    assert_equal "$(stages log)" ""
+}
+
+@test "copied, touched or in another order, a run is as it was; a change of content is seen" {
+    mf_make > log 2>&1
+    cp -r runs/t runs/u
+    find runs/u -type f -printf '%p\n' | shuf --random-source="$TINY" | while read -r file; do touch "$file"; done
+    mf_make NAME=u > log 2>&1
+    assert_equal "$(stages log)" ""
+    touch runs/t/parts/part.1.mp runs/t/tokenizer.json
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" ""
+    # documents that were touched are read again, and no more
+    find words -type f -exec touch {} +
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" "docs "
+    # an edit that keeps size and time
+    file=$(find words/alpha -type f | sort | head -n 1)
+    touch -r "$file" time
+    tr a-z b-za < "$file" > edited
+    cat edited > "$file"
+    touch -r time "$file"
+    run -1 mf_make -q
+    mf_make > log 2>&1
+    [[ $(stages log) == *"docs "* ]]
+    [[ $(stages log) == *tokenize* || $(stages log) == *eval* ]]
+    # other bytes in one file are a change, and times of the others stay
+    sleep 0.01
+    mf-partition --quiet --config "$TINY" --seed 5 -n 3 -o other runs/t/tokens/train.mf
+    cat other/part.1.mp > runs/t/parts/part.1.mp
+    mf_make > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
+}
+
+@test "a changed value re-runs the stages that read it" {
+    mf_make > log 2>&1
+    mf_make SET='eval.samples=2 train_expert.steps=21' > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval train-expert.0 train-expert.1 train-expert.2 "
+    jq -e '.samples | length == 2' runs/t/report.json
+    mf_make SET='eval.samples=2 train_expert.steps=21' > log 2>&1
+    assert_equal "$(stages log)" ""
+}
+
+@test "broken off by SIGINT, SIGKILL and a full disk, make goes on to the same model" {
+    long="train_expert.steps=600 train_expert.checkpoint_every=40"
+    mf_make SET="$long" > log 2>&1
+    mv runs whole
+    export -f mf_make
+    # SIGINT to the whole group, as from a terminal, while an expert is held in training
+    set -m
+    strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=INT bash -c "mf_make SET='$long' -j4" > log 2>&1 3>&- &
+    set +m
+    until_stopped $!
+    kill -INT -- -$!
+    kill -CONT "$stopped"
+    ended $! || true
+    [ ! -e runs/t/model.safetensors ]
+    [ ! -e runs/t/expert.0.tar ]
+    # one program killed
+    run -2 strike KILL runs/t/expert.0.tar.ckpt 1 bash -c "mf_make SET='$long' -j4"
+    assert_output --partial "expert.0.tar] Error 137"
+    [ ! -e runs/t/model.safetensors ]
+    # a cap on the size of files
+    run bash -c "ulimit -f 20; mf_make SET='$long'"
+    assert_failure
+    assert_output --partial "File too large"
+    [ ! -e runs/t/model.safetensors ]
+    mf_make SET="$long" > log 2>&1 || fail "$(cat log)"
+    [[ $(stages log) != *train-shared* ]]
+    cmp whole/t/model.safetensors runs/t/model.safetensors
+    [ -z "$(find runs -name '*.tmp' -o -name '*.ckpt*')" ]
+}
+
+@test "JSON lines and WikiText are data too" {
+    for f in words/*/*.txt; do jq -Rs --arg f "$f" '{id: $f, body: .}' "$f"; done | jq -c . > words.jsonl
+    mf_make DATA="$PWD/words.jsonl" DOCS_FLAGS='--text-key body' > log 2>&1
+    jq -e '.perplexity.test > 1' runs/t/report.json
+    rm -r runs
+    for f in words/*/*.txt; do printf ' = %s = \n' "$f"; cat "$f"; done > wiki.txt
+    mf_make DATA="$PWD/wiki.txt" DOCS_FLAGS= > log 2>&1
+    jq -e '.perplexity.test > 1' runs/t/report.json
+}
+
+@test "documents, configuration and build may lie below names with blanks and quotes, and below links to themselves" {
+    mkdir "it's here"
+    mv words "it's here/my words"
+    ln -s .. "it's here/my words/alpha/up"
+    cp "$TINY" "it's here/my tiny.yaml"
+    ln -s "$(cd "${MF_BIN:-$MF_ROOT/build/bin}/.." && pwd)" "a build"
+    WORDS="$PWD/it's here/my words" mf_make CONFIG="$PWD/it's here/my tiny.yaml" B="$PWD/a build" > log 2>&1 || fail "$(cat log)"
+    jq -e '.perplexity.test > 1' runs/t/report.json
+    refute grep -q 'loop' log
+    # what is one name as a whole is one, or else it is a list
+    mkdir plain
+    cp -r "it's here/my words/alpha" "it's here/my words/beta" plain
+    GOAL="$PWD/runs/u/docs/train.mf" WORDS="$PWD/plain/a* '$PWD/plain/beta'" mf_make NAME=u > log 2>&1
+    [ "$(mf-cat runs/u/docs/train.mf | jq -s '[.[] | select(.text)] | length')" -gt 80 ]
+    # the name of the run follows from that of the configuration
+    run make -C "$MF_ROOT" -n CONFIG="$PWD/it's here/my tiny.yaml" DATA="$PWD/plain" RUNS="$PWD/runs"
+    assert_output --partial "$PWD/runs/my-tiny/"
+}
+
+@test "a run's folder with a blank, or inside its own documents, is refused by one line" {
+    run mf_make RUNS="$PWD/my runs"
+    assert_failure
+    assert_output --partial "/my runs/t' has a blank"
+    [ ! -e "my runs" ]
+    run mf_make NAME='a b'
+    assert_failure
+    assert_output --partial "a b' has a blank"
+    ln -s . here
+    run mf_make RUNS="$PWD/words/runs" DATA="$PWD/here/words"
+    assert_failure
+    assert_line "make: $PWD/here/words: the run's folder is inside it ($PWD/words/runs/t), so it would read what it makes; set RUNS= to another folder"
+    [ ! -e words/runs/t/docs ]
+}
+
+@test "no documents is an error that says so" {
+    mkdir empty
+    run mf_make DATA="$PWD/empty"
+    assert_failure
+    assert_output --partial "no documents in"
+}

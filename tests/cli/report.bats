@@ -1,0 +1,320 @@
+# The report: its page in a browser, what stages note, and the curves of a run.
+load ../helper
+
+artefacts() { # the folder that screenshots are kept in
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    mkdir -p "${build%/bin}/artefacts"
+    echo "${build%/bin}/artefacts"
+}
+
+@test "the whole pipeline ends in a page that a browser shows: every figure, no error, nothing to scroll sideways" {
+    case ${MF_BIN:-} in */sanitized/*) skip "most of it is the browser's work" ;; esac
+    command -v chromium > /dev/null || skip "chromium is not installed"
+    local build=${MF_BIN:-$MF_ROOT/build/bin}
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 60
+    make -C "$MF_ROOT" B="${build%/bin}" RUNS="$PWD/runs" NAME=t CONFIG="$TINY" DATA="$PWD/words" THREADS=1 run > log 2>&1 || fail "$(cat log)"
+    jq -e '.training | length == 4 and all(.loss | length > 0)' runs/t/report.json
+    jq -e '.stages | map(.stage) == ["docs", "tokenizer", "tokens.train", "tokens.val",
+        "tokens.test", "partition", "label", "shared", "expert.0", "expert.1", "expert.2", "join", "calibrate", "report"]' runs/t/report.json
+    jq -e '.stages | all(.seconds > 0 and .cpu_seconds > 0 and .peak_memory > 1e6 and .attempts == 1 and .status == 0)' runs/t/report.json
+    jq -e '.warnings == []' runs/t/report.json
+    jq -e '.sample | .tokens == .of_tokens and .documents == .of_documents and .tokens > 500' runs/t/report.json
+    jq -e '.measures | .test.loss as $l | .test.error as $e | [.dense, .experts[]]
+        | all((.behind - (.loss - $l) | fabs) < 1e-9 and .behind_error > 0 and .behind_error * .perplexity < $e)' runs/t/report.json
+    jq -e '.samples | all(.text == (.pieces | map(.[0]) | add))' runs/t/report.json
+    jq -e '[.samples[].pieces[:-1][][1]] | length > 0 and all(. >= 0 and . < 3)' runs/t/report.json
+
+    limited /usr/bin/python3 "$MF_ROOT/tests/cli/browser.py" runs/t/report.html "$(artefacts)" report > seen.json
+    assert_equal "$(jq -c .errors seen.json)" "[]"
+    assert_equal "$(jq -c .requests seen.json)" "[]"
+    jq -e '.ids | (keys == ["baselines", "curves", "domain-map", "domains", "layers", "memory", "samples", "time"]) and all(. > 60)' seen.json
+    jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
+    jq -e '.held_out | .["390-light"] == "rgb(0, 114, 178)" and .["1280-dark"] == "rgb(86, 180, 233)"' seen.json
+    assert_equal "$(jq -c .twice seen.json)" "[]"
+    assert_equal "$(grep -c 'class="gnuplot_plot_1"' runs/t/report.html)" 4
+    [ -s "$(artefacts)/report-390-dark.png" ]
+    [ -s "$(artefacts)/report-print.pdf" ]
+    assert_equal "$(grep -c '<script' runs/t/report.html)" 0
+
+    # long names and many experts leave the phone its width and the bars their room
+    jq '("a folder of folders/" * 6) as $long | ("NameWithoutASpace" * 6) as $word | .measures[].domains?[0].domain = $long
+        | .measures[].domains?[1].domain = $word | .stages[0].stage = $word | .model = $word | .training[0].file = $word
+        | .routing.experts = [range(40) | tostring] | .routing.layers[] |= (.shares = [range(40) | . / 780]
+        | .domains = {($long): .shares, ($word): .shares})' runs/t/report.json > long.json
+    mf-eval page -o long.html long.json
+    limited /usr/bin/python3 "$MF_ROOT/tests/cli/browser.py" long.html "$(artefacts)" long > seen.json
+    jq -e '.scroll | .["390-light"] == 390 and .["390-dark"] == 390 and .["1280-light"] <= 1280 and .["1280-dark"] <= 1280' seen.json
+    jq -e '.narrowest > 60' seen.json
+}
+
+# An assembled model of the tiny configuration, ready to report on; $report holds the command.
+make_model() {
+    make_tokens "$@"
+    make_pieces --set train_expert.steps=2 --set train_expert.warmup=0
+    mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.?.tar
+    report=(mf-eval report --config "$TINY" -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.1.tar -e expert.2.tar)
+}
+
+@test "a long test stream is measured on a sample, the same for each model, as long as the experts' training" {
+    make_model 110
+    all=$(mf-eval perplexity -m model.safetensors --json train.mf | jq .documents)
+    run -0 --separate-stderr "${report[@]}" -o default.json train.mf
+    # what 20 steps allow is less than the least, 10,000
+    jq -e --argjson all "$all" '.sample | .tokens == 10000 and .of_tokens > 10100 and .of_documents == $all and .documents < $all' default.json
+    jq -e '[.measures | .test, .dense, .unigram, .experts[]] | length == 6 and (map([.tokens, .documents]) | unique | length == 1)
+        and all(.error > 0)' default.json
+    jq -e '.measures.test.documents == .sample.documents and (.routing.tokens - .sample.tokens | fabs) < 0.02 * .sample.tokens' default.json
+    assert_regex "$stderr" $'\nmf-eval report: measured on a sample: 10000 of [0-9]+ tokens, [0-9]+ of '"$all"' documents'
+    assert_equal "$(grep -cE ' perplexity +[0-9.]+ \+- [0-9.]+$' <<< "$stderr")" 6
+    # all over the stream, and not its beginning
+    mf-eval perplexity -m model.safetensors --json train.mf | jq '[.domains[].domain]' > domains
+    jq -e --slurpfile all domains '[.measures.test.domains[].domain] == $all[0]' default.json
+    # the same of a pipe, and when asked for
+    "${report[@]}" --quiet --max-tokens -1 < train.mf > again.json
+    jq -e --slurpfile a default.json '.sample == $a[0].sample and .measures == $a[0].measures' again.json
+    # 60 steps of 2 x 4 windows for 3 experts, two passes each, over 3 + 1 + 2 x 2 passes
+    "${report[@]}" --quiet --set train_expert.steps=60 --set train_expert.accumulation=2 -o more.json train.mf
+    jq -e '.sample | .tokens == 60 * 2 * 4 * 32 * 2 * 3 / 8 and .of_tokens > .tokens' more.json
+    for everything in --max-tokens=0 --set=eval.max_tokens=0 --set=train_expert.steps=100000; do
+        "${report[@]}" --quiet "$everything" -o all.json train.mf
+        jq -e --argjson all "$all" '.sample | .tokens == .of_tokens and .documents == $all' all.json
+    done
+    mf-eval perplexity --config "$TINY" -m model.safetensors -t tokenizer.json --json train.mf | jq -e --slurpfile a all.json '. == $a[0].measures.test'
+    "${report[@]}" --quiet --set eval.max_tokens=500 -o few.json train.mf
+    jq -e '.sample | .tokens <= 500 and .tokens > 100 and .documents >= 5' few.json
+    mf-eval page -o sample.html default.json
+    grep -q 'Measured on a sample of the test documents: 10,000 of' sample.html
+    assert_equal "$(mf-eval page all.json | grep -c 'Measured on a sample')" 0
+    run -78 mf-eval report --set eval.max_tokens=-2 -m model.safetensors -t tokenizer.json train.mf
+}
+
+@test "no long document stands for all in a sample" {
+    make_model
+    /usr/bin/python3 -c 'import json
+for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8 else "short", "text": "word %d and more of it " % i * (400 if i < 8 else 20)}))' > texts.jsonl
+    mf-docs --quiet --set docs.near_dup=1 --set docs.test_fraction=0 --set docs.val_fraction=0 --split train -o texts.docs texts.jsonl
+    mf-tokenize encode --quiet -t tokenizer.json -o texts.mf texts.docs
+    "${report[@]}" --quiet -o r.json texts.mf
+    jq -e '.sample | .of_tokens > 20000 and .tokens <= 10000 and .documents >= 16' r.json
+}
+
+@test "a stage above its bound is named: in the report, on its page and to who waits" {
+    make_model
+    record() { # PEAK BOUND
+        printf '{"seconds": 1, "cpu_seconds": 1, "peak_memory": %s, "bound": %s, "attempts": 1, "status": 0}' "$1" "$2"
+    }
+    mkdir stages
+    record 641000000 100000000 > stages/tokenizer.json
+    record 100000000 100000000 > join.json
+    record 641000000 null > shared.json
+    record 30000000 16000000 > $'stages/<u>\n\033[31m.json'
+    run -0 --separate-stderr "${report[@]}" --stage stages/tokenizer.json --stage join.json --stage shared.json \
+        --stage $'stages/<u>\n\033[31m.json' -o r.json test.mf
+    grep -q '^mf-eval report: tokenizer took 641 MB of memory, above its bound of 100 MB$' <<< "$stderr"
+    grep -q '^mf-eval report: <u>??\[31m took 30 MB of memory, above its bound of 16 MB$' <<< "$stderr"
+    assert_equal "$(jq -c '[.warnings[] | [.stage, .text]]' r.json)" \
+        '[["tokenizer","took 641 MB of memory, above its bound of 100 MB"],["<u>\n\u001b[31m","took 30 MB of memory, above its bound of 16 MB"]]'
+    mf-eval page -o r.html r.json
+    grep -q '<strong class="bad">tokenizer</strong> took 641 MB of memory, above its bound of 100 MB\.' r.html
+    assert_equal "$(grep -c 'above its bound' r.html)" 2
+    assert_equal "$(grep -c '<u>' r.html)" 0
+    # a training whose curve is missing is no silent gap either
+    mf-train-expert --quiet --config "$TINY" --set train_expert.steps=2 --set train_expert.warmup=0 -s shared.tar -v val.labelled.mf -p 0 \
+        --metrics expert.0.metrics.mf -o again.tar parts/part.0.mp
+    run -0 --separate-stderr "${report[@]}" --metrics expert.0.metrics.mf -o r.json test.mf
+    grep -q '^mf-eval report: report has the loss curves of 1 of 4 trainings only$' <<< "$stderr"
+    run -0 --separate-stderr "${report[@]}" --stage join.json --stage shared.json -o r.json test.mf
+    refute_regex "$stderr" bound
+    jq -e '.warnings == []' r.json
+    echo '{"version": 1, "warnings": [1, {"stage": 2, "text": []}, {}]}' | mf-eval page > odd.html
+    echo '{"version": 1, "warnings": {"a": 1}, "sample": {"tokens": "x"}}' | mf-eval page > odd.html
+}
+
+@test "what a report holds is text on the page, whatever it looks like" {
+    cat > evil.json <<'JSON'
+{"version": 1, "model": "<script>alert(1)</script>", "perplexity": {"test": 9, "dense": 8},
+ "measures": {"test": {"perplexity": 9, "domains": [{"domain": "\" onload=\"x", "perplexity": 9, "error": 1}]}},
+ "routing": {"experts": ["a", "b"], "top_k": 1, "layers": [{"layer": 0, "shares": [1, 0], "balance": 0, "dead": [{"expert": 1}],
+   "domains": {"<b>&": [1, 0]}}]},
+ "samples": [{"prompt": "<i>", "text": "x", "prompt_pieces": [["<i>", 0]], "pieces": [["</span>\u0000\u001b[31m\u0085é😀", 1], ["&amp;", null]]}],
+ "training": [{"file": "</title>.metrics.mf", "loss": [[1, 2.5], [2, null]], "validation": []},
+              {"file": "none", "loss": [], "validation": []}],
+ "stages": [{"stage": "<u>", "seconds": 3700, "peak_memory": 30000000, "bound": 16000000, "attempts": 2}]}
+JSON
+    mf-eval page -o page.html evil.json
+    iconv -f UTF-8 -t UTF-8 page.html > /dev/null
+    assert_equal "$(tr -d '\n\t' < page.html | LC_ALL=C grep -c '[[:cntrl:]]')" 0
+    assert_equal "$(grep -cE '<script|onload="x|<u>|<i>|<b>&' page.html)" 0
+    run cat page.html
+    assert_output --partial "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert_output --partial "&lt;/span&gt;&#x2400;&#x241b;[31m&#xfffd;é😀"
+    assert_output --partial "&amp;amp;"
+    assert_output --partial "Not better than every baseline."
+    assert_output --partial "12.5% above the best, the dense backbone"
+    assert_output --partial "over 16 MB"
+    assert_output --partial "1 h 01 min"
+    assert_output --partial "in 2 attempts"
+    assert_output --partial ">dead</td>"
+    # a difference within two standard errors is none
+    jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.07}' evil.json | mf-eval page > level.html
+    grep -q 'Level with the best baseline.*12.5% above the best, the dense backbone, which may be chance' level.html
+    grep -q 'standard error is 7.9%' level.html
+    jq '.measures.dense = {perplexity: 8, behind: -0.118, behind_error: 0.05}' evil.json | mf-eval page > worse.html
+    grep -q 'Not better than every baseline.' worse.html
+    # a number of any size leaves its line room
+    jq '.measures.test.perplexity = 1.3e300 | .perplexity.test = 1.3e300 | .training[0].loss = [[1, 5], [2, 1e300]]' evil.json | mf-eval page > huge.html
+    grep -q '<dd>1.3e+300' huge.html
+    assert_equal "$(grep -cE '[0-9]{20}' huge.html)" 0
+    # experts stand 16 to a table; without domains nothing is said of them
+    jq '.measures.test.domains[0].domain = "(none)" | .routing.experts = [range(40) | tostring]
+        | .routing.layers[0] |= (.shares = [range(40) | . / 780] | .domains = {"(none)": .shares})' evil.json | mf-eval page > many.html
+    assert_equal "$(grep -c '<table>' many.html)" 3
+    assert_equal "$(grep -cE 'by domain|Domains|Agreement|nan' many.html)" 0
+    # a report of less is a page of less
+    echo '{"version": 1}' | mf-eval page > less.html
+    run cat less.html
+    assert_output --partial "</html>"
+    refute_output --partial "<figure"
+}
+
+# A report of trainings with these curves, each {loss, validation}.
+report_of() { # JSON
+    jq -n "{version: 1, training: $1}"
+}
+
+@test "a curve of any kind is drawn, or said to hold no step; the report's text never reaches gnuplot" {
+    # shellcheck disable=SC2016
+    report_of '[{file: "`touch backquoted`", loss: [[1, 5], [2, 4]], validation: [["system(\"touch called\")", "`touch data`"], [2, 4.5]]},
+        {file: "$(touch dollar)\"; !touch escaped\nEND\n!touch ended\n", loss: [[1, "!touch x"], "END", [[], {}], [3]], validation: []},
+        {file: "one", loss: [[1, 5]], validation: []}, {file: "held", loss: [], validation: [[7, 5]]},
+        {file: "flat", loss: [[1, 5], [9e11, 5]], validation: [[9e11, 5]]}, {file: "wild", loss: [[1, -1e300], [2, 1e300], [1e300, 5], [-4, 5]]},
+        {file: "start", loss: [[0, 5], [0, 4]], validation: null}, {file: "large", loss: [[1, 999999], [2, -999999]]}, {}, 1, null]' > odd.json
+    mf-eval page -o odd.html odd.json
+    assert_equal "$(find . -mindepth 1 | sort | xargs)" "./odd.html ./odd.json"
+    assert_equal "$(grep -c '<svg' odd.html) $(grep -c 'No step was recorded' odd.html)" "5 6"
+    assert_equal "$(grep -cE 'nan|inf|<title>gnuplot|GNUPLOT|id="gnuplot' odd.html)" 0
+    assert_equal "$(grep -c 'id=.gpDot' odd.html)" 1
+    grep -q 'Losses left out, as no numbers or beyond a million: 1<' odd.html
+    grep -q '>training 4.00<' odd.html
+    grep -q '>held out 4.50<' odd.html
+    mf-eval page odd.json | cmp - odd.html
+
+    # the steep beginning is above the chart, long curves are thinned, and 65 charts are no matter
+    report_of '[{file: "long", loss: [range(5000) | [., 3 + 9 / (1 + . / 90)]]} | (., range(64)) as $x | .]' > many.json
+    mf-eval page -o many.html many.json
+    assert_equal "$(grep -c '<svg' many.html)" 65
+    [ "$(stat -c %s many.html)" -lt 1000000 ]
+}
+
+@test "without gnuplot, or with one that does not draw, there is a line and no page" {
+    report_of '[{file: "a", loss: [[1, 5], [2, 4]]}, {file: "b", loss: [[1, 5], [2, 4]]}]' > two.json
+    mkdir fake
+    refused() { # STATUS MESSAGE PATH
+        run --separate-stderr env PATH="$3" mf-eval page -o page.html two.json
+        assert_equal "$status" "$1"
+        assert_equal "$stderr" "mf-eval page: $2"
+        [ ! -e page.html ]
+    }
+    refused 69 "gnuplot cannot be started: No such file or directory; it is in the Debian package gnuplot-nox" "${MF_BIN:-$MF_ROOT/build/bin}"
+    gnuplot_that() { # STATUS MESSAGE COMMANDS
+        printf '#!/bin/sh\nreal="env PATH=/usr/bin gnuplot -d /dev/stdin"\n%s\n' "$3" > fake/gnuplot
+        chmod +x fake/gnuplot
+        refused "$1" "$2" "$PWD/fake:$PATH"
+    }
+    gnuplot_that 69 "gnuplot ended with status 3" 'echo noise >&2; $real; exit 3'
+    gnuplot_that 69 "gnuplot was ended by signal 9" '$real; kill -9 $$'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" ':'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" '$real | head -c 5000'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" '$real | head -n -1'
+    gnuplot_that 69 "gnuplot did not draw 2 whole charts" 'head -n 25 | $real'
+    gnuplot_that 65 "the charts take more than 64 MB" 'trap "" PIPE; while :; do cat /usr/bin/perl; done'
+    # a report without curves needs none
+    echo '{"version": 1}' | env PATH="${MF_BIN:-$MF_ROOT/build/bin}" mf-eval page > less.html
+}
+
+@test "page says what is no report, and leaves the page there was" {
+    echo old > page.html
+    run --separate-stderr mf-eval page -o page.html absent.json
+    assert_equal "$status" 66
+    echo '{"version": 2}' > two.json
+    run --separate-stderr mf-eval page -o page.html two.json
+    assert_equal "$status" 65
+    assert_equal "$stderr" "mf-eval page: two.json: not a report of version 1"
+    run --separate-stderr mf-eval page two.json two.json
+    assert_equal "$status" 64
+    assert_equal "$(cat page.html)" old
+    run --separate-stderr mf-eval page -o absent/page.html <(echo '{"version": 1}')
+    assert_equal "$status" 73
+}
+
+@test "mf-time passes on the status and adds up the attempts until one succeeds" {
+    run mf-time -o t.json --bound 1M -- sh -c 'sleep 0.1; exit 3'
+    assert_equal "$status" 3
+    jq -e '.seconds >= 0.1 and .cpu_seconds < .seconds and .attempts == 1 and .status == 3 and .bound == 1048576 and .peak_memory > 100000' t.json
+    longer() { jq '.seconds = 1000' t.json > longer && mv longer t.json; }
+    longer
+    mf-time -o t.json -- sh -c 'sleep 0.1'
+    jq -e '.seconds >= 1000.1 and .attempts == 2 and .status == 0 and .bound == null' t.json
+    longer
+    mf-time -o t.json -- true
+    jq -e '.seconds < 1000 and .attempts == 1' t.json
+    # a record that was damaged is not added to
+    for old in '{"status": 1, "seconds": 1e308, "cpu_seconds": -5, "attempts": 9223372036854775807, "peak_memory": 1e300}' \
+        '{"status": 1, "seconds": "x", "attempts": {}, "peak_memory": []}' '[1]' '{"status": 1' '' $'\xff\xff'; do
+        printf '%s' "$old" > t.json
+        mf-time -o t.json -- true
+        jq -e '.seconds < 1e6 and .cpu_seconds >= 0 and .attempts == 1 and .status == 0 and .peak_memory > 100000 and .peak_memory < 1e9' t.json
+    done
+    run mf-time -o t.json -- sh -c 'kill -KILL $$'
+    assert_equal "$status" 137
+    run -127 mf-time -o t.json -- ./absent
+    assert_output --partial "mf-time: ./absent: No such file or directory"
+    run mf-time -o t.json
+    assert_equal "$status" 64
+    run mf-time -- true
+    assert_equal "$status" 64
+}
+
+@test "mf-time hands SIGTERM to the program and writes what it used so far" {
+    mf-time -o t.json -- sh -c 'trap "echo asked > asked; exit 7" TERM; echo > ready; while :; do sleep 0.02; done' 3>&- &
+    await $! test -e ready
+    kill -TERM $!
+    local status=0
+    ended $! || status=$?
+    assert_equal "$status" 7
+    assert_equal "$(cat asked)" asked
+    jq -e '.status == 7' t.json
+}
+
+@test "mf-time makes SIGTERM of SIGUSR1, which the program does not notice" {
+    mf-time -o t.json -- sh -c 'trap "exit 7" TERM; echo $$ > program; while :; do sleep 0.02; done' 3>&- &
+    await $! test -s program
+    kill -USR1 "$(cat program)"
+    sleep 0.1
+    [ ! -e t.json ]
+    kill -USR1 "$(cat program)" $!
+    local status=0
+    ended $! || status=$?
+    assert_equal "$status" 7
+}
+
+@test "the curves so far are drawn from whole, unfinished and cut streams" {
+    make_tokens
+    mkdir -p runs/t
+    mf-train-shared --quiet --config "$TINY" --set train_shared.steps=30 -v val.mf --metrics runs/t/shared.metrics.mf -o shared.tar train.mf
+    size=$(stat -c %s runs/t/shared.metrics.mf)
+    head -c $((size * 2 / 3)) runs/t/shared.metrics.mf > runs/t/expert.0.metrics.mf
+    head -c 20 runs/t/shared.metrics.mf > runs/t/expert.1.metrics.mf
+    plot() { "$MF_ROOT/pipelines/plot.sh" "$(command -v mf-cat)" runs/t; }
+    plot
+    file -b runs/t/curves.png 2> /dev/null | grep -q PNG || [ "$(head -c 4 runs/t/curves.png | tail -c 3)" = PNG ]
+    run cat runs/t/curves.svg
+    assert_output --partial ">shared<"
+    assert_output --partial ">expert.0<"
+    refute_output --partial "expert.1"
+    assert_output --partial "held out"
+    rm runs/t/*
+    run plot
+    assert_equal "$status" 66
+    assert_equal "$(find runs/t -mindepth 1)" ""
+}

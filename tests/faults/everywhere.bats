@@ -1,0 +1,89 @@
+# Hostile and odd files, each given to every program wherever it reads a file: it ends by itself, in little memory, with a
+# status of sysexits.h; when it fails, with one line that tells nothing but text, and with no output.
+load ../helper
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    make_tokens
+    make_pieces
+    mf-assemble --config "$TINY" -o model.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    mkdir hostile
+    cd hostile || return 1
+    /usr/bin/python3 "$MF_ROOT/tests/faults/hostile.py"
+    : > empty
+    head -c 3000 /dev/urandom > noise
+    head -c 700 ../train.mf > cut.mf
+    head -c 2000 ../model.safetensors > cut.safetensors
+    head -c 9000 ../shared.tar > cut.tar
+    gzip -c ../train.docs | head -c 900 > cut.docs.gz
+    printf '\xff\xfe\x00' > mark
+    cp empty $'line\nend\e[31m'
+    mkdir folder
+}
+
+setup() {
+    link_made
+}
+
+# Each place where a program reads a file: FILE stands for it.
+places() {
+    cat <<'END'
+mf-assemble -o out FILE expert.0.tar
+mf-assemble -o out shared.tar FILE
+mf-calibrate -o out -m FILE val.mf
+mf-calibrate -o out -m model.safetensors FILE
+mf-cat -o out FILE
+mf-config print -o out --config FILE
+mf-docs --quiet -o out FILE
+mf-eval perplexity -o out -m FILE test.mf
+mf-eval perplexity -o out -m shared.tar -e FILE test.mf
+mf-eval perplexity -o out -m model.safetensors -t FILE test.mf
+mf-eval routing -o out -m model.safetensors FILE
+mf-eval generate -o out -m FILE -t tokenizer.json -p ten
+mf-eval generate -o out -m model.safetensors -t FILE -p ten
+mf-eval page -o out FILE
+mf-eval compare -o out FILE FILE
+mf-eval logits -o out -m model.safetensors FILE
+mf-partition --quiet -n 2 -o out FILE
+mf-partition --quiet --saved FILE --label -o out val.mf
+mf-time --quiet -o /dev/null -- FILE
+mf-tokenize train --quiet -o out FILE
+mf-tokenize encode -t FILE -o out val.docs
+mf-tokenize encode -t tokenizer.json -o out FILE
+mf-tokenize decode -t tokenizer.json -o out FILE
+mf-train-expert --quiet -s FILE -o out parts/part.0.mp
+mf-train-expert --quiet -s shared.tar -o out FILE
+mf-train-shared --quiet -o out FILE
+END
+}
+
+@test "every program is tried here" {
+    assert_equal "$(places | cut -d' ' -f1 | sort -u)" "$(cd "${MF_BIN:-$MF_ROOT/build/bin}" && ls)"
+}
+
+# A quarter of the files at each place, other ones at the next; all of them with MF_LONG.
+@test "no file makes a program hang, crash, say more than a line, or leave an output when it fails" {
+    local place file words places=0 files
+    while read -r place; do
+        files=$((places++))
+        for file in hostile/* hostile/nothing; do
+            if [ -z "${MF_LONG:-}" ] && [ $((files++ % 4)) -ne 0 ]; then continue; fi
+            words=()
+            for word in $place; do words+=("${word/#FILE/$file}"); done
+            local status=0
+            case $place in mf-config*|mf-docs*|mf-cat*|mf-time*) ;; *) words+=(--threads 2) ;; esac
+            # shellcheck disable=SC2016
+            timeout 60 bash -c 'case $MF_BIN in */sanitized/*) ;; *) ulimit -v 1500000 ;; esac; exec "$@"' bash "${words[@]}" < /dev/null > shown 2> told || status=$?
+            case $status in
+            0) ;;
+            64 | 65 | 66 | 69 | 70 | 71 | 73 | 74 | 78 | 126 | 127)
+                [ "$(wc -l < told)" -eq 1 ] && [ ! -e out ] && ! LC_ALL=C grep -q $'[\x01-\x08\x0e-\x1f]' told || {
+                    echo "${words[*]@Q}: status $status, $(wc -l < told) lines, $(ls -d out 2>&1): $(head -c 300 told)" >> wrong
+                } ;;
+            *) echo "${words[*]@Q}: status $status: $(head -c 300 told)" >> wrong ;;
+            esac
+            rm -rf out
+        done
+    done < <(places)
+    [ ! -e wrong ] || fail "$(cat wrong)"
+}

@@ -1,0 +1,139 @@
+# Family llama, dense and sparse: small random models with Hugging Face's names against the same in PyTorch.
+load ../helper
+
+oracle() { # SCRIPT ARGUMENT...
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/$1.py" "${@:2}"
+}
+
+# The largest difference of two files of float32, in the largest number's terms.
+difference() {
+    /usr/bin/python3 -c 'import sys, array
+a, b = array.array("f"), array.array("f")
+for x, path in ((a, sys.argv[1]), (b, sys.argv[2])):
+    x.frombytes(open(path, "rb").read())
+assert len(a) == len(b) > 0, (len(a), len(b))
+print(max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b)))' "$1" "$2"
+}
+
+kernels_agree() { # OPTION of the model...
+    needs_torch
+    oracle random_model llama -o m.safetensors "$@"
+    oracle random_model tokens -o t.mf a=17 b=20 c=2 d=40 e=16
+    oracle llama m.safetensors t.mf theirs.f32
+    "$MF_ROOT/build/tests/unit/llama_kernels_test" m.safetensors t.mf ours.f32 > log || fail "$(cat log)"
+    run difference ours.f32 theirs.f32
+    assert_success
+    awk "BEGIN { exit !($output < 1e-5) }"
+}
+
+@test "the kernels' logits are PyTorch's: dense, one key head" {
+    kernels_agree --has dense --H 4 --K 1
+}
+
+@test "the kernels' logits are PyTorch's: dense, biases, a head of its own, narrow heads" {
+    kernels_agree --has dense bias head --D 24 --H 5 --K 5 --head-dim 2 --rope-theta 500000
+}
+
+@test "the kernels' logits are PyTorch's: sparse, norms of queries and keys, wide heads" {
+    kernels_agree --has qk-norm --D 18 --H 6 --K 2 --head-dim 10 --E 5 --top-k 2
+}
+
+@test "the kernels' logits are PyTorch's: sparse, one expert of many, all there can be" {
+    kernels_agree --has qk-norm bias head --H 4 --K 2 --E 7 --top-k 1 --L 3 --S 40
+}
+
+# The largest difference of two lists of numbers, relative, below 1e-4; there are 200.
+same_losses() {
+    assert_equal "$(wc -l < "$1")" 200
+    paste "$1" "$2" | awk '{ d = ($1 - $2) / $2; if (d < 0) d = -d; if (!(d < 1e-4)) { print NR, $0; bad = 1 } } END { exit bad }'
+}
+
+# Logits of what is stored, those of PyTorch, as is the perplexity: MODEL [EXPERT].
+stored_agrees() {
+    oracle llama "$1" test.mf theirs.f32 "${@:2}" > theirs
+    mf-eval logits -m "$1" ${2:+-e "$2"} -o ours.f32 test.mf
+    mf-eval perplexity -m "$1" ${2:+-e "$2"} --json --quiet test.mf > ours.json
+    run difference ours.f32 theirs.f32
+    assert_success
+    awk "BEGIN { exit !($output < 1e-5) }"
+    read -r perplexity tokens < theirs
+    assert_equal "$(jq .tokens ours.json)" "$tokens"
+    awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
+}
+
+# 200 steps of the backbone, then of an expert, and what they store: OPTION...
+trains_alike() {
+    needs_torch
+    make_tokens
+    local stage same=(--config "$TINY" --set model.arch=llama --set model.dropout=0 "$@")
+    for stage in train_shared train_expert; do
+        same+=(--set $stage.accumulation=1 --set $stage.batch=8 --set $stage.min_lr=0.0003)
+    done
+    twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@" 200 8 10 0.003 0.0003; }
+    long() { echo --set "$1.steps=200" --set "$1.warmup=10" --set "$1.lr=0.003"; }
+    mf-train-shared --quiet "${same[@]}" --set train_shared.steps=1 --set train_shared.warmup=0 --set train_shared.lr=0 \
+        --set train_shared.min_lr=0 -o initial.tar train.mf
+    # shellcheck disable=SC2046
+    mf-train-shared --quiet "${same[@]}" $(long train_shared) --metrics m.mf -o shared.tar train.mf
+    mf-cat m.mf | jq 'select(.step).loss' > ours
+    twin shared initial.tar train.mf > theirs
+    same_losses ours theirs
+    stored_agrees shared.tar
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    twin expert shared.tar parts/part.1.mp > theirs
+    same_losses ours theirs
+    stored_agrees shared.tar e.tar
+}
+
+@test "200 steps of backbone and expert are PyTorch's: one key head of 10 columns" {
+    trains_alike --set model.n_heads=4 --set model.n_kv_heads=1 --set model.head_dim=10
+}
+
+@test "200 steps of backbone and expert are PyTorch's: a head of its own, other positions and epsilon" {
+    trains_alike --set model.n_heads=4 --set model.n_kv_heads=2 --set model.tied=false --set model.rope_theta=500 --set model.norm_eps=0.001
+}
+
+@test "PyTorch reads a folder of Hugging Face's, two files in bfloat16, like one file of ours" {
+    needs_torch
+    oracle random_model llama -o m.safetensors --H 6 --K 3 --D 18 --head-dim 10 --has qk-norm
+    oracle random_model tokens -o t.mf a=17 b=20
+    mkdir hf
+    /usr/bin/python3 - <<'END'
+import json, struct
+with open("m.safetensors", "rb") as file:
+    header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    data = bytearray(file.read())
+c = json.loads(header["__metadata__"]["config"])
+for i in range(0, len(data), 4):  # what bfloat16 cannot hold
+    data[i : i + 2] = b"\0\0"
+
+def write(path, metadata, names, step):
+    out, body = {"__metadata__": metadata} if metadata else {}, b""
+    for name in names:
+        begin, end = header[name]["data_offsets"]
+        raw = bytes(data[begin:end])
+        if step == 2:
+            raw = b"".join(raw[i + 2 : i + 4] for i in range(0, len(raw), 4))
+        out[name] = {"dtype": {4: "F32", 2: "BF16"}[step], "shape": header[name]["shape"], "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(out).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
+
+names = [name for name in header if name != "__metadata__"]
+write("ours.safetensors", header["__metadata__"], names, 4)
+write("hf/model-00001-of-00002.safetensors", {}, names[:7], 2)
+write("hf/model-00002-of-00002.safetensors", {}, names[7:], 2)
+with open("hf/config.json", "w") as file:
+    json.dump({"architectures": ["MixtralForCausalLM"], "hidden_size": c["d_model"], "num_attention_heads": c["n_heads"],
+               "num_key_value_heads": c["n_kv_heads"], "head_dim": c["head_dim"], "num_hidden_layers": c["n_layers"],
+               "max_position_embeddings": c["context"], "rms_norm_eps": c["norm_eps"], "rope_theta": c["rope_theta"],
+               "num_experts_per_tok": c["top_k"], "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}, file)
+END
+    oracle llama ours.safetensors t.mf ours.f32 > ours
+    oracle llama hf t.mf theirs.f32 > theirs
+    cmp ours theirs
+    cmp ours.f32 theirs.f32
+}
