@@ -35,19 +35,20 @@ static const char notes[] =
 
 /* Of several processes only one has the standard input. */
 static int check_input(const struct mf_ranks *ranks, const char *path, struct mf_err *err) {
-    if (ranks->count == 1 || (path && strcmp(path, "-") != 0)) return 0;
-    return mf_err_set(err, EX_USAGE, "%d processes cannot share the standard input: name a file",
-                      ranks->count);
+    int count = mf_ranks_count(ranks);
+    if (count == 1 || (path && strcmp(path, "-") != 0)) return 0;
+    return mf_err_set(err, EX_USAGE, "%d processes cannot share the standard input: name a file", count);
 }
 
 /* Leaves each of the `wanted` processes its share of a batch; 0: the batch is each one's. */
 static int divide_batch(struct mf_train_config *config, const struct mf_ranks *ranks, int64_t wanted,
                         struct mf_err *err) {
     char build[64];
+    int count = mf_ranks_count(ranks);
     if (wanted == 0) return 0;
-    if (wanted != ranks->count)
+    if (wanted != count)
         return mf_err_set(err, EX_USAGE, "--ranks %lld, but started as %d (mpirun -n; built %s)",
-                          (long long)wanted, ranks->count, mf_ranks_build(build));
+                          (long long)wanted, count, mf_ranks_build(build));
     if (config->batch % wanted != 0)
         return mf_err_set(err, EX_CONFIG, "train_shared.batch of %lld cannot be divided by --ranks %lld",
                           (long long)config->batch, (long long)wanted);
@@ -63,7 +64,7 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int
     if (o->validation && check_input(ranks, o->validation, err) < 0) return -1;
     if (mf_train_session_begin(s, "train-shared", common, o, tokens, -1, 0, NULL, err) < 0) return -1;
     if (divide_batch(&s->config.train_shared, ranks, wanted, err) < 0) return -1;
-    s->training.ranks = *ranks;
+    s->training.ranks = ranks;
     if (mf_train_shape(&s->config, s->data.vocab, &shape, err) < 0) return -1;
     if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
         0)
@@ -83,7 +84,7 @@ static int train(struct mf_train_session *s, const struct mf_ranks *ranks, int64
     if (status < 0 || mf_train_session_run(s, &result, err) < 0) return -1;
     *signal = result.signal;
     if (result.signal) return 0;
-    if (ranks->rank == 0)
+    if (mf_ranks_rank(ranks) == 0)
         status = mf_train_session_write(s, "shared", o->output, json_object(), &result, s->tensors,
                                         s->n_tensors, err);
     return mf_ranks_agree(ranks, status, err);
@@ -116,18 +117,18 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-train-shared", "train the backbone that all experts share",
                                    "mf-train-shared [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
-    struct mf_ranks ranks;
+    struct mf_ranks *ranks;
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 1 && common.version) status = print_build(&err);
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (mf_ranks_begin(&ranks, started_by_mpirun(), &err) < 0) status = -1;
-    status = mf_ranks_agree(&ranks, status, &err);
-    common.quiet |= ranks.rank > 0;
-    if (status == 0) status = train(&s, &ranks, wanted, &common, &o, tokens, &signal, &err);
+    status = mf_ranks_agree(ranks, status, &err);
+    common.quiet |= mf_ranks_rank(ranks) > 0;
+    if (status == 0) status = train(&s, ranks, wanted, &common, &o, tokens, &signal, &err);
     mf_train_session_end(&s);
     mf_strs_free(&operands);
     mf_strs_free(&common.settings.sets);
-    if (status < 0 && ranks.rank == 0) mf_fail("mf-train-shared", &err);
-    mf_ranks_end(&ranks);
+    if (status < 0 && mf_ranks_rank(ranks) == 0) mf_fail("mf-train-shared", &err);
+    mf_ranks_end(ranks);
     return status < 0 ? err.status : signal ? 128 + signal : 0;
 }

@@ -40,7 +40,7 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
 int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
                       struct mf_err *err) {
     const struct mf_data any = {.fd = -1};
-    struct mf_training t = {.frozen = frozen, .validation = &any, .ranks.count = 1};
+    struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
     if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
@@ -71,7 +71,7 @@ static int load_validation(struct mf_train_session *s, const char *stage, const 
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            const struct mf_specials *otherwise, struct mf_err *err) {
-    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1, .training.ranks.count = 1};
+    *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1};
     if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
     if (S == 0) S = (size_t)s->config.model.context;
     matmul_setup();
@@ -132,9 +132,9 @@ int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, st
 static void say_plan(const struct mf_train_session *s) {
     const struct mf_train_memory *m = &s->training.memory;
     char each[48] = "";
+    int ranks = mf_ranks_count(s->training.ranks);
     if (s->common->quiet) return;
-    if (s->training.ranks.count > 1)
-        snprintf(each, sizeof each, " in each of %d processes", s->training.ranks.count);
+    if (ranks > 1) snprintf(each, sizeof each, " in each of %d processes", ranks);
     fprintf(stderr,
             "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
             "(%zu rows at once%s), workspace %.1f\n",
@@ -142,6 +142,12 @@ static void say_plan(const struct mf_train_session *s) {
             m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients), megabytes(m->optimizer),
             megabytes(m->activations), m->plan.max_rows, m->plan.recompute ? ", some made again" : "",
             megabytes(m->workspace));
+}
+
+/* Models and checkpoints of one process say nothing of it. */
+static void put_ranks(const struct mf_train_session *s, json_t *object) {
+    int ranks = mf_ranks_count(s->training.ranks);
+    if (ranks > 1) json_object_set_new(object, "ranks", json_integer(ranks));
 }
 
 static json_t *hash_json(uint64_t hash) {
@@ -170,8 +176,8 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->data = &s->data;
     t->validation = o->validation ? &s->validation : NULL;
     t->identity = s->identity;
-    t->checkpoint = t->ranks.rank == 0 ? s->checkpoint : NULL;
-    t->metrics = t->ranks.rank == 0 ? o->metrics : NULL;
+    t->checkpoint = s->checkpoint;
+    t->metrics = o->metrics;
     t->resume = o->resume;
     t->keep = o->keep;
     t->skip_nonfinite = o->skip_nonfinite;
@@ -179,7 +185,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     say_plan(s);
     /* another cut of the batches rounds differently */
     json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.cut_rows));
-    if (t->ranks.count > 1) json_object_set_new(s->identity, "ranks", json_integer(t->ranks.count));
+    put_ranks(s, s->identity);
     if (t->memory.plan.narrow) json_object_set_new(s->identity, "frozen_part", json_string("BF16"));
     return 0;
 }
@@ -239,7 +245,7 @@ static json_t *training_json(const struct mf_train_session *s, const struct mf_t
     }
     if (!isnan(state->first_loss))
         json_object_set_new(j, "first_validation_loss", json_real(state->first_loss));
-    if (s->training.ranks.count > 1) json_object_set_new(j, "ranks", json_integer(s->training.ranks.count));
+    put_ranks(s, j);
     json_object_set(j, "settings", json_object_get(s->identity, "settings"));
     return j;
 }

@@ -25,7 +25,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->optimizer = 2 * n * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
-        WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(&t->ranks);
+        WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(t->ranks);
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
 }
 
@@ -38,7 +38,7 @@ static size_t rank_rows(const struct mf_training *t) {
  * a frozen backbone in bf16. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
-    size_t S = t->shape.S, most = rank_rows(t) * (size_t)t->ranks.count;
+    size_t S = t->shape.S, most = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
     if (most > ROWS) most = ROWS;
     if (most < S) most = S;
     for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)

@@ -11,33 +11,35 @@
 #include "nn/vector.h"
 
 /* floats of a message: enough for the network, few for memory */
-#define PART ((size_t)1 << 16)
+#define BLOCK ((size_t)1 << 16)
 /* of MPI's library, and what it shares with ranks of the same machine */
 #define WORKSPACE ((size_t)12 << 20)
 
-static bool is_begun(void) {
-    int begun;
-    MPI_Initialized(&begun);
-    return begun;
-}
+struct mf_ranks {
+    int rank, count;
+    float *blocks; /* [count, BLOCK] for mf_ranks_reduce: from each rank what it has of this rank's block */
+};
 
-int mf_ranks_begin(struct mf_ranks *r, const char *started, struct mf_err *err) {
+int mf_ranks_begin(struct mf_ranks **ranks, const char *started, struct mf_err *err) {
+    (void)err;
     int support;
-    *r = (struct mf_ranks){.rank = 0, .count = 1};
+    *ranks = NULL;
     if (!started) return 0; /* alone MPI is not even started: that takes time and memory */
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &support);
+    struct mf_ranks *r = malloc(sizeof *r);
+    if (!r) mf_no_memory();
     MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r->count);
-    if (r->count == 1) return 0;
-    r->room = malloc((size_t)r->count * PART * sizeof *r->room);
-    return mf_ranks_agree(r, r->room ? 0 : mf_err_set(err, EX_OSERR, "no memory for %d ranks", r->count),
-                          err);
+    r->blocks = malloc((size_t)r->count * BLOCK * sizeof *r->blocks);
+    if (!r->blocks) mf_no_memory();
+    *ranks = r;
+    return 0;
 }
 
 void mf_ranks_end(struct mf_ranks *r) {
-    free(r->room);
-    r->room = NULL;
-    if (!is_begun()) return;
+    if (!r) return;
+    free(r->blocks);
+    free(r);
     MPI_Barrier(MPI_COMM_WORLD);
     MPI_Finalize();
 }
@@ -50,12 +52,20 @@ const char *mf_ranks_build(char text[64]) {
     return text;
 }
 
-size_t mf_ranks_memory(const struct mf_ranks *r) {
-    return (is_begun() ? WORKSPACE : 0) + (r->room ? (size_t)r->count * PART * sizeof *r->room : 0);
+int mf_ranks_rank(const struct mf_ranks *r) {
+    return r ? r->rank : 0;
 }
 
-/* The part of a rank in a block of n values: where it begins. */
-static size_t part_begin(const struct mf_ranks *r, size_t n, int rank) {
+int mf_ranks_count(const struct mf_ranks *r) {
+    return r ? r->count : 1;
+}
+
+size_t mf_ranks_memory(const struct mf_ranks *r) {
+    return r ? WORKSPACE + (size_t)r->count * BLOCK * sizeof *r->blocks : 0;
+}
+
+/* Where a rank's block of n values begins. */
+static size_t block_begin(const struct mf_ranks *r, size_t n, int rank) {
     return n * (size_t)rank / (size_t)r->count;
 }
 
@@ -64,35 +74,36 @@ static void exchange(const float *send, size_t n_send, int to, float *receive, s
                  MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 }
 
-/* A block of at most count * PART values. In round k a rank sends to the k-th behind it and receives from the
- * k-th before it. */
-static void sum_block(const struct mf_ranks *r, float *values, size_t n) {
+/* At most count * BLOCK values. In round k a rank sends to the k-th behind it and receives from the k-th
+ * before it. First each rank gets from all what they have of its block, and adds in the order of the ranks;
+ * then it sends the sum to all. */
+static void reduce_blocks(const struct mf_ranks *r, float *values, size_t n) {
     int count = r->count, rank = r->rank;
-    float *own = values + part_begin(r, n, rank);
-    size_t n_own = part_begin(r, n, rank + 1) - part_begin(r, n, rank);
-    memcpy(r->room + (size_t)rank * PART, own, n_own * sizeof *own);
+    float *own = values + block_begin(r, n, rank);
+    size_t n_own = block_begin(r, n, rank + 1) - block_begin(r, n, rank);
+    memcpy(r->blocks + (size_t)rank * BLOCK, own, n_own * sizeof *own);
     for (int k = 1; k < count; k++) {
         int to = (rank + k) % count, from = (rank - k + count) % count;
-        size_t begin = part_begin(r, n, to), end = part_begin(r, n, to + 1);
-        exchange(values + begin, end - begin, to, r->room + (size_t)from * PART, n_own, from);
+        size_t begin = block_begin(r, n, to), end = block_begin(r, n, to + 1);
+        exchange(values + begin, end - begin, to, r->blocks + (size_t)from * BLOCK, n_own, from);
     }
-    for (int k = 1; k < count; k++) vector_add(r->room, r->room + (size_t)k * PART, 1, n_own);
-    memcpy(own, r->room, n_own * sizeof *own);
+    for (int k = 1; k < count; k++) vector_add(r->blocks, r->blocks + (size_t)k * BLOCK, 1, n_own);
+    memcpy(own, r->blocks, n_own * sizeof *own);
     for (int k = 1; k < count; k++) {
         int to = (rank + k) % count, from = (rank - k + count) % count;
-        size_t begin = part_begin(r, n, from), end = part_begin(r, n, from + 1);
+        size_t begin = block_begin(r, n, from), end = block_begin(r, n, from + 1);
         exchange(own, n_own, to, values + begin, end - begin, from);
     }
 }
 
-void mf_ranks_sum(const struct mf_ranks *r, float *values, size_t n) {
-    if (r->count == 1) return;
-    size_t most = (size_t)r->count * PART;
-    for (size_t at = 0; at < n; at += most) sum_block(r, values + at, n - at < most ? n - at : most);
+void mf_ranks_reduce(const struct mf_ranks *r, float *values, size_t n) {
+    if (mf_ranks_count(r) == 1) return;
+    size_t max = (size_t)r->count * BLOCK;
+    for (size_t at = 0; at < n; at += max) reduce_blocks(r, values + at, n - at < max ? n - at : max);
 }
 
-void mf_ranks_sum_doubles(const struct mf_ranks *r, double *values, size_t n) {
-    if (r->count == 1) return;
+void mf_ranks_reduce_doubles(const struct mf_ranks *r, double *values, size_t n) {
+    if (!r) return;
     double *all = calloc((size_t)r->count * n, sizeof *all);
     if (!all) mf_no_memory();
     MPI_Allgather(values, (int)n, MPI_DOUBLE, all, (int)n, MPI_DOUBLE, MPI_COMM_WORLD);
@@ -101,16 +112,36 @@ void mf_ranks_sum_doubles(const struct mf_ranks *r, double *values, size_t n) {
     free(all);
 }
 
-/* Of whole numbers the least is the same in any order. */
-int64_t mf_ranks_least(const struct mf_ranks *r, int64_t value) {
-    if (r->count > 1) MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, MPI_COMM_WORLD);
+/* Integers: their order changes nothing. */
+static int64_t reduce_integer(const struct mf_ranks *r, int64_t value, MPI_Op op) {
+    if (r) MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, op, MPI_COMM_WORLD);
     return value;
 }
 
-void mf_ranks_share(const struct mf_ranks *r, void *data, size_t bytes, int from) {
-    if (r->count == 1) return;
-    for (size_t at = 0; at < bytes; at += INT_MAX) {
+int64_t mf_ranks_min(const struct mf_ranks *r, int64_t value) {
+    return reduce_integer(r, value, MPI_MIN);
+}
+
+int64_t mf_ranks_max(const struct mf_ranks *r, int64_t value) {
+    return reduce_integer(r, value, MPI_MAX);
+}
+
+static void broadcast(const struct mf_ranks *r, void *data, size_t bytes, int from) {
+    for (size_t at = 0; r && at < bytes; at += INT_MAX) {
         size_t n = bytes - at < INT_MAX ? bytes - at : INT_MAX;
         MPI_Bcast((char *)data + at, (int)n, MPI_BYTE, from, MPI_COMM_WORLD);
     }
+}
+
+void mf_ranks_broadcast(const struct mf_ranks *r, void *data, size_t bytes) {
+    broadcast(r, data, bytes, 0);
+}
+
+int mf_ranks_agree(const struct mf_ranks *r, int status, struct mf_err *err) {
+    if (!r) return status;
+    int failed = (int)mf_ranks_min(r, status < 0 ? r->rank : r->count);
+    if (failed == r->count) return status;
+    if (failed > 0 && failed == r->rank) mf_err_set(err, err->status, "rank %d: %s", failed, err->text);
+    broadcast(r, err, sizeof *err, failed);
+    return -1;
 }

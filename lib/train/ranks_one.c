@@ -1,18 +1,18 @@
-/* Ranks where there is no MPI: one. */
+/* Ranks where there is no MPI: this process alone. */
 #include "train/ranks.h"
 
 #include <stdio.h>
 #include <string.h>
 
-int mf_ranks_begin(struct mf_ranks *r, const char *started, struct mf_err *err) {
-    *r = (struct mf_ranks){.rank = 0, .count = 1};
+int mf_ranks_begin(struct mf_ranks **ranks, const char *started, struct mf_err *err) {
+    *ranks = NULL;
     if (!started || !*started || strcmp(started, "1") == 0) return 0;
     return mf_err_set(err, EX_USAGE, "mpirun started %s processes, but this program was built without MPI",
                       started);
 }
 
-void mf_ranks_end(struct mf_ranks *r) {
-    (void)r;
+void mf_ranks_end(struct mf_ranks *ranks) {
+    (void)ranks;
 }
 
 const char *mf_ranks_build(char text[64]) {
@@ -20,24 +20,44 @@ const char *mf_ranks_build(char text[64]) {
     return text;
 }
 
-size_t mf_ranks_memory(const struct mf_ranks *r) {
-    (void)r;
+int mf_ranks_rank(const struct mf_ranks *ranks) {
+    (void)ranks;
     return 0;
 }
 
-void mf_ranks_sum(const struct mf_ranks *r, float *values, size_t n) {
-    (void)r, (void)values, (void)n;
+int mf_ranks_count(const struct mf_ranks *ranks) {
+    (void)ranks;
+    return 1;
 }
 
-void mf_ranks_sum_doubles(const struct mf_ranks *r, double *values, size_t n) {
-    (void)r, (void)values, (void)n;
+size_t mf_ranks_memory(const struct mf_ranks *ranks) {
+    (void)ranks;
+    return 0;
 }
 
-int64_t mf_ranks_least(const struct mf_ranks *r, int64_t value) {
-    (void)r;
+void mf_ranks_reduce(const struct mf_ranks *ranks, float *values, size_t n) {
+    (void)ranks, (void)values, (void)n;
+}
+
+void mf_ranks_reduce_doubles(const struct mf_ranks *ranks, double *values, size_t n) {
+    (void)ranks, (void)values, (void)n;
+}
+
+int64_t mf_ranks_min(const struct mf_ranks *ranks, int64_t value) {
+    (void)ranks;
     return value;
 }
 
-void mf_ranks_share(const struct mf_ranks *r, void *data, size_t bytes, int from) {
-    (void)r, (void)data, (void)bytes, (void)from;
+int64_t mf_ranks_max(const struct mf_ranks *ranks, int64_t value) {
+    (void)ranks;
+    return value;
+}
+
+void mf_ranks_broadcast(const struct mf_ranks *ranks, void *data, size_t bytes) {
+    (void)ranks, (void)data, (void)bytes;
+}
+
+int mf_ranks_agree(const struct mf_ranks *ranks, int status, struct mf_err *err) {
+    (void)ranks, (void)err;
+    return status;
 }

@@ -31,9 +31,11 @@ struct mf_training {
     struct mf_shape shape;
     double dropout;
     uint64_t seed;
-    struct mf_ranks ranks; /* each takes config->batch windows of a batch `count` times as large */
-    bool frozen;           /* only the FFN learns */
-    int64_t pad;           /* as in mf_lm_plan */
+    /* NULL: this process alone. Each takes config->batch windows of a batch that is as many times as large.
+     */
+    const struct mf_ranks *ranks;
+    bool frozen; /* only the FFN learns */
+    int64_t pad; /* as in mf_lm_plan */
     /* Initial values in, the best ones out; backbone and FFN in one array unless frozen. */
     struct mf_lm_weights weights;
     /* [count] what learns, one behind the other: the backbone's (unless frozen), the FFN's. */
@@ -41,8 +43,8 @@ struct mf_training {
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */
     const json_t *identity;                  /* checkpoint.h */
-    const char *checkpoint;                  /* a file, or NULL: none; of rank 0 only */
-    const char *metrics;                     /* a file, or NULL: none; of rank 0 only */
+    const char *checkpoint;                  /* a file, or NULL: none; rank 0 reads and writes it */
+    const char *metrics;                     /* a file, or NULL: none; rank 0 writes it */
     bool resume;                             /* go on from the checkpoint if it is there */
     int64_t keep;                            /* older checkpoints */
     int64_t skip_nonfinite;                  /* steps that may be passed over */
