@@ -204,16 +204,6 @@ struct encoding {
     bool plain;
 };
 
-static int begin_tokens(struct encoding *e, struct mf_stream_writer *w, struct mf_err *err) {
-    struct mf_tokens_header h = {.vocab = mf_tokenizer_size(e->tokenizer),
-                                 .width = (int64_t)e->width,
-                                 .specials.bos = mf_tokenizer_special(e->tokenizer, MF_BOS),
-                                 .specials.eos = mf_tokenizer_special(e->tokenizer, MF_EOS),
-                                 .specials.pad = mf_tokenizer_special(e->tokenizer, MF_PAD)};
-    memcpy(h.tokenizer, mf_tokenizer_sha256(e->tokenizer), sizeof h.tokenizer);
-    return mf_tokens_header_put(&h, w, err);
-}
-
 /* Moves ids to the worker's bytes; drains its list (lib/text/tokenizer.h). A document's tokens take their
  * width while they wait to be written, not the four bytes of an id. */
 static int pack(void *context, struct mf_ids *ids, struct mf_err *err) {
@@ -239,7 +229,7 @@ static void encode_job(void *context, size_t begin, size_t end, int thread) {
     (void)end;
     w->used = 0;
     for (size_t i; (i = atomic_fetch_add(&e->next, 1)) < e->batch.count;) {
-        const struct mf_batch_doc *doc = &e->batch.docs[i];
+        const struct mf_doc *doc = &e->batch.docs[i];
         struct encoded *to = &e->encoded[i];
         *to = (struct encoded){.thread = thread, .begin = w->used};
         w->ids.count = 0;
@@ -249,17 +239,19 @@ static void encode_job(void *context, size_t begin, size_t end, int thread) {
 }
 
 static int put_document(struct encoding *e, size_t i, struct mf_stream_writer *w, struct mf_err *err) {
-    const struct mf_batch_doc *doc = &e->batch.docs[i];
+    const struct mf_doc *doc = &e->batch.docs[i];
     const struct encoded *from = &e->encoded[i];
     if (from->err.status)
         return mf_err_set(err, from->err.status, "document %.*s: %s",
                           (int)(doc->id_size < 100 ? doc->id_size : 100), doc->id, from->err.text);
-    if (mf_stream_begin(w, doc->domain ? 3 : 2, err) < 0 ||
-        mf_put_string(w, "id", doc->id, doc->id_size, err) < 0)
-        return -1;
-    if (doc->domain && mf_put_string(w, "domain", doc->domain, doc->domain_size, err) < 0) return -1;
-    const void *bytes = from->size ? (const void *)(e->workers[from->thread].bytes + from->begin) : "";
-    return mf_put_bin(w, "tokens", bytes, from->size, err);
+    struct mf_token_doc made = {.id = doc->id,
+                                .id_size = doc->id_size,
+                                .domain = doc->domain,
+                                .domain_size = doc->domain_size,
+                                .partition = -1,
+                                .size = from->size};
+    if (from->size) made.bytes = e->workers[from->thread].bytes + from->begin;
+    return mf_tokens_put(w, &made, err);
 }
 
 /* Large documents that different threads encode one after another are not held by each of them. */
@@ -312,7 +304,7 @@ static int encode_text(struct encoding *e, struct mf_stream_writer *w, struct mf
     size_t size;
     const char *id = e->path && strcmp(e->path, "-") != 0 ? e->path : "text";
     if (mf_read_all(e->path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
-    struct mf_batch_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
+    struct mf_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
     e->batch = (struct mf_docs_batch){.docs = &doc, .count = 1};
     int status = encode_batch(e, w, err);
     e->batch = (struct mf_docs_batch){0};
@@ -322,8 +314,8 @@ static int encode_text(struct encoding *e, struct mf_stream_writer *w, struct mf
 
 static int write_tokens(struct encoding *e, struct mf_out *out, struct mf_err *err) {
     struct mf_stream_writer *w = NULL;
-    int status = mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, err);
-    if (status == 0) status = begin_tokens(e, w, err);
+    const struct mf_tokens_header header = mf_tokens_header_of(e->tokenizer);
+    int status = mf_tokens_create(&w, out, &header, -1, err);
     if (status == 0) status = e->plain ? encode_text(e, w, err) : encode_docs(e, w, err);
     return mf_stream_end(w, status, err);
 }
@@ -358,7 +350,7 @@ static int encode(const char *tokenizer_path, struct encoding *e, const char *ou
     struct mf_out *out;
     if (mf_config_load_stage(&config, &e->common->settings, "encode", err) < 0) return -1;
     if (mf_tokenizer_load(&e->tokenizer, tokenizer_path, err) < 0) return -1;
-    e->width = mf_tokenizer_size(e->tokenizer) <= 65536 ? 2 : 4;
+    e->width = (size_t)mf_tokens_header_of(e->tokenizer).width;
     int status = start_workers(e, err);
     if (status == 0) status = mf_out_open(&out, output, err);
     if (status == 0) status = mf_out_end(out, write_tokens(e, out, err), err);
@@ -412,21 +404,24 @@ struct decoding {
     struct mf_text text;
 };
 
-static int put_text(struct decoding *d, const struct mf_document *doc, struct mf_stream_writer *w,
+static int put_text(struct decoding *d, const struct mf_token_doc *from, struct mf_stream_writer *w,
                     struct mf_err *err) {
-    if (mf_stream_begin(w, doc->domain ? 3 : 2, err) < 0) return -1;
-    if (mf_put_string(w, "id", doc->id ? doc->id : "", doc->id_size, err) < 0) return -1;
-    if (mf_put_string(w, "text", d->text.size ? d->text.bytes : "", d->text.size, err) < 0) return -1;
-    return doc->domain ? mf_put_string(w, "domain", doc->domain, doc->domain_size, err) : 0;
+    const struct mf_doc doc = {.id = from->id,
+                               .id_size = from->id_size,
+                               .domain = from->domain,
+                               .domain_size = from->domain_size,
+                               .text = d->text.size ? d->text.bytes : "",
+                               .size = d->text.size};
+    return mf_doc_put(w, &doc, err);
 }
 
-static int decode_all(struct decoding *d, struct mf_documents *docs, struct mf_out *out,
+static int decode_all(struct decoding *d, struct mf_tokens_reader *docs, struct mf_out *out,
                       struct mf_stream_writer *w, struct mf_err *err) {
-    struct mf_document doc;
+    struct mf_token_doc doc;
     int more;
-    for (uint64_t i = 0; (more = mf_documents_next(docs, &doc, err)) > 0; i++) {
+    for (uint64_t i = 0; (more = mf_tokens_next(docs, &doc, err)) > 0; i++) {
         d->text.size = 0;
-        if (mf_decode(d->tokenizer, doc.ids, doc.count, &d->text, err) < 0) return -1;
+        if (mf_decode(d->tokenizer, doc.tokens, doc.n, &d->text, err) < 0) return -1;
         if (w && put_text(d, &doc, w, err) < 0) return -1;
         if (!w && i > 0 && mf_out_write(out, d->separator, strlen(d->separator), err) < 0) return -1;
         if (!w && mf_out_write(out, d->text.bytes, d->text.size, err) < 0) return -1;
@@ -435,17 +430,13 @@ static int decode_all(struct decoding *d, struct mf_documents *docs, struct mf_o
 }
 
 static int write_text(struct decoding *d, struct mf_out *out, struct mf_err *err) {
-    struct mf_documents docs;
+    struct mf_tokens_reader docs;
     struct mf_stream_writer *w = NULL;
-    if (mf_documents_open(&docs, d->path, err) < 0) return -1;
-    int status = 0;
-    if (strcmp(docs.header.tokenizer, mf_tokenizer_sha256(d->tokenizer)) != 0)
-        status =
-            mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s",
-                       mf_stream_name(docs.stream), docs.header.tokenizer, mf_tokenizer_sha256(d->tokenizer));
+    if (mf_tokens_open(&docs, d->path, err) < 0) return -1;
+    int status = mf_tokens_check(&docs.header, mf_stream_name(docs.stream), d->tokenizer, err);
     if (status == 0 && d->docs) status = mf_stream_create(&w, out, "docs", 0, err);
     if (status == 0) status = decode_all(d, &docs, out, w, err);
-    mf_documents_close(&docs);
+    mf_tokens_close(&docs);
     return w ? mf_stream_end(w, status, err) : status;
 }
 

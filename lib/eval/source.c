@@ -15,21 +15,20 @@
 /* A document of the sample. */
 struct held {
     uint64_t hash, order; /* of its id; place in the stream */
-    size_t domain, n, id_size;
-    int64_t partition;
-    bool other;       /* in the second half */
-    uint32_t *tokens; /* owned; the id's bytes are in the same block, behind them */
-    const char *id;
+    size_t domain;
+    bool other;              /* in the second half */
+    struct mf_token_doc doc; /* without record and bytes */
+    uint32_t *tokens;        /* its own, and behind them its id; owned */
 };
 
 struct mf_source {
-    struct mf_documents docs;
+    struct mf_tokens_reader docs;
     char *path; /* NULL for standard input */
     struct mf_specials specials;
     char (*domains)[DOMAIN_NAME];
-    size_t n_domains;
-    bool sampled, cut; /* cut: something was left out of the sample */
-    size_t spread;     /* over so many documents at least goes a sample, where there are as many; 0 or more */
+    size_t n_domains, domain; /* domain: of the document read last */
+    bool sampled, cut;        /* cut: something was left out of the sample */
+    size_t spread; /* over so many documents at least goes a sample, where there are as many; 0 or more */
     struct held *held;
     size_t n_held, held_capacity, next;
     uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
@@ -56,7 +55,7 @@ int mf_source_open(struct mf_source **source, const char *path, size_t V, const 
     if (!s || !s->domains) mf_no_memory();
     s->specials = *specials;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
-    if (mf_documents_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
+    if (mf_tokens_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_source_close(s);
         return -1;
     }
@@ -77,17 +76,13 @@ static size_t find_domain(struct mf_source *s, const char *bytes, size_t size) {
 }
 
 static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
-    struct mf_document d;
-    int got = mf_documents_next(&s->docs, &d, err);
+    int got = mf_tokens_next(&s->docs, doc, err);
     if (got <= 0) return got;
-    *doc = (struct mf_token_doc){
-        .id = d.id ? d.id : "", .id_size = d.id_size, .tokens = d.ids, .n = d.count, .partition = -1};
-    if (mf_record_int(d.record, "partition", &doc->partition, err) < 0) return -1;
     if (doc->n >= 2) {
         s->tokens += doc->n;
         s->documents++;
     }
-    doc->domain = d.domain ? find_domain(s, d.domain, d.domain_size) : find_domain(s, "(none)", 6);
+    s->domain = doc->domain ? find_domain(s, doc->domain, doc->domain_size) : find_domain(s, "(none)", 6);
     return 1;
 }
 
@@ -107,7 +102,7 @@ static int by_order(const void *a, const void *b) {
 /* Tokens that are held when no document has more than `most`. */
 static size_t held_within(const struct mf_source *s, size_t most) {
     size_t total = 0;
-    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].n < most ? s->held[i].n : most;
+    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].doc.n < most ? s->held[i].doc.n : most;
     return total;
 }
 
@@ -131,9 +126,9 @@ static size_t prune(struct mf_source *s, size_t max_tokens) {
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
         struct held *h = &s->held[kept];
-        if (h->n > one) h->n = one;
-        if (h->n > max_tokens - total) h->n = max_tokens - total;
-        total += h->n;
+        if (h->doc.n > one) h->doc.n = one;
+        if (h->doc.n > max_tokens - total) h->doc.n = max_tokens - total;
+        total += h->doc.n;
     }
     for (size_t i = kept; i < s->n_held; i++) free(s->held[i].tokens);
     s->n_held = kept;
@@ -151,15 +146,20 @@ static struct held *hold(struct mf_source *s, const struct mf_token_doc *doc, si
     }
     size_t n = doc->n < max_tokens ? doc->n : max_tokens;
     struct held *h = &s->held[s->n_held++];
-    *h =
-        (struct held){.hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = doc->domain, .n = n};
-    h->partition = doc->partition;
+    *h = (struct held){
+        .hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = s->domain, .doc = *doc};
     h->tokens = malloc(n * sizeof *h->tokens + doc->id_size);
     if (!h->tokens) mf_no_memory();
     memcpy(h->tokens, doc->tokens, n * sizeof *h->tokens);
     memcpy(h->tokens + n, doc->id, doc->id_size);
-    h->id = (const char *)(h->tokens + n);
-    h->id_size = doc->id_size;
+    h->doc.tokens = h->tokens;
+    h->doc.n = n;
+    h->doc.id = (const char *)(h->tokens + n);
+    h->doc.domain = s->domains[s->domain];
+    h->doc.domain_size = strlen(h->doc.domain);
+    h->doc.record = NULL;
+    h->doc.bytes = NULL;
+    h->doc.size = 0;
     return h;
 }
 
@@ -182,7 +182,7 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
     while ((got = next_of_stream(s, &doc, err)) > 0) {
         if (!has_target(s, &doc)) continue;
         s->cut |= doc.n > max_tokens;
-        total += hold(s, &doc, max_tokens, order++)->n;
+        total += hold(s, &doc, max_tokens, order++)->doc.n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);
     }
     if (got < 0) return -1;
@@ -197,13 +197,16 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
 /* Parts the only document behind a window of S inputs, as near to its middle as there is one. */
 static void part_document(struct mf_source *s, size_t S) {
     struct held *h = &s->held[0];
-    size_t windows = (h->n - 1 + S - 1) / S, first = windows / 2 * S;
-    if (first < 2 || h->n - first < 2) return;
-    struct mf_token_doc rest = {h->id, h->id_size, h->domain, h->tokens + first, h->n - first, h->partition};
+    size_t windows = (h->doc.n - 1 + S - 1) / S, first = windows / 2 * S;
+    if (first < 2 || h->doc.n - first < 2) return;
+    struct mf_token_doc rest = h->doc;
+    s->domain = h->domain;
+    rest.tokens += first;
+    rest.n -= first;
     struct held *second = hold(s, &rest, rest.n, h->order + 1);
     second->other = true;
     s->held[0].other = false;
-    s->held[0].n = first;
+    s->held[0].doc.n = first;
 }
 
 /* The document that brings the halves nearest each other by leaving the larger one: of those that help the
@@ -212,7 +215,7 @@ static size_t find_mover(const struct mf_source *s, bool from, size_t difference
     size_t best = s->n_held;
     for (size_t i = 0; i < s->n_held; i++) {
         const struct held *h = &s->held[i];
-        if (h->other != from || h->n >= difference) continue;
+        if (h->other != from || h->doc.n >= difference) continue;
         if (best == s->n_held || by_hash(h, &s->held[best]) < 0) best = i;
     }
     return best;
@@ -223,7 +226,7 @@ enum mf_source_halves mf_source_halve(struct mf_source *s, size_t S) {
     if (!s->sampled) abort();
     for (size_t i = 0; i < s->n_held; i++) {
         s->held[i].other = s->held[i].hash & 1;
-        tokens[s->held[i].other] += s->held[i].n;
+        tokens[s->held[i].other] += s->held[i].doc.n;
     }
     for (;;) {
         bool larger = tokens[1] > tokens[0];
@@ -231,8 +234,8 @@ enum mf_source_halves mf_source_halve(struct mf_source *s, size_t S) {
         size_t i = find_mover(s, larger, tokens[larger] - tokens[!larger]);
         if (i == s->n_held) break;
         s->held[i].other = !larger;
-        tokens[larger] -= s->held[i].n;
-        tokens[!larger] += s->held[i].n;
+        tokens[larger] -= s->held[i].doc.n;
+        tokens[!larger] += s->held[i].doc.n;
     }
     if (s->n_held == 1) part_document(s, S);
     if (s->n_held > 1) return MF_SOURCE_HALVES;
@@ -245,9 +248,9 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
         return 0;
     }
     if (!s->path) return mf_err_set(err, EX_USAGE, "standard input cannot be read twice; name a file");
-    mf_documents_close(&s->docs);
+    mf_tokens_close(&s->docs);
     s->tokens = s->documents = 0;
-    return mf_documents_open(&s->docs, s->path, err);
+    return mf_tokens_open(&s->docs, s->path, err);
 }
 
 struct mf_source_extent mf_source_extent(const struct mf_source *s) {
@@ -255,7 +258,7 @@ struct mf_source_extent mf_source_extent(const struct mf_source *s) {
     if (!s->sampled) return e;
     e.tokens = 0;
     e.documents = s->n_held;
-    for (size_t i = 0; i < s->n_held; i++) e.tokens += s->held[i].n;
+    for (size_t i = 0; i < s->n_held; i++) e.tokens += s->held[i].doc.n;
     return e;
 }
 
@@ -270,10 +273,15 @@ int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err 
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
         if (s->part != MF_SOURCE_ALL && h->other != (s->part == MF_SOURCE_OTHER_HALF)) continue;
-        *doc = (struct mf_token_doc){h->id, h->id_size, h->domain, h->tokens, h->n, h->partition};
+        s->domain = h->domain;
+        *doc = h->doc;
         return 1;
     }
     return 0;
+}
+
+size_t mf_source_last_domain(const struct mf_source *s) {
+    return s->domain;
 }
 
 size_t mf_source_domains(const struct mf_source *s) {
@@ -290,7 +298,7 @@ const char *mf_source_name(const struct mf_source *s) {
 
 void mf_source_close(struct mf_source *s) {
     if (!s) return;
-    mf_documents_close(&s->docs);
+    mf_tokens_close(&s->docs);
     for (size_t i = 0; i < s->n_held; i++) free(s->held[i].tokens);
     free(s->held);
     free(s->domains);

@@ -10,17 +10,9 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "text/specials.h"
+#include "text/tokens.h"
 
 #define MF_SOURCE_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
-
-struct mf_token_doc {
-    const char *id; /* not zero-terminated */
-    size_t id_size;
-    size_t domain;          /* index for mf_source_domain */
-    const uint32_t *tokens; /* [n], each below the stream's vocab_size */
-    size_t n;
-    int64_t partition; /* the field of that name; -1 without one */
-};
 
 struct mf_source;
 
@@ -69,8 +61,13 @@ struct mf_source_extent {
 struct mf_source_extent mf_source_extent(const struct mf_source *source);
 
 /* The next document, borrowed until the next call: 1, or 0 at the end, or -1 (EX_DATAERR: malformed, a token
- * outside the vocabulary). */
+ * outside the vocabulary). Those of a sample have no record and no bytes, and stay until the source is
+ * closed.
+ */
 int mf_source_next(struct mf_source *source, struct mf_token_doc *doc, struct mf_err *err);
+
+/* The number of its domain. */
+size_t mf_source_last_domain(const struct mf_source *source);
 
 /* The domains met so far, in order of their first appearance; a document without one has the name "(none)".
  */

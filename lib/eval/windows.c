@@ -12,6 +12,7 @@ struct mf_windows {
     const uint32_t *lengths;
     size_t S, E, stride, max_rows;
     struct mf_token_doc doc; /* the document being cut, borrowed from the source */
+    size_t domain;           /* its number */
     size_t position;         /* input of its next window */
     bool open, ended;        /* there is a document with more windows; there are no more documents */
     double *state;           /* [E] evidence of the document so far */
@@ -63,6 +64,7 @@ static int open_document(struct mf_windows *w, struct mf_err *err) {
         w->ended = got == 0;
         if (got == 0 || w->doc.n < 2) continue;
         w->open = true;
+        w->domain = mf_source_last_domain(w->source);
         w->position = w->n_tail = 0;
         memset(w->state, 0, w->E * sizeof *w->state);
     }
@@ -97,7 +99,7 @@ static void add_window(struct mf_windows *w, size_t n) {
     struct mf_batch *b = &w->batch;
     size_t old = w->n_tail; /* rows that an earlier window has scored */
     const uint32_t *tokens = w->doc.tokens + w->position;
-    struct mf_window window = {.domain = w->doc.domain, .position = w->position};
+    struct mf_window window = {.domain = w->domain, .position = w->position};
     window_evidence(w, w->evidence + b->N * w->E, n);
     for (size_t r = 0; r < n; r++) {
         uint32_t target = tokens[r + 1];

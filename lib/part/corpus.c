@@ -23,7 +23,7 @@ static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
 
 /* The number of a label, in order of appearance. Corpora have few labels, and neighbours mostly share theirs.
  */
-static int label_of(struct mf_corpus *c, const struct mf_document *doc, uint16_t last, uint16_t *label,
+static int label_of(struct mf_corpus *c, const struct mf_token_doc *doc, uint16_t last, uint16_t *label,
                     struct mf_err *err) {
     *label = MF_NO_LABEL;
     if (!doc->domain) return 0;
@@ -85,7 +85,7 @@ static int sort_labels(struct mf_corpus *c, struct mf_err *err) {
     return failed ? mf_err_set(err, EX_OSERR, "out of memory for domain names") : 0;
 }
 
-static int add_document(struct mf_corpus *c, const struct mf_document *doc, struct mf_reading *reading,
+static int add_document(struct mf_corpus *c, const struct mf_token_doc *doc, struct mf_reading *reading,
                         uint32_t *last_seen, struct mf_err *err) {
     double difficulty = 0;
     uint16_t last = c->count > 0 ? c->labels[c->count - 1] : 0;
@@ -95,12 +95,12 @@ static int add_document(struct mf_corpus *c, const struct mf_document *doc, stru
     if (label_of(c, doc, last, &c->labels[c->count], err) < 0) return -1;
     if (reading && mf_reading_difficulty(reading, doc, &difficulty, err) < 0) return -1;
     if (reading) c->difficulty[c->count] = (float)difficulty;
-    c->tokens[c->count] = (uint32_t)doc->count;
-    c->prints[c->count] = doc->print;
-    c->total += doc->count;
+    c->tokens[c->count] = (uint32_t)doc->n;
+    c->prints[c->count] = doc->fingerprint;
+    c->total += doc->n;
     c->count++;
-    for (size_t i = 0; i < doc->count; i++) {
-        uint32_t id = doc->ids[i];
+    for (size_t i = 0; i < doc->n; i++) {
+        uint32_t id = doc->tokens[i];
         if (last_seen[id] == c->count) continue;
         last_seen[id] = (uint32_t)c->count;
         c->df[id]++;
@@ -110,11 +110,11 @@ static int add_document(struct mf_corpus *c, const struct mf_document *doc, stru
 
 int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokenizer *tokenizer,
                    struct mf_err *err) {
-    struct mf_documents docs;
-    struct mf_document doc;
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
     struct mf_reading *reading = NULL;
     *c = (struct mf_corpus){0};
-    if (mf_documents_open(&docs, path, err) < 0) return -1;
+    if (mf_tokens_open(&docs, path, err) < 0) return -1;
     c->header = docs.header;
     c->df = calloc(c->header.vocab, sizeof *c->df);
     uint32_t *last_seen =
@@ -122,14 +122,14 @@ int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokeni
     int more = 1;
     if (!c->df || !last_seen) more = mf_err_set(err, EX_OSERR, "out of memory for %zu ids", c->header.vocab);
     if (more > 0 && tokenizer && mf_reading_new(&reading, tokenizer, err) < 0) more = -1;
-    while (more > 0 && (more = mf_documents_next(&docs, &doc, err)) > 0)
+    while (more > 0 && (more = mf_tokens_next(&docs, &doc, err)) > 0)
         if (add_document(c, &doc, reading, last_seen, err) < 0) more = -1;
     int64_t special[] = {c->header.specials.bos, c->header.specials.eos, c->header.specials.pad};
     for (size_t i = 0; more == 0 && i < sizeof special / sizeof *special; i++)
         if (special[i] >= 0) c->df[special[i]] = 0;
     free(last_seen);
     mf_reading_free(reading);
-    mf_documents_close(&docs);
+    mf_tokens_close(&docs);
     return more < 0 ? -1 : sort_labels(c, err);
 }
 

@@ -33,7 +33,7 @@ void mf_corpus_free(struct mf_corpus *corpus);
 /* The difficulty of one document's text (part/words.h). */
 struct mf_reading;
 int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *tokenizer, struct mf_err *err);
-int mf_reading_difficulty(struct mf_reading *reading, const struct mf_document *doc, double *difficulty,
+int mf_reading_difficulty(struct mf_reading *reading, const struct mf_token_doc *doc, double *difficulty,
                           struct mf_err *err);
 void mf_reading_free(struct mf_reading *reading); /* accepts NULL */
 

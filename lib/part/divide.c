@@ -10,37 +10,34 @@
 /* A tokenizer, if there is one, that is the stream's. */
 static int load_tokenizer(struct mf_tokenizer **tokenizer, const struct mf_divide *d, bool needed,
                           struct mf_err *err) {
-    struct mf_documents docs;
+    struct mf_tokens_reader docs;
     *tokenizer = NULL;
     if (!d->tokenizer && !needed) return 0;
     if (!d->tokenizer)
         return mf_err_set(err, EX_USAGE, "the curriculum reads the text: which tokenizer? (-t FILE)");
     if (mf_tokenizer_load(tokenizer, d->tokenizer, err) < 0) return -1;
-    if (mf_documents_open(&docs, d->path, err) < 0) return -1;
-    int status = 0;
-    if (strcmp(docs.header.tokenizer, mf_tokenizer_sha256(*tokenizer)) != 0)
-        status = mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s", d->name,
-                            docs.header.tokenizer, mf_tokenizer_sha256(*tokenizer));
-    mf_documents_close(&docs);
+    if (mf_tokens_open(&docs, d->path, err) < 0) return -1;
+    int status = mf_tokens_check(&docs.header, d->name, *tokenizer, err);
+    mf_tokens_close(&docs);
     return status;
 }
 
 static int sketch_all(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
     struct mf_sketch_term terms[MF_SKETCH_TERMS];
     struct mf_sketcher sketcher;
-    struct mf_documents docs;
-    struct mf_document doc;
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
     if (mf_sketches_new(&division->sketches, err) < 0) return -1;
     if (mf_sketcher_init(&sketcher, &division->saved.terms, err) < 0) return -1;
-    int more = mf_documents_open(&docs, d->path, err);
+    int more = mf_tokens_open(&docs, d->path, err);
     if (more == 0) {
-        while ((more = mf_documents_next(&docs, &doc, err)) > 0)
-            if (mf_sketches_add(division->sketches, terms, mf_sketch(&sketcher, doc.ids, doc.count, terms),
+        while ((more = mf_tokens_next(&docs, &doc, err)) > 0)
+            if (mf_sketches_add(division->sketches, terms, mf_sketch(&sketcher, doc.tokens, doc.n, terms),
                                 err) < 0) {
                 more = -1;
                 break;
             }
-        mf_documents_close(&docs);
+        mf_tokens_close(&docs);
     }
     mf_sketcher_free(&sketcher);
     return more;
@@ -59,18 +56,18 @@ static int divide_anew(struct mf_division *division, const struct mf_divide *d, 
 
 static int place_all(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
     struct mf_partition *p = &division->saved;
-    struct mf_documents docs;
-    struct mf_document doc;
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
     size_t n;
-    int more = mf_documents_open(&docs, d->path, err);
+    int more = mf_tokens_open(&docs, d->path, err);
     if (more < 0) return -1;
-    for (size_t i = 0; (more = mf_documents_next(&docs, &doc, err)) > 0 && i < division->corpus.count; i++) {
+    for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0 && i < division->corpus.count; i++) {
         const struct mf_sketch_term *sketch = mf_sketches_get(division->sketches, i, &n);
         double difficulty = division->corpus.difficulty ? (double)division->corpus.difficulty[i] : 0;
         division->plan.part[i] =
             (uint16_t)mf_partition_place(p, &doc, sketch, n, difficulty, division->plan.scores + i * p->E);
     }
-    mf_documents_close(&docs);
+    mf_tokens_close(&docs);
     return more < 0 ? -1 : 0;
 }
 
@@ -149,45 +146,37 @@ void mf_division_free(struct mf_division *division) {
 int mf_division_write(const struct mf_division *division, const struct mf_divide *d, const char *folder,
                       size_t *changed, struct mf_err *err) {
     struct mf_part_files *files;
-    struct mf_documents docs;
-    struct mf_document doc;
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
     size_t E = division->saved.E;
     if (mf_part_files_open(&files, folder, &division->corpus.header, E, err) < 0) return -1;
-    int more = mf_documents_open(&docs, d->path, err);
+    int more = mf_tokens_open(&docs, d->path, err);
     if (more == 0) {
-        for (size_t i = 0; (more = mf_documents_next(&docs, &doc, err)) > 0; i++)
+        for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
             for (size_t e = 0; e < E && more > 0; e++)
                 if (mf_plan_has(&division->plan, i, e) && mf_part_files_add(files, e, doc.record, err) < 0)
                     more = -1;
-        mf_documents_close(&docs);
+        mf_tokens_close(&docs);
     }
     if (more == 0) return mf_part_files_commit(files, &division->saved, changed, err);
     mf_part_files_abandon(files);
     return -1;
 }
 
-static int put_labelled(struct mf_stream_writer *w, const struct mf_document *doc, uint16_t part,
-                        struct mf_err *err) {
-    if (mf_stream_begin(w, doc->domain ? 4 : 3, err) < 0) return -1;
-    if (mf_put_string(w, "id", doc->id ? doc->id : "", doc->id_size, err) < 0) return -1;
-    if (doc->domain && mf_put_string(w, "domain", doc->domain, doc->domain_size, err) < 0) return -1;
-    if (mf_put_int(w, "partition", part, err) < 0) return -1;
-    return mf_put_bin(w, "tokens", doc->bytes, doc->size, err);
-}
-
 int mf_division_label(const struct mf_division *division, const struct mf_divide *d, struct mf_out *out,
                       struct mf_err *err) {
     struct mf_stream_writer *w;
-    struct mf_documents docs;
-    struct mf_document doc;
-    if (mf_documents_open(&docs, d->path, err) < 0) return -1;
-    int more = mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, err);
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
+    if (mf_tokens_open(&docs, d->path, err) < 0) return -1;
+    int more = mf_tokens_create(&w, out, &docs.header, -1, err);
     if (more == 0) {
-        more = mf_tokens_header_put(&docs.header, w, err);
-        for (size_t i = 0; more == 0 && (more = mf_documents_next(&docs, &doc, err)) > 0; i++)
-            more = put_labelled(w, &doc, division->plan.part[i], err);
+        for (size_t i = 0; more == 0 && (more = mf_tokens_next(&docs, &doc, err)) > 0; i++) {
+            doc.partition = division->plan.part[i];
+            more = mf_tokens_put(w, &doc, err);
+        }
         more = mf_stream_end(w, more, err);
     }
-    mf_documents_close(&docs);
+    mf_tokens_close(&docs);
     return more;
 }

@@ -98,9 +98,7 @@ static int open_part(struct mf_part_files *files, size_t e, const struct mf_toke
     struct part_file *part = &files->parts[e];
     set_paths(files, e);
     if (take_turn(files, e, err) < 0 || mf_out_open(&part->out, files->new_path, err) < 0) return -1;
-    if (mf_stream_create(&part->writer, part->out, "tokens", MF_TOKENS_HEADER_FIELDS + 1, err) < 0) return -1;
-    if (mf_tokens_header_put(header, part->writer, err) < 0) return -1;
-    return mf_put_int(part->writer, "partition", (int64_t)e, err);
+    return mf_tokens_create(&part->writer, part->out, header, (int64_t)e, err);
 }
 
 int mf_part_files_open(struct mf_part_files **out, const char *folder, const struct mf_tokens_header *header,

@@ -19,12 +19,12 @@ int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *token
     return 0;
 }
 
-int mf_reading_difficulty(struct mf_reading *r, const struct mf_document *doc, double *difficulty,
+int mf_reading_difficulty(struct mf_reading *r, const struct mf_token_doc *doc, double *difficulty,
                           struct mf_err *err) {
     const char *piece;
     size_t total = 0, size;
-    for (size_t i = 0; i < doc->count; i++) {
-        mf_tokenizer_piece(r->tokenizer, doc->ids[i], &piece, &size);
+    for (size_t i = 0; i < doc->n; i++) {
+        mf_tokenizer_piece(r->tokenizer, doc->tokens[i], &piece, &size);
         total += size;
     }
     if (total > r->room) {
@@ -34,8 +34,8 @@ int mf_reading_difficulty(struct mf_reading *r, const struct mf_document *doc, d
         r->room = total;
     }
     size_t at = 0;
-    for (size_t i = 0; i < doc->count; i++) {
-        mf_tokenizer_piece(r->tokenizer, doc->ids[i], &piece, &size);
+    for (size_t i = 0; i < doc->n; i++) {
+        mf_tokenizer_piece(r->tokenizer, doc->tokens[i], &piece, &size);
         if (size) memcpy(r->text + at, piece, size);
         at += size;
     }

@@ -136,11 +136,11 @@ static size_t score_by_difficulty(const struct mf_partition *p, double difficult
 }
 
 /* The partition by the method alone. */
-static size_t place_new(const struct mf_partition *p, const struct mf_document *doc,
+static size_t place_new(const struct mf_partition *p, const struct mf_token_doc *doc,
                         const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores) {
     if (p->method == MF_CURRICULUM) return score_by_difficulty(p, difficulty, scores);
     if (p->method == MF_RANDOM)
-        for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_lot(p->seed, doc->print, e);
+        for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_lot(p->seed, doc->fingerprint, e);
     else
         score_by_terms(p, sketch, n, scores);
     for (size_t e = 0; p->method == MF_DOMAIN && doc->domain && e < p->E; e++)
@@ -149,9 +149,9 @@ static size_t place_new(const struct mf_partition *p, const struct mf_document *
     return mf_assign_nearest(scores, p->prices, p->E);
 }
 
-size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
+size_t mf_partition_place(struct mf_partition *p, const struct mf_token_doc *doc,
                           const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores) {
     size_t own = place_new(p, doc, sketch, n, difficulty, scores);
-    long known = find_known(p, doc->print);
+    long known = find_known(p, doc->fingerprint);
     return known >= 0 ? (size_t)known : own;
 }

@@ -58,7 +58,7 @@ int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *e
  *   doc, sketch  [n]  in   the document and its sketch under p->terms
  *   difficulty        in   looked at for curriculum only
  *   scores       [E]  out  how near it is to each, larger is nearer */
-size_t mf_partition_place(struct mf_partition *p, const struct mf_document *doc,
+size_t mf_partition_place(struct mf_partition *p, const struct mf_token_doc *doc,
                           const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
 
 /* Whether the partitioning was made from a document with this print, or was given one since. */

@@ -5,17 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
-#include "io/stream.h"
-
-struct mf_batch_doc {
-    const char *id, *text,
-        *domain; /* borrowed from the batch or its reader; domain NULL when there is none */
-    size_t id_size, size, domain_size;
-};
+#include "text/doc.h"
 
 /* Zeroed at first. */
 struct mf_docs_batch {
-    struct mf_batch_doc *docs; /* [count] */
+    struct mf_doc *docs; /* [count] borrowed from the batch or its reader */
     size_t count, room;
     char *bytes;
     size_t used, bytes_room;

@@ -8,16 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "text/doc.h"
 
 /* The largest document, in bytes. */
 #define MF_DOC_LIMIT ((size_t)1 << 30)
 
 enum mf_docs_format { MF_DOCS_AUTO, MF_DOCS_TEXT, MF_DOCS_JSONL, MF_DOCS_WIKITEXT };
-
-struct mf_doc {
-    const char *id, *text, *domain; /* borrowed, not zero-terminated; domain NULL when there is none */
-    size_t id_size, size, domain_size;
-};
 
 /* Why a file is left out. */
 enum mf_docs_left {

@@ -15,6 +15,7 @@
 struct mf_tally {
     uint64_t documents, bytes;
 };
+void mf_tally_add(struct mf_tally *tally, size_t size);
 
 struct mf_selection {
     bool splitting; /* false: all documents are handed on as MF_TRAIN, none is cut into blocks */

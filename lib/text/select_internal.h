@@ -5,8 +5,6 @@
 #include "text/cut.h"
 #include "text/select.h"
 
-void mf_tally_add(struct mf_tally *tally, size_t size);
-
 /* Hands a document on, a longer one than max_chars in pieces, all in its split. */
 int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
                          struct mf_err *err);

@@ -40,12 +40,8 @@ int mf_split_files_add(struct mf_split_files *files, const struct mf_doc *doc, e
                        struct mf_err *err) {
     struct mf_stream_writer *writer = files->writers[split];
     if (!writer) return 0;
-    if (mf_stream_begin(writer, doc->domain ? 3 : 2, err) < 0) return -1;
-    if (mf_put_string(writer, "id", doc->id, doc->id_size, err) < 0) return -1;
-    if (mf_put_string(writer, "text", doc->text, doc->size, err) < 0) return -1;
-    files->written.documents++;
-    files->written.bytes += doc->size;
-    return doc->domain ? mf_put_string(writer, "domain", doc->domain, doc->domain_size, err) : 0;
+    mf_tally_add(&files->written, doc->size);
+    return mf_doc_put(writer, doc, err);
 }
 
 int mf_split_files_complete(struct mf_split_files *files, struct mf_err *err) {

@@ -195,7 +195,7 @@ static void count_job(void *context, size_t begin, size_t end, int thread) {
     (void)begin;
     (void)end;
     for (size_t i; (i = atomic_fetch_add(&c->next, 1)) < c->batch->count;) {
-        const struct mf_batch_doc *doc = &c->batch->docs[i];
+        const struct mf_doc *doc = &c->batch->docs[i];
         c->cut[i] = mf_words_add(c->tables[thread], doc->text, doc->size, &c->errs[thread]);
         if (c->cut[i] < 0) return;
     }
@@ -218,7 +218,7 @@ static int count_batch(struct mf_words *words, struct counting *c, struct mf_poo
         if (c->limited) release(c->tables[t]);
     }
     for (size_t i = 0; i < c->batch->count; i++) {
-        const struct mf_batch_doc *doc = &c->batch->docs[i];
+        const struct mf_doc *doc = &c->batch->docs[i];
         if (c->cut[i] && report->cut == 0)
             snprintf(report->first_cut, sizeof report->first_cut, "%.*s",
                      (int)(doc->id_size < 60 ? doc->id_size : 60), doc->id);

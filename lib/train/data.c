@@ -10,16 +10,13 @@
 #include "text/tokens.h"
 
 /* Is the document one of those asked for? 1, 0 or -1. */
-static int wanted(const struct mf_documents *docs, const struct mf_document *doc, int64_t partition,
+static int wanted(const struct mf_tokens_reader *docs, const struct mf_token_doc *doc, int64_t partition,
                   struct mf_err *err) {
-    int64_t number;
     if (partition < 0) return 1;
-    int there = mf_record_int(doc->record, "partition", &number, err);
-    if (there < 0) return -1;
-    if (there == 0)
+    if (doc->partition < 0)
         return mf_err_set(err, EX_DATAERR, "%s: record %llu has no partition (mf-partition --label adds it)",
                           mf_stream_name(docs->stream), (unsigned long long)mf_stream_count(docs->stream));
-    return number == partition;
+    return doc->partition == partition;
 }
 
 /* In the scratch file and the hash a token has this bit where it begins a document without being BOS, or is
@@ -41,20 +38,20 @@ static void take_in(struct mf_data *data, uint32_t *ids, size_t count) {
     data->documents++;
 }
 
-static int spool(struct mf_data *data, struct mf_documents *docs, int64_t partition, struct mf_err *err) {
-    struct mf_document doc;
+static int spool(struct mf_data *data, struct mf_tokens_reader *docs, int64_t partition, struct mf_err *err) {
+    struct mf_token_doc doc;
     XXH64_state_t *state = XXH64_createState();
     if (!state) return mf_err_set(err, EX_OSERR, "out of memory");
     XXH64_reset(state, 0);
     int more;
-    while ((more = mf_documents_next(docs, &doc, err)) > 0) {
+    while ((more = mf_tokens_next(docs, &doc, err)) > 0) {
         int take = wanted(docs, &doc, partition, err);
         if (take < 0) more = -1;
         if (take < 0) break;
         if (take == 0) continue;
-        take_in(data, docs->ids, doc.count);
-        XXH64_update(state, docs->ids, doc.count * sizeof *docs->ids);
-        more = mf_write_all(data->fd, docs->ids, doc.count * sizeof *docs->ids, "scratch file", err);
+        take_in(data, docs->ids, doc.n);
+        XXH64_update(state, docs->ids, doc.n * sizeof *docs->ids);
+        more = mf_write_all(data->fd, docs->ids, doc.n * sizeof *docs->ids, "scratch file", err);
         if (more < 0) break;
     }
     data->hash = XXH64_digest(state);
@@ -71,9 +68,9 @@ static int nothing_to_predict(const struct mf_data *data, struct mf_err *err) {
 
 int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size_t S,
                  const struct mf_specials *otherwise, struct mf_err *err) {
-    struct mf_documents docs;
+    struct mf_tokens_reader docs;
     *data = (struct mf_data){.fd = -1, .S = S};
-    if (mf_documents_open(&docs, path, err) < 0) return -1;
+    if (mf_tokens_open(&docs, path, err) < 0) return -1;
     data->vocab = docs.header.vocab;
     data->specials = docs.header.specials;
     if (!data->specials.given && otherwise) data->specials = *otherwise;
@@ -82,7 +79,7 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
     data->counts = calloc(data->vocab, sizeof *data->counts);
     data->fd = data->counts ? mf_scratch_open(err) : mf_err_set(err, EX_OSERR, "out of memory");
     int status = data->fd < 0 ? -1 : spool(data, &docs, partition, err);
-    mf_documents_close(&docs);
+    mf_tokens_close(&docs);
     bool nothing = status == 0 && data->targets == 0;
     if (nothing) status = nothing_to_predict(data, err);
     if (status < 0) {

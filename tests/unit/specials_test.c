@@ -19,8 +19,7 @@ static void write_tokens(const char *path, struct mf_specials specials, const ui
     struct mf_tokens_header header = {.vocab = 300, .width = 4, .specials = specials};
     memset(header.tokenizer, 'a', 64);
     assert_int_equal(mf_out_open(&out, path, &err), 0);
-    assert_int_equal(mf_stream_create(&w, out, "tokens", MF_TOKENS_HEADER_FIELDS, &err), 0);
-    assert_int_equal(mf_tokens_header_put(&header, w, &err), 0);
+    assert_int_equal(mf_tokens_create(&w, out, &header, -1, &err), 0);
     for (size_t i = 0; i < count; tokens += sizes[i++]) {
         assert_int_equal(mf_stream_begin(w, 1, &err), 0);
         assert_int_equal(mf_put_bin(w, "tokens", tokens, sizes[i] * sizeof *tokens, &err), 0);
