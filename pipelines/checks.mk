@@ -29,7 +29,7 @@ UNDER_VALGRIND := $(UNITS:$B/tests/unit/%=valgrind-%)
 valgrind: $(UNDER_VALGRIND)
 $(UNDER_VALGRIND): valgrind-%: $B/tests/unit/% | tools
 	@echo "valgrind $*"
-	@log=$$($(VALGRIND) $< 2>&1) || { echo "$$log"; exit 1; }
+	@log=$$(MF_STRIDE=17 $(VALGRIND) $< 2>&1) || { echo "$$log"; exit 1; }
 
 ## coverage   lines of lib/ that tests reach; fails where a file of lib/io has less than 85%
 .PHONY: coverage

@@ -136,7 +136,7 @@ static void check(bool noisy, bool over_all, double gate_scale) {
     double largest = 0;
     for (size_t i = 0; i < size; i++) largest = fmax(largest, fabs((double)gradient[i]));
     assert_true(largest > 1e-2);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i += difference_stride()) {
         struct mf_moe_layer *l = &f.moe->layers[i / (2 * part)];
         float *x = (i / part % 2 ? l->noise : l->gate) + i % part, old = *x;
         *x = old + 2e-3f;

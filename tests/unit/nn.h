@@ -51,6 +51,13 @@ static inline void free_all(void *const *items, size_t n) {
 }
 #define FREE_ALL(...) free_all((void *const[]){__VA_ARGS__}, sizeof((void *[]){__VA_ARGS__}) / sizeof(void *))
 
+/* Every how many weights one is compared to central differences: all of them, or under valgrind, where that
+ * takes minutes, a sample. */
+static inline size_t difference_stride(void) {
+    const char *stride = getenv("MF_STRIDE");
+    return stride ? (size_t)atoi(stride) : 1;
+}
+
 static inline double *to_double(const float *x, size_t n) {
     double *y = malloc((n + 1) * sizeof *y);
     assert_non_null(y);
