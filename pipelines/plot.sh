@@ -3,6 +3,7 @@
 # written: what is there is drawn.
 #     plot.sh MF-CAT FOLDER
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 cat=$1 folder=$2
 work=$(mktemp -d "$folder/.plot.XXXXXX")
 trap 'rm -rf "$work"' EXIT

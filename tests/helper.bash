@@ -7,6 +7,9 @@ MF_ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 export MF_ROOT
 export PATH="${MF_BIN:-$MF_ROOT/build/bin}:$PATH"
 
+# Ranges of letters in what tests look for are ASCII's in every language.
+export LC_COLLATE=C
+
 # A make of a test is not part of the one that runs the tests.
 unset MAKEFLAGS MAKELEVEL
 

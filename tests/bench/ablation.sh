@@ -7,6 +7,7 @@
 # INITS, ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, and every router.
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 run=$1 bin=$2 threads=$3 extent=$4
 results=$run/results
 mkdir -p "$results"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Writes docs/quality.md and docs/quality.svg from the tables of the ablation: ablation_report.sh ABLATION DOCS
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 ablation=$1 docs=$2
 mkdir -p "$docs"
 tables=("$ablation"/seed*/results/table.tsv)

@@ -2,6 +2,7 @@
 # which becomes the current one), the programs on PATH, and what a command costs.
 # shellcheck shell=bash disable=SC2034 # for those that read this
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 build=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Writes docs/performance.md and docs/growth.svg from what the benchmarks printed: performance.sh RESULTS DOCS
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 results=$1 docs=$2
 mkdir -p "$docs"
 shown() { # FILE

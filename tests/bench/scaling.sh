@@ -5,6 +5,7 @@
 # experts train two at a time; and ranks.tsv, the bytes that one of R processes of a shared training sends in a step,
 # counted by Open MPI.
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 build=$(cd "$1" && pwd) corpus=$2 runs=$3
 shift 3
 cd "$(dirname "$0")/../.."
