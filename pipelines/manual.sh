@@ -2,6 +2,7 @@
 # Writes the manual pages of a program and of its commands to a folder: what help2man makes of --help.
 # usage: pipelines/manual.sh PROGRAM FOLDER
 set -euo pipefail
+export LC_ALL=C.UTF-8 # headings in capitals are the same everywhere
 program=$1 folder=$2
 bin=$(dirname "$0")/../bin
 read -r _ version < <("$program" --version)

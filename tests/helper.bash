@@ -7,8 +7,12 @@ MF_ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 export MF_ROOT
 export PATH="${MF_BIN:-$MF_ROOT/build/bin}:$PATH"
 
-# Ranges of letters in what tests look for are ASCII's in every language.
+# What tests look for is the same in every language: ranges of letters are ASCII's, numbers of awk have points.
 export LC_COLLATE=C
+awk() {
+    LC_ALL=C command awk "$@"
+}
+export -f awk
 
 # A make of a test is not part of the one that runs the tests.
 unset MAKEFLAGS MAKELEVEL

@@ -6,13 +6,13 @@ _modularforge() {
     _init_completion -s || return
     # a path as it was typed, with quotes or a tilde; nothing that would run a command
     [[ $1 != *[\$\`\(]* ]] && program=$(dequote "$1") && help=$("$program" --help 2> /dev/null) || return 0
-    commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' <<< "$help")
+    commands=$(sed -n '/^Commands:/,/^$/s/^  \([[:lower:]]*\) .*/\1/p' <<< "$help")
     if [[ $commands && ${words[1]} != -* ]] && ((cword > 1)); then
         help=$("$program" "${words[1]}" --help 2> /dev/null) || return 0
         commands=''
     fi
     while IFS= read -r line; do
-        [[ $line =~ ^' '+((-[A-Za-z])', ')?(--[a-z-]+)(' '([^ ]+))?('  '|$) ]] || continue
+        [[ $line =~ ^' '+((-[[:alpha:]])', ')?(--[[:lower:]-]+)(' '([^ ]+))?('  '|$) ]] || continue
         options+=("${BASH_REMATCH[@]:2:2}")
         [[ $prev == "${BASH_REMATCH[2]:---}" || $prev == "${BASH_REMATCH[3]}" ]] && kind=${BASH_REMATCH[5]}
     done <<< "${help%%$'\nExit status:'*}"
@@ -33,10 +33,10 @@ _modularforge() {
 _modularforge_operand() {
     local usage=${1%%$'\n\n'*}
     usage=${usage//'[OPTION]...'/}
-    while [[ $usage =~ -[a-z]' '[A-Z]+ ]]; do usage=${usage/"${BASH_REMATCH[0]}"/}; done
-    if [[ $usage =~ [a-z-]+('|'[a-z-]+)+ || $usage =~ DIR|SECTION.KEY ]]; then
+    while [[ $usage =~ -[[:lower:]]' '[[:upper:]]+ ]]; do usage=${usage/"${BASH_REMATCH[0]}"/}; done
+    if [[ $usage =~ [[:lower:]-]+('|'[[:lower:]-]+)+ || $usage =~ DIR|SECTION.KEY ]]; then
         _modularforge_value "${BASH_REMATCH[0]}"
-    elif [[ $usage == *[A-Z]* ]]; then
+    elif [[ $usage == *[[:upper:]]* ]]; then
         _modularforge_value FILE
     fi
 }
@@ -58,10 +58,10 @@ _modularforge_key() {
     if [[ $cur == *=* ]]; then
         [[ $COMP_WORDBREAKS != *=* ]] && lead+=${cur%%=*}=
         key=$(grep -FxA 2 -- "${cur%%=*}" <<< "$keys")
-        [[ $key =~ ' default '[^$'\n']*'; '([a-z_]+('|'[a-z_]+)+)';' ]] && choices=${BASH_REMATCH[1]}
+        [[ $key =~ ' default '[^$'\n']*'; '([[:lower:]_]+('|'[[:lower:]_]+)+)';' ]] && choices=${BASH_REMATCH[1]}
         mapfile -t COMPREPLY < <(compgen -W "${choices//|/ }" -- "${cur#*=}")
     else
-        mapfile -t COMPREPLY < <(compgen -W "$(grep '^[a-z]' <<< "$keys")" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$(grep '^[[:lower:]]' <<< "$keys")" -- "$cur")
         [[ $1 == SECTION.KEY ]] && return
         COMPREPLY=("${COMPREPLY[@]/%/=}")
         compopt -o nospace 2> /dev/null

@@ -330,7 +330,7 @@ PY
 
 @test "the sizes that docs/scaling.md counts with are those of the files" {
     assemble -o m.safetensors shared.tar expert.{0,1,2}.tar
-    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MF_ROOT/scripts /usr/bin/python3 - <<'PY'
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MF_ROOT/tests/bench /usr/bin/python3 - <<'PY'
 import json, os, struct, tarfile
 from scaling import Shape
 
