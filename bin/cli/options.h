@@ -39,6 +39,12 @@ struct mf_option {
     double low, high;     /* for INT and REAL; both 0 means any */
 };
 
+/* Rows that several programs have; `target` is a const char **. */
+#define MF_OUTPUT_OPTION(target)                                                                             \
+    { "output", 'o', MF_OPT_STRING, target, "FILE", "write to FILE instead of standard output", 0, 0 }
+#define MF_TOKENIZER_OPTION(target)                                                                          \
+    { "tokenizer", 't', MF_OPT_STRING, target, "FILE", "tokenizer.json", 0, 0 }
+
 /* The options that all programs have. `seed` and `threads` override the config when given. */
 struct mf_common {
     struct mf_settings settings; /* --config FILE, --set section.key=value (repeatable), --seed N */

@@ -1,0 +1,111 @@
+/* mf-tokenize encode: documents to tokens. */
+#include "cli/tokenize_commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "cli/options.h"
+#include "text/encode.h"
+
+#define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
+
+static const char notes[] =
+    "The text of a document is text: by default it never yields a special token, whatever it spells. With\n"
+    "--special=parse the exact spelling of one does; with --special=error it ends the program. Around each document\n"
+    "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are not special are always found.\n"
+    "\n"
+    "examples:\n"
+    "  mf-tokenize encode -t tokenizer.json -o train.mf train.docs\n"
+    "  printf 'In the beginning' | mf-tokenize encode -t tokenizer.json --text | mf-cat\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write,\n"
+    "78 bad config.\n";
+
+struct request {
+    const struct mf_common *common;
+    const char *path, *tokenizer, *output;
+    int special; /* enum mf_special */
+    bool plain;
+};
+
+static void show_documents(void *progress, uint64_t documents) {
+    mf_progress_show(progress, documents, NULL);
+}
+
+static int encode_docs(const struct request *r, struct mf_encoding *e, struct mf_stream_writer *w,
+                       struct mf_err *err) {
+    struct mf_stream_reader *docs;
+    struct mf_progress progress;
+    if (mf_stream_open(&docs, r->path, "docs", err) < 0) return -1;
+    mf_progress_begin(&progress, "mf-tokenize encode", "documents", 0, r->common->progress, r->common->quiet);
+    int status = mf_encoding_stream(e, docs, w, show_documents, &progress, err);
+    mf_progress_end(&progress, mf_stream_count(docs));
+    mf_stream_close(docs);
+    return status;
+}
+
+/* Plain text is one document. */
+static int encode_text(const struct request *r, struct mf_encoding *e, struct mf_stream_writer *w,
+                       struct mf_err *err) {
+    unsigned char *text;
+    size_t size;
+    const char *id = r->path && strcmp(r->path, "-") != 0 ? r->path : "text";
+    if (mf_read_all(r->path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
+    const struct mf_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
+    int status = mf_encoding_doc(e, &doc, w, err);
+    free(text);
+    return status;
+}
+
+static int write_tokens(const struct request *r, const struct mf_tokenizer *tokenizer, struct mf_encoding *e,
+                        struct mf_out *out, struct mf_err *err) {
+    struct mf_stream_writer *w;
+    const struct mf_tokens_header header = mf_tokens_header_of(tokenizer);
+    if (mf_tokens_create(&w, out, &header, -1, err) < 0) return -1;
+    return mf_stream_end(w, r->plain ? encode_text(r, e, w, err) : encode_docs(r, e, w, err), err);
+}
+
+static int encode(const struct request *r, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    struct mf_encoding *e;
+    struct mf_out *out;
+    const int threads = (int)r->common->threads;
+    if (mf_encoding_new(&e, tokenizer, (enum mf_special)r->special, threads, err) < 0) return -1;
+    int status = mf_out_open(&out, r->output, err);
+    if (status == 0) status = mf_out_end(out, write_tokens(r, tokenizer, e, out, err), err);
+    mf_encoding_free(e);
+    return status;
+}
+
+static int check_request(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
+    if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (mf_options_operand(operands, "docs stream", &r->path, err) < 0) return -1;
+    return mf_config_load_stage(&config, &r->common->settings, "encode", err);
+}
+
+static int run(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_tokenizer *tokenizer;
+    if (check_request(r, operands, err) < 0 || mf_tokenizer_load(&tokenizer, r->tokenizer, err) < 0)
+        return -1;
+    int status = encode(r, tokenizer, err);
+    mf_tokenizer_free(tokenizer);
+    return status;
+}
+
+int mf_tokenize_encode(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    struct request r = {.common = &common, .special = MF_SPECIAL_TEXT};
+    const struct mf_option options[] = {
+        MF_TOKENIZER_OPTION(&r.tokenizer),
+        {"special", 0, MF_OPT_CHOICE, &r.special, "text|parse|error",
+         "what the spelling of a special token in a text is (default: text)", 0, 0},
+        {"text", 0, MF_OPT_FLAG, &r.plain, NULL, "the input is plain text, one document", 0, 0},
+        MF_OUTPUT_OPTION(&r.output),
+        {0}};
+    const struct mf_usage usage = {"mf-tokenize encode", "documents to tokens",
+                                   "mf-tokenize encode -t TOKENIZER [OPTION]... [DOCS]", options, notes};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0) status = run(&r, &operands, &err);
+    return mf_options_end("mf-tokenize encode", status, &common, &operands, &err);
+}

@@ -1,0 +1,153 @@
+/* mf-tokenize train: learns a byte-level BPE from documents. */
+#include "cli/tokenize_commands.h"
+
+#include <malloc.h>
+#include <stdarg.h>
+#include "base/memory.h"
+#include "cli/options.h"
+#include "text/train.h"
+
+/* Longer words count no further: lines without a blank, as of base64, would take the vocabulary. */
+#define MAX_WORD 16384
+
+/* Under --max-memory: program and libraries, and the least that is good for words. */
+#define PROGRAM_MEMORY ((size_t)6 << 20)
+#define LEAST_WORDS    ((size_t)1 << 20)
+
+static const char notes[] =
+    "The result depends on how often each word occurs: not on the order of the documents or on --threads.\n"
+    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is said. One\n"
+    "document whose words alone take more comes on top.\n"
+    "\n"
+    "examples:\n"
+    "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
+    "  mf-docs my/texts | mf-tokenize train --max-memory 100M > tokenizer.json\n"
+    "\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 cannot\n"
+    "write, 78 bad config.\n";
+
+struct training {
+    const struct mf_common *common;
+    struct mf_words *words;
+    const char *path, *output;
+    int64_t vocab_size, min_frequency, max_word;
+    uint64_t max_memory;
+    size_t reached;
+};
+
+/* One line for people that is no failure. */
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...) {
+    struct mf_err line;
+    va_list args;
+    va_start(args, format);
+    mf_err_vset(&line, 0, format, args); /* cleans names that came from the input */
+    va_end(args);
+    mf_fail("mf-tokenize train", &line);
+}
+
+static void show_documents(void *progress, uint64_t documents) {
+    mf_progress_show(progress, documents, NULL);
+}
+
+/* Says what was left out, and what came of it. */
+static void report_training(const struct training *t, const struct mf_words_report *r) {
+    if (r->cut)
+        say("%llu words of more than %lld bytes were not counted beyond them; the first in document %s",
+            (unsigned long long)r->cut, (long long)t->max_word, r->first_cut);
+    if (r->dropped)
+        say("%llu rare words were dropped to stay within --max-memory, %zu kept",
+            (unsigned long long)r->dropped, mf_words_distinct(t->words));
+    if (t->reached < (size_t)t->vocab_size)
+        say("asked for %lld tokens, the text supports %zu", (long long)t->vocab_size, t->reached);
+    else
+        say("%zu tokens from %.1f MB of text", t->reached, (double)mf_words_bytes(t->words) / 1e6);
+}
+
+static int count_docs(struct training *t, struct mf_stream_reader *docs, size_t memory,
+                      struct mf_words_report *report, struct mf_err *err) {
+    struct mf_pool *pool;
+    struct mf_progress progress;
+    if (mf_pool_new(&pool, (int)t->common->threads, err) < 0) return -1;
+    mf_progress_begin(&progress, "mf-tokenize train", "documents", 0, t->common->progress, t->common->quiet);
+    int status = mf_words_count(t->words, docs, pool, memory, report, show_documents, &progress, err);
+    mf_progress_end(&progress, report->documents);
+    mf_pool_free(pool);
+    if (status < 0 || mf_words_bytes(t->words) > 0) return status;
+    return mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents", mf_stream_name(docs),
+                      (unsigned long long)report->documents);
+}
+
+static int count_words(struct training *t, size_t memory, struct mf_words_report *report,
+                       struct mf_err *err) {
+    struct mf_stream_reader *docs;
+    if (mf_stream_open(&docs, t->path, "docs", err) < 0) return -1;
+    int status = count_docs(t, docs, memory, report, err);
+    mf_stream_close(docs);
+    return status;
+}
+
+/* What --max-memory leaves for the words; 0 without it. */
+static int plan_words(const struct training *t, size_t *memory, struct mf_err *err) {
+    size_t fixed = PROGRAM_MEMORY + mf_words_train_memory((size_t)t->vocab_size);
+    *memory = 0;
+    if (t->max_memory == 0) return 0;
+    if (t->max_memory < fixed + LEAST_WORDS)
+        return mf_memory_refuse("learning", fixed + LEAST_WORDS, t->max_memory, err);
+    *memory = t->max_memory - fixed;
+    mallopt(M_ARENA_MAX, 1);             /* what one thread frees is for all, */
+    mallopt(M_MMAP_THRESHOLD, 64 << 10); /* and large blocks go back at once */
+    return 0;
+}
+
+static int learn(struct training *t, size_t memory, struct mf_err *err) {
+    struct mf_words_report report;
+    struct mf_out *out;
+    if (count_words(t, memory, &report, err) < 0 || mf_out_open(&out, t->output, err) < 0) return -1;
+    int status =
+        mf_words_train(t->words, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out, &t->reached, err);
+    if (mf_out_end(out, status, err) < 0) return -1;
+    if (!t->common->quiet) report_training(t, &report);
+    return 0;
+}
+
+static int train(struct training *t, const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_config config;
+    size_t memory;
+    if (mf_options_operand(operands, "docs stream", &t->path, err) < 0) return -1;
+    if (mf_config_load_stage(&config, &t->common->settings, "tokenizer", err) < 0) return -1;
+    if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
+    if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
+    if (t->vocab_size < MF_VOCAB_MIN)
+        return mf_err_set(err, EX_USAGE,
+                          "--vocab-size is %lld, the smallest possible is %d: 256 bytes and 4 special tokens",
+                          (long long)t->vocab_size, MF_VOCAB_MIN);
+    if (plan_words(t, &memory, err) < 0 || mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
+    int status = learn(t, memory, err);
+    mf_words_free(t->words);
+    return status;
+}
+
+int mf_tokenize_train(int argc, char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    struct training t = {.common = &common, .max_word = MAX_WORD};
+    const struct mf_option options[] = {
+        {"output", 'o', MF_OPT_STRING, &t.output, "FILE",
+         "write tokenizer.json to FILE instead of standard output", 0, 0},
+        {"vocab-size", 0, MF_OPT_INT, &t.vocab_size, "N", "tokens (default: tokenizer.vocab_size)", 1,
+         1048576},
+        {"min-frequency", 0, MF_OPT_INT, &t.min_frequency, "N",
+         "a pair must occur this often (default: tokenizer.min_frequency)", 1, 1e15},
+        {"max-word", 0, MF_OPT_INT, &t.max_word, "BYTES",
+         "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
+        {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",
+         "fit into SIZE by dropping the rarest words, or refuse before it begins, e.g. 100M", 0, 0},
+        {0}};
+    const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
+                                   "mf-tokenize train [OPTION]... [DOCS]", options, notes};
+    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
+    if (status == 0) status = train(&t, &operands, &err);
+    return mf_options_end("mf-tokenize train", status, &common, &operands, &err);
+}
