@@ -131,11 +131,18 @@ with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as out:
 PY
 }
 
+# A path as a make of the project can have it: below a blank relative to its own place.
+for_make() { # PATH
+    case $1 in
+    *[[:space:]]*) realpath -m --relative-to="$MF_ROOT" "$1" ;;
+    *) printf '%s\n' "$1" ;;
+    esac
+}
+
 # Runs make on the documents in words/ (or WORDS) with the tiny configuration, in runs/ here.
 mf_make() { # [ARGUMENT]...
-    local build=${MF_BIN:-$MF_ROOT/build/bin} runs=$PWD/runs goal=${GOAL:-run}
-    # below a name with a blank make's files are relative to its own place
-    case $runs in *[[:space:]]*) runs=$(realpath -m --relative-to="$MF_ROOT" runs) ;; esac
+    local build=${MF_BIN:-$MF_ROOT/build/bin} runs goal=${GOAL:-run}
+    runs=$(for_make "$PWD/runs")
     make -C "$MF_ROOT" B="${build%/bin}" RUNS="$runs" NAME=t CONFIG="$TINY" DATA="${WORDS:-$PWD/words}" \
         THREADS=1 "$@" "${goal/#"$PWD/runs"/$runs}"
 }

@@ -192,11 +192,12 @@ setup() {
     # what is one name as a whole is one, or else it is a list
     mkdir plain
     cp -r "it's here/my words/alpha" "it's here/my words/beta" plain
-    GOAL="$PWD/runs/u/docs/train.mf" WORDS="$PWD/plain/a* '$PWD/plain/beta'" mf_make NAME=u > log 2>&1
+    here=$(for_make "$PWD")
+    GOAL="$here/runs/u/docs/train.mf" WORDS="$here/plain/a* '$here/plain/beta'" mf_make NAME=u > log 2>&1 || fail "$(cat log)"
     [ "$(mf-cat runs/u/docs/train.mf | jq -s '[.[] | select(.text)] | length')" -gt 80 ]
     # the name of the run follows from that of the configuration
-    run make -C "$MF_ROOT" -n CONFIG="$PWD/it's here/my tiny.yaml" DATA="$PWD/plain" RUNS="$PWD/runs"
-    assert_output --partial "$PWD/runs/my-tiny/"
+    run make -C "$MF_ROOT" -n CONFIG="$PWD/it's here/my tiny.yaml" DATA="$PWD/plain" RUNS="$here/runs"
+    assert_output --partial "$here/runs/my-tiny/"
 }
 
 @test "a run's folder with a blank, or inside its own documents, is refused by one line" {
