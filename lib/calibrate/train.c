@@ -16,12 +16,11 @@
 
 /* The first half's documents, cut into windows. */
 struct windows {
-    size_t S, E;
-    uint32_t *tokens; /* of all documents, one after the other */
-    size_t n_tokens, n;
+    size_t S, E, n;
     struct window {
-        size_t at, inputs; /* tokens[at] is its first input; the last one's target follows it */
-    } * list;
+        const uint32_t *tokens; /* its first input, borrowed from the sample */
+        size_t inputs;
+    } * list;       /* [n] */
     double *states; /* [n,E] evidence before the first input */
 };
 
@@ -34,19 +33,15 @@ static void *grow(void *array, size_t count, size_t item) {
 /* Appends a document's windows; `evidence` [S,E] and `state` [E] are scratch. */
 static void cut(struct windows *w, const struct mf_moe *moe, const struct mf_token_doc *doc, double *state,
                 float *evidence) {
-    size_t count = (doc->n - 2) / w->S + 1;
-    w->tokens = grow(w->tokens, w->n_tokens + doc->n, sizeof *w->tokens);
+    size_t count = doc->n / w->S + 1, inputs;
     w->list = grow(w->list, w->n + count, sizeof *w->list);
     w->states = grow(w->states, (w->n + count) * w->E, sizeof *w->states);
-    memcpy(w->tokens + w->n_tokens, doc->tokens, doc->n * sizeof *doc->tokens);
     memset(state, 0, w->E * sizeof *state);
-    for (size_t p = 0; p < doc->n - 1; p += w->S, w->n++) {
-        size_t left = doc->n - 1 - p, inputs = left < w->S ? left : w->S;
-        w->list[w->n] = (struct window){w->n_tokens + p, inputs};
+    for (size_t p = 0; (inputs = mf_window_inputs(doc->n, p, w->S)) > 0; p += w->S, w->n++) {
+        w->list[w->n] = (struct window){doc->tokens + p, inputs};
         memcpy(w->states + w->n * w->E, state, w->E * sizeof *state);
         mf_moe_evidence(moe, state, doc->tokens + p, inputs, evidence);
     }
-    w->n_tokens += doc->n;
 }
 
 static int read_windows(struct windows *w, const struct calibration *c, struct mf_err *err) {
@@ -57,15 +52,13 @@ static int read_windows(struct windows *w, const struct calibration *c, struct m
     float *evidence = grow(NULL, w->S * w->E, sizeof *evidence);
     int got;
     mf_source_select(c->source, MF_SOURCE_HALF);
-    while ((got = mf_source_next(c->source, &doc, err)) > 0)
-        if (doc.n >= 2) cut(w, c->moe, &doc, state, evidence);
+    while ((got = mf_source_next(c->source, &doc, err)) > 0) cut(w, c->moe, &doc, state, evidence);
     free(state);
     free(evidence);
     return got;
 }
 
 static void free_windows(struct windows *w) {
-    free(w->tokens);
     free(w->list);
     free(w->states);
 }
@@ -75,15 +68,13 @@ struct training {
     struct calibration *c;
     struct windows windows;
     struct mf_moe_tape *tape;
-    size_t max_rows;
-    uint64_t seed, drawn;       /* windows drawn so far */
-    float *gradient, *m, *v;    /* [L, gate and noise, E, D] */
-    float *best;                /* the same of the model: what is kept */
-    struct mf_tensor *tensors;  /* [2L] */
-    uint32_t *tokens, *targets; /* [max_rows] */
-    float *evidence;            /* [max_rows,E] */
-    double *state;              /* [E] */
-    size_t *seqs;               /* [max_rows+1] */
+    uint64_t seed, drawn;      /* windows drawn so far */
+    float *gradient, *m, *v;   /* [L, gate and noise, E, D] */
+    float *best;               /* the same of the model: what is kept */
+    struct mf_tensor *tensors; /* [2L] */
+    struct mf_rows rows;
+    float *evidence; /* [rows,E] */
+    double *state;   /* [E] */
 };
 
 /* The next window of an order that is another for every time through. */
@@ -93,48 +84,43 @@ static const struct window *draw(const struct training *t, uint64_t drawn, size_
     return &t->windows.list[*index];
 }
 
-/* Packs the next windows into a batch of at most max_rows rows; returns the number of its targets. */
-static size_t pack(struct training *t, struct mf_moe_lesson *lesson) {
+/* Packs the next windows, as many as there are rows for. */
+static void pack(struct training *t) {
     const struct windows *w = &t->windows;
-    size_t N = 0, count = 0, scored = 0, index;
     const struct window *next;
-    t->seqs[0] = 0;
-    while ((next = draw(t, t->drawn, &index))->inputs <= t->max_rows - N) {
-        const uint32_t *tokens = w->tokens + next->at;
+    size_t index;
+    mf_rows_clear(&t->rows);
+    while ((next = draw(t, t->drawn, &index))->inputs <= t->rows.capacity - t->rows.N) {
         memcpy(t->state, w->states + index * w->E, w->E * sizeof *t->state);
-        mf_moe_evidence(t->c->moe, t->state, tokens, next->inputs, t->evidence + N * w->E);
-        for (size_t r = 0; r < next->inputs; r++) {
-            bool target = mf_specials_target(&t->c->moe->specials, tokens[r + 1]);
-            t->tokens[N + r] = tokens[r];
-            t->targets[N + r] = target ? tokens[r + 1] : LOSS_IGNORE;
-            scored += target;
-        }
-        N += next->inputs;
-        t->seqs[++count] = N;
+        mf_moe_evidence(t->c->moe, t->state, next->tokens, next->inputs, t->evidence + t->rows.N * w->E);
+        mf_rows_add(&t->rows, &t->c->moe->specials, next->tokens, next->inputs, 0, next->inputs);
         t->drawn++;
     }
-    lesson->seqs = (struct seqs){count, t->seqs};
-    return scored;
 }
 
 /* One step: passes until it has its rows. */
 static int step(struct training *t, const struct mf_train_config *config, int64_t number,
                 struct mf_err *err) {
     const struct calibration *c = t->c;
-    size_t size = mf_moe_routers_size(c->moe), rows = 0, targets = 0;
+    size_t size = mf_moe_routers_size(c->moe), rows = 0;
+    uint64_t targets = 0;
     memset(t->gradient, 0, size * sizeof *t->gradient);
     for (uint64_t pass = 0; rows < STEP_ROWS; pass++) {
-        struct mf_moe_lesson lesson = {.tokens = t->tokens, .targets = t->targets, .evidence = t->evidence};
         double loss, balance; /* the trials measure better */
-        size_t scored = pack(t, &lesson), N = t->seqs[lesson.seqs.count];
-        /* sums over rows; the step's mean is taken when it is made */
-        lesson.scale = 1;
-        lesson.balance = c->options->config->calibrate.balance * (double)scored / (double)c->moe->shape.L;
-        lesson.noisy = c->options->config->calibrate.noise;
-        lesson.key = mf_rng_at(mf_rng_key(t->seed, "calibrate noise", (uint64_t)number), pass);
+        pack(t);
+        const struct mf_moe_lesson lesson = {
+            .tokens = t->rows.tokens,
+            .targets = t->rows.targets,
+            .seqs = t->rows.seqs,
+            .evidence = t->evidence,
+            .scale = 1, /* sums over rows; the step's mean is taken when it is made */
+            .balance =
+                c->options->config->calibrate.balance * (double)t->rows.scored / (double)c->moe->shape.L,
+            .noisy = c->options->config->calibrate.noise,
+            .key = mf_rng_at(mf_rng_key(t->seed, "calibrate noise", (uint64_t)number), pass)};
         if (mf_moe_backward(c->moe, t->tape, &lesson, t->gradient, &loss, &balance, err) < 0) return -1;
-        rows += N;
-        targets += scored;
+        rows += t->rows.N;
+        targets += t->rows.scored;
     }
     double mean = targets ? 1 / (double)targets : 0;
     double norm = mean * mf_gradient_norm(c->pool, t->gradient, size);
@@ -211,10 +197,9 @@ size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t t
     const struct training *t = NULL;
     const struct windows *w = NULL;
     size_t S = moe->shape.S, E = moe->router.n_experts, rows = pass_rows(batch, S);
-    size_t pass = rows * (2 * sizeof *t->tokens + E * sizeof *t->evidence + sizeof *t->seqs);
+    size_t pass = rows * (MF_ROW_BYTES + E * sizeof *t->evidence);
     /* windows of documents that are shorter than the context: half of it on average */
-    size_t windows =
-        tokens * sizeof *w->tokens + (2 * tokens / S + 1) * (sizeof *w->list + E * sizeof *w->states);
+    size_t windows = (2 * tokens / S + 1) * (sizeof *w->list + E * sizeof *w->states);
     return mf_moe_routers_size(moe) * 4 * sizeof *t->gradient + pass + windows +
            mf_moe_tape_memory(moe, rows);
 }
@@ -223,19 +208,16 @@ static int prepare(struct training *t, struct mf_err *err) {
     const struct calibration *c = t->c;
     struct mf_moe *moe = c->moe;
     size_t size = mf_moe_routers_size(moe), L = moe->shape.L, E = t->windows.E;
-    t->max_rows = pass_rows(c->options->batch, moe->shape.S);
+    size_t max_rows = pass_rows(c->options->batch, moe->shape.S);
     t->seed = (uint64_t)c->options->config->seed;
     t->gradient = calloc(size, 4 * sizeof *t->gradient);
     t->tensors = calloc(2 * L, sizeof *t->tensors);
-    t->tokens = grow(NULL, 2 * t->max_rows, sizeof *t->tokens);
-    t->evidence = grow(NULL, t->max_rows * E, sizeof *t->evidence);
+    t->evidence = grow(NULL, max_rows * E, sizeof *t->evidence);
     t->state = grow(NULL, E, sizeof *t->state);
-    t->seqs = grow(NULL, t->max_rows + 1, sizeof *t->seqs);
     if (!t->gradient || !t->tensors) mf_no_memory();
     t->m = t->gradient + size;
     t->v = t->m + size;
     t->best = t->v + size;
-    t->targets = t->tokens + t->max_rows;
     for (size_t i = 0; i < 2 * L; i++)
         t->tensors[i] =
             (struct mf_tensor){.dtype = MF_F32,
@@ -243,7 +225,8 @@ static int prepare(struct training *t, struct mf_err *err) {
                                .shape = {E, moe->shape.D},
                                .data = i % 2 ? moe->layers[i / 2].noise : moe->layers[i / 2].gate};
     copy_routers(t, t->best);
-    return mf_moe_tape_new(&t->tape, moe, c->work, t->max_rows, err);
+    if (mf_rows_new(&t->rows, max_rows, err) < 0) return -1;
+    return mf_moe_tape_new(&t->tape, moe, c->work, max_rows, err);
 }
 
 int calibration_train(struct calibration *c, struct mf_err *err) {
@@ -255,9 +238,8 @@ int calibration_train(struct calibration *c, struct mf_err *err) {
     free_windows(&t.windows);
     free(t.gradient);
     free(t.tensors);
-    free(t.tokens);
+    mf_rows_free(&t.rows);
     free(t.evidence);
     free(t.state);
-    free(t.seqs);
     return status;
 }

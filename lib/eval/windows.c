@@ -10,7 +10,7 @@ struct mf_windows {
     const struct mf_moe *moe;
     struct mf_source *source;
     const uint32_t *lengths;
-    size_t S, E, stride, max_rows;
+    size_t S, E, stride;
     struct mf_token_doc doc; /* the document being cut, borrowed from the source */
     size_t domain;           /* its number */
     size_t position;         /* input of its next window */
@@ -19,11 +19,10 @@ struct mf_windows {
     float *tail;             /* [S,E] evidence of the rows that the next window shares with the last one */
     size_t n_tail;
     struct mf_batch batch;
-    uint32_t *tokens, *targets; /* [max_rows] */
-    float *evidence;            /* [max_rows,E] */
-    size_t *start;              /* [max_rows+1] */
-    struct mf_window *windows;  /* [max_rows] */
-    char *ids;                  /* of the batch's documents, one after the other */
+    struct mf_rows rows;
+    float *evidence;           /* [capacity of rows,E] */
+    struct mf_window *windows; /* [capacity of rows] */
+    char *ids;                 /* of the batch's documents, one after the other */
     size_t ids_used, ids_capacity;
 };
 
@@ -37,17 +36,13 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", batch);
     struct mf_windows *w = calloc(1, sizeof *w);
     if (!w) mf_no_memory();
-    *w = (struct mf_windows){
-        .moe = moe, .source = source, .lengths = lengths, .S = S, .E = E, .max_rows = rows};
+    *w = (struct mf_windows){.moe = moe, .source = source, .lengths = lengths, .S = S, .E = E};
     w->stride = stride ? stride : S;
     w->state = calloc(E, sizeof *w->state);
     w->tail = reallocarray(NULL, S * E, sizeof *w->tail);
-    w->tokens = reallocarray(NULL, rows, sizeof *w->tokens);
-    w->targets = reallocarray(NULL, rows, sizeof *w->targets);
     w->evidence = reallocarray(NULL, rows, E * sizeof *w->evidence);
-    w->start = reallocarray(NULL, rows + 1, sizeof *w->start);
     w->windows = reallocarray(NULL, rows, sizeof *w->windows);
-    if (!w->state || !w->tail || !w->tokens || !w->targets || !w->evidence || !w->start || !w->windows) {
+    if (mf_rows_new(&w->rows, rows, err) < 0 || !w->state || !w->tail || !w->evidence || !w->windows) {
         mf_windows_free(w);
         return mf_err_set(err, EX_OSERR, "out of memory for batches of %zu windows", batch);
     }
@@ -96,51 +91,47 @@ static size_t keep_id(struct mf_windows *w) {
 
 /* Appends the open document's next window of n inputs to the batch. */
 static void add_window(struct mf_windows *w, size_t n) {
-    struct mf_batch *b = &w->batch;
+    struct mf_rows *rows = &w->rows;
     size_t old = w->n_tail; /* rows that an earlier window has scored */
     const uint32_t *tokens = w->doc.tokens + w->position;
     struct mf_window window = {.domain = w->domain, .position = w->position};
-    window_evidence(w, w->evidence + b->N * w->E, n);
-    for (size_t r = 0; r < n; r++) {
-        uint32_t target = tokens[r + 1];
-        bool scored = r >= old && mf_specials_target(&w->moe->specials, target);
-        w->tokens[b->N + r] = tokens[r];
-        w->targets[b->N + r] = scored ? target : LOSS_IGNORE;
-        window.scored += scored;
-        if (scored && w->lengths) window.bytes += w->lengths[target];
-    }
+    window_evidence(w, w->evidence + rows->N * w->E, n);
+    window.scored = mf_rows_add(rows, &w->moe->specials, tokens, n, old, n);
+    for (size_t r = rows->N - n; w->lengths && r < rows->N; r++)
+        if (rows->targets[r] != LOSS_IGNORE) window.bytes += w->lengths[rows->targets[r]];
     w->position += w->stride;
     window.last = window.position + n + 1 >= w->doc.n;
     w->open = !window.last;
     window.id = keep_id(w);
     window.id_size = w->doc.id_size;
-    w->windows[b->seqs.count++] = window;
-    b->N += n;
-    w->start[b->seqs.count] = b->N;
+    w->windows[rows->seqs.count - 1] = window;
 }
 
 int mf_windows_next(struct mf_windows *w, const struct mf_batch **batch, struct mf_err *err) {
-    w->batch = (struct mf_batch){
-        .tokens = w->tokens, .targets = w->targets, .evidence = w->evidence, .windows = w->windows};
-    w->batch.seqs.start = w->start;
-    w->start[0] = w->ids_used = 0;
+    mf_rows_clear(&w->rows);
+    w->ids_used = 0;
     for (;;) {
         int got = open_document(w, err);
         if (got < 0) return -1;
         if (got == 0) break;
-        size_t left = w->doc.n - 1 - w->position, n = left < w->S ? left : w->S;
-        if (w->batch.N + n > w->max_rows) break;
+        size_t n = mf_window_inputs(w->doc.n, w->position, w->S);
+        if (n > w->rows.capacity - w->rows.N) break;
         add_window(w, n);
     }
-    w->batch.ids = w->ids;
+    w->batch = (struct mf_batch){.N = w->rows.N,
+                                 .tokens = w->rows.tokens,
+                                 .targets = w->rows.targets,
+                                 .evidence = w->evidence,
+                                 .seqs = w->rows.seqs,
+                                 .windows = w->windows,
+                                 .ids = w->ids};
     *batch = &w->batch;
-    return w->batch.N > 0;
+    return w->rows.N > 0;
 }
 
 size_t mf_windows_memory(const struct mf_moe *moe, size_t batch) {
     const struct mf_windows *w = NULL;
-    size_t row = sizeof *w->tokens + sizeof *w->targets + moe->router.n_experts * sizeof *w->evidence +
-                 sizeof *w->start + sizeof *w->windows;
+    size_t row = MF_ROW_BYTES + moe->router.n_experts * sizeof *w->evidence + sizeof *w->windows;
     return batch * moe->shape.S * row + moe->shape.S * moe->router.n_experts * sizeof *w->tail;
 }
 
@@ -148,10 +139,8 @@ void mf_windows_free(struct mf_windows *w) {
     if (!w) return;
     free(w->state);
     free(w->tail);
-    free(w->tokens);
-    free(w->targets);
+    mf_rows_free(&w->rows);
     free(w->evidence);
-    free(w->start);
     free(w->windows);
     free(w->ids);
     free(w);

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include "eval/source.h"
 #include "model/moe.h"
-#include "nn/loss.h"
+#include "model/rows.h"
 
 struct mf_window {
     size_t domain;

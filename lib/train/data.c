@@ -45,10 +45,8 @@ static int spool(struct mf_data *data, struct mf_tokens_reader *docs, int64_t pa
     XXH64_reset(state, 0);
     int more;
     while ((more = mf_tokens_next(docs, &doc, err)) > 0) {
-        int take = wanted(docs, &doc, partition, err);
-        if (take < 0) more = -1;
-        if (take < 0) break;
-        if (take == 0) continue;
+        if ((more = wanted(docs, &doc, partition, err)) < 0) break;
+        if (more == 0) continue;
         take_in(data, docs->ids, doc.n);
         XXH64_update(state, docs->ids, doc.n * sizeof *docs->ids);
         more = mf_write_all(data->fd, docs->ids, doc.n * sizeof *docs->ids, "scratch file", err);
@@ -99,64 +97,67 @@ void mf_data_free(struct mf_data *data) {
 }
 
 int mf_window_batch_new(struct mf_window_batch *b, size_t max_windows, size_t S, struct mf_err *err) {
-    *b = (struct mf_window_batch){.max_windows = max_windows, .S = S};
-    b->tokens = calloc(max_windows * S + 1, sizeof *b->tokens);
-    b->targets = calloc(max_windows * S, sizeof *b->targets);
-    b->begins = calloc(max_windows * S + 1, sizeof *b->begins);
+    *b = (struct mf_window_batch){.max_windows = max_windows};
+    if (mf_rows_new(&b->rows, max_windows * S, err) < 0) return -1;
     b->first = calloc(max_windows + 1, sizeof *b->first);
     b->start = calloc(max_windows * S + 1, sizeof *b->start);
-    if (b->tokens && b->targets && b->begins && b->first && b->start) return 0;
+    if (b->first && b->start) return 0;
     mf_window_batch_free(b);
     return mf_err_set(err, EX_OSERR, "no memory for a batch of %zu windows", max_windows);
 }
 
 void mf_window_batch_free(struct mf_window_batch *b) {
-    free(b->tokens);
-    free(b->targets);
-    free(b->begins);
+    mf_rows_free(&b->rows);
     free(b->first);
     free(b->start);
     *b = (struct mf_window_batch){0};
 }
 
+void mf_window_batch_clear(struct mf_window_batch *b) {
+    b->windows = 0;
+    mf_rows_clear(&b->rows);
+}
+
 size_t mf_data_rows(const struct mf_data *data, uint64_t index) {
-    uint64_t left = data->tokens - 1 - index % data->windows * data->S;
-    return left < data->S ? (size_t)left : data->S;
+    return mf_window_inputs(data->tokens, index % data->windows * data->S, data->S);
+}
+
+/* Does a token of the scratch file begin a document? Takes the mark away. */
+static bool begins(const struct mf_data *data, uint32_t *token) {
+    bool marked = *token & MARK;
+    *token &= ~MARK;
+    return marked != is_bos(data, *token);
 }
 
 int mf_data_read(const struct mf_data *data, uint64_t index, struct mf_window_batch *b, struct mf_err *err) {
     uint64_t at = index % data->windows * data->S;
-    size_t rows = mf_data_rows(data, index), first = b->first[b->windows];
+    size_t n = mf_data_rows(data, index), begin = 0;
+    uint32_t *tokens = b->rows.tokens + b->rows.N;
     if (b->windows >= b->max_windows) abort();
     /* one token more than there are rows: the last row's target */
-    if (mf_pread_all(data->fd, b->tokens + first, (rows + 1) * sizeof *b->tokens, at * sizeof *b->tokens,
-                     "scratch file", err) < 0)
+    if (mf_pread_all(data->fd, tokens, (n + 1) * sizeof *tokens, at * sizeof *tokens, "scratch file", err) <
+        0)
         return -1;
-    for (size_t n = first; n <= first + rows; n++) {
-        b->begins[n] = (b->tokens[n] & MARK) != 0;
-        b->tokens[n] &= ~MARK;
-        b->begins[n] ^= is_bos(data, b->tokens[n]);
+    for (size_t i = 0; i <= n; i++) {
+        bool next = begins(data, &tokens[i]);
+        if (i == 0 || (i < n && !next)) continue;
+        /* a sequence ends with the window or with its document, whose last token predicts nothing */
+        mf_rows_add(&b->rows, &data->specials, tokens + begin, i - begin, 0, i - begin - next);
+        begin = i;
     }
-    for (size_t n = first; n < first + rows; n++) {
-        bool target = !b->begins[n + 1] && mf_specials_target(&data->specials, b->tokens[n + 1]);
-        b->targets[n] = target ? b->tokens[n + 1] : LOSS_IGNORE;
-        b->targets_left += target;
-    }
-    b->first[++b->windows] = first + rows;
+    b->first[++b->windows] = b->rows.seqs.count;
     return 0;
 }
 
 bool mf_slice(struct mf_window_batch *b, size_t max_rows, size_t *window, struct mf_lm_batch *slice) {
-    size_t begin = *window, end = begin, row = b->first[begin];
+    size_t begin = *window, end = begin;
+    const size_t *start = b->rows.start + b->first[begin]; /* of the slice's sequences, and of all rows */
     if (begin == b->windows) return false;
-    while (end < b->windows && b->first[end + 1] - row <= max_rows) end++;
-    size_t count = 0;
-    for (size_t w = begin; w < end; w++)
-        for (size_t n = b->first[w]; n < b->first[w + 1]; n++)
-            if (n == b->first[w] || b->begins[n]) b->start[count++] = n - row;
-    b->start[count] = b->first[end] - row;
-    slice->tokens = b->tokens + row;
-    slice->targets = b->targets + row;
+    while (end < b->windows && b->rows.start[b->first[end + 1]] - *start <= max_rows) end++;
+    size_t count = b->first[end] - b->first[begin];
+    for (size_t i = 0; i <= count; i++) b->start[i] = start[i] - *start;
+    slice->tokens = b->rows.tokens + *start;
+    slice->targets = b->rows.targets + *start;
     slice->seqs = (struct seqs){count, b->start};
     *window = end;
     return true;

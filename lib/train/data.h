@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "model/lm.h"
+#include "model/rows.h"
 #include "text/specials.h"
 
 struct mf_data {
@@ -36,20 +37,18 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
 void mf_data_free(struct mf_data *data); /* of a zeroed one too */
 
 /* Bytes for each row of a batch. */
-#define MF_WINDOW_ROW (2 * sizeof(uint32_t) + sizeof(bool) + sizeof(size_t))
+#define MF_WINDOW_ROW (MF_ROW_BYTES + sizeof(size_t))
 
 /* Memory for the windows of one batch. */
 struct mf_window_batch {
-    size_t max_windows, S;
-    size_t windows;             /* filled so far */
-    uint32_t *tokens, *targets; /* [max_windows * S] */
-    bool *begins;               /* [max_windows * S] does the row begin a document? */
-    size_t *first;              /* [max_windows + 1] row where each window begins */
-    size_t *start;              /* [max_windows * S + 1] for slices, filled by mf_slice */
-    uint64_t targets_left;      /* targets that are not LOSS_IGNORE */
+    size_t max_windows, windows; /* windows: filled so far */
+    struct mf_rows rows;         /* [max_windows * S] */
+    size_t *first;               /* [max_windows + 1] sequence with which each window begins */
+    size_t *start;               /* [max_windows * S + 1] for slices, filled by mf_slice */
 };
 int mf_window_batch_new(struct mf_window_batch *b, size_t max_windows, size_t S, struct mf_err *err);
 void mf_window_batch_free(struct mf_window_batch *b);
+void mf_window_batch_clear(struct mf_window_batch *b);
 
 /* Rows of window `index` (taken modulo the number of windows): S, or fewer at the end of the data. */
 size_t mf_data_rows(const struct mf_data *data, uint64_t index);

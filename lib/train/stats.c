@@ -23,7 +23,7 @@ static int run(struct mf_stats *s, const struct mf_lm_weights *weights, const st
     for (uint64_t i = 0; i < windows; i++) {
         struct mf_lm_batch slice;
         size_t window = 0;
-        b->windows = 0;
+        mf_window_batch_clear(b);
         if (mf_data_read(data, i * data->windows / windows, b, err) < 0) return -1;
         mf_slice(b, s->shape.S, &window, &slice);
         mf_lm_loss(lm, weights, &slice, add_rows, s);

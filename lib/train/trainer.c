@@ -54,7 +54,7 @@ static void end(struct training_loop *l) {
 
 static int validate(struct training_loop *l, double *loss, struct mf_err *err) {
     struct mf_lm_batch slice;
-    double sums[] = {0, (double)l->validation.targets_left}; /* losses, targets */
+    double sums[] = {0, (double)l->validation.rows.scored}; /* losses, targets */
     size_t window = 0;
     while (mf_slice(&l->validation, l->t->memory.plan.max_rows, &window, &slice))
         sums[0] += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
@@ -102,7 +102,7 @@ static int train_step(struct training_loop *l, int64_t step, struct mf_metrics_r
     size_t window = 0;
     double sum = 0;
     if (training_agree(l, training_read_step(l, step, &at, err), err) < 0) return -1;
-    double whole[] = {(double)l->batch.targets_left, (double)l->batch.first[l->batch.windows]};
+    double whole[] = {(double)l->batch.rows.scored, (double)l->batch.rows.N};
     training_sum(l, whole, 2);
     double targets = whole[0] > 0 ? whole[0] : 1;
     memset(l->gradient, 0, l->n * sizeof *l->gradient);

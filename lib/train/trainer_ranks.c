@@ -86,8 +86,7 @@ int training_read_step(struct training_loop *l, int64_t step, struct training_pl
     size_t own = l->batch.max_windows, before = own * rank(l);
     uint64_t first = (uint64_t)(step - 1) * own * count(l);
     *place = (struct training_place){0, 0};
-    l->batch.windows = 0;
-    l->batch.targets_left = 0;
+    mf_window_batch_clear(&l->batch);
     for (size_t i = 0; i < before + own; i++) {
         uint64_t index = shuffled(l, first + i);
         size_t rows = mf_data_rows(data, index);

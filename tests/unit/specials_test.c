@@ -47,8 +47,8 @@ static void see(struct seen *seen, const char *path) {
     assert_int_equal(mf_window_batch_new(&b, data.windows, S, &err), 0);
     for (uint64_t i = 0; i < data.windows; i++) assert_int_equal(mf_data_read(&data, i, &b, &err), 0);
     seen->hash = data.hash;
-    seen->targets = b.targets_left;
-    assert_int_equal(b.targets_left, data.targets);
+    seen->targets = b.rows.scored;
+    assert_int_equal(b.rows.scored, data.targets);
     while (mf_slice(&b, S, &window, &slice)) {
         for (size_t s = 0; s < slice.seqs.count; s++)
             seen->begins[seen->sequences++] = seen->rows + slice.seqs.start[s];
