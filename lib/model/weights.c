@@ -1,6 +1,7 @@
 /* The cache of a model's tensors: whole tensors, counted in bytes, least recently used first out. */
 #include "model/weights.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,21 +128,52 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
     return more;
 }
 
-void mf_weights_free(struct mf_weights *w) {
-    if (!w) return;
-    for (size_t i = 0; i < w->count; i++) free(w->entries[i].tensor.data);
-    free(w->entries);
-    free(w->name);
-    mf_safetensors_close(w->st);
-    if (w->scratch >= 0) close(w->scratch);
-    free(w);
-}
-
 /* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
  * once a token, from end to end, and finding small pages costs as much as reading them. */
 size_t mf_weights_room(size_t bytes) {
     if (bytes < LARGE_PAGE / 2) return bytes ? bytes : 1;
     return (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+}
+
+/* Large ones are mapped one by one: what malloc gets back of them it may keep, and then memory would exceed
+ * the cache's bytes. */
+static void *new_buffer(size_t room) {
+    if (room < LARGE_PAGE) return aligned_alloc(64, (room + 63) / 64 * 64);
+    char *at = mmap(NULL, room + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    size_t before = -(uintptr_t)at % LARGE_PAGE;
+    if (before) munmap(at, before);
+    munmap(at + before + room, LARGE_PAGE - before);
+    madvise(at + before, room, MADV_HUGEPAGE); /* advice only */
+    return at + before;
+}
+
+static void free_buffer(void *buffer, size_t room) {
+    if (room < LARGE_PAGE)
+        free(buffer);
+    else if (buffer)
+        munmap(buffer, room);
+}
+
+/* Takes a tensor out of memory; returns the bytes it had. */
+static size_t drop(struct entry *e) {
+    size_t room = mf_weights_room(mf_tensor_bytes(&e->tensor));
+    if (e->kept)
+        free(e->tensor.data);
+    else
+        free_buffer(e->tensor.data, room);
+    e->tensor.data = NULL;
+    return room;
+}
+
+void mf_weights_free(struct mf_weights *w) {
+    if (!w) return;
+    for (size_t i = 0; i < w->count; i++) drop(&w->entries[i]);
+    free(w->entries);
+    free(w->name);
+    mf_safetensors_close(w->st);
+    if (w->scratch >= 0) close(w->scratch);
+    free(w);
 }
 
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes) {
@@ -178,14 +210,6 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
     return 0;
 }
 
-static void *new_buffer(size_t room) {
-    void *buffer = NULL;
-    bool large = room >= LARGE_PAGE;
-    if (posix_memalign(&buffer, large ? LARGE_PAGE : 64, room)) return NULL;
-    if (large) madvise(buffer, room, MADV_HUGEPAGE); /* advice only */
-    return buffer;
-}
-
 /* Drops the least recently used tensors until `bytes` more fit. Linear in the number of tensors, beside a
  * read from disk. */
 static void make_room(struct mf_weights *w, size_t bytes) {
@@ -196,9 +220,7 @@ static void make_room(struct mf_weights *w, size_t bytes) {
             if (e->tensor.data && !e->kept && (!oldest || e->used < oldest->used)) oldest = e;
         }
         if (!oldest) return;
-        free(oldest->tensor.data);
-        oldest->tensor.data = NULL;
-        w->cached -= mf_weights_room(mf_tensor_bytes(&oldest->tensor));
+        w->cached -= drop(oldest);
     }
 }
 
@@ -211,7 +233,7 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
         void *buffer = new_buffer(room);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
         if (read_tensor(w, e, 0, buffer, bytes, err) < 0) {
-            free(buffer);
+            free_buffer(buffer, room);
             return -1;
         }
         e->tensor.data = buffer;
