@@ -32,6 +32,8 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
         shape->d = d ? (size_t)d : shape->D / shape->H;
         shape->rope_theta = config->model.rope_theta;
         shape->norm_eps = config->model.norm_eps;
+        shape->qkv_bias = config->model.qkv_bias;
+        shape->qk_norm = config->model.qk_norm;
         shape->untied = !config->model.tied;
     }
     return mf_shape_check(shape, "config", err);

@@ -58,7 +58,7 @@ struct mf_config {
         int arch; /* enum mf_arch (model/shape.h) */
         int64_t d_model, n_heads, n_kv_heads, head_dim, n_layers, d_ff, n_experts, top_k, context;
         double dropout, init_std, position_std, rope_theta, norm_eps;
-        bool tied;
+        bool qkv_bias, qk_norm, tied;
     } model;
     struct {
         int init; /* enum mf_expert_init */

@@ -92,6 +92,10 @@ static const struct mf_key keys[] = {
     REAL(model.position_std, "0.02", 0, 100, SHARED, "standard deviation of the sinusoidal positions"),
     REAL(model.rope_theta, "10000", 1, 1e12, SHARED, "llama: base of the rotary positions' wavelengths"),
     REAL(model.norm_eps, "1e-05", 1e-12, 1, SHARED, "llama: added to a row's mean square in norms"),
+    {"model.qkv_bias", MF_KEY_BOOL, AT(model.qkv_bias), "false", 0, 0, NULL, SHARED,
+     "llama: queries, keys and values have biases"},
+    {"model.qk_norm", MF_KEY_BOOL, AT(model.qk_norm), "false", 0, 0, NULL, SHARED,
+     "llama: each head of queries and of keys has an RMSNorm"},
     {"model.tied", MF_KEY_BOOL, AT(model.tied), "true", 0, 0, NULL, SHARED,
      "llama: the head is the embedding"},
 

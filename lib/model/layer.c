@@ -175,6 +175,7 @@ void mf_layer_positions(const struct mf_shape *s, float *rows, size_t first, siz
     double frequencies[MF_HEAD_MAX / 2];
     if (mf_layer_turns(s)) {
         rope_frequencies(frequencies, s->d, s->rope_theta);
+        if (s->stretch.factor != 0) rope_stretch(frequencies, s->d, &s->stretch);
         rope_fill(rows, frequencies, first, count, s->d);
     } else
         positions_fill(rows, first, count, s->D, s->position_scale);
@@ -226,8 +227,34 @@ static void cache_put(const struct mf_layer *c, const struct mf_layer_cache *cac
     }
 }
 
-/* qkv = h W_qkv^T + b, q and k turned;  mixed = softmax(q k^T / sqrt d) v, each row over those before it and
- * itself. */
+/* Norms the heads of queries and of keys in place, and keeps them as they were. */
+static void norm_heads(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                       const struct mf_attention_kept *k) {
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t N = rows_of(c), H = heads.H, K = heads.K, d = heads.d, C = heads_columns(heads);
+    float *rstd = k->qk_rstd, eps = (float)c->shape->norm_eps;
+    for (size_t n = 0; k->qk && n < N; n++)
+        memcpy(k->qk + n * (H + K) * d, k->qkv + n * C, (H + K) * d * sizeof *k->qk);
+    rmsnorm_heads_forward(c->pool, k->qkv, C, rstd, k->qkv, C, w->q_norm, eps, N, H, d);
+    rmsnorm_heads_forward(c->pool, k->qkv + H * d, C, rstd ? rstd + N * H : NULL, k->qkv + H * d, C,
+                          w->k_norm, eps, N, K, d);
+}
+
+/* wide: the gradients of queries and keys, from behind their norms to before them. */
+static void norm_heads_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                                const struct mf_backbone_layer *g, const struct mf_attention_kept *k) {
+    const struct heads heads = mf_shape_heads(c->shape);
+    size_t N = rows_of(c), H = heads.H, K = heads.K, d = heads.d, C = heads_columns(heads),
+           kept = (H + K) * d;
+    float *q = c->wide, *key = c->wide + H * d;
+    rmsnorm_heads_backward(c->pool, q, C, g->q_norm, q, C, k->qk, kept, w->q_norm, k->qk_rstd, c->sums, N, H,
+                           d);
+    rmsnorm_heads_backward(c->pool, key, C, g->k_norm, key, C, k->qk + H * d, kept, w->k_norm,
+                           k->qk_rstd + N * H, c->sums, N, K, d);
+}
+
+/* qkv = h W_qkv^T + b, q and k normalised by heads where the shape says so, and turned;  mixed = softmax(q
+ * k^T / sqrt d) v, each row over those before it and itself. */
 static int attend(const struct mf_layer *c, const struct mf_backbone_layer *w,
                   const struct mf_attention_kept *k, const struct mf_layer_cache *cache, struct mf_err *err) {
     const struct heads heads = mf_shape_heads(c->shape);
@@ -240,6 +267,7 @@ static int attend(const struct mf_layer *c, const struct mf_backbone_layer *w,
         matmul_forward_block(c->pool, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
                              w->qkv_bias != NULL);
     }
+    if (w->q_norm) norm_heads(c, w, k);
     if (family(c)->turns)
         rope_forward(c->pool, k->qkv, C, c->positions, c->seqs, before, heads.H + heads.K, heads.d);
     if (cache) cache_put(c, cache, k->qkv);
@@ -275,12 +303,14 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
 }
 
 /* wide = gradient of what attend made from h, of dmixed in h. */
-static void attend_backward(const struct mf_layer *c, const struct mf_attention_kept *k) {
+static void attend_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                            const struct mf_backbone_layer *g, const struct mf_attention_kept *k) {
     const struct heads heads = mf_shape_heads(c->shape);
     attention_backward(c->pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads, c->scratch);
     if (family(c)->turns)
         rope_backward(c->pool, c->wide, heads_columns(heads), c->positions, c->seqs, 0, heads.H + heads.K,
                       heads.d);
+    if (w->q_norm) norm_heads_backward(c, w, g, k);
 }
 
 int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
@@ -302,7 +332,7 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
     if (g->out.data) matmul_backward_weight(c->pool, g->out.data, dy, k->mixed, N, D, A);
     if (numbers(&w->out, &rows, err) < 0) return -1;
     matmul_backward_input(c->pool, c->h, dy, rows, N, D, A, 0);
-    attend_backward(c, k);
+    attend_backward(c, w, g, k);
     if (g->qkv.data) {
         mf_layer_norm(c, 0, &norm, N);
         matmul_backward_weight(c->pool, g->qkv.data, c->wide, c->h, N, C, D);

@@ -48,7 +48,7 @@ struct mf_layer {
     size_t units;       /* of an FFN at once; d_ff, or fewer with `recompute` */
     bool recompute;     /* the backward makes the products before attention and activation again */
     float *scratch;     /* attention_scratch(); with a cache [H,S] too */
-    float *sums;        /* [n_threads, max(F, 2D)] backward; NULL where nothing learns */
+    float *sums;        /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
     mf_norm_hook *hook; /* or NULL */
     void *context;
 };
@@ -59,6 +59,8 @@ struct mf_attention_kept {
     float *x, *mean, *rstd; /* [N,D], [N], [N] the rows, and what the norm found */
     float *qkv;             /* [N,C] turned */
     float *mixed, *lse;     /* [N,A], [N,H] as attention_forward leaves them */
+    float *qk, *qk_rstd;    /* [N,(H+K) d], [N,H+K] q and k before their norms, and what those found; NULL
+                               without such norms or without a backward */
 };
 struct mf_ffn_kept {
     float *x, *mean, *rstd;

@@ -11,7 +11,7 @@
  *   dx  \           |                                   | logits,  | dx ------- dx ----------- dx
  *   wide } one block|                   hidden units    | then dx  | units      dqkv
  *   again/ (b)      |        qkv (b)    pre (b)         | logits   | pre        qkv
- *   mixed, lse (c)  |        mixed                      |          |            mixed
+ *   mixed, lse (c,d)|        mixed                      |          |            mixed
  *   x (c)           |                                xL | xL       | dnorm
  *
  * x1 is the layer's sum after attention, xL the last layer's; `pre` goes before the activation; dnorm is the
@@ -22,6 +22,7 @@
  *     there is no `again`.
  * (c) With plan.recompute x is mixed's memory: attention is through when the last layer's sum is made, and
  *     in the backward a layer's FFN is through when its attention begins.
+ * (d) Beside them q and k as they were before their norms, where the shape has such.
  * Where the backbone is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
  * gradient fills only later; and it uses layer 1's qkv, mixed and lse, which layer 1 then makes anew.
  * Norms and activations are made again in the backward in any case: they are cheap. */
@@ -112,6 +113,8 @@ static void layout_layers(struct mf_lm *lm, struct kept *layers) {
             k.qkv = again ? lm->again : mf_arena_floats(a, N * heads_columns(heads));
             k.mixed = mf_arena_floats(a, N * larger(D, heads.H * heads.d));
             k.lse = mf_arena_floats(a, N * s->H);
+            k.qk = s->qk_norm ? mf_arena_floats(a, N * (heads.H + heads.K) * heads.d) : NULL;
+            k.qk_rstd = s->qk_norm ? mf_arena_floats(a, N * (heads.H + heads.K)) : NULL;
         }
         if (a->base) layers[i] = (struct kept){k, f};
         if (last)
@@ -146,7 +149,7 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->so_far.at_target = mf_arena_floats(a, N);
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
-    lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, 2 * D));
+    lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, larger(2 * D, heads.d)));
     if (lm->plan.narrow) {
         lm->widened = mf_arena_floats(a, larger(mf_backbone_layer_size(s), lm->columns * D));
         lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));

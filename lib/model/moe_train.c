@@ -23,6 +23,7 @@ struct mf_moe_tape {
     uint32_t *own;                           /* [N] 0, 1, 2, ... */
     double *losses;                          /* [N] */
     float *dqkv;                             /* [N,(H+2K) d], where an expert has */
+    float *qk, *qk_rstd;                     /* [N,(H+K) d], [N,H+K] as mf_attention_kept has them */
     float *rows, *pre, *row_mean, *row_rstd; /* [R,D] rows of h, [products,R,F], [R], [R] */
 };
 
@@ -42,7 +43,10 @@ static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
     t->own = mf_arena_take(a, N, sizeof *t->own);
     t->losses = mf_arena_take(a, N, sizeof *t->losses);
     struct mf_arena expert = *a;
-    t->dqkv = mf_arena_floats(a, N * heads_columns(mf_shape_heads(s)));
+    const struct heads heads = mf_shape_heads(s);
+    t->dqkv = mf_arena_floats(a, N * heads_columns(heads));
+    t->qk = s->qk_norm ? mf_arena_floats(a, N * (heads.H + heads.K) * heads.d) : NULL;
+    t->qk_rstd = s->qk_norm ? mf_arena_floats(a, N * (heads.H + heads.K)) : NULL;
     t->rows = mf_arena_floats(&expert, R * s->D);
     t->pre = mf_arena_floats(&expert, mf_layer_products(s) * R * s->F);
     t->row_mean = mf_arena_floats(&expert, R);
@@ -283,7 +287,7 @@ static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err 
     struct mf_moe_tape *t = p->t;
     struct mf_moe_work *w = p->w;
     const struct mf_backbone_layer frozen = {0};
-    const struct mf_attention_kept k = {w->x, t->mean, t->rstd, w->qkv, w->mixed, t->lse};
+    const struct mf_attention_kept k = {w->x, t->mean, t->rstd, w->qkv, w->mixed, t->lse, t->qk, t->qk_rstd};
     struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
     c.y = t->dh;
     c.wide = t->dqkv;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "model/rope_scaling.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -47,7 +48,7 @@ static int check_llama(const struct mf_shape *s, const char *name, struct mf_err
         return mf_err_set(err, EX_DATAERR, "%s: rope_theta must be a number above 0, up to 1e12", name);
     if (!(s->norm_eps > 0 && s->norm_eps <= 1))
         return mf_err_set(err, EX_DATAERR, "%s: norm_eps must be a number above 0, up to 1", name);
-    return 0;
+    return s->stretch.factor != 0 ? mf_rope_scaling_check(&s->stretch, name, err) : 0;
 }
 
 int mf_shape_check(const struct mf_shape *s, const char *name, struct mf_err *err) {
@@ -84,6 +85,9 @@ json_t *mf_shape_json(const struct mf_shape *s) {
     json_object_set_new(object, "norm_eps", json_real(s->norm_eps));
     json_object_set_new(object, "tied", json_boolean(!s->untied));
     if (s->qkv_bias) json_object_set_new(object, "qkv_bias", json_true());
+    if (s->qk_norm) json_object_set_new(object, "qk_norm", json_true());
+    if (s->stretch.factor != 0)
+        json_object_set_new(object, "rope_scaling", mf_rope_scaling_json(&s->stretch));
     return object;
 }
 
@@ -122,7 +126,10 @@ static int parse_llama(struct mf_shape *s, const json_t *object, const char *nam
         parse_bool(&tied, true, object, "tied", name, err) < 0)
         return -1;
     s->untied = !tied;
-    return parse_bool(&s->qkv_bias, false, object, "qkv_bias", name, err);
+    if (parse_bool(&s->qkv_bias, false, object, "qkv_bias", name, err) < 0 ||
+        parse_bool(&s->qk_norm, false, object, "qk_norm", name, err) < 0)
+        return -1;
+    return mf_rope_scaling_parse(&s->stretch, json_object_get(object, "rope_scaling"), name, err);
 }
 
 /* A config that names no family is of the reference's. */
@@ -150,20 +157,30 @@ int mf_shape_parse(struct mf_shape *s, const json_t *object, const char *name, s
 /* As a message says it. */
 #define MESSAGE (JSON_ENCODE_ANY | JSON_REAL_PRECISION(6))
 
-int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf_shape *b, const char *b_name,
-                   struct mf_err *err) {
-    json_t *here = mf_shape_json(b), *there = mf_shape_json(a), *value;
+/* The keys of one of them, in both. */
+static int match(json_t *keys, const json_t *a, const char *a_name, const json_t *b, const char *b_name,
+                 struct mf_err *err) {
     const char *key;
-    int status = 0;
-    json_object_foreach(there, key, value) {
-        const json_t *other = json_object_get(here, key);
-        if (status < 0 || (other && json_equal(value, other))) continue;
-        char *ours = other ? json_dumps(other, MESSAGE) : NULL, *theirs = json_dumps(value, MESSAGE);
-        status = mf_err_set(err, EX_DATAERR, "%s: %s is %s, not %s as in %s", b_name, key,
-                            ours ? ours : "missing", theirs, a_name);
+    json_t *value;
+    json_object_foreach(keys, key, value) {
+        const json_t *there = json_object_get(a, key), *here = json_object_get(b, key);
+        if (there && here && json_equal(there, here)) continue;
+        char *theirs = there ? json_dumps(there, MESSAGE) : NULL,
+             *ours = here ? json_dumps(here, MESSAGE) : NULL;
+        mf_err_set(err, EX_DATAERR, "%s: %s is %s, not %s as in %s", b_name, key, ours ? ours : "missing",
+                   theirs ? theirs : "missing", a_name);
         free(ours);
         free(theirs);
+        return -1;
     }
+    return 0;
+}
+
+int mf_shape_match(const struct mf_shape *a, const char *a_name, const struct mf_shape *b, const char *b_name,
+                   struct mf_err *err) {
+    json_t *there = mf_shape_json(a), *here = mf_shape_json(b);
+    int status = match(there, there, a_name, here, b_name, err);
+    if (status == 0) status = match(here, there, a_name, here, b_name, err);
     json_decref(here);
     json_decref(there);
     return status;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "nn/attention.h"
+#include "nn/rope.h"
 
 #define MF_HEAD_MAX 4096 /* columns of a head that positions turn */
 
@@ -19,7 +20,9 @@ struct mf_shape {
     /* llama; zero for a reference */
     size_t K, d;                 /* heads of keys and values, columns of a head */
     double rope_theta, norm_eps; /* base of the rotations' frequencies; added to a row's mean square */
+    struct rope_stretch stretch; /* of the rotations' frequencies; factor 0: none */
     bool qkv_bias;               /* queries, keys and values have biases */
+    bool qk_norm;                /* each head of queries and of keys has an RMSNorm before it is turned */
     bool untied;                 /* the head is a matrix of its own, not the embedding */
 };
 
@@ -31,7 +34,7 @@ int mf_shape_check(const struct mf_shape *shape, const char *name, struct mf_err
 
 /* As in manifests and metadata: {"vocab_size", "d_model", "n_heads", "n_layers", "d_ff", "context"}, of a
  * reference "position_scale" (absent: 1), of a llama "arch", "n_kv_heads", "head_dim", "rope_theta",
- * "norm_eps", "tied", "qkv_bias". */
+ * "norm_eps", "tied", "qkv_bias", "qk_norm" (absent: false), "rope_scaling" (model/rope_scaling.h). */
 json_t *mf_shape_json(const struct mf_shape *shape);
 int mf_shape_parse(struct mf_shape *shape, const json_t *object, const char *name, struct mf_err *err);
 

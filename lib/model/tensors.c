@@ -7,14 +7,14 @@
 #include <string.h>
 #include "base/rng.h"
 
-/* A dimension; A = H d, C = (H+2K) d, KV = K d. NONE as columns: a vector. */
-enum dim { DIM_NONE, DIM_V, DIM_D, DIM_A, DIM_KV, DIM_C, DIM_F, DIM_E };
+/* A dimension; HEAD = d, A = H d, C = (H+2K) d, KV = K d. NONE as columns: a vector. */
+enum dim { DIM_NONE, DIM_V, DIM_D, DIM_HEAD, DIM_A, DIM_KV, DIM_C, DIM_F, DIM_E };
 
 /* Where the numbers begin. */
 enum start { ZERO, ONE, EMBEDDING, XAVIER, KAIMING, FAN_IN };
 
 /* Of what shapes a tensor is. */
-enum when { ALWAYS, UNTIED, BIASED };
+enum when { ALWAYS, UNTIED, BIASED, NORMED };
 
 /* One tensor: its name (of an FFN's, one for each role; %zu is the layer, then the expert), its shape, and
  * where its pointer lives in the view. */
@@ -79,6 +79,8 @@ static const struct field
         {{"model.layers.%zu.self_attn.q_proj.bias"}, DIM_A, DIM_NONE, LAYER(qkv_bias), ZERO, BIASED},
         {{"model.layers.%zu.self_attn.k_proj.bias"}, DIM_KV, DIM_NONE, LAYER(k_bias), ZERO, BIASED},
         {{"model.layers.%zu.self_attn.v_proj.bias"}, DIM_KV, DIM_NONE, LAYER(v_bias), ZERO, BIASED},
+        {{"model.layers.%zu.self_attn.q_norm.weight"}, DIM_HEAD, DIM_NONE, LAYER(q_norm), ONE, NORMED},
+        {{"model.layers.%zu.self_attn.k_norm.weight"}, DIM_HEAD, DIM_NONE, LAYER(k_norm), ONE, NORMED},
         {{"model.layers.%zu.self_attn.o_proj.weight"}, DIM_D, DIM_A, LAYER(out), ZERO, ALWAYS},
         {{"model.layers.%zu.post_attention_layernorm.weight"}, DIM_D, DIM_NONE, LAYER(ffn_norm), ONE, ALWAYS}, END},
     llama_tail[] = {
@@ -100,9 +102,14 @@ static const struct field *const tables[][5] = {
     [MF_LLAMA] = {llama_head, llama_layer, llama_tail, llama_ffn, llama_router},
 };
 
+static bool has(const struct mf_shape *s, enum when when) {
+    const bool of[] = {[ALWAYS] = true, [UNTIED] = s->untied, [BIASED] = s->qkv_bias, [NORMED] = s->qk_norm};
+    return of[when];
+}
+
 /* The next field that the shape has, or NULL. */
 static const struct field *present(const struct mf_shape *s, const struct field *f) {
-    while (f->name[0] && ((f->when == UNTIED && !s->untied) || (f->when == BIASED && !s->qkv_bias))) f++;
+    while (f->name[0] && !has(s, f->when)) f++;
     return f->name[0] ? f : NULL;
 }
 
@@ -116,6 +123,8 @@ static size_t dim_size(const struct mf_shape *s, enum dim dim, size_t E) {
         return s->V;
     case DIM_D:
         return s->D;
+    case DIM_HEAD:
+        return heads.d;
     case DIM_A:
         return heads.H * heads.d;
     case DIM_KV:

@@ -28,6 +28,7 @@ struct mf_backbone_layer {
     struct mf_matrix k, v;        /* [K d,D] */
     float *qkv_bias;              /* [C] q's, then the two others, behind it in memory: */
     float *k_bias, *v_bias;       /* [K d] */
+    float *q_norm, *k_norm;       /* [d] gains of the norms of heads */
     struct mf_matrix out;         /* [D,A] */
     float *ffn_norm;              /* [D] gain of the FFN's norm, where it is the backbone's */
 };

@@ -60,6 +60,7 @@ assert worst < 1e-4, worst'
 @test "an assembled model is Mixtral: logits and perplexity agree with PyTorch" {
     needs_torch
     agrees_with_twin hidden.safetensors
+    agrees_with_twin prefix.safetensors
 }
 
 @test "a dense model agrees with PyTorch, and so does one whose head is a matrix of its own" {
@@ -114,6 +115,21 @@ END
     run --separate-stderr mf-assemble --config llama.yaml --set model.top_k=1 -o m.safetensors shared.tar other.tar
     assert_failure 65
     assert_equal "$stderr" "mf-assemble: other.tar: rope_theta is 500.0, not 10000.0 as in shared.tar"
+    # an option that one has and the other does not is named whichever of them has it
+    edit_bundle expert.0.tar other.tar 'm["config"].update(qk_norm=True)'
+    run --separate-stderr mf-assemble --config llama.yaml --set model.top_k=1 -o m.safetensors shared.tar other.tar
+    assert_failure 65
+    assert_equal "$stderr" "mf-assemble: other.tar: qk_norm is true, not missing as in shared.tar"
+    rule='rope_type="llama3", factor=8, low_freq_factor=4, high_freq_factor=1, original_max_position_embeddings=64'
+    for what in "$rule" "${rule/llama3/yarn}" "${rule/factor=8/factor=0}"; do
+        edit_bundle expert.0.tar other.tar "m['config'].update(rope_scaling=dict($what))"
+        run --separate-stderr mf-assemble --config llama.yaml --set model.top_k=1 -o m.safetensors shared.tar other.tar
+        assert_failure 65
+        echo "$stderr"
+    done > said
+    assert_equal "$(cat said)" "mf-assemble: other.tar: rope_scaling: low_freq_factor must be below high_freq_factor
+mf-assemble: other.tar: rope_scaling: rope_type is 'yarn', must be 'llama3'
+mf-assemble: other.tar: rope_scaling: factor must be a number above 0, up to 1e9"
     edit_bundle expert.0.tar other.tar 'm["config"].update(arch="gpt")'
     run --separate-stderr mf-assemble --config llama.yaml --set model.top_k=1 -o m.safetensors shared.tar other.tar
     assert_failure 65

@@ -55,6 +55,16 @@ assert_one_line() { # STATUS LINE COMMAND...
     assert_equal "$(tar -xOf two.tar manifest.json | jq -c '[.training.ranks, .training.settings.train_shared.batch]')" "[2,4]"
 }
 
+@test "family llama: two processes train as one with twice the batch, with the same bytes each time" {
+    llama=(--set model.arch=llama --set model.n_kv_heads=1 --set model.qk_norm=true --set train_shared.steps=20
+        --set train_shared.validate_every=10)
+    ranks 2 "${llama[@]}" --metrics two.mf -o two.tar
+    ranks 2 "${llama[@]}" -o again.tar
+    cmp two.tar again.tar
+    one "${llama[@]}" --set train_shared.batch=8 --metrics one.mf -o one.tar
+    assert_same_curve two.mf one.mf 20
+}
+
 @test "where one process cuts its batch between two of three, their dropout is still the same" {
     few=(--set train_shared.steps=8 --set train_shared.accumulation=1)
     ranks 3 "${few[@]}" --set train_shared.batch=15 --metrics three.mf -o three.tar

@@ -50,6 +50,24 @@ def read_documents(path):
     return [struct.unpack(kind % (len(o["tokens"]) // width), o["tokens"]) for o in objects[1:-1]]
 
 
+def running_evidence(table, tokens, specials, router, experts):
+    """[n, E]: the decayed running sum of log P(token | partition), this token included; PAD and BOS are passed over."""
+    if table is None:
+        return torch.zeros(len(tokens), experts)
+    state, rows = torch.zeros(table.shape[0], dtype=torch.float64), []
+    for token in tokens:
+        if token not in (specials["bos"], specials["pad"]):
+            state = state * router.get("decay", 1.0) + table[:, token].double()
+        rows.append(state.float())
+    return torch.stack(rows)
+
+
+def router_scales(router):
+    """The factors of gate and evidence in a router's logits."""
+    prefix = router.get("kind") == "prefix"
+    return router.get("gate_scale", 0.0 if prefix else 1.0), router.get("evidence_scale", 1.0 if prefix else 0.0)
+
+
 def score(model, tokens_path, logits_path):
     """Writes the logits of every row of every window (little-endian float32, in the stream's order), and prints the
     perplexity and the number of scored tokens."""

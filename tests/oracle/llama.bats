@@ -15,6 +15,8 @@ assert len(a) == len(b) > 0, (len(a), len(b))
 print(max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b)))' "$1" "$2"
 }
 
+stretch=(--rope-scaling 4 1 4 32) # of positions
+
 kernels_agree() { # OPTION of the model...
     needs_torch
     oracle random_model llama -o m.safetensors "$@"
@@ -34,21 +36,22 @@ kernels_agree() { # OPTION of the model...
     kernels_agree --has dense bias head --D 24 --H 5 --K 5 --head-dim 2 --rope-theta 500000
 }
 
-@test "the kernels' logits are PyTorch's: sparse, norms of queries and keys, wide heads" {
-    kernels_agree --has qk-norm --D 18 --H 6 --K 2 --head-dim 10 --E 5 --top-k 2
+@test "the kernels' logits are PyTorch's: sparse, norms of queries and keys, wide heads, stretched positions" {
+    kernels_agree --has qk-norm --D 18 --H 6 --K 2 --head-dim 10 --E 5 --top-k 2 "${stretch[@]}"
 }
 
 @test "the kernels' logits are PyTorch's: sparse, one expert of many, all there can be" {
     kernels_agree --has qk-norm bias head --H 4 --K 2 --E 7 --top-k 1 --L 3 --S 40
 }
 
-# The largest difference of two lists of numbers, relative, below 1e-4; there are 200.
-same_losses() {
-    assert_equal "$(wc -l < "$1")" 200
+# The largest difference of two lists of numbers, relative, below 1e-4; there are so many.
+same_losses() { # NUMBER LIST LIST
+    assert_equal "$(wc -l < "$2")" "$1"
+    shift
     paste "$1" "$2" | awk '{ d = ($1 - $2) / $2; if (d < 0) d = -d; if (!(d < 1e-4)) { print NR, $0; bad = 1 } } END { exit bad }'
 }
 
-# Logits of what is stored, those of PyTorch, as is the perplexity: MODEL [EXPERT].
+# Logits of what is stored, those of PyTorch, as is the perplexity, of test.mf: MODEL [EXPERT].
 stored_agrees() {
     oracle llama "$1" test.mf theirs.f32 "${@:2}" > theirs
     mf-eval logits -m "$1" ${2:+-e "$2"} -o ours.f32 test.mf
@@ -61,38 +64,80 @@ stored_agrees() {
     awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
 }
 
-# 200 steps of the backbone, then of an expert, and what they store: OPTION...
+# Steps of the backbone, then of an expert, and what they store: STEPS OPTION...
 trains_alike() {
     needs_torch
     make_tokens
-    local stage same=(--config "$TINY" --set model.arch=llama --set model.dropout=0 "$@")
+    steps=$1
+    same=(--config "$TINY" --set model.arch=llama --set model.dropout=0 "${@:2}")
+    local stage
     for stage in train_shared train_expert; do
         same+=(--set $stage.accumulation=1 --set $stage.batch=8 --set $stage.min_lr=0.0003)
     done
-    twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@" 200 8 10 0.003 0.0003; }
-    long() { echo --set "$1.steps=200" --set "$1.warmup=10" --set "$1.lr=0.003"; }
+    twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@" "$steps" 8 10 0.003 0.0003; }
+    long() { echo --set "$1.steps=$steps" --set "$1.warmup=10" --set "$1.lr=0.003"; }
     mf-train-shared --quiet "${same[@]}" --set train_shared.steps=1 --set train_shared.warmup=0 --set train_shared.lr=0 \
         --set train_shared.min_lr=0 -o initial.tar train.mf
     # shellcheck disable=SC2046
     mf-train-shared --quiet "${same[@]}" $(long train_shared) --metrics m.mf -o shared.tar train.mf
     mf-cat m.mf | jq 'select(.step).loss' > ours
     twin shared initial.tar train.mf > theirs
-    same_losses ours theirs
+    same_losses "$steps" ours theirs
     stored_agrees shared.tar
+    expert_alike shared.tar
+}
+
+expert_alike() { # SHARED
     # shellcheck disable=SC2046
-    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s "$1" --metrics e.mf -o e.tar parts/part.1.mp
     mf-cat e.mf | jq 'select(.step).loss' > ours
-    twin expert shared.tar parts/part.1.mp > theirs
-    same_losses ours theirs
-    stored_agrees shared.tar e.tar
+    twin expert "$1" parts/part.1.mp > theirs
+    same_losses "$steps" ours theirs
+    stored_agrees "$1" e.tar
 }
 
 @test "200 steps of backbone and expert are PyTorch's: one key head of 10 columns" {
-    trains_alike --set model.n_heads=4 --set model.n_kv_heads=1 --set model.head_dim=10
+    trains_alike 200 --set model.n_heads=4 --set model.n_kv_heads=1 --set model.head_dim=10
 }
 
 @test "200 steps of backbone and expert are PyTorch's: a head of its own, other positions and epsilon" {
-    trains_alike --set model.n_heads=4 --set model.n_kv_heads=2 --set model.tied=false --set model.rope_theta=500 --set model.norm_eps=0.001
+    trains_alike 200 --set model.n_heads=4 --set model.n_kv_heads=2 --set model.tied=false --set model.rope_theta=500 --set model.norm_eps=0.001
+}
+
+@test "20 steps of backbone and expert are PyTorch's: norms and biases of queries and keys; of an expert, positions stretched too" {
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2 --set model.qk_norm=true --set model.qkv_bias=true
+    edit_bundle shared.tar stretched.tar 'm["config"].update(rope_scaling={"rope_type": "llama3", "factor": 8, "low_freq_factor": 0.5,
+        "high_freq_factor": 2, "original_max_position_embeddings": 24})'
+    expert_alike stretched.tar
+}
+
+stored() { # OPTION of the model...
+    needs_torch
+    oracle random_model llama -o m.safetensors "$@"
+    oracle random_model tokens -o test.mf a=17 b=20 c=2 d=40 e=16
+    stored_agrees m.safetensors
+}
+
+@test "logits and perplexity of a stored model are PyTorch's: all that queries and keys can have, stretched positions" {
+    stored --has qk-norm bias head --D 18 --H 6 --K 2 --head-dim 10 --E 5 --S 24 "${stretch[@]}"
+}
+
+@test "logits and perplexity of a stored model are PyTorch's: prefix router, with what the gate adds and without" {
+    stored --kind prefix --H 4 --E 4 --top-k 3
+    stored --kind prefix --H 4 --E 7 --top-k 2 --gate-scale 0 --decay 1 --evidence-scale 0.3 --has qk-norm
+}
+
+@test "norms and biases of queries and keys go through all stages: assembled and calibrated, logits and perplexity are PyTorch's" {
+    needs_torch
+    make_tokens
+    sed 's/^model:/model:\n  arch: llama\n  n_kv_heads: 1\n  qk_norm: true\n  qkv_bias: true/' "$TINY" > llama.yaml
+    TINY=$PWD/llama.yaml make_pieces
+    mf-assemble --quiet --config llama.yaml -o assembled.safetensors shared.tar expert.?.tar
+    mf-calibrate --quiet --config llama.yaml --set calibrate.router=train --set calibrate.steps=4 -m assembled.safetensors \
+        -o model.safetensors val.labelled.mf
+    stored_agrees model.safetensors
+    mf-eval generate -m model.safetensors -t tokenizer.json --temperature 0 -n 20 -p "in" > text
+    [ -s text ]
 }
 
 @test "PyTorch reads a folder of Hugging Face's, two files in bfloat16, like one file of ours" {

@@ -4,8 +4,8 @@
 
 The dimensions come from the metadata or manifest's `config`, in this project's words, or from a folder's config.json, in
 Hugging Face's. With an expert its FFN is the shared bundle's.
-What a model has follows from its tensors: biases of q, k, v and o, norms of q and k, experts, a head of its own. Writes
-logits and prints perplexity and the number of scored tokens, as reference.py does. Plain and slow on purpose.
+What a model has follows from its tensors: biases of q, k, v and o, norms of q and k, experts, a head of its own, a prefix
+router. Writes logits and prints perplexity and the number of scored tokens, as reference.py does. Plain and slow on purpose.
 """
 
 import json
@@ -17,7 +17,7 @@ import tarfile
 import torch
 import torch.nn.functional as F
 
-from files import read_bundle, read_safetensors, score
+from files import read_bundle, read_safetensors, router_scales, running_evidence, score
 
 # what a dimension is called: here, and in Hugging Face's config.json
 WORDS = {
@@ -134,11 +134,16 @@ class Stored(Llama):
         ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
         default = {"pad": 0, "bos": 2, "eos": 3} if "d_model" in config else {k: -1 if v is None else v for k, v in ids.items()}
         self.specials = json.loads(meta["special_tokens"]) if "special_tokens" in meta else default
-        router = json.loads(meta.get("router", "{}"))
-        assert router.get("kind", "hidden") == "hidden" and router.get("weights", "chosen") == "chosen", router
+        self.router = json.loads(meta.get("router", "{}"))
+        assert self.router.get("weights", "chosen") == "chosen", self.router
+
+    def gates(self, h, name, evidence):
+        gate_scale, evidence_scale = router_scales(self.router)
+        return super().gates(h, name, evidence) * gate_scale + evidence * evidence_scale
 
     def evidence(self, tokens):
-        return torch.zeros(len(tokens), 0)
+        table = self.t.get("prefix_router.log_likelihood")
+        return running_evidence(table, tokens, self.specials, self.router, 1)
 
 
 if __name__ == "__main__":

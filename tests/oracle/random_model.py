@@ -155,9 +155,12 @@ class Tensors:
                 prefix = "moe_layers.%d.experts.%d." % (i, e)
                 return prefix + "norm.", prefix
             yield from self.ffn(e, names)
+        yield from self.prefix()
+
+    def prefix(self):
+        a = self.a
         if a.kind == "prefix":
-            raw = self.values("evidence", a.E * a.V, -4, 1.0)
-            yield "prefix_router.log_likelihood", [a.E, a.V], raw
+            yield "prefix_router.log_likelihood", [a.E, a.V], self.values("evidence", a.E * a.V, -4, 1.0)
 
 
 class LlamaTensors(Tensors):
@@ -173,6 +176,7 @@ class LlamaTensors(Tensors):
         yield "model.norm.weight", [a.D], self.values("og", a.D, 1, 0.2)
         if "head" in a.has:
             yield "lm_head.weight", [a.V, a.D], out
+        yield from self.prefix()
 
     def matrix(self, name, rows, columns, spread):
         yield name + ".weight", [rows, columns], self.values(name, rows * columns, 0, spread)
@@ -207,9 +211,15 @@ class LlamaTensors(Tensors):
 
 def shape(a):
     if a.what == "llama":
-        return {"arch": "llama", "vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_kv_heads": a.K, "head_dim": a.head_dim,
-                "n_layers": a.L, "d_ff": a.F, "context": a.S, "rope_theta": a.rope_theta, "norm_eps": 1e-5,
-                "tied": "head" not in a.has}
+        c = {"arch": "llama", "vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_kv_heads": a.K,
+             "head_dim": a.head_dim or a.D // a.H,
+             "n_layers": a.L, "d_ff": a.F, "context": a.S, "rope_theta": a.rope_theta, "norm_eps": 1e-5,
+             "tied": "head" not in a.has, "qkv_bias": "bias" in a.has, "qk_norm": "qk-norm" in a.has}
+        if a.rope_scaling:
+            factor, low, high, context = a.rope_scaling
+            c["rope_scaling"] = {"rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
+                                 "original_max_position_embeddings": context}
+        return c
     return {"vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_layers": a.L, "d_ff": a.F, "context": a.S}
 
 
@@ -303,6 +313,7 @@ def main():
     p.add_argument("--top-k", type=int, default=2)
     p.add_argument("--head-dim", type=int, default=0, help="of family llama; 0: D / H")
     p.add_argument("--rope-theta", type=float, default=10000.0)
+    p.add_argument("--rope-scaling", nargs=4, type=float, metavar=("FACTOR", "LOW", "HIGH", "CONTEXT"), help="of family llama")
     p.add_argument("--has", nargs="*", default=[], choices=["dense", "bias", "qk-norm", "head"], help="of family llama")
     p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
     p.add_argument("--weights", choices=["chosen", "all"], default="chosen")

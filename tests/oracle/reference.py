@@ -13,7 +13,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from files import read_safetensors, score
+from files import read_safetensors, router_scales, running_evidence, score
 
 PAD, BOS, EOS = 0, 2, 3  # of a model that says nothing
 
@@ -57,10 +57,9 @@ class Model:
 
     def mixture(self, x, i, evidence):
         prefix, r = "moe_layers.%d." % i, self.router
+        gate_scale, evidence_scale = router_scales(r)
         h = self.norm(x, prefix + "ffn_norm")
-        is_prefix = r["kind"] == "prefix"
-        logits = h @ self.t[prefix + "router.gate.weight"].T * r.get("gate_scale", 0.0 if is_prefix else 1.0)
-        logits = logits + evidence * r.get("evidence_scale", 1.0 if is_prefix else 0.0)
+        logits = h @ self.t[prefix + "router.gate.weight"].T * gate_scale + evidence * evidence_scale
         out = torch.zeros_like(x)
         every = logits.softmax(-1)
         for n in range(x.shape[0]):
@@ -81,16 +80,8 @@ class Model:
         return self.norm(x, "shared.output_norm") @ embedding.T
 
     def evidence(self, tokens):
-        """[n, E]: the decayed running sum of log P(token | partition), this token included; PAD and BOS are passed over."""
         table = self.t.get("prefix_router.log_likelihood")
-        if table is None:
-            return torch.zeros(len(tokens), self.config["n_experts"])
-        state, rows = torch.zeros(table.shape[0], dtype=torch.float64), []
-        for token in tokens:
-            if token not in (self.specials["bos"], self.specials["pad"]):
-                state = state * self.router.get("decay", 1.0) + table[:, token].double()
-            rows.append(state.float())
-        return torch.stack(rows)
+        return running_evidence(table, tokens, self.specials, self.router, self.config["n_experts"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 /* A small model of family llama put together from the kernels alone, for two comparisons: each row by itself
- * behind a cache is that row of the whole; and, with arguments, the logits of PyTorch (tests/oracle/llama.bats):
+ * behind a cache is that row of the whole; and, with arguments, the logits of PyTorch
+ * (tests/oracle/llama.bats):
  *
  *     llama_kernels_test MODEL.safetensors TOKENS.mf LOGITS.f32
  */
@@ -10,6 +11,7 @@
 
 #include "eval/source.h"
 #include "io/safetensors.h"
+#include "model/rope_scaling.h"
 #include "nn/attention.h"
 #include "nn/bias.h"
 #include "nn/embedding.h"
@@ -190,7 +192,7 @@ static void run(struct llama *m, float *logits, const uint32_t *tokens, const st
 /* --- tests --- */
 
 /* What follows from the dimensions. */
-static void begin(struct llama *m, double theta) {
+static void begin(struct llama *m, double theta, const struct rope_stretch *stretch) {
     size_t d = m->heads.d, cached = m->L * m->heads.K * m->S * d;
     double *frequencies = calloc(d / 2 + 1, sizeof *frequencies);
     m->pool = make_pool(THREADS);
@@ -198,6 +200,7 @@ static void begin(struct llama *m, double theta) {
     m->keys = make_poison(cached);
     m->values = make_poison(cached);
     rope_frequencies(frequencies, d, theta);
+    if (stretch->factor > 0) rope_stretch(frequencies, d, stretch);
     rope_fill(m->table, frequencies, 0, m->S, d);
     free(frequencies);
 }
@@ -215,7 +218,7 @@ static void check_cache(struct heads heads, bool sparse) {
     struct llama m = {.heads = heads, .V = V, .D = D, .F = 13, .L = 2, .S = 24, .E = 3, .top_k = 2};
     m.eps = 1e-5f;
     m.sparse = sparse;
-    begin(&m, 1e4);
+    begin(&m, 1e4, &(struct rope_stretch){0});
     uint32_t tokens[N];
     for (size_t n = 0; n < N; n++) tokens[n] = (uint32_t)(n * 17 % V);
     float *all = make_poison(N * V), *some = make_poison(N * V);
@@ -254,7 +257,10 @@ static void load(struct llama *m, const char *path) {
     if (m->heads.d == 0 && m->heads.H > 0) m->heads.d = m->D / m->heads.H;
     m->eps = (float)json_number_value(json_object_get(c, "norm_eps"));
     m->sparse = has(m, "model.layers.0.block_sparse_moe.gate.weight");
-    begin(m, json_number_value(json_object_get(c, "rope_theta")));
+    struct rope_stretch stretch = {0};
+    if (mf_rope_scaling_parse(&stretch, json_object_get(c, "rope_scaling"), path, &err) < 0)
+        fail_msg("%s", err.text);
+    begin(m, json_number_value(json_object_get(c, "rope_theta")), &stretch);
     json_decref(c);
 }
 

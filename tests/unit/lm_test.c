@@ -42,7 +42,23 @@ static const struct mf_shape reference =
               .rope_theta = 10000,
               .norm_eps = 1e-5,
               .qkv_bias = true,
-              .untied = true};
+              .untied = true},
+                             /* norms of queries and of keys, heads wider than the rows, and of the four pairs
+                                of columns one turns as it did, one between, two slower */
+    normed = {.V = 19,
+              .D = 6,
+              .H = 4,
+              .L = 3,
+              .F = 7,
+              .S = 7,
+              .arch = MF_LLAMA,
+              .K = 2,
+              .d = 8,
+              .rope_theta = 50,
+              .stretch = {.factor = 3, .low_factor = 0.3, .high_factor = 1, .context = 8},
+              .norm_eps = 1e-5,
+              .qkv_bias = true,
+              .qk_norm = true};
 
 static struct mf_shape shape; /* of the test that runs */
 
@@ -83,10 +99,21 @@ static const double *next(const double **w, size_t n) {
     return *w - n;
 }
 
+/* Llama 3.1's rule, by wavelengths. */
+static double stretched(double frequency) {
+    const struct rope_stretch *r = &shape.stretch;
+    double wavelength = 2 * acos(-1) / frequency, slower = frequency / r->factor;
+    if (wavelength < r->context / r->high_factor) return frequency;
+    if (wavelength > r->context / r->low_factor) return slower;
+    double smooth = (r->context / wavelength - r->low_factor) / (r->high_factor - r->low_factor);
+    return (1 - smooth) * slower + smooth * frequency;
+}
+
 /* Turns the pairs (i, i + d/2) of a head by the angles of position s. */
 static void turn(double *x, size_t s, size_t d) {
     for (size_t i = 0; i < d / 2; i++) {
-        double angle = (double)s * pow(shape.rope_theta, -2.0 * (double)i / (double)d);
+        double frequency = pow(shape.rope_theta, -2.0 * (double)i / (double)d);
+        double angle = (double)s * (shape.stretch.factor > 0 ? stretched(frequency) : frequency);
         double a = x[i], b = x[i + d / 2];
         x[i] = a * cos(angle) - b * sin(angle);
         x[i + d / 2] = b * cos(angle) + a * sin(angle);
@@ -100,7 +127,9 @@ static const double *twin_attention(const struct twin *t, double *x, const doubl
     size_t D = shape.D, H = shape.H, K = is_llama ? shape.K : H, d = is_llama ? shape.d : D / H;
     size_t A = H * d, C = A + 2 * K * d;
     const double *gain = next(&w, D), *bias = is_llama ? NULL : next(&w, D), *qkv_w = next(&w, C * D);
-    const double *qkv_b = shape.qkv_bias ? next(&w, C) : NULL, *out_w = next(&w, D * A);
+    const double *qkv_b = shape.qkv_bias ? next(&w, C) : NULL;
+    const double *q_gain = shape.qk_norm ? next(&w, d) : NULL, *k_gain = shape.qk_norm ? next(&w, d) : NULL;
+    const double *out_w = next(&w, D * A);
     double *qkv = calloc(N * C + 1, sizeof *qkv), *mixed = calloc(N * A + 1, sizeof *mixed);
     double h[64], y[64], p[64];
     for (size_t q = 0; q < t->batch->seqs.count; q++)
@@ -108,6 +137,8 @@ static const double *twin_attention(const struct twin *t, double *x, const doubl
             norm(h, x + n * D, gain, bias, D);
             product(qkv + n * C, h, qkv_w, C, D);
             for (size_t k = 0; qkv_b && k < C; k++) qkv[n * C + k] += qkv_b[k];
+            for (size_t k = 0; q_gain && k < H + K; k++)
+                norm(qkv + n * C + k * d, qkv + n * C + k * d, k < H ? q_gain : k_gain, NULL, d);
             for (size_t k = 0; is_llama && k < H + K; k++)
                 turn(qkv + n * C + k * d, n - t->batch->seqs.start[q], d);
         }
@@ -447,6 +478,12 @@ static int use_untied(void **state) {
     return 0;
 }
 
+static int use_normed(void **state) {
+    (void)state;
+    shape = normed;
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
@@ -459,5 +496,6 @@ int main(void) {
     };
     return cmocka_run_group_tests_name("reference", tests, use_reference, NULL) +
            cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +
-           cmocka_run_group_tests_name("untied", tests, use_untied, NULL);
+           cmocka_run_group_tests_name("untied", tests, use_untied, NULL) +
+           cmocka_run_group_tests_name("normed", tests, use_normed, NULL);
 }

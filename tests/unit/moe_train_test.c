@@ -8,31 +8,51 @@
 #include "nn/matmul.h"
 
 enum { E = 4, K = 2, ROWS = 14 };
-static const struct mf_shape reference =
-                                 {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7, .position_scale = 1},
-                             llama = {.V = 23,
-                                      .D = 8,
-                                      .H = 4,
-                                      .L = 3,
-                                      .F = 20,
-                                      .S = 7,
-                                      .arch = MF_LLAMA,
-                                      .K = 2,
-                                      .d = 6,
-                                      .rope_theta = 100,
-                                      .norm_eps = 1e-5,
-                                      .qkv_bias = true,
-                                      .untied = true};
+static const struct mf_shape
+    reference = {.V = 23, .D = 8, .H = 2, .L = 3, .F = 20, .S = 7, .position_scale = 1},
+    llama = {.V = 23,
+             .D = 8,
+             .H = 4,
+             .L = 3,
+             .F = 20,
+             .S = 7,
+             .arch = MF_LLAMA,
+             .K = 2,
+             .d = 6,
+             .rope_theta = 100,
+             .norm_eps = 1e-5,
+             .qkv_bias = true,
+             .untied = true},
+    normed = {.V = 23,
+              .D = 8,
+              .H = 3,
+              .L = 3,
+              .F = 20,
+              .S = 7,
+              .arch = MF_LLAMA,
+              .K = 1,
+              .d = 10,
+              .rope_theta = 100,
+              .stretch = {.factor = 4, .low_factor = 0.2, .high_factor = 1, .context = 9},
+              .norm_eps = 1e-5,
+              .qk_norm = true};
 static struct mf_shape shape; /* of the test that runs */
 static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
 static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, LOSS_IGNORE, 9, 9, 0, 12, 8, 17, 5};
 static const size_t starts[] = {0, 7, 12, 14};
 
-/* Other numbers for a matrix that starts at zero. */
-static void fill(struct mf_matrix matrix, size_t n, uint64_t seed) {
+/* Other numbers for what starts as zeros or ones. */
+static void fill(float *x, size_t n, float scale, uint64_t seed) {
     float *values = make_random(n, seed);
-    for (size_t j = 0; j < n; j++) matrix.data[j] = 0.3f * values[j];
+    for (size_t j = 0; j < n; j++) x[j] = scale * values[j];
     free(values);
+}
+
+static void fill_layer(struct mf_backbone_layer layer, uint64_t seed) {
+    const struct heads heads = mf_shape_heads(&shape);
+    fill(layer.out.data, shape.D * heads.H * heads.d, 0.3f, seed);
+    if (layer.q_norm) fill(layer.q_norm, heads.d, 1, seed + 50);
+    if (layer.k_norm) fill(layer.k_norm, heads.d, 1, seed + 60);
 }
 
 /* Lists the routers' tensors with numbers from `row`. */
@@ -54,15 +74,13 @@ static void write_model(const char *path) {
     float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E],
           *row = make_random(2 * E * shape.D * shape.L, 3);
     size_t n = mf_backbone_tensors(&shape, backbone, list);
-    const struct heads heads = mf_shape_heads(&shape);
     mf_backbone_init(&shape, backbone, 1, 0, 1);
-    for (size_t i = 0; i < shape.L; i++)
-        fill(mf_backbone_layer(&shape, backbone, i).out, shape.D * heads.H * heads.d, 200 + i);
+    for (size_t i = 0; i < shape.L; i++) fill_layer(mf_backbone_layer(&shape, backbone, i), 200 + i);
     for (size_t e = 0; e < E; e++) {
         ffn[e] = make_zeros(mf_ffn_size(&shape));
         mf_ffn_init(&shape, ffn[e], e);
         for (size_t i = 0; i < shape.L; i++)
-            fill(mf_ffn_layer(&shape, ffn[e], i).fc2, shape.D * shape.F, e * 10 + i);
+            fill(mf_ffn_layer(&shape, ffn[e], i).fc2.data, shape.D * shape.F, 0.3f, e * 10 + i);
         n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
     }
     n += list_routers(row, list + n);
@@ -255,6 +273,11 @@ static int begin_llama(void **state) {
     return enter_folder(state);
 }
 
+static int begin_normed(void **state) {
+    shape = normed;
+    return enter_folder(state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_noisy),
@@ -262,5 +285,6 @@ int main(void) {
         cmocka_unit_test(test_softplus),  cmocka_unit_test(test_cache),
     };
     return cmocka_run_group_tests_name("reference", tests, begin_reference, leave_folder) +
-           cmocka_run_group_tests_name("llama", tests, begin_llama, leave_folder);
+           cmocka_run_group_tests_name("llama", tests, begin_llama, leave_folder) +
+           cmocka_run_group_tests_name("normed", tests, begin_normed, leave_folder);
 }
