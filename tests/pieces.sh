@@ -6,7 +6,7 @@ cd "$1"
 TINY=$tests/../configs/tiny.yaml
 export MF_ROOT=$tests/..
 # make_tokens and make_pieces, without bats
-eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")"
+eval "$(sed -n '/^make_[[:lower:]]*() {/,/^}/p' "$tests/helper.bash")"
 make_tokens 20
 make_pieces
 mf-train-shared --quiet --config "$TINY" --set train_shared.steps=4 --set train_shared.warmup=1 --metrics shared.metrics.mf -o again.tar train.mf

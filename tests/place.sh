@@ -32,8 +32,11 @@ if [ "$lang" != C ] && [ "$lang" != C.UTF-8 ]; then
     localedef -i "${lang%%.*}" -f "${lang#*.}" "$own/$lang"
     chmod -R a+rX "$own"
 fi
+echo 'leak:__argz_add_sep' > "$own/leaks" # of the C library's own, by LOCPATH
+chmod a+r "$own/leaks"
 
 echo "in $checkout, as $(as_user id -un), LANG=$lang: $*"
 cd "$checkout"
 umask 077
-as_user env -u LC_ALL HOME="$base/no such home" TMPDIR="$base/temporary" LANG="$lang" LOCPATH="$own" "$@" <&-
+as_user env -u LC_ALL HOME="$base/no such home" TMPDIR="$base/temporary" LANG="$lang" LOCPATH="$own" \
+    LSAN_OPTIONS="print_suppressions=0:suppressions='$own/leaks'" "$@" <&-

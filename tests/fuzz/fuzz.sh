@@ -35,7 +35,7 @@ train_expert: {steps: 2, batch: 1, validate_batches: 1}
 partition: {features: 20}
 YAML
 TINY=micro.yaml
-eval "$(sed -n '/^make_[a-z]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens and make_pieces
+eval "$(sed -n '/^make_[[:lower:]]*() {/,/^}/p' "$tests/helper.bash")" # make_tokens and make_pieces
 {
     make_tokens 8
     make_pieces
