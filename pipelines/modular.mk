@@ -119,9 +119,10 @@ $(DOCS): $(RUN)/docs/stamp
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
 
+# One split is enough to say that the tokenizer is of other text.
 $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	@mkdir -p $(@D)
-	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode -t $(RUN)/tokenizer.json -o $@ $<
+	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train,$*),,--quiet )-t $(RUN)/tokenizer.json -o $@ $<
 
 # --- partitions ---
 

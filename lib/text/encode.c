@@ -9,6 +9,12 @@
 
 #define BATCH_BYTES ((size_t)2 << 20)
 
+/* What is foreign text (encode.h). */
+#define JUDGED_TOKENS   1000
+#define MANY_TOKENS     (256 + MF_SPECIALS + 512)
+#define BYTES_OF_MANY   1.35
+#define BYTES_OF_OTHERS 1.15
+
 /* Between batches a thread keeps no more than this for its tokens. */
 #define KEPT_BYTES (4 * BATCH_BYTES)
 
@@ -29,6 +35,8 @@ struct worker {
 
 struct mf_encoding {
     enum mf_special special;
+    size_t vocabulary;
+    uint64_t text, tokens; /* bytes and tokens of all documents so far */
     struct mf_pool *pool;
     size_t threads;
     struct worker *workers; /* [threads] */
@@ -64,6 +72,7 @@ int mf_encoding_new(struct mf_encoding **encoding, const struct mf_tokenizer *to
     if (e) e->workers = calloc((size_t)threads, sizeof *e->workers);
     if (!e || !e->workers) mf_no_memory();
     e->special = special;
+    e->vocabulary = mf_tokenizer_size(tokenizer);
     e->threads = (size_t)threads;
     int status = mf_pool_new(&e->pool, threads, err);
     for (size_t t = 0; t < e->threads && status == 0; t++) {
@@ -107,7 +116,7 @@ static void encode_job(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-static int put(const struct mf_encoding *e, size_t i, struct mf_stream_writer *tokens, struct mf_err *err) {
+static int put(struct mf_encoding *e, size_t i, struct mf_stream_writer *tokens, struct mf_err *err) {
     const struct mf_doc *doc = &e->docs[i];
     const struct encoded *from = &e->encoded[i];
     if (from->err.status)
@@ -115,6 +124,8 @@ static int put(const struct mf_encoding *e, size_t i, struct mf_stream_writer *t
                           (int)(doc->id_size < 100 ? doc->id_size : 100), doc->id, from->err.text);
     struct mf_token_doc to = {doc->id, doc->domain, doc->id_size, doc->domain_size, .partition = -1};
     to.size = from->size;
+    e->text += doc->size;
+    e->tokens += to.size / e->workers[from->thread].width;
     if (to.size) to.bytes = e->workers[from->thread].bytes + from->begin;
     return mf_tokens_put(tokens, &to, err);
 }
@@ -161,4 +172,11 @@ int mf_encoding_stream(struct mf_encoding *e, struct mf_stream_reader *docs, str
 int mf_encoding_doc(struct mf_encoding *e, const struct mf_doc *doc, struct mf_stream_writer *tokens,
                     struct mf_err *err) {
     return encode(e, doc, 1, tokens, err);
+}
+
+bool mf_encoding_foreign(const struct mf_encoding *e, double *bytes) {
+    const bool merges = e->vocabulary > 256 + MF_SPECIALS;
+    if (e->tokens < JUDGED_TOKENS || !merges) return false;
+    *bytes = (double)e->text / (double)e->tokens;
+    return *bytes < (e->vocabulary >= MANY_TOKENS ? BYTES_OF_MANY : BYTES_OF_OTHERS);
 }

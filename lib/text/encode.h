@@ -3,6 +3,7 @@
 #ifndef MF_TEXT_ENCODE_H
 #define MF_TEXT_ENCODE_H
 
+#include <stdbool.h>
 #include "text/doc.h"
 #include "text/tokens.h"
 
@@ -24,5 +25,12 @@ int mf_encoding_stream(struct mf_encoding *encoding, struct mf_stream_reader *do
 /* The same with one document. */
 int mf_encoding_doc(struct mf_encoding *encoding, const struct mf_doc *doc, struct mf_stream_writer *tokens,
                     struct mf_err *err);
+
+/* Whether what was encoded so far is text of another kind than the tokenizer was learnt from: it has at least
+ * 1000 tokens of so few bytes (*bytes, a token) that merges hardly meet. A file says nothing about the
+ * text it was learnt from, so the bounds are fixed: 1.35 bytes from 512 merges on, else 1.15. Measured with
+ * 3836 merges of English: English 3.9, German 2.1, C 1.9, Vietnamese 1.7; Chinese and Russian 1.25,
+ * Korean 1.1. */
+bool mf_encoding_foreign(const struct mf_encoding *encoding, double *bytes);
 
 #endif

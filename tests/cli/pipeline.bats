@@ -131,6 +131,20 @@ setup() {
     assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
 }
 
+@test "another corpus under the same name is said, once each by tokenizer and partition" {
+    prepared() { GOAL=$PWD/runs/t/tokens/val.labelled.mf mf_make "$@"; }
+    prepared > log 2>&1
+    refute grep -q 'make fresh' log
+    mkdir chinese
+    /usr/bin/python3 -c 'import random
+rng = random.Random(1)
+for i in range(120):
+    with open("chinese/%d.txt" % i, "w", encoding="utf-8") as file:
+        file.write("".join(chr(0x4e00 + rng.randrange(300)) for _ in range(200)))'
+    prepared DATA="$PWD/chinese" > log 2>&1 || fail "$(cat log)"
+    assert_equal "$(grep 'make fresh' log | sed 's/: .*//')" $'mf-tokenize encode\nmf-partition'
+}
+
 @test "a changed value re-runs the stages that read it" {
     mf_make > log 2>&1
     mf_make SET='eval.samples=2 train_expert.steps=21' > log 2>&1

@@ -453,3 +453,34 @@ END
     assert_equal "$stderr" ""
     assert_equal "$(ls -A | grep -c tmp)" 0
 }
+
+@test "text that the tokenizer's merges hardly meet is warned of, text of a related kind is not" {
+    guide=/usr/share/doc/installation-guide-amd64
+    [ -d "$guide/zh_CN" ] || skip "installation-guide-amd64 is not installed"
+    for language in en de zh_CN; do
+        for page in "$guide/$language"/*.html*; do
+            zcat -f "$page" | sed 's/<[^>]*>//g' | jq -Rs --arg id "${page##*/}" '{id: $id, text: .}'
+        done | jq -c . | mf-docs --quiet --near-dup 0 --set docs.val_fraction=0 --set docs.test_fraction=0 --split train -o $language.docs
+    done
+    jq -Rs '{id: "code", text: .}' "$MF_ROOT"/lib/*/*.c | jq -c . | mf-docs --quiet --set docs.val_fraction=0 \
+        --set docs.test_fraction=0 --split train -o code.docs
+    for size in 400 4096; do
+        mf-tokenize train --quiet --vocab-size $size -o $size.json en.docs
+        for docs in en de code; do
+            run -0 --separate-stderr mf-tokenize encode --progress never -t $size.json -o tokens $docs.docs
+            assert_equal "$stderr" ""
+        done
+        run -0 --separate-stderr mf-tokenize encode --progress never -t $size.json -o tokens zh_CN.docs
+        [[ $stderr == "mf-tokenize encode: warning: 1."[0-9][0-9]" bytes a token: "*"make fresh"* ]] || fail "$stderr"
+        assert_equal "$(wc -l <<< "$stderr")" 1
+        run -0 --separate-stderr mf-tokenize encode --quiet -t $size.json -o tokens zh_CN.docs
+        assert_equal "$stderr" ""
+    done
+    # a tokenizer of this text, and one that only has bytes
+    mf-tokenize train --quiet --vocab-size 4096 -o zh.json zh_CN.docs
+    mf-tokenize train --quiet --vocab-size 260 -o bytes.json en.docs
+    for tokenizer in zh bytes; do
+        run -0 --separate-stderr mf-tokenize encode --progress never -t $tokenizer.json -o tokens zh_CN.docs
+        assert_equal "$stderr" ""
+    done
+}
