@@ -128,7 +128,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     struct mf_spool source; /* the stream is read several times */
     if (mf_config_load_stage(&config, &common->settings, "partition", err) < 0) return -1;
     d->params = (struct mf_plan_params){
-        .method = (enum mf_method)(asked->method >= 0 ? asked->method : config.partition.method),
+        .method = (enum mf_partition_method)(asked->method >= 0 ? asked->method : config.partition.method),
         .partitions = (size_t)(asked->partitions || d->saved ? asked->partitions : config.model.n_experts),
         .overlap = asked->overlap >= 0 ? asked->overlap : config.partition.overlap,
         .balance = asked->balance > 0 ? asked->balance : config.partition.balance,
@@ -162,9 +162,9 @@ int main(int argc, char **argv) {
          "tokenizer.json: shows the words that tell the parts apart; needed for the curriculum", 0, 0},
         {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N",
          "how many (default: model.n_experts, or as many as --saved has)", 1, MF_PARTITIONS_MAX},
-        {"method", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "how to divide (default: partition.method)",
-         0, 0},
-        {"by", 0, MF_OPT_CHOICE, &asked.method, MF_METHODS, "another name for --method", 0, 0},
+        {"method", 0, MF_OPT_CHOICE, &asked.method, MF_PARTITION_METHODS,
+         "how to divide (default: partition.method)", 0, 0},
+        {"by", 0, MF_OPT_CHOICE, &asked.method, MF_PARTITION_METHODS, "another name for --method", 0, 0},
         {"overlap", 0, MF_OPT_REAL, &asked.overlap, "X",
          "add each part's nearest other documents, up to X of its tokens (default: partition.overlap)", 0, 1},
         {"balance", 0, MF_OPT_REAL, &asked.balance, "X",

@@ -69,7 +69,7 @@ static int store(const struct mf_option *o, const char *text, struct mf_err *err
         return mf_err_set(err, EX_USAGE, "option '--%s' needs a size such as 64K, 200M or 2G, not '%s'",
                           o->name, text);
     case MF_OPT_CHOICE:
-        index = mf_choice(o->argument, text);
+        index = mf_choice(o->argument, text, strlen(text));
         if (index < 0)
             return mf_err_set(err, EX_USAGE, "option '--%s' is one of %s, not '%s'", o->name, o->argument,
                               text);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <utf8proc.h>
+#include "base/strings.h"
 
 /* How far the centroid of e is above the mean of the others in one feature. */
 static float gap(const struct mf_partition *p, size_t f, size_t e) {
@@ -100,9 +101,11 @@ int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *er
     for (size_t i = 0; i < c->count; i++)
         if (c->labels[i] != MF_NO_LABEL) counts[d->plan.part[i] * n + c->labels[i]]++;
     print_rows(d, counts, file);
+    char method[16];
+    mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);
     if (n > 1)
-        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", mf_method_name(d->saved.method),
-                n, mf_agree_nmi(counts, E, n));
+        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n,
+                mf_agree_nmi(counts, E, n));
     free(counts);
     return 0;
 }

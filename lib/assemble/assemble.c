@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/memory.h"
+#include "base/strings.h"
 #include "io/safetensors.h"
 #include "assemble/assemble_internal.h"
 
@@ -259,10 +260,12 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     if (a->specials.given) mf_metadata_set_json(metadata, "special_tokens", mf_specials_json(&a->specials));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
-    bool prefix = mixture && a->config->router.kind == MF_ROUTER_PREFIX;
+    char router[16];
+    mf_choice_name(MF_ROUTER_KINDS, mixture ? a->config->router.kind : MF_ROUTER_HIDDEN, router,
+                   sizeof router);
     if (!mixture)
         json_object_set_new(metadata, "ffn", json_string(a->kind == MF_ASSEMBLE_DENSE ? "dense" : "average"));
-    mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", prefix ? "prefix" : "hidden"));
+    mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", router));
     return metadata;
 }
 

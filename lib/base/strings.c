@@ -114,12 +114,16 @@ const char *mf_nearest(const char *name, const char *const *names, size_t count)
     return nearest;
 }
 
-int mf_choice(const char *choices, const char *text) {
-    size_t n = strlen(text);
+int mf_choice(const char *choices, const char *text, size_t n) {
     for (int i = 0;; i++) {
         size_t m = strcspn(choices, "|");
         if (m == n && memcmp(choices, text, n) == 0) return i;
         if (choices[m] == 0) return -1;
         choices += m + 1;
     }
+}
+
+void mf_choice_name(const char *choices, int index, char *text, size_t size) {
+    for (; index > 0; index--) choices += strcspn(choices, "|") + 1;
+    snprintf(text, size, "%.*s", (int)strcspn(choices, "|"), choices);
 }

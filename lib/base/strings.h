@@ -23,8 +23,10 @@ int mf_parse_size(const char *text, uint64_t *value);
  * largest length that a fixed buffer could have. */
 char *mf_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 
-/* Where `text` stands among the choices "a|b|c", from 0, or -1. */
-int mf_choice(const char *choices, const char *text);
+/* Where `text` [n] stands among the choices "a|b|c", from 0, or -1; and the text of number `index`, cut like
+ * snprintf. */
+int mf_choice(const char *choices, const char *text, size_t n);
+void mf_choice_name(const char *choices, int index, char *text, size_t size);
 
 /* The item of `names` nearest to `name` by edit distance, or NULL when none is near (more than a third of its
  * letters differ). Borrowed from `names`. */

@@ -12,18 +12,7 @@
 #include <jansson.h>
 #include "base/err.h"
 #include "base/strings.h"
-
-enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
-enum mf_router_kind { MF_ROUTER_HIDDEN, MF_ROUTER_PREFIX };
-enum mf_router_init { MF_GATE_UNIFORM, MF_GATE_KAIMING, MF_GATE_DATA_STATS };
-enum mf_calibrate_router {
-    MF_CALIBRATE_KEEP,
-    MF_CALIBRATE_TEMPERATURE,
-    MF_CALIBRATE_RIDGE,
-    MF_CALIBRATE_DISCRIMINANT,
-    MF_CALIBRATE_BEST,
-    MF_CALIBRATE_TRAIN
-};
+#include "config/choices.h"
 
 /* One training: the shared backbone's or an expert's. */
 struct mf_train_config {
@@ -50,12 +39,12 @@ struct mf_config {
         int64_t vocab_size, min_frequency;
     } tokenizer;
     struct {
-        int method; /* enum mf_method (part/saved.h) */
+        int method; /* enum mf_partition_method */
         double overlap, balance;
         int64_t features, restarts, iterations;
     } partition;
     struct {
-        int arch; /* enum mf_arch (model/shape.h) */
+        int arch; /* enum mf_arch */
         int64_t d_model, n_heads, n_kv_heads, head_dim, n_layers, d_ff, n_experts, top_k, context;
         double dropout, init_std, position_std, rope_theta, norm_eps;
         bool qkv_bias, qk_norm, tied;

@@ -54,12 +54,12 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
         memcpy(target, &real, sizeof real);
         return 0;
     case MF_KEY_CHOICE:
-        choice = mf_choice(key->choices, text);
+        choice = mf_choice(key->choices, text, size);
         if (choice < 0) return unfit(key, text, where, key->choices, err);
         memcpy(target, &choice, sizeof choice);
         return 0;
     case MF_KEY_BOOL:
-        choice = mf_choice("false|true", text);
+        choice = mf_choice("false|true", text, size);
         if (choice < 0) return unfit(key, text, where, "true or false", err);
         *(bool *)target = choice;
         return 0;
@@ -76,7 +76,7 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
 }
 
 void mf_key_format(const struct mf_key *key, const struct mf_config *config, char *text, size_t size) {
-    const char *source = (const char *)config + key->offset, *choices = key->choices;
+    const char *source = (const char *)config + key->offset;
     int64_t whole;
     double real;
     int choice;
@@ -100,8 +100,7 @@ void mf_key_format(const struct mf_key *key, const struct mf_config *config, cha
         return;
     case MF_KEY_CHOICE:
         memcpy(&choice, source, sizeof choice);
-        for (; choice > 0; choice--) choices += strcspn(choices, "|") + 1;
-        snprintf(text, size, "%.*s", (int)strcspn(choices, "|"), choices);
+        mf_choice_name(key->choices, choice, text, size);
         return;
     case MF_KEY_BOOL:
         snprintf(text, size, "%s", *(const bool *)source ? "true" : "false");

@@ -67,7 +67,7 @@ static const struct mf_key keys[] = {
     INT(tokenizer.vocab_size, "16384", 260, 1048576, TOKENIZER, "tokens, with 256 bytes and 4 special ones"),
     INT(tokenizer.min_frequency, "2", 1, MANY, TOKENIZER, "a pair must occur this often to be merged"),
 
-    CHOICE(partition.method, "clustered", "clustered|random|curriculum|domain", PARTITION,
+    CHOICE(partition.method, "clustered", MF_PARTITION_METHODS, PARTITION,
            "how documents are divided among experts"),
     REAL(partition.overlap, "0", 0, 1, PARTITION, "share of each partition that is also another's"),
     REAL(partition.balance, "1.1", 1, 1000, PARTITION, "largest partition over the mean"),
@@ -75,7 +75,7 @@ static const struct mf_key keys[] = {
     INT(partition.restarts, "4", 1, 10000, PARTITION, "k-means: starts, the best is kept"),
     INT(partition.iterations, "30", 1, 10000, PARTITION, "k-means: iterations of a start at most"),
 
-    CHOICE(model.arch, "reference", "reference|llama", SHARED,
+    CHOICE(model.arch, "reference", MF_ARCHS, SHARED,
            "family: LayerNorm, added positions and GELU, or RMSNorm, rotary positions and SwiGLU"),
     INT(model.d_model, "512", 2, 65536, SHARED, "width of the residual stream; even"),
     INT(model.n_heads, "8", 1, 4096, SHARED, "attention heads; divides d_model"),
@@ -99,19 +99,18 @@ static const struct mf_key keys[] = {
     {"model.tied", MF_KEY_BOOL, AT(model.tied), "true", 0, 0, NULL, SHARED,
      "llama: the head is the embedding"},
 
-    CHOICE(expert.init, "shared", "shared|kaiming", EXPERT,
+    CHOICE(expert.init, "shared", MF_EXPERT_INITS, EXPERT,
            "experts start from the shared FFN or from scratch"),
 
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
-    CHOICE(router.kind, "prefix", "hidden|prefix", ASSEMBLE,
+    CHOICE(router.kind, "prefix", MF_ROUTER_KINDS, ASSEMBLE,
            "routing by hidden state or by the prefix's tokens"),
-    CHOICE(router.init, "data_stats", "uniform|kaiming|data_stats", ASSEMBLE,
-           "first gate of a hidden router"),
+    CHOICE(router.init, "data_stats", MF_ROUTER_INITS, ASSEMBLE, "first gate of a hidden router"),
     REAL(router.smoothing, "1", 1e-9, 1e9, ASSEMBLE, "count added to every token's count in a partition"),
 
-    CHOICE(calibrate.router, "best", "keep|temperature|ridge|discriminant|best|train", CALIBRATE,
+    CHOICE(calibrate.router, "best", MF_CALIBRATE_ROUTERS, CALIBRATE,
            "how the gate is fitted; train: steps from the best"),
     {"calibrate.norms", MF_KEY_BOOL, AT(calibrate.norms), "true", 0, 0, NULL, CALIBRATE,
      "also fit the norms before the experts"},

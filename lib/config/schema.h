@@ -1,5 +1,5 @@
 /* The list of all settings: what config.c reads values by, and what config_print.c writes them by. Programs
- * use model/config.h. */
+ * use config/config.h. */
 #ifndef MF_CONFIG_SCHEMA_H
 #define MF_CONFIG_SCHEMA_H
 

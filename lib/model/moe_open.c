@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/strings.h"
+#include "config/choices.h"
 #include "model/piece.h"
 
 /* --- tensors by the tables of model/tensors.h ---
@@ -236,8 +237,9 @@ static int parse_router(struct mf_moe *m, const json_t *config, const json_t *ro
     r->top_k = (size_t)top_k;
     const char *kind = json_string_value(json_object_get(router, "kind"));
     if (!kind) kind = "hidden"; /* a model of the reference implementation says nothing of routers */
-    bool prefix = strcmp(kind, "prefix") == 0;
-    if (!prefix && strcmp(kind, "hidden") != 0)
+    int choice = mf_choice(MF_ROUTER_KINDS, kind, strlen(kind));
+    bool prefix = choice == MF_ROUTER_PREFIX;
+    if (choice < 0)
         return mf_err_set(err, EX_DATAERR, "%s: metadata router: unknown kind '%.40s'", m->name, kind);
     snprintf(r->kind, sizeof r->kind, "%s", kind);
     if (real_field(router, "evidence_scale", prefix ? 1 : 0, &r->evidence_scale) < 0 ||

@@ -4,11 +4,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "model/rope_scaling.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static const char *const arch_names[] = {[MF_REFERENCE] = "reference", [MF_LLAMA] = "llama"};
 
 struct heads mf_shape_heads(const struct mf_shape *s) {
     return (struct heads){s->H, s->K ? s->K : s->H, s->d ? s->d : s->D / s->H};
@@ -78,7 +77,9 @@ json_t *mf_shape_json(const struct mf_shape *s) {
         json_object_set_new(object, "position_scale", json_real(s->position_scale));
         return object;
     }
-    json_object_set_new(object, "arch", json_string(arch_names[s->arch]));
+    char arch[16];
+    mf_choice_name(MF_ARCHS, (int)s->arch, arch, sizeof arch);
+    json_object_set_new(object, "arch", json_string(arch));
     json_object_set_new(object, "n_kv_heads", json_integer((json_int_t)s->K));
     json_object_set_new(object, "head_dim", json_integer((json_int_t)s->d));
     json_object_set_new(object, "rope_theta", json_real(s->rope_theta));
@@ -135,13 +136,11 @@ static int parse_llama(struct mf_shape *s, const json_t *object, const char *nam
 /* A config that names no family is of the reference's. */
 static int parse_arch(struct mf_shape *s, const json_t *object, const char *name, struct mf_err *err) {
     const json_t *value = json_object_get(object, "arch");
-    const char *arch = value ? json_string_value(value) : arch_names[MF_REFERENCE];
-    for (size_t i = 0; arch && i < COUNT(arch_names); i++)
-        if (strcmp(arch, arch_names[i]) == 0) {
-            s->arch = (enum mf_arch)i;
-            return 0;
-        }
-    return mf_err_set(err, EX_DATAERR, "%s: config: unknown arch '%.40s'", name, arch ? arch : "?");
+    const char *text = json_is_string(value) ? json_string_value(value) : "?";
+    int arch = value ? mf_choice(MF_ARCHS, text, strlen(text)) : MF_REFERENCE;
+    if (arch < 0) return mf_err_set(err, EX_DATAERR, "%s: config: unknown arch '%.40s'", name, text);
+    s->arch = (enum mf_arch)arch;
+    return 0;
 }
 
 int mf_shape_parse(struct mf_shape *s, const json_t *object, const char *name, struct mf_err *err) {

@@ -6,12 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "config/choices.h"
 #include "nn/attention.h"
 #include "nn/rope.h"
 
 #define MF_HEAD_MAX 4096 /* columns of a head that positions turn */
-
-enum mf_arch { MF_REFERENCE, MF_LLAMA }; /* model.arch */
 
 struct mf_shape {
     size_t V, D, H, L, F, S; /* vocabulary, d_model, heads, layers, d_ff, context */

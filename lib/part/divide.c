@@ -124,7 +124,7 @@ static int divide_as_before(struct mf_division *division, const struct mf_divide
 int mf_divide(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
     *division = (struct mf_division){0};
     if (d->saved && mf_partition_read(&division->saved, d->saved, err) < 0) return -1;
-    enum mf_method method = d->saved ? division->saved.method : d->params.method;
+    enum mf_partition_method method = d->saved ? division->saved.method : d->params.method;
     int status = load_tokenizer(&division->tokenizer, d, method == MF_CURRICULUM, err);
     if (status == 0)
         status = mf_corpus_scan(&division->corpus, d->path,

@@ -9,7 +9,7 @@
 #include "part/sketch.h"
 
 struct mf_plan_params {
-    enum mf_method method;
+    enum mf_partition_method method;
     size_t partitions; /* 0 with MF_DOMAIN: as many as there are labels */
     double overlap;    /* in [0, 1] */
     double balance;    /* >= 1 */

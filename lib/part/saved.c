@@ -6,11 +6,6 @@
 #include "base/rng.h"
 #include "part/assign.h"
 
-const char *mf_method_name(enum mf_method method) {
-    static const char *const names[] = {"clustered", "random", "curriculum", "domain"};
-    return names[method];
-}
-
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     size_t E = p->E, n = p->documents;
     p->centroids = calloc(p->terms.count * E + 1, sizeof *p->centroids);

@@ -6,18 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "config/choices.h"
 #include "io/file.h"
 #include "part/corpus.h"
 #include "part/sketch.h"
 
-enum mf_method { MF_CLUSTERED, MF_RANDOM, MF_CURRICULUM, MF_DOMAIN };
-#define MF_METHODS "clustered|random|curriculum|domain" /* the names, in the order of the enum */
-const char *mf_method_name(enum mf_method method);
-
 #define MF_PARTITIONS_MAX 4096
 
 struct mf_partition {
-    enum mf_method method;
+    enum mf_partition_method method;
     size_t E;
     uint64_t seed, documents;
     double balance, overlap;

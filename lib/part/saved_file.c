@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "io/stream.h"
 #include "part/saved.h"
 
@@ -13,7 +14,9 @@ _Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 /* --- writing --- */
 
 static int write_header(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
-    if (mf_put_text(w, "method", mf_method_name(p->method), err) < 0) return -1;
+    char method[16];
+    mf_choice_name(MF_PARTITION_METHODS, (int)p->method, method, sizeof method);
+    if (mf_put_text(w, "method", method, err) < 0) return -1;
     if (mf_put_int(w, "partitions", (int64_t)p->E, err) < 0) return -1;
     if (mf_put_int(w, "documents", (int64_t)p->documents, err) < 0) return -1;
     if (mf_put_int(w, "vocab_size", (int64_t)p->vocab, err) < 0) return -1;
@@ -111,11 +114,8 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
     size_t size;
     int64_t partitions, documents, vocab, count, seed;
     if (missing(r, mf_record_string(h, "method", &text, &size, err), "method", err) < 0) return -1;
-    int method = MF_CLUSTERED;
-    while (method <= MF_DOMAIN && (strlen(mf_method_name((enum mf_method)method)) != size ||
-                                   memcmp(mf_method_name((enum mf_method)method), text, size) != 0))
-        method++;
-    if (method > MF_DOMAIN)
+    int method = mf_choice(MF_PARTITION_METHODS, text, size);
+    if (method < 0)
         return mf_err_set(err, EX_DATAERR, "%s: unknown method '%.*s'", mf_stream_name(r),
                           (int)(size < 40 ? size : 40), text);
     if (need_int(r, h, "partitions", MF_PARTITIONS_MAX, &partitions, err) < 0) return -1;
@@ -137,7 +137,7 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
             mf_stream_name(r), (long long)partitions, (long long)count, (long long)documents,
             (long long)size_there);
     memcpy(p->tokenizer, text, 64);
-    p->method = (enum mf_method)method;
+    p->method = (enum mf_partition_method)method;
     p->E = (size_t)partitions;
     p->documents = (uint64_t)documents;
     p->vocab = (size_t)vocab;

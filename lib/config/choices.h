@@ -1,0 +1,31 @@
+/* The choices of settings, of saved partitions, models and options: each list of names once, beside its
+ * values. mf_choice and mf_choice_name (base/strings.h) go from one to the other. */
+#ifndef MF_CONFIG_CHOICES_H
+#define MF_CONFIG_CHOICES_H
+
+enum mf_partition_method { MF_CLUSTERED, MF_RANDOM, MF_CURRICULUM, MF_DOMAIN };
+#define MF_PARTITION_METHODS "clustered|random|curriculum|domain"
+
+enum mf_arch { MF_REFERENCE, MF_LLAMA };
+#define MF_ARCHS "reference|llama"
+
+enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
+#define MF_EXPERT_INITS "shared|kaiming"
+
+enum mf_router_kind { MF_ROUTER_HIDDEN, MF_ROUTER_PREFIX };
+#define MF_ROUTER_KINDS "hidden|prefix"
+
+enum mf_router_init { MF_GATE_UNIFORM, MF_GATE_KAIMING, MF_GATE_DATA_STATS };
+#define MF_ROUTER_INITS "uniform|kaiming|data_stats"
+
+enum mf_calibrate_router {
+    MF_CALIBRATE_KEEP,
+    MF_CALIBRATE_TEMPERATURE,
+    MF_CALIBRATE_RIDGE,
+    MF_CALIBRATE_DISCRIMINANT,
+    MF_CALIBRATE_BEST,
+    MF_CALIBRATE_TRAIN
+};
+#define MF_CALIBRATE_ROUTERS "keep|temperature|ridge|discriminant|best|train"
+
+#endif
