@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "cli/options.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "io/json_file.h"
 
 static const char notes[] =

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/memory.h"
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 /* By write alone: stdio may want memory. */
 static void say(const char *text) {
@@ -20,7 +20,7 @@ static void say(const char *text) {
 static void end_without_memory(void) {
     static atomic_flag ending = ATOMIC_FLAG_INIT;
     while (atomic_flag_test_and_set(&ending)) pause(); /* another thread is at it */
-    mf_temps_remove();
+    mf_tempfiles_remove();
     say(program_invocation_short_name);
     say(": out of memory\n");
     _exit(EX_OSERR);
@@ -28,7 +28,7 @@ static void end_without_memory(void) {
 
 void mf_program_begin(void) {
     mf_memory_hook(end_without_memory);
-    mf_temps_folder_set(getenv("TMPDIR"));
+    mf_tempfile_folder_set(getenv("TMPDIR"));
 }
 
 int mf_fail(const char *program, const struct mf_err *err) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "io/file.h"
 
 struct mf_prompts {

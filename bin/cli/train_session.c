@@ -8,7 +8,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "base/strings.h"
 #include "io/bundle.h"
 #include "nn/matmul.h"
@@ -92,7 +92,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
         s->checkpoint = mf_format("%s", o->checkpoint);
     else if (file)
         s->checkpoint = mf_format("%s.ckpt", o->output);
-    mf_stop_watch();
+    mf_signals_catch();
     return 0;
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/memory.h"
 #include "base/strings.h"
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 #define BUFFER       ((size_t)64 << 10)
 #define UNPACK_FREE  ((uint64_t)32 << 20)
@@ -195,7 +195,7 @@ bool mf_file_same(const char *a, const char *b) {
 }
 
 int mf_scratch_open(struct mf_err *err) {
-    const char *folder = mf_temps_folder();
+    const char *folder = mf_tempfile_folder();
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0) return fd;
     char *path = mf_format("%s/mf-XXXXXX", folder); /* a file system without O_TMPFILE */

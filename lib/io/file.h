@@ -3,9 +3,9 @@
  * An output is written to a temporary beside its target, `.NAME.XXXXXX.tmp`, that is locked (flock) while its
  * writer lives. Commit flushes, fsyncs, renames, and fsyncs the folder; where that last step fails, the file
  * is removed again. Until then the target is untouched. Opening an output removes temporaries of the same
- * target whose writer is gone. A signal that ends the process removes its temporaries (base/temps.h). Devices
- * and named pipes are written directly; a link keeps pointing to the file, which is replaced; a replaced file
- * keeps its permissions. */
+ * target whose writer is gone. A signal that ends the process removes its temporaries (base/tempfile.h).
+ * Devices and named pipes are written directly; a link keeps pointing to the file, which is replaced; a
+ * replaced file keeps its permissions. */
 #ifndef MF_IO_FILE_H
 #define MF_IO_FILE_H
 
@@ -112,7 +112,7 @@ bool mf_file_same(const char *a, const char *b);
  * (not counted in `size`); freed by free(). EX_DATAERR when it is larger than the limit. */
 int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *size, struct mf_err *err);
 
-/* A file without a name, for data that must not fill memory; in the folder of base/temps.h. Returns the
+/* A file without a name, for data that must not fill memory; in the folder of base/tempfile.h. Returns the
  * descriptor or -1. */
 int mf_scratch_open(struct mf_err *err);
 

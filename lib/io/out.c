@@ -17,7 +17,7 @@
 
 #include "base/memory.h"
 #include "base/strings.h"
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 #define BUFFER  ((size_t)64 << 10)
 #define STRETCH ((uint64_t)4 << 20)
@@ -30,7 +30,7 @@ struct mf_out {
     char *name;   /* for messages */
     char *target; /* the file to replace, links resolved; NULL when written directly */
     char *path;   /* of the temporary, NULL when written directly */
-    struct mf_temp *temp;
+    struct mf_tempfile *temp;
     mode_t mode;   /* of the file that is replaced, or 0 */
     bool failed;   /* an earlier write failed, so commit must */
     size_t used;   /* bytes in `buffer` */
@@ -99,11 +99,11 @@ static int open_temporary(struct mf_out *out, struct mf_err *err) {
         for (int i = 0; i < RANDOM; i++) unique[i] = letters[bytes[i] % (sizeof letters - 1)];
         snprintf(out->path, size, "%.*s.%.*s.%s.tmp", (int)folder, out->target, STEM, out->target + folder,
                  unique);
-        out->temp = mf_temp_add(out->path);
+        out->temp = mf_tempfile_add(out->path);
         out->fd = move_up(open(out->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
         if (out->fd < 0) {
             int reason = errno;
-            mf_temp_drop(out->temp);
+            mf_tempfile_drop(out->temp);
             errno = reason;
             if (errno == EEXIST || errno == EINTR) continue;
             return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
@@ -113,7 +113,7 @@ static int open_temporary(struct mf_out *out, struct mf_err *err) {
         struct stat st;
         if (fstat(out->fd, &st) == 0 && st.st_nlink > 0) return 0;
         close(out->fd);
-        mf_temp_drop(out->temp);
+        mf_tempfile_drop(out->temp);
     }
     return mf_err_set(err, EX_CANTCREAT, "%s: cannot make a temporary file beside it", out->name);
 }
@@ -340,7 +340,7 @@ int mf_folder_sync(const char *folder, struct mf_err *err) {
  * may not last, which is no output. */
 static int rename_file(struct mf_out *out, int folder, struct mf_err *err) {
     if (rename(out->path, out->target) < 0) return mf_err_sys(err, EX_CANTCREAT, "%s", out->name);
-    mf_temp_drop(out->temp);
+    mf_tempfile_drop(out->temp);
     out->temp = NULL;
     if (sync_folder(folder) == 0) return 0;
     mf_err_sys(err, EX_IOERR, "%s", out->name);
@@ -394,7 +394,7 @@ void mf_out_abandon(struct mf_out *out) {
     if (!out) return;
     if (out->temp) {
         unlink(out->path);
-        mf_temp_drop(out->temp);
+        mf_tempfile_drop(out->temp);
     }
     if (out->fd >= 0) close(out->fd);
     free_out(out);

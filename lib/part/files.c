@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include "base/temps.h"
+#include "base/tempfile.h"
 #include "io/file.h"
 
 #define SAVED "partition.mp"
@@ -17,8 +17,8 @@
 struct part_file {
     struct mf_out *out;
     struct mf_stream_writer *writer;
-    struct mf_temp *temp; /* the new file is complete under its temporary name */
-    uint64_t used;        /* the turn it was last written in; 0 while it has no descriptor */
+    struct mf_tempfile *temp; /* the new file is complete under its temporary name */
+    uint64_t used;            /* the turn it was last written in; 0 while it has no descriptor */
 };
 
 struct mf_part_files {
@@ -49,7 +49,7 @@ void mf_part_files_abandon(struct mf_part_files *files) {
         set_paths(files, e);
         if (!files->parts[e].temp) continue;
         unlink(files->new_path);
-        mf_temp_drop(files->parts[e].temp);
+        mf_tempfile_drop(files->parts[e].temp);
     }
     free(files->parts);
     free(files->folder);
@@ -145,7 +145,7 @@ static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
     files->open -= part->used > 0;
     part->used = 0;
     set_paths(files, e);
-    part->temp = mf_temp_add(files->new_path);
+    part->temp = mf_tempfile_add(files->new_path);
     return mf_out_commit(out, err);
 }
 
@@ -185,7 +185,7 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
         if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
         } else {
-            mf_temp_drop(files->parts[e].temp);
+            mf_tempfile_drop(files->parts[e].temp);
             files->parts[e].temp = NULL;
         }
         *changed += e < files->E;

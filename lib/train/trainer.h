@@ -63,7 +63,7 @@ struct mf_training_result {
  * the limit, with the least that does. */
 int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, struct mf_err *err);
 
-/* Trains to the end, or until a signal comes (mf_stop_watch). On return the checkpoint is still there;
+/* Trains to the end, or until a signal comes (mf_signals_catch). On return the checkpoint is still there;
  * mf_train_clean removes it. All ranks return alike; the best weights are rank 0's alone. EX_SOFTWARE when
  * the training diverges: the message names the step and where the first number that is none appeared.
  * EX_DATAERR for a checkpoint of another training, and for ranks of different ones. */

@@ -6,7 +6,7 @@
 #include <xxhash.h>
 #include "base/memory.h"
 #include "base/rng.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "config/config.h"
 
 static uint64_t rank(const struct training_loop *l) {
@@ -38,7 +38,7 @@ int64_t training_first(const struct training_loop *l, int64_t place) {
 }
 
 int training_signal(const struct training_loop *l) {
-    return (int)mf_ranks_max(l->t->ranks, mf_stop_signal());
+    return (int)mf_ranks_max(l->t->ranks, mf_signals_caught());
 }
 
 int training_align(struct training_loop *l, struct mf_err *err) {

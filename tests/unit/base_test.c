@@ -12,9 +12,9 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "base/strings.h"
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 static void test_error_lines_are_clean(void **state) {
     (void)state;
@@ -239,9 +239,9 @@ static int asks_to_stop(int signal_number, void (*before)(int)) {
     pid_t child = fork();
     if (child == 0) {
         signal(signal_number, before);
-        mf_stop_watch();
+        mf_signals_catch();
         raise(signal_number);
-        _exit(mf_stop_signal());
+        _exit(mf_signals_caught());
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -261,12 +261,12 @@ static void test_first_signal_asks_second_ends(void **state) {
     pid_t child = fork();
     if (child == 0) {
         write_file("asked.tmp", "x", 1);
-        mf_temp_add("asked.tmp");
-        mf_stop_watch();
+        mf_tempfile_add("asked.tmp");
+        mf_signals_catch();
         raise(SIGTERM);
         raise(SIGTERM); /* the same request, by another way */
-        if (mf_stop_signal() != SIGTERM || access("asked.tmp", F_OK) != 0) _exit(1);
-        poll(NULL, 0, MF_STOP_ONCE + 50);
+        if (mf_signals_caught() != SIGTERM || access("asked.tmp", F_OK) != 0) _exit(1);
+        poll(NULL, 0, MF_SIGNALS_ONCE + 50);
         raise(SIGTERM);
         _exit(2);
     }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/temps.h"
+#include "base/tempfile.h"
 #include "io/file.h"
 #include "io/json_file.h"
 
@@ -269,11 +269,11 @@ static void test_scratch(void **state) {
     memset(longest, 'n', sizeof longest - 1);
     const char *const folders[] = {"/absent", longest};
     for (size_t i = 0; i < 2; i++) {
-        mf_temps_folder_set(folders[i]);
+        mf_tempfile_folder_set(folders[i]);
         assert_int_equal(mf_scratch_open(&err), -1);
         assert_int_equal(err.status, EX_CANTCREAT);
     }
-    mf_temps_folder_set(NULL);
+    mf_tempfile_folder_set(NULL);
 }
 
 static void test_json(void **state) {

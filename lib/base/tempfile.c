@@ -1,6 +1,6 @@
 /* Temporary files to remove when a signal ends the process. This list is one of the two globals of the
  * library: a signal handler has no other way to reach it. */
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,34 +13,34 @@
 #include "base/memory.h"
 
 /* Entries are used again but never freed, so a handler that runs at any moment finds a whole list. */
-struct mf_temp {
-    struct mf_temp *next;
+struct mf_tempfile {
+    struct mf_tempfile *next;
     char *path;
     atomic_int live; /* set last, cleared first */
 };
 
-static _Atomic(struct mf_temp *) temps;
+static _Atomic(struct mf_tempfile *) temps;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* among threads; the handler does not take it */
 static atomic_int owner; /* a forked child must not remove its parent's files */
 
 static const char *scratch;
 
-void mf_temps_folder_set(const char *folder) {
+void mf_tempfile_folder_set(const char *folder) {
     scratch = folder;
 }
 
-const char *mf_temps_folder(void) {
+const char *mf_tempfile_folder(void) {
     return scratch && *scratch ? scratch : "/tmp";
 }
 
-void mf_temps_remove(void) {
+void mf_tempfiles_remove(void) {
     if (atomic_load(&owner) != (int)getpid()) return;
-    for (struct mf_temp *t = atomic_load(&temps); t; t = t->next)
+    for (struct mf_tempfile *t = atomic_load(&temps); t; t = t->next)
         if (atomic_load(&t->live)) unlink(t->path);
 }
 
 static void end_by_signal(int signal_number) {
-    mf_temps_remove();
+    mf_tempfiles_remove();
     signal(signal_number, SIG_DFL);
     raise(signal_number); /* delivered when the handler returns */
 }
@@ -60,12 +60,12 @@ static void install(void) {
     replace_default(SIGXFSZ, SIG_IGN);
 }
 
-struct mf_temp *mf_temp_add(const char *path) {
+struct mf_tempfile *mf_tempfile_add(const char *path) {
     char *copy = strdup(path);
     if (!copy) mf_no_memory();
     pthread_mutex_lock(&lock);
     if (atomic_load(&owner) != (int)getpid()) install();
-    struct mf_temp *t = atomic_load(&temps);
+    struct mf_tempfile *t = atomic_load(&temps);
     while (t && atomic_load(&t->live)) t = t->next;
     if (!t) {
         t = calloc(1, sizeof *t);
@@ -80,6 +80,6 @@ struct mf_temp *mf_temp_add(const char *path) {
     return t;
 }
 
-void mf_temp_drop(struct mf_temp *temp) {
+void mf_tempfile_drop(struct mf_tempfile *temp) {
     atomic_store(&temp->live, 0);
 }

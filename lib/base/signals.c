@@ -1,5 +1,5 @@
 /* The stop flag: a signal asks once; a later one ends the process. */
-#include "base/stop.h"
+#include "base/signals.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "base/temps.h"
+#include "base/tempfile.h"
 
 /* The other global of the library: a signal handler can reach nothing else. */
 static atomic_int stop;
@@ -25,8 +25,8 @@ static void ask_to_stop(int signal_number) {
         atomic_store(&stop, signal_number);
         return;
     }
-    if (time - never < (int64_t)MF_STOP_ONCE * 1000000) return;
-    mf_temps_remove();
+    if (time - never < (int64_t)MF_SIGNALS_ONCE * 1000000) return;
+    mf_tempfiles_remove();
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -38,7 +38,7 @@ void mf_signal_handle(int signal_number, const struct sigaction *action) {
     sigaction(signal_number, action, NULL);
 }
 
-void mf_stop_watch(void) {
+void mf_signals_catch(void) {
     struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     mf_signal_handle(SIGINT, &action);
@@ -46,6 +46,6 @@ void mf_stop_watch(void) {
     mf_signal_handle(SIGHUP, &action);
 }
 
-int mf_stop_signal(void) {
+int mf_signals_caught(void) {
     return atomic_load(&stop);
 }
