@@ -81,7 +81,7 @@ static void print_rows(const struct mf_division *d, const uint64_t *counts, FILE
             d->tokenizer ? "  telling words" : "");
     for (size_t e = 0; e < d->saved.E; e++) {
         size_t label = 0;
-        double purity = n ? mf_agree_purity(counts + e * n, n, &label) : 0;
+        double purity = n ? mf_purity(counts + e * n, n, &label) : 0;
         fprintf(file, "%-10zu %10llu %12llu %7.1f%%", e, (unsigned long long)d->saved.sizes[e],
                 (unsigned long long)d->saved.n_tokens[e],
                 c->total ? 100 * (double)d->saved.n_tokens[e] / (double)c->total : 0);
@@ -104,8 +104,7 @@ int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *er
     char method[16];
     mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);
     if (n > 1)
-        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n,
-                mf_agree_nmi(counts, E, n));
+        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n, mf_nmi(counts, E, n));
     free(counts);
     return 0;
 }

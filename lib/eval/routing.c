@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "part/agree.h"
+#include "part/nmi.h"
 
 /* What the forward pass's callback needs. */
 struct run {
@@ -141,7 +141,7 @@ double mf_routing_agreement(const struct mf_routing *r, size_t layer) {
         }
         used += total > 0;
     }
-    double agreement = used > 1 && E > 1 ? mf_agree_nmi(counts, E, n) : NAN;
+    double agreement = used > 1 && E > 1 ? mf_nmi(counts, E, n) : NAN;
     free(counts);
     return agreement;
 }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
-#include "part/agree.h"
+#include "part/nmi.h"
 #include "text/tokenizer.h"
 #include "text/tokens.h"
 

@@ -242,7 +242,7 @@ static uint64_t band_key(const struct mf_copies *c, size_t band) {
     return XXH3_64bits_withSeed(c->signature + band * ROWS, ROWS * sizeof *c->signature, band);
 }
 
-static double likeness(const struct mf_copies *c, const struct known *k) {
+static double jaccard(const struct mf_copies *c, const struct known *k) {
     size_t same = 0;
     for (size_t i = 0; i < HASHES; i++) same += k->signature[i] == (uint16_t)c->signature[i];
     return (double)same / HASHES;
@@ -259,7 +259,7 @@ static uint32_t find_near(const struct mf_copies *c) {
         while (looked++ < MOST && (document = next(&c->bands, key, &i)) != UINT32_MAX) {
             if (document == last || document == best || c->known[document].forgotten) continue;
             last = document;
-            double like = likeness(c, &c->known[document]);
+            double like = jaccard(c, &c->known[document]);
             if (like < best_likeness || (like == best_likeness && best < document)) continue;
             best = document;
             best_likeness = like;

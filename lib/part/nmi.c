@@ -1,5 +1,5 @@
 /* Mutual information and purity from a table of counts. */
-#include "part/agree.h"
+#include "part/nmi.h"
 
 #include <math.h>
 
@@ -7,7 +7,7 @@ static double plogp(double count, double total) {
     return count > 0 ? count / total * log(count / total) : 0;
 }
 
-double mf_agree_nmi(const uint64_t *counts, size_t E, size_t L) {
+double mf_nmi(const uint64_t *counts, size_t E, size_t L) {
     double total = 0, rows = 0, columns = 0, joint = 0;
     for (size_t i = 0; i < E * L; i++) total += (double)counts[i];
     if (total == 0) return 0;
@@ -29,7 +29,7 @@ double mf_agree_nmi(const uint64_t *counts, size_t E, size_t L) {
     return fmin(1, fmax(0, (rows + columns - joint) / sqrt(rows * columns)));
 }
 
-double mf_agree_purity(const uint64_t *counts, size_t L, size_t *label) {
+double mf_purity(const uint64_t *counts, size_t L, size_t *label) {
     uint64_t total = 0;
     *label = 0;
     for (size_t l = 0; l < L; l++) {
