@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "cli/options.h"
-#include "model/piece.h"
+#include "model/component.h"
 #include "cli/train_session.h"
 #include "train/stats.h"
 
@@ -25,7 +25,7 @@ static const char notes[] =
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
 /* The tensors of the shared bundle, its FFN where ours begins from it. */
-static int load_shared(struct mf_train_session *s, struct mf_piece *shared, struct mf_err *err) {
+static int load_shared(struct mf_train_session *s, struct mf_component *shared, struct mf_err *err) {
     const struct mf_shape *shape = &shared->shape;
     size_t count = s->n_tensors;
     struct mf_tensor *wanted = calloc(count, sizeof *wanted);
@@ -38,7 +38,7 @@ static int load_shared(struct mf_train_session *s, struct mf_piece *shared, stru
 }
 
 static int write_expert(struct mf_train_session *s, const struct mf_train_options *o,
-                        const struct mf_piece *shared, int64_t partition,
+                        const struct mf_component *shared, int64_t partition,
                         const struct mf_training_result *result, const char *stats_path, struct mf_err *err) {
     struct mf_stats stats;
     struct mf_tensor *tensors = NULL;
@@ -62,14 +62,14 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
     return status;
 }
 
-static int train(struct mf_train_session *s, struct mf_piece *shared, const struct mf_common *common,
+static int train(struct mf_train_session *s, struct mf_component *shared, const struct mf_common *common,
                  const struct mf_train_options *o, const char *tokens, int64_t partition, const char *stats,
                  int *signal, struct mf_err *err) {
     struct mf_training_result result;
     if (mf_train_session_begin(s, "train-expert", common, o, tokens, partition, shared->shape.S,
                                &shared->specials, err) < 0)
         return -1;
-    if (mf_piece_tokenizer(shared, s->data.tokenizer, s->data.name, err) < 0) return -1;
+    if (mf_component_tokenizer(shared, s->data.tokenizer, s->data.name, err) < 0) return -1;
     if (mf_specials_match(&shared->specials, shared->name, &s->data.specials, s->data.name, err) < 0)
         return -1;
     if (s->data.vocab != shared->shape.V)
@@ -105,14 +105,14 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-train-expert", "train one expert on its own documents",
                                    "mf-train-expert -s SHARED [OPTION]... [TOKENS]", options, notes};
     struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
-    struct mf_piece shared = {0};
+    struct mf_component shared = {0};
     int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0 && !shared_path) status = mf_err_set(&err, EX_USAGE, "which shared bundle? (-s FILE)");
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = mf_piece_open(&shared, shared_path, "shared", &err);
+    if (status == 0) status = mf_component_open(&shared, shared_path, "shared", &err);
     if (status == 0) status = train(&s, &shared, &common, &o, tokens, partition, stats, &signal, &err);
     mf_train_session_end(&s);
-    mf_piece_close(&shared);
+    mf_component_close(&shared);
     mf_strs_free(&operands);
     mf_strs_free(&common.settings.sets);
     if (status < 0) return mf_fail("mf-train-expert", &err);

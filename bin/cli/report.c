@@ -14,7 +14,7 @@
 #include "cli/report_notes.h"
 #include "eval/routing.h"
 #include "io/utf8.h"
-#include "model/piece.h"
+#include "model/component.h"
 
 /* What is measured on the same documents, and where it goes. */
 struct maker {
@@ -143,10 +143,10 @@ static int add_experts(struct maker *m, struct mf_err *err) {
 /* What predicting each token by its share of the training tokens alone would give: (count + 1) / (all + V).
  */
 static int add_unigram(struct maker *m, struct mf_err *err) {
-    struct mf_piece p;
+    struct mf_component p;
     struct mf_token_doc doc;
     struct mf_measure unigram = {0};
-    if (mf_piece_open(&p, m->files->shared, "shared", err) < 0) return -1;
+    if (mf_component_open(&p, m->files->shared, "shared", err) < 0) return -1;
     size_t V = p.shape.V;
     int64_t *counts = calloc(V, sizeof *counts);
     if (!counts) mf_no_memory();
@@ -166,7 +166,7 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
         mf_measure_add(&unigram, nats, tokens, 0);
     }
     free(counts);
-    mf_piece_close(&p);
+    mf_component_close(&p);
     if (status < 0 || got < 0) return -1;
     json_object_set_new(m->perplexity, "unigram", mf_real_json(mf_measure_perplexity(&unigram)));
     json_object_set_new(m->measures, "unigram", mf_measure_json(&unigram));

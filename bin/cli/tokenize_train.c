@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include "base/memory.h"
 #include "cli/options.h"
-#include "text/train.h"
+#include "text/tokenizer_train.h"
 
 /* Longer words count no further: lines without a blank, as of base64, would take the vocabulary. */
 #define MAX_WORD 16384

@@ -46,7 +46,7 @@ int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t
 }
 
 /* Every tensor of the piece is there, and no other that would be part of the model. */
-static int check_tensors(const struct mf_piece *p, const struct mf_tensor *expected, size_t count,
+static int check_tensors(const struct mf_component *p, const struct mf_tensor *expected, size_t count,
                          bool expert, struct mf_err *err) {
     size_t found = 0;
     if (mf_bundle_expect(p->bundle, expected, count, err) < 0) return -1;
@@ -73,7 +73,7 @@ static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size
     return t;
 }
 
-static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err) {
+static int check_piece(const struct mf_component *p, bool expert, struct mf_err *err) {
     size_t count;
     struct mf_tensor *expected = expected_of(&p->shape, expert, &count);
     int status = check_tensors(p, expected, count, expert, err);
@@ -82,7 +82,7 @@ static int check_piece(const struct mf_piece *p, bool expert, struct mf_err *err
 }
 
 /* Lists a piece's tensors in the order in which it holds them. */
-static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf_err *err) {
+static int add_shared(struct mf_assembly *a, const struct mf_component *p, struct mf_err *err) {
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
         if (mf_assembly_takes(t->name, false) &&
@@ -99,7 +99,7 @@ static int add_shared(struct mf_assembly *a, const struct mf_piece *p, struct mf
 }
 
 /* An expert's tensors have names of their own in the model. */
-static int add_expert(struct mf_assembly *a, const struct mf_piece *p, size_t e, struct mf_err *err) {
+static int add_expert(struct mf_assembly *a, const struct mf_component *p, size_t e, struct mf_err *err) {
     size_t count = mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, NULL);
     struct mf_tensor *from = calloc(2 * count, sizeof *from);
     if (!from) mf_no_memory();
@@ -132,11 +132,11 @@ static int match_specials(struct mf_assembly *a, const struct mf_specials *s, co
     return 0;
 }
 
-static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, size_t e,
+static int plan_expert(struct mf_assembly *a, const struct mf_component *shared, size_t e,
                        const struct mf_spool *piece, struct mf_err *err) {
-    struct mf_piece p;
+    struct mf_component p;
     struct mf_expert_entry *entry = &a->experts[e];
-    if (mf_piece_open(&p, piece->path, "expert", err) < 0) return -1;
+    if (mf_component_open(&p, piece->path, "expert", err) < 0) return -1;
     const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
     *entry = (struct mf_expert_entry){.path = piece->path,
                                       .name = piece->name,
@@ -144,14 +144,14 @@ static int plan_expert(struct mf_assembly *a, const struct mf_piece *shared, siz
                                       .documents = integer(training, "documents", 0),
                                       .tokens = integer(training, "tokens", 0)};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
-    int status = mf_piece_match(shared, &p, err);
+    int status = mf_component_match(shared, &p, err);
     if (status == 0) status = match_specials(a, &p.specials, piece->name, err);
     for (size_t i = 0; i < e && status == 0; i++)
         if (strcmp(a->experts[i].hash, p.hash) == 0)
             status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", piece->name,
                                 a->experts[i].name, p.hash);
     if (status == 0) status = check_piece(&p, true, err);
-    mf_piece_close(&p);
+    mf_component_close(&p);
     return status;
 }
 
@@ -178,17 +178,17 @@ static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct
 /* Lists the tensors of all experts that are in the model. */
 static int add_experts(struct mf_assembly *a, struct mf_err *err) {
     for (size_t e = 0; e < a->n_experts; e++) {
-        struct mf_piece p;
+        struct mf_component p;
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
         int status = mf_assembly_expect_stats(a, p.bundle, err);
         if (status == 0) status = add_expert(a, &p, e, err);
-        mf_piece_close(&p);
+        mf_component_close(&p);
         if (status < 0) return -1;
     }
     return 0;
 }
 
-static int plan(struct mf_assembly *a, const struct mf_piece *shared, const struct mf_spool *experts,
+static int plan(struct mf_assembly *a, const struct mf_component *shared, const struct mf_spool *experts,
                 const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
     int status = check_piece(shared, false, err);
     for (size_t e = 0; e < a->n_experts && status == 0; e++)
@@ -206,10 +206,10 @@ static int plan(struct mf_assembly *a, const struct mf_piece *shared, const stru
 int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
                      const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
                      struct mf_err *err) {
-    struct mf_piece shared;
+    struct mf_component shared;
     *a = (struct mf_assembly){
         .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
-    if (mf_piece_open(&shared, a->shared_path, "shared", err) < 0) return -1;
+    if (mf_component_open(&shared, a->shared_path, "shared", err) < 0) return -1;
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
@@ -219,7 +219,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     a->buffer = malloc(MF_ASSEMBLY_THREADS * MF_ASSEMBLY_BUFFER);
     if (!a->experts || !a->buffer) mf_no_memory();
     int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
-    mf_piece_close(&shared);
+    mf_component_close(&shared);
     return status;
 }
 
@@ -269,11 +269,11 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     return metadata;
 }
 
-int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err) {
-    if (mf_piece_open(p, path, kind, err) < 0) return -1;
+    if (mf_component_open(p, path, kind, err) < 0) return -1;
     if (strcmp(p->hash, hash) == 0) return 0;
-    mf_piece_close(p);
+    mf_component_close(p);
     return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
 }
 

@@ -10,7 +10,7 @@
 #include "io/file.h"
 #include "io/spool.h"
 #include "config/config.h"
-#include "model/piece.h"
+#include "model/component.h"
 
 /* One expert as the model's metadata name it. */
 struct mf_expert_entry {

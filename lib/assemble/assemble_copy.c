@@ -98,7 +98,7 @@ static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
 }
 
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
-    struct mf_piece p;
+    struct mf_component p;
     int status;
     if ((part == HEAD || part == POSITIONS) && !mf_assembly_repeats(a)) return 0;
     if (part == POSITIONS) return write_positions(a, to, err);
@@ -111,7 +111,7 @@ static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct
         status = part == HEAD ? copy_head(a, p.bundle, to, err)
                               : copy_piece(a, p.bundle, false, a->n_experts, to, err);
     }
-    mf_piece_close(&p);
+    mf_component_close(&p);
     return status;
 }
 

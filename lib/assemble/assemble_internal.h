@@ -28,7 +28,7 @@ int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffe
                      struct mf_err *err);
 
 /* Opens a piece again; EX_DATAERR unless it still is what was planned with. */
-int mf_assembly_reopen(struct mf_piece *p, const char *path, const char *kind, const char *hash,
+int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err);
 
 /* --- assemble_copy.c --- */

@@ -44,7 +44,7 @@ static int add(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tenso
 }
 
 /* Adds all tensors of a piece's FFN, in the order of `role`'s list. */
-static int add_piece(struct mf_assembly *a, struct mf_piece *p, enum mf_ffn_role role, float scale,
+static int add_piece(struct mf_assembly *a, struct mf_component *p, enum mf_ffn_role role, float scale,
                      bool first, struct mf_err *err) {
     size_t count, index;
     struct mf_tensor *t = tensors_of(a, role, &count);
@@ -64,10 +64,10 @@ static int add_piece(struct mf_assembly *a, struct mf_piece *p, enum mf_ffn_role
 
 static int add_one(struct mf_assembly *a, const char *path, const char *kind, const char *hash,
                    enum mf_ffn_role role, float scale, bool first, struct mf_err *err) {
-    struct mf_piece p;
+    struct mf_component p;
     if (mf_assembly_reopen(&p, path, kind, hash, err) < 0) return -1;
     int status = add_piece(a, &p, role, scale, first, err);
-    mf_piece_close(&p);
+    mf_component_close(&p);
     return status;
 }
 

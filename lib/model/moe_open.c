@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/strings.h"
 #include "config/choices.h"
-#include "model/piece.h"
+#include "model/component.h"
 
 /* --- tensors by the tables of model/tensors.h ---
  *
@@ -343,16 +343,16 @@ static void add_needs(struct moe_needs *needs, const struct mf_bundle *bundle) {
 
 static int open_bundles(struct mf_moe *m, const char *path, const char *expert, struct mf_moe_budget *budget,
                         struct mf_err *err) {
-    struct mf_piece shared, one = {0};
+    struct mf_component shared, one = {0};
     struct moe_needs needs = {0};
     size_t cache = 0;
     m->router = (struct mf_router){.kind = "single", .n_experts = 1, .top_k = 1, .decay = 1};
-    if (mf_piece_open(&shared, path, "shared", err) < 0) return -1;
+    if (mf_component_open(&shared, path, "shared", err) < 0) return -1;
     m->shape = shared.shape;
     m->specials = shared.specials;
     memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
-    int status = expert ? mf_piece_open(&one, expert, "expert", err) : 0;
-    if (status == 0 && expert) status = mf_piece_match(&shared, &one, err);
+    int status = expert ? mf_component_open(&one, expert, "expert", err) : 0;
+    if (status == 0 && expert) status = mf_component_match(&shared, &one, err);
     if (status == 0) {
         needs.small = BUNDLE + count_layout(m, true, false);
         needs.cache = 2 * largest_matrix(m); /* half of the cache is for tensors that stay */
@@ -363,8 +363,8 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (status == 0) status = mf_weights_new(&m->file->weights, path, cache, err);
     if (status == 0) status = mf_weights_add_bundle(m->file->weights, shared.bundle, err);
     if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
-    mf_piece_close(&shared);
-    mf_piece_close(&one);
+    mf_component_close(&shared);
+    mf_component_close(&one);
     if (status < 0 || build(m, true, false, err) < 0 || load_backbone(m, true, err) < 0) return -1;
     return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "part/words.h"
+#include "part/difficulty.h"
 
 static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
     size_t room = c->room ? c->room + c->room / 2 : 1024;

@@ -3,7 +3,7 @@
 #define MF_PART_DIVIDE_H
 
 #include "base/pool.h"
-#include "part/plan.h"
+#include "part/partition.h"
 
 struct mf_divide {
     const char *path;             /* the tokens stream: a file, for it is read several times */

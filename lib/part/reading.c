@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "part/corpus.h"
-#include "part/words.h"
+#include "part/difficulty.h"
 
 struct mf_reading {
     const struct mf_tokenizer *tokenizer; /* borrowed */

@@ -123,10 +123,10 @@ static const struct mf_shape micro = {
 static int read_bundle(const char *path) {
     struct mf_err err = {0};
     struct mf_bundle *b;
-    struct mf_piece piece;
+    struct mf_component piece;
     size_t index;
     unsigned char bytes[100];
-    if (mf_piece_open(&piece, path, "expert", &err) == 0) mf_piece_close(&piece);
+    if (mf_component_open(&piece, path, "expert", &err) == 0) mf_component_close(&piece);
     if (check(mf_bundle_open(&b, path, NULL, &err), &err) < 0) return -1;
     int more;
     while ((more = mf_bundle_next(b, &index, &err)) > 0) {

@@ -1,5 +1,5 @@
 /* The base of the library: errors, strings, random numbers, arena, threads, signals. */
-#include "files.h"
+#include "scratch.h"
 
 #include <errno.h>
 #include <math.h>

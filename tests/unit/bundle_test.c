@@ -1,5 +1,5 @@
 /* Bundles: same bytes each time, and every damage refused with a line that says what. */
-#include "files.h"
+#include "scratch.h"
 
 #include <archive.h>
 #include <archive_entry.h>

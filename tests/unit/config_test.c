@@ -1,5 +1,5 @@
 /* The schema is sound, what is printed reads back as the same values, and what is wrong is named. */
-#include "files.h"
+#include "scratch.h"
 
 #include <math.h>
 #include <utf8proc.h>

@@ -1,5 +1,5 @@
 /* Outputs are whole or not there; inputs come in any pieces. */
-#include "files.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <signal.h>

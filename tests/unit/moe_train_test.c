@@ -1,5 +1,5 @@
 /* The router's gradients in an assembled model against central differences of its own forward pass. */
-#include "files.h"
+#include "scratch.h"
 #include "nn.h"
 
 #include "io/safetensors.h"

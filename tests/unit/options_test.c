@@ -1,5 +1,5 @@
 /* Command lines: what is accepted, and the line that each mistake causes. */
-#include "files.h"
+#include "scratch.h"
 
 #include "cli/options.h"
 

@@ -14,9 +14,9 @@
 #include "part/nmi.h"
 #include "part/assign.h"
 #include "part/kmeans.h"
-#include "part/plan.h"
+#include "part/partition.h"
 #include "part/sketch.h"
-#include "part/words.h"
+#include "part/difficulty.h"
 
 static struct mf_err err;
 

@@ -1,5 +1,5 @@
 /* Safetensors: round trip, and each way in which a header can lie. */
-#include "files.h"
+#include "scratch.h"
 
 #include "base/clock.h"
 #include "io/safetensors.h"

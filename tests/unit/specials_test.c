@@ -1,6 +1,6 @@
 /* The special tokens of streams, manifests and metadata; what they leave of a stream as targets; where
  * documents begin in a training's windows. */
-#include "files.h"
+#include "scratch.h"
 #include "nn.h"
 
 #include <xxhash.h>

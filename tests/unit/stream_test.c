@@ -1,5 +1,5 @@
 /* Streams: round trips, and every way of being damaged that a file can have. */
-#include "files.h"
+#include "scratch.h"
 
 #include "base/clock.h"
 #include "io/stream.h"

@@ -1,5 +1,5 @@
 /* Templates: what each tag shows, and what is said of a wrong one. */
-#include "files.h"
+#include "scratch.h"
 
 #include "cli/template.h"
 

@@ -1,7 +1,7 @@
 /* The parts of the tokenizer below its file: the byte alphabet, cutting into words (against a regular
  * expression engine), and merges, applied and learnt, against slow twins. */
 #include <stdbool.h>
-#include "files.h"
+#include "scratch.h"
 #include "base/rng.h"
 #include "text/alphabet.h"
 #include "text/bpe.h"

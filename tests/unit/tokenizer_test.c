@@ -2,10 +2,10 @@
  * honoured are refused by the name of what is wrong. */
 #include <stdbool.h>
 #include <jansson.h>
-#include "files.h"
+#include "scratch.h"
 #include "base/rng.h"
 #include "text/tokenizer.h"
-#include "text/train.h"
+#include "text/tokenizer_train.h"
 
 static struct mf_err err;
 

@@ -1,5 +1,5 @@
 /* The vocabulary that grows from the counts of words, and tokenizer.json. */
-#include "text/train.h"
+#include "text/tokenizer_train.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* Opening pieces, and whether two belong together. */
-#include "model/piece.h"
+#include "model/component.h"
 
 #include <stdio.h>
 #include <string.h>
 #include "io/sha256.h"
 
 /* A field of 64 hex digits. */
-static int hash_field(const struct mf_piece *p, const char *field, char hash[65], struct mf_err *err) {
+static int hash_field(const struct mf_component *p, const char *field, char hash[65], struct mf_err *err) {
     const char *text = json_string_value(json_object_get(mf_bundle_meta(p->bundle), field));
     if (!mf_sha256_valid(text))
         return mf_err_set(err, EX_DATAERR, "%s: the manifest has no valid %s", p->name, field);
@@ -14,8 +14,8 @@ static int hash_field(const struct mf_piece *p, const char *field, char hash[65]
     return 0;
 }
 
-int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct mf_err *err) {
-    *p = (struct mf_piece){0};
+int mf_component_open(struct mf_component *p, const char *path, const char *kind, struct mf_err *err) {
+    *p = (struct mf_component){0};
     if (mf_bundle_open(&p->bundle, path, kind, err) < 0) return -1;
     p->name = mf_bundle_name(p->bundle);
     snprintf(p->hash, sizeof p->hash, "%s", mf_bundle_hash(p->bundle));
@@ -25,19 +25,20 @@ int mf_piece_open(struct mf_piece *p, const char *path, const char *kind, struct
     if (status == 0) status = mf_specials_parse(&p->specials, specials, p->shape.V, p->name, err);
     if (status == 0) status = hash_field(p, "tokenizer_sha256", p->tokenizer, err);
     if (status == 0 && strcmp(kind, "expert") == 0) status = hash_field(p, "shared_sha256", p->shared, err);
-    if (status < 0) mf_piece_close(p);
+    if (status < 0) mf_component_close(p);
     return status;
 }
 
-void mf_piece_close(struct mf_piece *p) {
+void mf_component_close(struct mf_component *p) {
     mf_bundle_close(p->bundle);
     p->bundle = NULL;
     p->name = NULL;
 }
 
-int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err) {
+int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,
+                       struct mf_err *err) {
     if (mf_shape_match(&shared->shape, shared->name, &expert->shape, expert->name, err) < 0) return -1;
-    if (mf_piece_tokenizer(shared, expert->tokenizer, expert->name, err) < 0) return -1;
+    if (mf_component_tokenizer(shared, expert->tokenizer, expert->name, err) < 0) return -1;
     if (mf_specials_match(&shared->specials, shared->name, &expert->specials, expert->name, err) < 0)
         return -1;
     if (strcmp(shared->hash, expert->shared) != 0)
@@ -46,8 +47,8 @@ int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert,
     return 0;
 }
 
-int mf_piece_tokenizer(const struct mf_piece *p, const char *tokenizer, const char *name,
-                       struct mf_err *err) {
+int mf_component_tokenizer(const struct mf_component *p, const char *tokenizer, const char *name,
+                           struct mf_err *err) {
     if (strcmp(p->tokenizer, tokenizer) == 0) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", name, tokenizer,
                       p->tokenizer, p->name);

@@ -1,6 +1,6 @@
 /* Training a tokenizer: the merges are learnt from the counts of words (words.h). */
-#ifndef MF_TEXT_TRAIN_H
-#define MF_TEXT_TRAIN_H
+#ifndef MF_TEXT_TOKENIZER_TRAIN_H
+#define MF_TEXT_TOKENIZER_TRAIN_H
 
 #include <stddef.h>
 #include <stdint.h>

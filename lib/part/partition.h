@@ -1,6 +1,6 @@
 /* Which documents go into which partitions: the four methods, and overlap. */
-#ifndef MF_PART_PLAN_H
-#define MF_PART_PLAN_H
+#ifndef MF_PART_PARTITION_H
+#define MF_PART_PARTITION_H
 
 #include "base/pool.h"
 #include "part/corpus.h"

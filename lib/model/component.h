@@ -1,12 +1,12 @@
 /* A trained piece on disk: a shared or an expert bundle, opened and checked to belong where it is put. */
-#ifndef MF_MODEL_PIECE_H
-#define MF_MODEL_PIECE_H
+#ifndef MF_MODEL_COMPONENT_H
+#define MF_MODEL_COMPONENT_H
 
 #include "io/bundle.h"
 #include "model/tensors.h"
 #include "text/specials.h"
 
-struct mf_piece {
+struct mf_component {
     struct mf_bundle *bundle; /* its manifest is read, its tensors are not */
     struct mf_shape shape;
     const char *name; /* the file, for messages; the bundle's */
@@ -17,15 +17,16 @@ struct mf_piece {
 };
 
 /* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */
-int mf_piece_open(struct mf_piece *piece, const char *path, const char *kind, struct mf_err *err);
-void mf_piece_close(struct mf_piece *piece); /* of a zeroed one too */
+int mf_component_open(struct mf_component *piece, const char *path, const char *kind, struct mf_err *err);
+void mf_component_close(struct mf_component *piece); /* of a zeroed one too */
 
 /* EX_DATAERR unless the expert has the shared bundle's shape, tokenizer and special tokens and was trained
  * against it: names both files and both values. */
-int mf_piece_match(const struct mf_piece *shared, const struct mf_piece *expert, struct mf_err *err);
+int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,
+                       struct mf_err *err);
 
 /* EX_DATAERR unless the tokenizer is the piece's. `name` is the file that was made with it. */
-int mf_piece_tokenizer(const struct mf_piece *piece, const char *tokenizer, const char *name,
-                       struct mf_err *err);
+int mf_component_tokenizer(const struct mf_component *piece, const char *tokenizer, const char *name,
+                           struct mf_err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* The four ways to divide documents, and overlap between the parts. */
-#include "part/plan.h"
+#include "part/partition.h"
 
 #include <math.h>
 #include <stdlib.h>
