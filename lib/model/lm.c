@@ -60,7 +60,7 @@ struct mf_lm {
     size_t columns;     /* of the logits that exist at once, and */
     size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
     double *losses;     /* [N] */
-    struct loss_so_far so_far;
+    struct online_softmax softmax;
     float *positions;        /* mf_layer_positions */
     float *attention, *sums; /* scratch */
     float *widened, *tail;   /* of a narrow backbone: a layer or a piece of the embedding; the output norm */
@@ -144,9 +144,9 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->wide = lm->logits ? lm->dx + N * D : NULL;
     lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
-    lm->so_far.sum = mf_arena_take(a, N, sizeof *lm->so_far.sum);
-    lm->so_far.maximum = mf_arena_floats(a, N);
-    lm->so_far.at_target = mf_arena_floats(a, N);
+    lm->softmax.sum = mf_arena_take(a, N, sizeof *lm->softmax.sum);
+    lm->softmax.maximum = mf_arena_floats(a, N);
+    lm->softmax.at_target = mf_arena_floats(a, N);
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, larger(2 * D, heads.d)));
@@ -276,13 +276,13 @@ static void head_in_chunks(const struct pass *p, struct table head, float scale)
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
         const float *w = vocabulary_chunk(p, head, v, &P);
         matmul_forward(lm->pool, lm->logits, lm->h, w, N, P, D, 0);
-        cross_entropy_piece(lm->pool, &lm->so_far, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
+        cross_entropy_chunk(lm->pool, &lm->softmax, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
         if (p->grad) matmul_backward_input(lm->pool, lm->y, lm->logits, w, N, P, D, v > 0);
     }
-    cross_entropy_losses(&lm->so_far, lm->losses, targets, N);
+    cross_entropy_losses(&lm->softmax, lm->losses, targets, N);
     if (!p->grad) return;
     const float *table = rows_table(p, lm->h, head, targets);
-    cross_entropy_input(lm->pool, &lm->so_far, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
+    cross_entropy_input(lm->pool, &lm->softmax, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
                         scale, N, D);
 }
 

@@ -44,9 +44,9 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->logits = mf_arena_floats(&together[2], N * block);
     for (size_t i = 0; i < 3; i++)
         if (together[i].used > a->used) a->used = together[i].used;
-    w->so_far.maximum = mf_arena_floats(a, N);
-    w->so_far.at_target = mf_arena_floats(a, N);
-    w->so_far.sum = mf_arena_take(a, N, sizeof *w->so_far.sum);
+    w->softmax.maximum = mf_arena_floats(a, N);
+    w->softmax.at_target = mf_arena_floats(a, N);
+    w->softmax.sum = mf_arena_take(a, N, sizeof *w->softmax.sum);
 }
 
 int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max_rows, struct mf_pool *pool,
@@ -347,10 +347,10 @@ int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const
         const float *rows;
         if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
         matmul_forward(w->pool, w->logits, hidden, rows, N, count, D, 0);
-        cross_entropy_piece(w->pool, &w->so_far, w->logits, targets, first, N, count, mixed, D);
+        cross_entropy_chunk(w->pool, &w->softmax, w->logits, targets, first, N, count, mixed, D);
         if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, count, D, first > 0);
     }
-    cross_entropy_losses(&w->so_far, losses, targets, N);
+    cross_entropy_losses(&w->softmax, losses, targets, N);
     return 0;
 }
 

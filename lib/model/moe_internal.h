@@ -57,7 +57,7 @@ struct mf_moe_work {
     float *qkv, *mixed;    /* attention: [N,C], C = (H+2K) d, and [N,A] attended */
     float *in, *mid, *out; /* one expert's rows: [R,D], [products,R,F], [R,D] */
     float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
-    struct loss_so_far so_far;
+    struct online_softmax softmax;
 };
 
 /* Noise on the logits of a router in training. */

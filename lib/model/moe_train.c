@@ -143,7 +143,7 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
         if (targets[n] != LOSS_IGNORE &&
             mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
             return -1;
-    cross_entropy_input(w->pool, &w->so_far, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
+    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
     memset(t->dx, 0, N * D * sizeof *t->dx);
     mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);
     *loss = 0;

@@ -8,7 +8,7 @@
 /* --- in pieces --- */
 
 struct piece {
-    const struct loss_so_far *l;
+    const struct online_softmax *l;
     float *logits, *mixed;
     const uint32_t *targets;
     size_t v, P, D;
@@ -37,20 +37,20 @@ static void piece_part(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-void cross_entropy_piece(struct mf_pool *pool, const struct loss_so_far *l, float *logits,
+void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D) {
     struct piece k = {l, logits, mixed, targets, v, P, D};
     mf_pool_run(pool, N, 1, piece_part, &k);
 }
 
-void cross_entropy_losses(const struct loss_so_far *l, double *losses, const uint32_t *targets, size_t N) {
+void cross_entropy_losses(const struct online_softmax *l, double *losses, const uint32_t *targets, size_t N) {
     for (size_t n = 0; n < N; n++)
         losses[n] =
             targets[n] == LOSS_IGNORE ? 0 : log(l->sum[n]) + (double)l->maximum[n] - (double)l->at_target[n];
 }
 
 struct input {
-    const struct loss_so_far *l;
+    const struct online_softmax *l;
     float *mixed;
     const uint32_t *targets, *rows;
     const float *table;
@@ -72,7 +72,7 @@ static void input_part(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-void cross_entropy_input(struct mf_pool *pool, const struct loss_so_far *l, float *mixed,
+void cross_entropy_input(struct mf_pool *pool, const struct online_softmax *l, float *mixed,
                          const uint32_t *targets, const float *table, const uint32_t *rows, float scale,
                          size_t N, size_t D) {
     struct input k = {l, mixed, targets, rows, table, scale, D};

@@ -110,12 +110,12 @@ static inline void losses_in_pieces(struct mf_pool *pool, double *losses, const 
                                     const uint32_t *targets, size_t N, size_t V, size_t P) {
     float *piece = make_zeros(N * P), *maximum = make_zeros(N), *at_target = make_zeros(N);
     double *sum = calloc(N, sizeof *sum);
-    struct loss_so_far l = {maximum, at_target, sum};
+    struct online_softmax l = {maximum, at_target, sum};
     for (size_t v = 0; v < V; v += P) {
         size_t columns = V - v < P ? V - v : P;
         for (size_t n = 0; n < N; n++)
             memcpy(piece + n * columns, logits + n * V + v, columns * sizeof *piece);
-        cross_entropy_piece(pool, &l, piece, targets, v, N, columns, NULL, 0);
+        cross_entropy_chunk(pool, &l, piece, targets, v, N, columns, NULL, 0);
     }
     cross_entropy_losses(&l, losses, targets, N);
     free(piece), free(maximum), free(at_target), free(sum);

@@ -609,12 +609,12 @@ static void check_loss_input(size_t P, int threads) {
     float *mixed = make_random(N * D, 3), maximum[N], at_target[N];
     for (size_t i = 0; i < N * D; i++) h[i] *= 4; /* so that later pieces raise the maximum */
     double *h2 = to_double(h, N * D), *embedding2 = to_double(embedding, V * D), sum[N], losses[N], total = 0;
-    struct loss_so_far l = {maximum, at_target, sum};
+    struct online_softmax l = {maximum, at_target, sum};
     struct head_twin t = {h2, embedding2, targets, N, V, D};
     for (size_t v = 0; v < V; v += P) {
         size_t columns = V - v < P ? V - v : P;
         matmul_forward(pool, logits, h, embedding + v * D, N, columns, D, 0);
-        cross_entropy_piece(pool, &l, logits, targets, v, N, columns, mixed, D);
+        cross_entropy_chunk(pool, &l, logits, targets, v, N, columns, mixed, D);
         matmul_backward_input(pool, mixed, logits, embedding + v * D, N, columns, D, v > 0);
     }
     cross_entropy_losses(&l, losses, targets, N);
