@@ -72,7 +72,7 @@ void calibration_note(struct calibration *c, const char *format, ...) {
     json_array_append_new(c->notes, json_string(text));
 }
 
-int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uint32_t *rows,
+int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uint32_t *rows,
                     struct mf_err *err) {
     struct mf_windows *windows;
     const struct mf_batch *batch;
@@ -87,7 +87,7 @@ int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uin
                 rows[n] = c->labels[document];
             document += batch->windows[i].last;
         }
-        got = mf_moe_forward(c->moe, c->work, batch->tokens, &batch->seqs, batch->evidence, watch, &hidden,
+        got = mf_moe_forward(c->moe, c->work, batch->tokens, &batch->seqs, batch->evidence, hooks, &hidden,
                              err);
         if (got < 0) break;
     }
@@ -133,9 +133,9 @@ static void note_loss(void *context, const char *id, size_t id_size, size_t doma
 /* The expert that predicts each document best. */
 static int label_by_loss(struct calibration *c, struct mf_err *err) {
     struct forced f = {.top_k = c->moe->router.top_k, .E = c->moe->router.n_experts, .labels = c->labels};
-    struct mf_moe_watch watch = {.context = &f, .route = force};
+    struct mf_moe_hooks hooks = {.context = &f, .route = force};
     struct mf_perplexity_options o = {
-        .batch = c->options->batch, .watch = &watch, .context = &f, .document = note_loss};
+        .batch = c->options->batch, .hooks = &hooks, .context = &f, .document = note_loss};
     struct mf_perplexity p;
     int status = 0;
     f.losses = malloc((c->n_labels + 1) * sizeof *f.losses);

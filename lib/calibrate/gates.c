@@ -51,13 +51,13 @@ static void add_rows(void *context, size_t layer, const uint32_t *experts, const
 
 /* The layers from `from` to `to`, of the model as it is now. */
 static int gather(struct moments *m, size_t from, size_t to, struct mf_err *err) {
-    struct mf_moe_watch watch = {.context = m, .routed = add_rows};
+    struct mf_moe_hooks hooks = {.context = m, .routed = add_rows};
     m->from = from;
     m->to = to;
     memset(m->scatter + from * triangle(m->D), 0, (to - from) * triangle(m->D) * sizeof *m->scatter);
     memset(m->sums + from * m->E * m->D, 0, (to - from) * m->E * m->D * sizeof *m->sums);
     memset(m->counts, 0, m->E * sizeof *m->counts);
-    return calibration_run(m->c, &watch, m->rows, err);
+    return calibration_run(m->c, &hooks, m->rows, err);
 }
 
 /* Solves A x = b for symmetric positive definite A [D,D] (its lower triangle becomes its Cholesky factor); -1

@@ -33,9 +33,9 @@ struct calibration {
 int calibration_try(struct calibration *c, const char *what, bool *kept, struct mf_err *err);
 void calibration_note(struct calibration *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Runs the first half through the model with `watch`; before each batch `rows` [N] (may be NULL) gets the
- * labels of its rows, for the watch's callbacks. */
-int calibration_run(struct calibration *c, const struct mf_moe_watch *watch, uint32_t *rows,
+/* Runs the first half through the model with `hooks`; before each batch `rows` [N] (may be NULL) gets the
+ * labels of its rows, for the hooks's callbacks. */
+int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uint32_t *rows,
                     struct mf_err *err);
 
 /* Fills one row's places [top_k]: all weight on `expert`, the other places with others that weigh nothing. */

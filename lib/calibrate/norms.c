@@ -44,8 +44,8 @@ static int gather(struct calibration *c, struct moments *m, bool home, struct mf
     m->rows = calloc(m->sites, sizeof *m->rows);
     if (!rows || !m->sums || !m->squares || !m->rows) mf_no_memory();
     m->labels = rows;
-    struct mf_moe_watch watch = {.context = m, .normalised = add_rows, .route = home ? route_home : NULL};
-    int status = calibration_run(c, &watch, rows, err);
+    struct mf_moe_hooks hooks = {.context = m, .normalised = add_rows, .route = home ? route_home : NULL};
+    int status = calibration_run(c, &hooks, rows, err);
     free(rows);
     return status;
 }
@@ -63,7 +63,7 @@ static void release(struct moments *m) {
     free(m->rows);
 }
 
-/* The gain and bias of a site (as in mf_moe_watch). */
+/* The gain and bias of a site (as in mf_moe_hooks). */
 static void parameters(struct mf_moe *moe, size_t site, float **gain, float **bias) {
     size_t L = moe->shape.L;
     *gain = site < L       ? moe->layers[site].attn_gain

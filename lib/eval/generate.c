@@ -64,14 +64,14 @@ static void add_weights(void *context, size_t layer, const uint32_t *experts, co
  * last half of it. *hidden is the last one's row. */
 static int feed(struct mf_generator *g, struct mf_generated *r, size_t at, size_t n, const float **hidden,
                 struct mf_err *err) {
-    const struct mf_moe_watch watch = {.context = g, .routed = add_weights};
+    const struct mf_moe_hooks hooks = {.context = g, .routed = add_weights};
     size_t E = g->moe->router.n_experts, S = g->moe->shape.S;
     if (mf_moe_cache_length(g->cache) == S) {
         r->slid = true;
         if (mf_moe_slide(g->moe, g->work, g->cache, r->ids.ids + at - S / 2, S / 2, err) < 0) return -1;
     }
     memset(g->weights, 0, n * E * sizeof *g->weights);
-    if (mf_moe_fill(g->moe, g->work, g->cache, r->ids.ids + at, n, &watch, hidden, err) < 0) return -1;
+    if (mf_moe_fill(g->moe, g->work, g->cache, r->ids.ids + at, n, &hooks, hidden, err) < 0) return -1;
     *hidden += (n - 1) * g->moe->shape.D;
     for (size_t i = 0; r->experts.count > 0 && i < n; i++) {
         const double *weights = g->weights + i * E;

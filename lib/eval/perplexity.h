@@ -41,7 +41,7 @@ struct mf_perplexity_options {
     size_t batch;                              /* windows in one forward pass */
     size_t stride;                             /* windows.h; 0: windows side by side */
     const uint32_t *lengths;                   /* [V] bytes of each token's text, or NULL */
-    const struct mf_moe_watch *watch;          /* of every forward pass, or NULL */
+    const struct mf_moe_hooks *hooks;          /* of every forward pass, or NULL */
     void *context;                             /* for the three below, each of which may be NULL */
     void (*token)(void *context, double loss); /* each scored token, in order, before its document */
     void (*document)(void *context, const char *id, size_t id_size, size_t domain,

@@ -78,7 +78,7 @@ static void routed(void *context, size_t layer, const uint32_t *experts, const f
 int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
                struct mf_routing *routing, struct mf_err *err) {
     struct run run = {.routing = routing};
-    struct mf_moe_watch watch = {.context = &run, .routed = routed};
+    struct mf_moe_hooks hooks = {.context = &run, .routed = routed};
     struct mf_windows *windows;
     const float *hidden;
     int got;
@@ -90,7 +90,7 @@ int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *s
     while ((got = mf_windows_next(windows, &run.batch, err)) > 0) {
         const struct mf_batch *b = run.batch;
         grow_domains(routing, b);
-        got = mf_moe_forward(moe, work, b->tokens, &b->seqs, b->evidence, &watch, &hidden, err);
+        got = mf_moe_forward(moe, work, b->tokens, &b->seqs, b->evidence, &hooks, &hidden, err);
         if (got < 0) break;
         for (size_t i = 0; i < b->seqs.count; i++) routing->rows += b->windows[i].scored;
     }

@@ -204,20 +204,20 @@ static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, siz
 /* --- one layer --- */
 
 struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
-                          const struct mf_moe_watch *watch) {
+                          const struct mf_moe_hooks *hooks) {
     return (struct mf_layer){.shape = &m->shape,
                              .pool = w->pool,
                              .seqs = seqs,
                              .positions = m->file->positions,
                              .h = w->h,
                              .scratch = w->attention,
-                             .hook = watch ? watch->normalised : NULL,
-                             .context = watch ? watch->context : NULL};
+                             .hook = hooks ? hooks->normalised : NULL,
+                             .context = hooks ? hooks->context : NULL};
 }
 
 /* x += sum over the chosen experts of weight * FFN_e(h). */
 int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
-            const float *evidence, const struct mf_moe_watch *watch, const struct moe_noise *noise,
+            const float *evidence, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
@@ -226,8 +226,8 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
     if (l->moe_gain || c->hook) mf_layer_norm(c, m->shape.L + layer, &norm, N);
     if (l->gate) {
         moe_route(m, w, layer, evidence, N, noise);
-        if (watch && watch->route) watch->route(watch->context, layer, w->experts, w->weights, N);
-        if (watch && watch->routed) watch->routed(watch->context, layer, w->experts, w->weights, w->h, N);
+        if (hooks && hooks->route) hooks->route(hooks->context, layer, w->experts, w->weights, N);
+        if (hooks && hooks->routed) hooks->routed(hooks->context, layer, w->experts, w->weights, w->h, N);
     } else {
         for (size_t n = 0; n < N; n++) {
             w->experts[n] = 0;
@@ -299,16 +299,16 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
 }
 
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-            const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
+            const float *evidence, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err) {
     size_t N = seqs->start[seqs->count];
     if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
     size_t first_position = cache ? cache->length : 0;
     if (moe_check_tokens(m, tokens, N, err) < 0 || moe_embed(m, w, tokens, seqs, first_position, err) < 0)
         return -1;
-    const struct mf_layer c = moe_layer(m, w, seqs, watch);
+    const struct mf_layer c = moe_layer(m, w, seqs, hooks);
     for (size_t i = 0; i < m->shape.L; i++)
-        if (moe_attend(m, w, &c, i, cache, err) < 0 || moe_ffn(m, w, &c, i, evidence, watch, NULL, err) < 0)
+        if (moe_attend(m, w, &c, i, cache, err) < 0 || moe_ffn(m, w, &c, i, evidence, hooks, NULL, err) < 0)
             return -1;
     const struct mf_norm norm = {.x = w->x, .gain = m->out_gain, .bias = m->out_bias};
     mf_layer_norm(&c, 2 * m->shape.L, &norm, N);
@@ -317,9 +317,9 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
 }
 
 int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-                   const float *evidence, const struct mf_moe_watch *watch, const float **hidden,
+                   const float *evidence, const struct mf_moe_hooks *hooks, const float **hidden,
                    struct mf_err *err) {
-    return moe_run(m, w, tokens, seqs, evidence, watch, NULL, hidden, err);
+    return moe_run(m, w, tokens, seqs, evidence, hooks, NULL, hidden, err);
 }
 
 /* --- logits --- */

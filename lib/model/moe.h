@@ -77,7 +77,7 @@ void mf_moe_evidence(const struct mf_moe *moe, double *state, const uint32_t *to
                      float *evidence);
 
 /* What a forward pass lets the caller see and change; any may be NULL. */
-struct mf_moe_watch {
+struct mf_moe_hooks {
     void *context;
     /* After routing in a layer: the chosen experts [N,top_k], highest weight first, their weights [N,top_k],
      * and the router's input h [N,D]. */
@@ -99,7 +99,7 @@ void mf_moe_work_free(struct mf_moe_work *work);                                
  * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), evidence [N,E] or
  * NULL (zeros). EX_IOERR when the file cannot be read any more. */
 int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t *tokens,
-                   const struct seqs *seqs, const float *evidence, const struct mf_moe_watch *watch,
+                   const struct seqs *seqs, const float *evidence, const struct mf_moe_hooks *hooks,
                    const float **hidden, struct mf_err *err);
 
 /* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is LOSS_IGNORE
@@ -120,10 +120,10 @@ size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
 void mf_moe_cache_clear(struct mf_moe_cache *cache); /* what follows is another text */
 
 /* Adds n tokens: to an empty cache any number that it and the work have room for, else one. Gives their
- * hidden rows [n,D] after the output norm. The router's evidence goes on from the tokens before. `watch` may
+ * hidden rows [n,D] after the output norm. The router's evidence goes on from the tokens before. `hooks` may
  * be NULL. */
 int mf_moe_fill(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,
-                const uint32_t *tokens, size_t n, const struct mf_moe_watch *watch, const float **hidden,
+                const uint32_t *tokens, size_t n, const struct mf_moe_hooks *hooks, const float **hidden,
                 struct mf_err *err);
 
 /* Tokens before those that will fill an empty cache: all that stays of them is the router's evidence. */

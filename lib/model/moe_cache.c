@@ -52,20 +52,20 @@ void mf_moe_cache_clear(struct mf_moe_cache *c) {
 
 /* Runs n tokens whose evidence is in its place already. */
 static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
-               size_t n, const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+               size_t n, const struct mf_moe_hooks *hooks, const float **hidden, struct mf_err *err) {
     const size_t start[] = {0, n};
     const struct seqs one = {1, start};
     const float *evidence = c->evidence + c->length * m->router.n_experts;
-    if (moe_run(m, w, tokens, &one, evidence, watch, c, hidden, err) < 0) return -1;
+    if (moe_run(m, w, tokens, &one, evidence, hooks, c, hidden, err) < 0) return -1;
     c->length += n;
     return 0;
 }
 
 int mf_moe_fill(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
-                size_t n, const struct mf_moe_watch *watch, const float **hidden, struct mf_err *err) {
+                size_t n, const struct mf_moe_hooks *hooks, const float **hidden, struct mf_err *err) {
     if (n > c->S - c->length || (n > 1 && c->length > 0)) abort();
     mf_moe_evidence(m, c->state, tokens, n, c->evidence + c->length * m->router.n_experts);
-    return add(m, w, c, tokens, n, watch, hidden, err);
+    return add(m, w, c, tokens, n, hooks, hidden, err);
 }
 
 void mf_moe_skip(const struct mf_moe *m, struct mf_moe_cache *c, const uint32_t *tokens, size_t n) {

@@ -77,7 +77,7 @@ struct mf_moe_cache {
 
 /* As mf_moe_forward; with a cache, of rows that come after those in it (one sequence). */
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-            const float *evidence, const struct mf_moe_watch *watch, struct mf_moe_cache *cache,
+            const float *evidence, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err);
 
 /* The parts of it; w->x [N,D] holds the residual stream, w->h what was normalised last. */
@@ -87,7 +87,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
 int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
                struct mf_moe_cache *cache, struct mf_err *err);
 int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
-            const float *evidence, const struct mf_moe_watch *watch, const struct moe_noise *noise,
+            const float *evidence, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err);
 
 /* w->h to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL: none. */
@@ -99,7 +99,7 @@ size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert toget
 
 /* The layer of all rows, and that of an expert's own: working memory of `w`. */
 struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
-                          const struct mf_moe_watch *watch);
+                          const struct mf_moe_hooks *hooks);
 struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w);
 
 /* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from. */
