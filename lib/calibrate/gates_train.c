@@ -108,7 +108,7 @@ static int step(struct training *t, const struct mf_train_config *config, int64_
     for (uint64_t pass = 0; rows < STEP_ROWS; pass++) {
         double loss, balance; /* the trials measure better */
         pack(t);
-        const struct mf_moe_lesson lesson = {
+        const struct mf_moe_batch batch = {
             .tokens = t->rows.tokens,
             .targets = t->rows.targets,
             .seqs = t->rows.seqs,
@@ -118,7 +118,7 @@ static int step(struct training *t, const struct mf_train_config *config, int64_
                 c->options->config->calibrate.balance * (double)t->rows.scored / (double)c->moe->shape.L,
             .noisy = c->options->config->calibrate.noise,
             .key = mf_rng_at(mf_rng_key(t->seed, "calibrate noise", (uint64_t)number), pass)};
-        if (mf_moe_backward(c->moe, t->tape, &lesson, t->gradient, &loss, &balance, err) < 0) return -1;
+        if (mf_moe_backward(c->moe, t->tape, &batch, t->gradient, &loss, &balance, err) < 0) return -1;
         rows += t->rows.N;
         targets += t->rows.scored;
     }

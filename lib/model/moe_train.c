@@ -94,7 +94,7 @@ struct pass {
     struct mf_moe *m;
     struct mf_moe_tape *t;
     struct mf_moe_work *w;
-    const struct mf_moe_lesson *lesson;
+    const struct mf_moe_batch *batch;
     const struct moe_noise *noise; /* NULL: none */
     size_t N;
     float *gradient;
@@ -116,7 +116,7 @@ static int take_back(const struct pass *p, size_t site, struct mf_err *err) {
 static int forward(const struct pass *p, struct mf_err *err) {
     struct mf_moe *m = p->m;
     struct mf_moe_work *w = p->w;
-    const struct mf_moe_lesson *l = p->lesson;
+    const struct mf_moe_batch *l = p->batch;
     const struct mf_layer c = moe_layer(m, w, &l->seqs, NULL);
     if (moe_check_tokens(m, l->tokens, p->N, err) < 0 || moe_embed(m, w, l->tokens, &l->seqs, 0, err) < 0)
         return -1;
@@ -133,9 +133,9 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
     struct mf_moe *m = p->m;
     struct mf_moe_tape *t = p->t;
     struct mf_moe_work *w = p->w;
-    const uint32_t *targets = p->lesson->targets;
+    const uint32_t *targets = p->batch->targets;
     size_t N = p->N, D = m->shape.D;
-    const struct mf_layer c = moe_layer(m, w, &p->lesson->seqs, NULL);
+    const struct mf_layer c = moe_layer(m, w, &p->batch->seqs, NULL);
     const struct mf_norm norm = {w->x, t->mean, t->rstd, m->out_gain, m->out_bias};
     mf_layer_norm(&c, 0, &norm, N);
     if (moe_head(m, w, w->h, targets, N, t->losses, t->dh, err) < 0) return -1;
@@ -143,7 +143,7 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
         if (targets[n] != LOSS_IGNORE &&
             mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
             return -1;
-    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->lesson->scale, N, D);
+    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->batch->scale, N, D);
     memset(t->dx, 0, N * D * sizeof *t->dx);
     mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);
     *loss = 0;
@@ -224,7 +224,7 @@ static double balance_backward(const struct pass *p) {
         double share = 0, got = (double)(w->first[e + 1] - w->first[e]) / (double)slots;
         for (size_t n = 0; n < N; n++) share += (double)w->gate[n * E + e] / (double)N;
         sum += (double)E * got * share;
-        p->t->dshares[e] = (float)(p->lesson->balance * (double)E * got / (double)N);
+        p->t->dshares[e] = (float)(p->batch->balance * (double)E * got / (double)N);
     }
     return sum;
 }
@@ -268,10 +268,10 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     struct mf_moe_work *w = p->w;
     size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
     if (take_back(p, 2 * layer + 1, err) < 0) return -1;
-    const struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
+    const struct mf_layer c = moe_layer(p->m, w, &p->batch->seqs, NULL);
     const struct mf_norm norm = {w->x, t->mean, t->rstd, l->moe_gain, l->moe_bias};
     mf_layer_norm(&c, 0, &norm, N);
-    moe_route(p->m, w, layer, p->lesson->evidence, N, p->noise);
+    moe_route(p->m, w, layer, p->batch->evidence, N, p->noise);
     moe_group(w, N * p->m->router.top_k, E);
     memset(t->dh, 0, N * D * sizeof *t->dh);
     for (size_t e = 0; e < E; e++)
@@ -288,7 +288,7 @@ static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err 
     struct mf_moe_work *w = p->w;
     const struct mf_backbone_layer frozen = {0};
     const struct mf_attention_kept k = {w->x, t->mean, t->rstd, w->qkv, w->mixed, t->lse, t->qk, t->qk_rstd};
-    struct mf_layer c = moe_layer(p->m, w, &p->lesson->seqs, NULL);
+    struct mf_layer c = moe_layer(p->m, w, &p->batch->seqs, NULL);
     c.y = t->dh;
     c.wide = t->dqkv;
     c.recompute = true;
@@ -297,12 +297,12 @@ static int attention_layer_backward(struct pass *p, size_t layer, struct mf_err 
                                        (struct dropout){0}, t->dx, err);
 }
 
-int mf_moe_backward(struct mf_moe *m, struct mf_moe_tape *t, const struct mf_moe_lesson *lesson,
+int mf_moe_backward(struct mf_moe *m, struct mf_moe_tape *t, const struct mf_moe_batch *batch,
                     float *gradient, double *loss, double *balance, struct mf_err *err) {
-    struct moe_noise noise = {lesson->key, t->slope};
-    struct pass p = {.m = m, .t = t, .w = t->w, .lesson = lesson, .gradient = gradient};
-    p.N = lesson->seqs.start[lesson->seqs.count];
-    p.noise = lesson->noisy ? &noise : NULL;
+    struct moe_noise noise = {batch->key, t->slope};
+    struct pass p = {.m = m, .t = t, .w = t->w, .batch = batch, .gradient = gradient};
+    p.N = batch->seqs.start[batch->seqs.count];
+    p.noise = batch->noisy ? &noise : NULL;
     if (p.N > t->max_rows || p.N > t->w->max_rows || !m->layers[0].gate) abort();
     if (forward(&p, err) < 0 || head(&p, loss, err) < 0) return -1;
     for (size_t i = m->shape.L; i-- > 0;) {

@@ -8,7 +8,7 @@
 #include "model/moe.h"
 
 /* A batch, and what is asked of it. */
-struct mf_moe_lesson {
+struct mf_moe_batch {
     const uint32_t *tokens, *targets; /* [N] each below V; a target LOSS_IGNORE: none */
     struct seqs seqs;                 /* each at most S rows */
     const float *evidence;            /* [N,E] or NULL (zeros) */
@@ -35,7 +35,7 @@ void mf_moe_tape_free(struct mf_moe_tape *tape);                      /* accepts
 /* ADDS the gradient of the objective to `gradient` [mf_moe_routers_size]. *loss: the sum of the losses in
  * nats; *balance: the sum over layers of E * sum_e f_e P_e. The model must have a router, and its noise is
  * part of both. EX_DATAERR: a token is not below V; EX_IOERR. */
-int mf_moe_backward(struct mf_moe *moe, struct mf_moe_tape *tape, const struct mf_moe_lesson *lesson,
+int mf_moe_backward(struct mf_moe *moe, struct mf_moe_tape *tape, const struct mf_moe_batch *batch,
                     float *gradient, double *loss, double *balance, struct mf_err *err);
 
 #endif

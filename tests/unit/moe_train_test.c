@@ -126,31 +126,31 @@ static void end(struct fixture *f) {
     free(f->evidence);
 }
 
-static double objective(struct fixture *f, const struct mf_moe_lesson *lesson, float *gradient) {
+static double objective(struct fixture *f, const struct mf_moe_batch *batch, float *gradient) {
     struct mf_err err;
     double loss, balance;
-    assert_int_equal(mf_moe_backward(f->moe, f->tape, lesson, gradient, &loss, &balance, &err), 0);
-    return lesson->scale * loss + lesson->balance * balance;
+    assert_int_equal(mf_moe_backward(f->moe, f->tape, batch, gradient, &loss, &balance, &err), 0);
+    return batch->scale * loss + batch->balance * balance;
 }
 
 /* A step across the border of a choice has no difference to compare with: few parameters may be off. */
 static void check(bool noisy, bool over_all, double gate_scale) {
     struct fixture f;
     begin(&f, 2);
-    struct mf_moe_lesson lesson = {.tokens = tokens,
-                                   .targets = targets,
-                                   .seqs = {3, starts},
-                                   .evidence = f.evidence,
-                                   .scale = 0.3,
-                                   .balance = 0.7,
-                                   .noisy = noisy,
-                                   .key = 11};
+    struct mf_moe_batch batch = {.tokens = tokens,
+                                 .targets = targets,
+                                 .seqs = {3, starts},
+                                 .evidence = f.evidence,
+                                 .scale = 0.3,
+                                 .balance = 0.7,
+                                 .noisy = noisy,
+                                 .key = 11};
     f.moe->router.over_all = over_all;
     f.moe->router.gate_scale = gate_scale;
     f.moe->router.evidence_scale = 0.5;
     size_t size = mf_moe_routers_size(f.moe), part = E * shape.D, off = 0;
     float *gradient = make_zeros(size), *unused = make_zeros(size);
-    objective(&f, &lesson, gradient);
+    objective(&f, &batch, gradient);
     double largest = 0;
     for (size_t i = 0; i < size; i++) largest = fmax(largest, fabs((double)gradient[i]));
     assert_true(largest > 1e-2);
@@ -158,9 +158,9 @@ static void check(bool noisy, bool over_all, double gate_scale) {
         struct mf_moe_layer *l = &f.moe->layers[i / (2 * part)];
         float *x = (i / part % 2 ? l->noise : l->gate) + i % part, old = *x;
         *x = old + 2e-3f;
-        double up = objective(&f, &lesson, unused), width = (double)*x;
+        double up = objective(&f, &batch, unused), width = (double)*x;
         *x = old - 2e-3f;
-        double down = objective(&f, &lesson, unused);
+        double down = objective(&f, &batch, unused);
         double expected = (up - down) / (width - (double)*x);
         *x = old;
         off += !(fabs((double)gradient[i] - expected) <= 5e-3 * largest);
@@ -192,12 +192,12 @@ static void test_loss(void **state) {
     const float *hidden;
     double losses[ROWS], expected = 0, loss, balance;
     begin(&f, 1);
-    struct mf_moe_lesson lesson = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
+    struct mf_moe_batch batch = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
     float *gradient = make_zeros(mf_moe_routers_size(f.moe));
-    assert_int_equal(mf_moe_forward(f.moe, f.work, tokens, &lesson.seqs, NULL, NULL, &hidden, &err), 0);
+    assert_int_equal(mf_moe_forward(f.moe, f.work, tokens, &batch.seqs, NULL, NULL, &hidden, &err), 0);
     assert_int_equal(mf_moe_losses(f.moe, f.work, hidden, targets, ROWS, losses, &err), 0);
     for (size_t n = 0; n < ROWS; n++) expected += losses[n];
-    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &batch, gradient, &loss, &balance, &err), 0);
     assert_true(loss == expected);
     assert_true(balance > 0.9 * (double)shape.L);
     free(gradient);
@@ -238,15 +238,15 @@ static void test_balance(void **state) {
     struct mf_err err;
     double loss, balance;
     begin(&f, 1);
-    struct mf_moe_lesson lesson = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
+    struct mf_moe_batch batch = {.tokens = tokens, .targets = targets, .seqs = {3, starts}, .scale = 1};
     float *gradient = make_zeros(mf_moe_routers_size(f.moe));
     f.moe->router.gate_scale = 0;
-    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &batch, gradient, &loss, &balance, &err), 0);
     assert_true(fabs(balance / (double)shape.L - 1) < 1e-5);
     f.moe->router.evidence_scale = 1;
     for (size_t i = 0; i < (size_t)ROWS * E; i++) f.evidence[i] = i % E == 0 ? 50 : i % E == 1 ? 49.9f : 0;
-    lesson.evidence = f.evidence;
-    assert_int_equal(mf_moe_backward(f.moe, f.tape, &lesson, gradient, &loss, &balance, &err), 0);
+    batch.evidence = f.evidence;
+    assert_int_equal(mf_moe_backward(f.moe, f.tape, &batch, gradient, &loss, &balance, &err), 0);
     assert_true(fabs(balance / (double)shape.L - E / (double)K) < 1e-4);
     free(gradient);
     end(&f);
