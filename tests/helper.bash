@@ -146,6 +146,7 @@ mf_make() { # [ARGUMENT]...
     make -C "$MF_ROOT" B="${build%/bin}" RUNS="$runs" NAME=t CONFIG="$TINY" DATA="${WORDS:-$PWD/words}" \
         THREADS=1 "$@" "${goal/#"$PWD/runs"/$runs}"
 }
+export -f mf_make for_make # for shells below strace
 
 # The stages that a make's output shows to have run, in short: "docs tokenize ..."; experts with their numbers.
 stages() {

@@ -158,7 +158,6 @@ for i in range(120):
     long="train_expert.steps=600 train_expert.checkpoint_every=40"
     mf_make SET="$long" > log 2>&1
     mv runs whole
-    export -f mf_make
     # SIGINT to the whole group, as from a terminal, while an expert is held in training
     set -m
     strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=INT bash -c "mf_make SET='$long' -j4" > log 2>&1 3>&- &
