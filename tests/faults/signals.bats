@@ -7,7 +7,27 @@ setup_file() {
     mf-train-shared --quiet --config "$TINY" --threads 1 -v val.mf -o whole.tar train.mf
 }
 
-setup() { link_made; }
+setup() {
+    link_made
+    started=
+}
+
+# Ends what a test that failed left at work: each process started here leads a group (set -m).
+teardown() {
+    local leader
+    for leader in $started; do
+        kill -KILL -- "-$leader" 2> /dev/null || true
+    done
+    [ -z "${stopped:-}" ] || kill -KILL "$stopped" 2> /dev/null || true
+}
+
+# Starts a command in the background, as the leader of its group; its process is $!.
+start() { # COMMAND [ARGUMENT]...
+    set -m
+    "$@" > log 2>&1 3>&- &
+    set +m
+    started+=" $!"
+}
 
 TRAIN=(mf-train-shared --quiet --config "$TINY" --threads 1 -v val.mf -o s.tar)
 
@@ -46,12 +66,13 @@ step_of() { # CHECKPOINT
 # Runs a command on a terminal of its own, closes that when a file is there, and waits for another.
 hang_up_when() { # FILE THEN COMMAND [ARGUMENT]...
     /usr/bin/python3 - "$@" << 'PY'
-import os, pty, sys, time
+import os, pty, signal, sys, time
 first, then, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 def wait_for(path):
     end = time.time() + 60
     while not os.path.exists(path):
         if time.time() > end:
+            os.killpg(child, signal.SIGKILL)
             sys.exit("waited 60 s for " + path)
         time.sleep(0.02)
 child, terminal = pty.fork()
@@ -75,11 +96,8 @@ PY
 }
 
 @test "SIGHUP to the processes of make stops trainings with checkpoints" {
-    export -f mf_make
     long="train_expert.steps=100000 train_expert.checkpoint_every=40"
-    set -m
-    strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=HUP bash -c "mf_make SET='$long' -j2" > log 2>&1 3>&- &
-    set +m
+    start strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=HUP bash -c "mf_make SET='$long' -j2"
     until_stopped $!
     kill -HUP -- -$!
     kill -CONT "$stopped"
@@ -90,13 +108,32 @@ PY
     [ -z "$(find runs -name '*.tmp')" ]
 }
 
+@test "SIGHUP to make alone lets what runs end, under the lock, and starts nothing more" {
+    export SET="train_expert.steps=120 train_expert.checkpoint_every=40"
+    start strike STOP runs/t/expert.0.tar.ckpt 1 env --default-signal=HUP bash -c mf_make
+    until_stopped $!
+    make=$(head -n 1 runs/t/.lock)
+    kill -HUP "$make" "$(ps -o ppid= -p "$make" | tr -d ' ')"
+    WAIT=no run mf_make
+    assert_failure
+    assert_output --partial "in use by make, process $make"
+    kill -CONT "$stopped"
+    run ended "${started# }"
+    assert_failure
+    [ -e runs/t/expert.0.tar ]
+    [ ! -e runs/t/expert.1.tar ]
+    assert_equal "$(find runs -name '*.tmp' -o -name '*.ckpt*')" ""
+    mf_make > again 2>&1 || fail "$(cat again)"
+    assert_equal "$(stages again)" "assemble calibrate config eval train-expert.1 train-expert.2 "
+}
+
 @test "a launcher that is sent SIGHUP stops its job with a checkpoint" {
-    env --default-signal=HUP "$MF_ROOT/pipelines/launch.sh" 0 t.json s.tar env mf-time -o t.json -- "${TRAIN[@]}" \
-        --set train_shared.steps=1000000 --set train_shared.checkpoint_every=7 train.mf 3>&- &
-    until [ -e s.tar.ckpt ]; do kill -0 $!; sleep 0.02; done
+    start env --default-signal=HUP "$MF_ROOT/pipelines/launch.sh" 0 t.json s.tar env mf-time -o t.json -- "${TRAIN[@]}" \
+        --set train_shared.steps=1000000 --set train_shared.checkpoint_every=7 train.mf
+    await $! test -e s.tar.ckpt
     kill -HUP $!
     status=0
-    wait $! || status=$?
+    ended $! || status=$?
     assert_equal $status 129
     assert_equal "$(jq .status t.json)" 143
     [ -e s.tar.ckpt ]
