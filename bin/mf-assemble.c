@@ -100,6 +100,14 @@ static int assemble(const struct request *r, const struct mf_strs *operands, str
     return status;
 }
 
+static int check_request(const struct request *r, size_t pieces, struct mf_err *err) {
+    if (r->dense && r->average) return mf_err_set(err, EX_USAGE, "--dense or --average, not both");
+    if (r->dense && pieces != 1) return mf_err_set(err, EX_USAGE, "--dense takes the shared bundle alone");
+    if (!r->dense && pieces < 2)
+        return mf_err_set(err, EX_USAGE, "give a shared bundle and at least one expert");
+    return 0;
+}
+
 int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -121,12 +129,7 @@ int main(int argc, char **argv) {
                                    "mf-assemble [OPTION]... SHARED EXPERT...", options, notes};
     int status = mf_options_parse(&usage, &common, &pieces, argc, argv, &err);
     if (status == 0) status = mf_lines_add(&pieces, &names, list, &err);
-    if (status == 0 && r.dense && r.average)
-        status = mf_err_set(&err, EX_USAGE, "--dense or --average, not both");
-    if (status == 0 && r.dense && pieces.count != 1)
-        status = mf_err_set(&err, EX_USAGE, "--dense takes the shared bundle alone");
-    if (status == 0 && !r.dense && pieces.count < 2)
-        status = mf_err_set(&err, EX_USAGE, "give a shared bundle and at least one expert");
+    if (status == 0) status = check_request(&r, pieces.count, &err);
     if (status == 0) status = assemble(&r, &pieces, &err);
     free(names);
     return mf_options_end("mf-assemble", status, &common, &pieces, &err);

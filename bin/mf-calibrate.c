@@ -74,45 +74,38 @@ static void say(const json_t *report) {
             json_number_value(json_object_get(report, "loss_before")), (double)mf_peak_memory() / 1e6);
 }
 
-/* What the program takes beside the model. */
-struct beside {
-    const struct mf_config *config;
-    const char *tokens;
-};
-
-static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
-    const struct beside *b = context;
-    const struct mf_calibrate_options options = {.config = b->config, .batch = windows};
-    const int64_t tokens = b->config->calibrate.max_tokens;
-    return mf_calibrate_memory(moe, &options, (size_t)tokens) + mf_session_source_memory(b->tokens, tokens);
+static size_t beside(const void *context, const struct mf_moe *moe, size_t windows) {
+    const struct mf_config *config = context;
+    const struct mf_calibrate_options options = {.config = config, .batch = windows};
+    return mf_calibrate_memory(moe, &options, (size_t)config->calibrate.max_tokens);
 }
 
-static int calibrate(struct mf_session *s, const struct mf_common *common, const char *model,
-                     const char *tokens, const char *output, const char *report_path, uint64_t memory,
-                     struct mf_err *err) {
-    struct mf_source *source;
+static int fit(struct mf_session *s, const struct mf_common *common, json_t **report, struct mf_err *err) {
     struct show show = {common->quiet};
-    json_t *report = NULL;
+    int64_t *partition_of;
+    if (read_partitions(&partition_of, s->moe, err) < 0) return -1;
+    const struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
+    int status = mf_calibrate(s->moe, s->work, s->source, s->pool, &options, report, err);
+    free(partition_of);
+    return status;
+}
+
+static int calibrate(struct mf_session *s, const struct mf_common *common, struct mf_session_request *r,
+                     const char *report_path, const struct mf_strs *operands, struct mf_err *err) {
+    json_t *report;
+    if (mf_session_check(r, operands, err) < 0) return -1;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
-    struct beside beside = {&s->config, tokens};
-    s->budget.limit = memory;
+    r->context = &s->config;
+    r->max_tokens = s->config.calibrate.max_tokens;
     s->budget.least_windows = s->batch; /* fewer would round differently, and other changes might be kept */
-    s->budget.beside = beside_model;
-    s->budget.context = &beside;
-    if (mf_session_model(s, model, NULL, err) < 0) return -1;
+    if (mf_session_open(s, r, err) < 0) return -1;
     if (strcmp(s->moe->router.kind, "single") == 0)
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
-                          model);
-    if (mf_session_source(s, &source, tokens, s->config.calibrate.max_tokens, err) < 0) return -1;
-    int64_t *partition_of = NULL;
-    int status = read_partitions(&partition_of, s->moe, err);
-    struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
-    if (status == 0) status = mf_calibrate(s->moe, s->work, source, s->pool, &options, &report, err);
-    free(partition_of);
-    mf_source_close(source);
-    if (status < 0) return -1;
-    if (report_path) status = mf_session_write(report_path, json_incref(report), err);
-    if (status == 0) status = save(s->moe, output, report, err); /* last: its file says that all is there */
+                          r->model);
+    if (fit(s, common, &report, err) < 0) return -1;
+    int status = report_path ? mf_session_write(report_path, json_incref(report), err) : 0;
+    if (status == 0)
+        status = save(s->moe, r->output, report, err); /* last: its file says that all is there */
     if (status == 0 && !common->quiet) say(report);
     json_decref(report);
     return status;
@@ -122,23 +115,20 @@ int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *output = NULL, *report = NULL, *tokens = NULL;
-    uint64_t memory = 0;
+    struct mf_session_request r = {.beside = beside};
+    const char *report = NULL;
     const struct mf_option options[] = {
-        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the assembled model", 0, 0},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the model to FILE instead of standard output",
-         0, 0},
+        MF_MODEL_OPTION(r, "the assembled model"),
+        {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
+         "write the model to FILE instead of standard output", 0, 0},
         {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
-        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
+        MF_MEMORY_OPTION(r),
         {0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
                                    "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};
     struct mf_session s = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = calibrate(&s, &common, model, tokens, output, report, memory, &err);
+    if (status == 0) status = calibrate(&s, &common, &r, report, &operands, &err);
     mf_session_end(&s);
     return mf_options_end("mf-calibrate", status, &common, &operands, &err);
 }

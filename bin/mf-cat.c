@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
          "only the first N records or tensors; the rest is not read", 0, 1e18},
         {"follow", 'f', MF_OPT_FLAG, &form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_OUTPUT_OPTION(&output),
         {0},
     };
     const struct mf_usage usage = {"mf-cat", "show streams, bundles and models",

@@ -41,8 +41,7 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
     struct mf_strs operands = {0};
     struct request request = {0};
     const struct mf_option all[] = {
-        {"output", 'o', MF_OPT_STRING, &request.output, "FILE", "write to FILE instead of standard output", 0,
-         0},
+        MF_OUTPUT_OPTION(&request.output),
         {"json", 0, MF_OPT_FLAG, &request.json, NULL, "print JSON", 0, 0},
         {"dry-run", 0, MF_OPT_FLAG, &request.dry_run, NULL,
          "name the files that would be written, and write none", 0, 0},

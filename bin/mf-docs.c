@@ -127,8 +127,7 @@ static void print_table(const struct work *w) {
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
                     struct mf_err *err) {
-    int status = 0;
-    if (paths->count == 0) status = mf_docs_read(NULL, o, err);
+    int status = paths->count == 0 ? mf_docs_read(NULL, o, err) : 0;
     for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
     const struct left *l = w->left[MF_DOCS_NO_TEXT].count ? &w->left[MF_DOCS_NO_TEXT] : &w->left[MF_DOCS_OWN];
     if (status == 0 && w->selection.read.documents == 0 && l->count > 0)
@@ -149,20 +148,23 @@ static int open_files(struct mf_split_files *files, const struct outputs *to, st
     return mf_split_files_open_one(files, to->file, split, err);
 }
 
+static int write_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
+                     const struct outputs *to, struct mf_err *err) {
+    struct mf_out **removed = &w->selection.removed, *list;
+    if (to->removed && mf_out_open(removed, to->removed, err) < 0) return -1;
+    if (open_files(&w->files, to, err) < 0 || read_all(w, paths, o, err) < 0) return -1;
+    if (mf_split_files_complete(&w->files, err) < 0) return -1;
+    list = *removed;
+    *removed = NULL;
+    if (list && mf_out_commit(list, err) < 0) return -1;
+    return mf_split_files_commit(&w->files, err);
+}
+
 /* All outputs become real, or none. */
 static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
                 const struct outputs *to, struct mf_err *err) {
-    struct mf_selection *s = &w->selection;
-    int status = to->removed ? mf_out_open(&s->removed, to->removed, err) : 0;
-    if (status == 0) status = open_files(&w->files, to, err);
-    if (status == 0) status = read_all(w, paths, o, err);
-    if (status == 0) status = mf_split_files_complete(&w->files, err);
-    if (status == 0 && to->removed) {
-        status = mf_out_commit(s->removed, err);
-        s->removed = NULL;
-    }
-    if (status == 0) status = mf_split_files_commit(&w->files, err);
-    mf_out_abandon(s->removed);
+    int status = write_all(w, paths, o, to, err);
+    mf_out_abandon(w->selection.removed);
     w->written = w->files.written;
     mf_split_files_abandon(&w->files);
     return status;
@@ -179,6 +181,8 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
                struct mf_err *err) {
     struct mf_config config;
     struct mf_selection *s = &w->selection;
+    if (to->folder && (to->file || to->split != SPLIT_ALL))
+        return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
     if (mf_config_load_stage(&config, &common->settings, "docs", err) < 0) return -1;
     *s = (struct mf_selection){
         .splitting = to->folder || to->split != SPLIT_ALL,
@@ -196,8 +200,7 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     o->take = take;
     o->left = leave;
     o->bad = leave_line;
-    mf_progress_begin(&w->progress, "mf-docs", "documents", 0, (enum mf_progress_mode)common->progress,
-                      common->quiet);
+    mf_progress_begin(&w->progress, "mf-docs", "documents", 0, common->progress, common->quiet);
     int status = make(w, paths, o, to, err);
     mf_progress_end(&w->progress, s->read.documents);
     mf_copies_free(s->copies);
@@ -217,7 +220,7 @@ int main(int argc, char **argv) {
     struct mf_docs_options o = {.text_key = "text", .id_key = "id", .domain_key = "domain"};
     struct outputs to = {0};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &to.file, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_OUTPUT_OPTION(&to.file),
         {"split", 0, MF_OPT_CHOICE, &to.split, "all|train|val|test", "only this split (default: all)", 0, 0},
         {"splits", 0, MF_OPT_STRING, &to.folder, "DIR",
          "write DIR/train.mf, DIR/val.mf and DIR/test.mf; a file that would not change keeps its time", 0, 0},
@@ -248,8 +251,6 @@ int main(int argc, char **argv) {
     int status = mf_options_parse(&usage, &common, &paths, argc, argv, &err);
     o.format = (enum mf_docs_format)format;
     o.domain_from_folder = from == FROM_FOLDER;
-    if (status == 0 && to.folder && (to.file || to.split != SPLIT_ALL))
-        status = mf_err_set(&err, EX_USAGE, "--splits writes all three, without --split and --output");
     if (status == 0) status = run(&common, &asked, &w, &paths, &o, &to, &err);
     return mf_options_end("mf-docs", status, &common, &paths, &err);
 }

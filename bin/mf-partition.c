@@ -147,6 +147,21 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     return status;
 }
 
+static int check_request(const struct asked *asked, const struct mf_divide *d, bool labels,
+                         const char *output, struct mf_err *err) {
+    if (!output && !labels) return mf_err_set(err, EX_USAGE, "which folder? (-o DIR)");
+    if (labels && !d->saved)
+        return mf_err_set(err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
+    if (d->saved && (asked->method >= 0 || asked->overlap >= 0 || asked->balance > 0))
+        return mf_err_set(
+            err, EX_USAGE,
+            "--method, --overlap and --balance belong to a new partitioning, a saved one has its "
+            "own");
+    if (labels && asked->partitions)
+        return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
+    return 0;
+}
+
 int main(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -177,15 +192,7 @@ int main(int argc, char **argv) {
     const struct mf_usage usage = {"mf-partition", "divide documents among experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !output && !labels) status = mf_err_set(&err, EX_USAGE, "which folder? (-o DIR)");
-    if (status == 0 && labels && !d.saved)
-        status = mf_err_set(&err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
-    if (status == 0 && d.saved && (asked.method >= 0 || asked.overlap >= 0 || asked.balance > 0))
-        status = mf_err_set(&err, EX_USAGE,
-                            "--method, --overlap and --balance belong to a new partitioning, a saved one "
-                            "has its own");
-    if (status == 0 && labels && asked.partitions)
-        status = mf_err_set(&err, EX_USAGE, "--partitions divides, --label does not");
+    if (status == 0) status = check_request(&asked, &d, labels, output, &err);
     if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
     if (status == 0) status = run(&common, &asked, &d, tokens, labels, output, &err);
     return mf_options_end("mf-partition", status, &common, &operands, &err);

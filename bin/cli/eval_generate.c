@@ -126,89 +126,108 @@ static int all(struct mf_session *s, const struct mf_tokenizer *tokenizer, struc
     return more < 0 ? -1 : status;
 }
 
+/* What was asked for on the command line. */
+struct asked {
+    const char *model, *expert, *tokenizer, *output, *file;
+    struct mf_strs prompts, stops;
+    int64_t max_tokens, samples, top_k;
+    uint64_t memory;
+    bool interactive;
+    struct request q;
+};
+
+static int check_request(struct asked *a, const struct mf_common *common, const struct mf_strs *operands,
+                         struct mf_err *err) {
+    if (!a->model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
+    if (!a->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (operands->count + a->prompts.count > 1 && operands->count > 0)
+        return mf_err_set(err, EX_USAGE, "one prompt file, or prompts by -p");
+    if (a->interactive && operands->count + a->prompts.count > 0)
+        return mf_err_set(err, EX_USAGE, "--interactive asks for the prompts itself");
+    if (a->q.options.experts && !a->q.as_json) return mf_err_set(err, EX_USAGE, "--experts goes with --json");
+    a->file = operands->count ? operands->items[0] : NULL;
+    a->q.quiet = common->quiet;
+    a->q.options.max_tokens = (size_t)a->max_tokens;
+    a->q.options.stops = &a->stops;
+    a->q.options.sampling.top_k = (uint64_t)a->top_k;
+    return 0;
+}
+
 /* What the command takes beside the model. */
 static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
-    const char *tokenizer = context;
+    const struct asked *a = context;
     (void)windows;
-    return mf_generator_memory(moe) + mf_session_tokenizer_memory(tokenizer);
+    return mf_generator_memory(moe) + mf_session_tokenizer_memory(a->tokenizer);
+}
+
+static int write_all(struct asked *a, struct mf_session *s, const struct mf_tokenizer *tokenizer,
+                     struct mf_err *err) {
+    struct mf_prompts *prompts;
+    struct mf_out *out;
+    int status = a->interactive ? mf_prompts_interactive(&prompts, "mf-eval", err)
+                                : mf_prompts_open(&prompts, &a->prompts, a->file, err);
+    if (status < 0) return -1;
+    status = mf_out_open(&out, a->output, err);
+    if (status == 0) status = mf_out_end(out, all(s, tokenizer, prompts, a->samples, out, &a->q, err), err);
+    mf_prompts_close(prompts);
+    return status;
+}
+
+static int run(struct asked *a, struct mf_session *s, const struct mf_common *common,
+               const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_tokenizer *tokenizer;
+    if (check_request(a, common, operands, err) < 0) return -1;
+    if (mf_session_begin(s, "eval", common, 1, err) < 0) return -1;
+    s->budget.cache = mf_session_half_memory();
+    s->budget.limit = a->memory;
+    s->budget.beside = beside_model;
+    s->budget.context = a;
+    if (mf_session_model(s, a->model, a->expert, err) < 0) return -1;
+    if (mf_model_tokenizer(&tokenizer, a->tokenizer, s->moe, err) < 0) return -1;
+    int status = write_all(a, s, tokenizer, err);
+    mf_tokenizer_free(tokenizer);
+    return status;
 }
 
 int mf_eval_generate(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
-    struct mf_strs operands = {0}, prompts = {0}, stops = {0};
-    const char *model = NULL, *expert = NULL, *tokenizer_path = NULL, *output = NULL;
-    struct request q = {.options.sampling = mf_sampling_default()};
-    struct mf_sampling *sampling = &q.options.sampling;
-    int64_t max_tokens = 100, samples = 1, top_k = 0;
-    uint64_t memory = 0;
-    bool experts = false, interactive = false;
-    sampling->temperature = 0.8;
+    struct mf_strs operands = {0};
+    struct asked a = {.max_tokens = 100, .samples = 1, .q.options.sampling = mf_sampling_default()};
+    a.q.options.sampling.temperature = 0.8;
     const struct mf_option options[] = {
-        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model or shared bundle", 0, 0},
-        {"expert", 'e', MF_OPT_STRING, &expert, "FILE", "an expert bundle, instead of the shared dense FFN",
-         0, 0},
-        {"tokenizer", 't', MF_OPT_STRING, &tokenizer_path, "FILE", "tokenizer.json", 0, 0},
-        {"prompt", 'p', MF_OPT_LIST, &prompts, "TEXT", "a prompt, instead of standard input", 0, 0},
-        {"interactive", 'i', MF_OPT_FLAG, &interactive, NULL, "ask for prompts, with line editing", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N", "new tokens at most (default: 100)", 0, 1e9},
-        {"temperature", 0, MF_OPT_REAL, &sampling->temperature, "T", "0: the likeliest token (default: 0.8)",
-         0, 1e9},
-        {"top-k", 0, MF_OPT_INT, &top_k, "K", "only the K likeliest tokens (default: 0, all)", 0, 1e9},
-        {"top-p", 0, MF_OPT_REAL, &sampling->top_p, "P",
+        MF_MODEL_OPTIONS(a),
+        MF_TOKENIZER_OPTION(&a.tokenizer),
+        {"prompt", 'p', MF_OPT_LIST, &a.prompts, "TEXT", "a prompt, instead of standard input", 0, 0},
+        {"interactive", 'i', MF_OPT_FLAG, &a.interactive, NULL, "ask for prompts, with line editing", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &a.max_tokens, "N", "new tokens at most (default: 100)", 0, 1e9},
+        {"temperature", 0, MF_OPT_REAL, &a.q.options.sampling.temperature, "T",
+         "0: the likeliest token (default: 0.8)", 0, 1e9},
+        {"top-k", 0, MF_OPT_INT, &a.top_k, "K", "only the K likeliest tokens (default: 0, all)", 0, 1e9},
+        {"top-p", 0, MF_OPT_REAL, &a.q.options.sampling.top_p, "P",
          "only the likeliest with P of the probability (default: 1)", 0, 1},
-        {"min-p", 0, MF_OPT_REAL, &sampling->min_p, "P",
+        {"min-p", 0, MF_OPT_REAL, &a.q.options.sampling.min_p, "P",
          "only those with P of the likeliest's probability (default: 0)", 0, 1},
-        {"repetition-penalty", 0, MF_OPT_REAL, &sampling->repetition_penalty, "R",
+        {"repetition-penalty", 0, MF_OPT_REAL, &a.q.options.sampling.repetition_penalty, "R",
          "makes what was said less likely (default: 1, no)", 1e-3, 1000},
-        {"stop", 0, MF_OPT_LIST, &stops, "TEXT", "end before this text (repeatable)", 0, 0},
-        {"n", 'n', MF_OPT_INT, &samples, "N", "continuations of each prompt (default: 1)", 1, 1e6},
-        {"bare", 0, MF_OPT_FLAG, &q.bare, NULL, "write the continuation without the prompt", 0, 0},
-        {"json", 0, MF_OPT_FLAG, &q.as_json, NULL, "a line of JSON for each continuation", 0, 0},
-        {"experts", 0, MF_OPT_FLAG, &experts, NULL, "with --json: the expert that weighed most at each token",
-         0, 0},
-        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
+        {"stop", 0, MF_OPT_LIST, &a.stops, "TEXT", "end before this text (repeatable)", 0, 0},
+        {"n", 'n', MF_OPT_INT, &a.samples, "N", "continuations of each prompt (default: 1)", 1, 1e6},
+        {"bare", 0, MF_OPT_FLAG, &a.q.bare, NULL, "write the continuation without the prompt", 0, 0},
+        {"json", 0, MF_OPT_FLAG, &a.q.as_json, NULL, "a line of JSON for each continuation", 0, 0},
+        {"experts", 0, MF_OPT_FLAG, &a.q.options.experts, NULL,
+         "with --json: the expert that weighed most at each token", 0, 0},
+        {"max-memory", 0, MF_OPT_SIZE, &a.memory, "SIZE",
          "fit into SIZE, or refuse before it begins (default: weights in half of the machine's)", 0, 0},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_OUTPUT_OPTION(&a.output),
         {0}};
     const struct mf_usage usage = {"mf-eval generate", "continue prompts",
                                    "mf-eval generate -m MODEL -t TOKENIZER [OPTION]... [FILE]", options,
                                    notes};
     struct mf_session s = {0};
-    struct mf_tokenizer *tokenizer = NULL;
-    struct mf_out *out = NULL;
-    struct mf_prompts *source = NULL;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && !tokenizer_path) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (status == 0 && operands.count + prompts.count > 1 && operands.count > 0)
-        status = mf_err_set(&err, EX_USAGE, "one prompt file, or prompts by -p");
-    if (status == 0 && interactive && operands.count + prompts.count > 0)
-        status = mf_err_set(&err, EX_USAGE, "--interactive asks for the prompts itself");
-    if (status == 0 && experts && !q.as_json)
-        status = mf_err_set(&err, EX_USAGE, "--experts goes with --json");
-    q.quiet = common.quiet;
-    q.options.max_tokens = (size_t)max_tokens;
-    q.options.stops = &stops;
-    q.options.experts = experts;
-    sampling->top_k = (uint64_t)top_k;
-    if (status == 0) status = mf_session_begin(&s, "eval", &common, 1, &err);
-    s.budget.cache = mf_session_half_memory();
-    s.budget.limit = memory;
-    s.budget.beside = beside_model;
-    s.budget.context = tokenizer_path;
-    if (status == 0) status = mf_session_model(&s, model, expert, &err);
-    if (status == 0) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
-    if (status == 0)
-        status = interactive
-                     ? mf_prompts_interactive(&source, "mf-eval", &err)
-                     : mf_prompts_open(&source, &prompts, operands.count ? operands.items[0] : NULL, &err);
-    if (status == 0) status = mf_out_open(&out, output, &err);
-    if (status == 0) status = mf_out_end(out, all(&s, tokenizer, source, samples, out, &q, &err), &err);
-    mf_prompts_close(source);
-    mf_tokenizer_free(tokenizer);
+    if (status == 0) status = run(&a, &s, &common, &operands, &err);
     mf_session_end(&s);
-    mf_strs_free(&prompts);
-    mf_strs_free(&stops);
+    mf_strs_free(&a.prompts);
+    mf_strs_free(&a.stops);
     return mf_options_end("mf-eval generate", status, &common, &operands, &err);
 }

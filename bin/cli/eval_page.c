@@ -33,22 +33,23 @@ static int write_page(json_t *report, const char *output, struct mf_err *err) {
     return status;
 }
 
+static int make_page(const char *path, const char *output, struct mf_err *err) {
+    json_t *report = mf_report_read(path, err);
+    int status = report ? write_page(report, output, err) : -1;
+    json_decref(report);
+    return status;
+}
+
 int mf_eval_page(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
     const char *output = NULL, *path = NULL;
-    const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
-        {0}};
+    const struct mf_option options[] = {MF_OUTPUT_OPTION(&output), {0}};
     const struct mf_usage usage = {"mf-eval page", "show a report as one HTML page",
                                    "mf-eval page [OPTION]... [REPORT.json]", options, notes};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
     if (status == 0) status = mf_options_operand(&operands, "report", &path, &err);
-    if (status == 0) {
-        json_t *report = mf_report_read(path, &err);
-        status = report ? write_page(report, output, &err) : -1;
-        json_decref(report);
-    }
+    if (status == 0) status = make_page(path, output, &err);
     return mf_options_end("mf-eval page", status, &common, &operands, &err);
 }

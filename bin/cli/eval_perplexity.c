@@ -128,87 +128,82 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
     return mf_out_end(out, print_table(out, p, c, err), err);
 }
 
-/* What the command takes beside the model; but for what --documents and --losses collect. */
-struct beside {
-    const char *tokens, *tokenizer;
-    int64_t max_tokens;
+struct request {
+    struct mf_session_request r;
+    bool as_json, documents, losses;
+    int64_t stride;
 };
 
-static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
-    const struct beside *b = context;
-    return mf_windows_memory(moe, windows) + windows * moe->shape.S * sizeof(double) +
-           mf_session_source_memory(b->tokens, b->max_tokens) + mf_session_tokenizer_memory(b->tokenizer);
+/* But for what --documents and --losses collect. */
+static size_t beside(const void *context, const struct mf_moe *moe, size_t windows) {
+    (void)context;
+    return mf_windows_memory(moe, windows) + windows * moe->shape.S * sizeof(double);
+}
+
+static int measure(const struct request *q, const struct mf_session *s, const struct mf_common *common,
+                   const uint32_t *lengths, struct mf_err *err) {
+    struct collect c = {.source = s->source};
+    struct mf_perplexity result = {0};
+    const struct mf_perplexity_options o = {.batch = s->batch,
+                                            .stride = (size_t)q->stride,
+                                            .lengths = lengths,
+                                            .context = &c,
+                                            .token = q->losses ? add_token : NULL,
+                                            .document = add_document,
+                                            .progress = show_progress};
+    if (q->documents || q->losses) c.documents = json_array();
+    if (q->losses) c.losses = json_array();
+    mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common->progress, common->quiet);
+    int status = mf_perplexity(s->moe, s->work, s->source, &o, &result, err);
+    mf_progress_end(&c.progress, result.all.tokens);
+    if (status == 0) status = write_result(q->r.output, q->as_json, &result, &c, err);
+    mf_perplexity_clear(&result);
+    json_decref(c.documents);
+    json_decref(c.losses);
+    return status;
+}
+
+static int run(struct request *q, struct mf_session *s, const struct mf_common *common,
+               const struct mf_strs *operands, struct mf_err *err) {
+    uint32_t *lengths = NULL;
+    if (mf_session_check(&q->r, operands, err) < 0) return -1;
+    if (q->losses && !q->as_json) return mf_err_set(err, EX_USAGE, "--losses goes with --json");
+    if (mf_session_begin(s, "eval", common, q->r.batch, err) < 0) return -1;
+    if (mf_session_open(s, &q->r, err) < 0) return -1;
+    if (q->r.tokenizer && mf_token_lengths(&lengths, q->r.tokenizer, s->moe, err) < 0) return -1;
+    int status = measure(q, s, common, lengths, err);
+    free(lengths);
+    return status;
 }
 
 int mf_eval_perplexity(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *expert = NULL, *tokenizer = NULL, *output = NULL, *tokens = NULL;
-    bool as_json = false, documents = false, losses = false;
-    int64_t max_tokens = -1, batch = 0, stride = 0;
-    uint64_t memory = 0;
+    struct request q = {.r = {.max_tokens = -1, .beside = beside}};
     const struct mf_option options[] = {
-        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model or shared bundle", 0, 0},
-        {"expert", 'e', MF_OPT_STRING, &expert, "FILE", "an expert bundle, instead of the shared dense FFN",
-         0, 0},
-        {"tokenizer", 't', MF_OPT_STRING, &tokenizer, "FILE", "tokenizer.json, for bits per byte", 0, 0},
-        {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
-        {"documents", 0, MF_OPT_FLAG, &documents, NULL, "also list every document", 0, 0},
-        {"losses", 0, MF_OPT_FLAG, &losses, NULL,
+        MF_MODEL_OPTIONS(q.r),
+        {"tokenizer", 't', MF_OPT_STRING, &q.r.tokenizer, "FILE", "tokenizer.json, for bits per byte", 0, 0},
+        {"json", 0, MF_OPT_FLAG, &q.as_json, NULL, "print JSON instead of a table", 0, 0},
+        {"documents", 0, MF_OPT_FLAG, &q.documents, NULL, "also list every document", 0, 0},
+        {"losses", 0, MF_OPT_FLAG, &q.losses, NULL,
          "with --json: list every document with the loss of each scored token", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+        {"max-tokens", 0, MF_OPT_INT, &q.r.max_tokens, "N",
          "measure a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
-        {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch); changes no result",
-         1, 65536},
-        {"stride", 0, MF_OPT_INT, &stride, "N", "tokens from window to window (default: the context)", 1,
+        {"batch", 0, MF_OPT_INT, &q.r.batch, "N",
+         "windows in one pass (default: eval.batch); changes no result", 1, 65536},
+        {"stride", 0, MF_OPT_INT, &q.stride, "N", "tokens from window to window (default: the context)", 1,
          1e9},
-        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_MEMORY_OPTION(q.r),
+        MF_OUTPUT_OPTION(&q.r.output),
         {0},
     };
     const struct mf_usage usage = {"mf-eval perplexity", "how well a model predicts documents",
                                    "mf-eval perplexity -m MODEL [-e EXPERT] [OPTION]... < TOKENS", options,
                                    notes};
     struct mf_session s = {0};
-    struct mf_source *source = NULL;
-    struct mf_perplexity result = {0};
-    struct collect c = {0};
-    uint32_t *lengths = NULL;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0 && losses && !as_json) status = mf_err_set(&err, EX_USAGE, "--losses goes with --json");
-    if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    struct beside beside = {tokens, tokenizer, max_tokens};
-    s.budget.limit = memory;
-    s.budget.beside = beside_model;
-    s.budget.context = &beside;
-    if (status == 0) status = mf_session_model(&s, model, expert, &err);
-    if (status == 0 && tokenizer) status = mf_token_lengths(&lengths, tokenizer, s.moe, &err);
-    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
-    if (status == 0) {
-        struct mf_perplexity_options o = {.batch = s.batch,
-                                          .stride = (size_t)stride,
-                                          .lengths = lengths,
-                                          .context = &c,
-                                          .token = losses ? add_token : NULL,
-                                          .document = add_document,
-                                          .progress = show_progress};
-        c.source = source;
-        if (documents || losses) c.documents = json_array();
-        if (losses) c.losses = json_array();
-        mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common.progress, common.quiet);
-        status = mf_perplexity(s.moe, s.work, source, &o, &result, &err);
-        mf_progress_end(&c.progress, result.all.tokens);
-    }
-    if (status == 0) status = write_result(output, as_json, &result, &c, &err);
-    mf_perplexity_clear(&result);
-    json_decref(c.documents);
-    json_decref(c.losses);
-    mf_source_close(source);
+    if (status == 0) status = run(&q, &s, &common, &operands, &err);
     mf_session_end(&s);
-    free(lengths);
     return mf_options_end("mf-eval perplexity", status, &common, &operands, &err);
 }

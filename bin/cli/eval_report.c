@@ -47,80 +47,81 @@ static int64_t sample_size(const struct mf_session *s) {
     return tokens > (double)SAMPLE_MAX ? SAMPLE_MAX : (int64_t)tokens;
 }
 
-static int make(struct mf_session *s, const struct mf_common *common, const struct mf_report_files *files,
-                const char *tokens, int64_t max_tokens, const char *output, struct mf_err *err) {
-    struct mf_source *source;
-    json_t *report;
-    bool pipe = !tokens || strcmp(tokens, "-") == 0;
-    if (mf_session_begin(s, "eval", common, 0, err) < 0) return -1;
-    if (max_tokens == INT64_MIN) max_tokens = s->config.eval.max_tokens;
-    if (max_tokens == 0 && pipe) max_tokens = PIPE_TOKENS;
-    if (mf_session_model(s, files->model, NULL, err) < 0) return -1;
-    if (max_tokens < 0) max_tokens = sample_size(s);
-    if (mf_session_source(s, &source, tokens, 0, err) < 0) return -1;
-    mf_source_spread(source, MF_SOURCE_SPREAD);
-    int status = max_tokens > 0 ? mf_source_sample(source, (size_t)max_tokens, err) : 0;
-    if (status == 0) status = mf_report_make(s, source, files, common, &report, err);
-    mf_source_close(source);
-    return status == 0 ? mf_session_write(output, report, err) : -1;
-}
-
-/* Files that hold the names of others. */
-struct lists {
-    const char *experts, *metrics, *stages;
-    char *names[3];
+/* What was asked for on the command line. */
+struct asked {
+    struct mf_report_files files;
+    struct mf_strs experts, metrics, stages;
+    struct {
+        const char *experts, *metrics, *stages;
+    } lists;        /* files that hold the names of others */
+    char *names[3]; /* their contents */
+    const char *tokens, *output;
+    int64_t max_tokens;
 };
 
-static int read_lists(struct lists *l, struct mf_strs *experts, struct mf_strs *metrics,
-                      struct mf_strs *stages, struct mf_err *err) {
-    if (mf_lines_add(experts, &l->names[0], l->experts, err) < 0) return -1;
-    if (mf_lines_add(metrics, &l->names[1], l->metrics, err) < 0) return -1;
-    return mf_lines_add(stages, &l->names[2], l->stages, err);
+static int check_request(struct asked *a, const struct mf_strs *operands, struct mf_err *err) {
+    if (!a->files.model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
+    if (!a->files.tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (mf_lines_add(&a->experts, &a->names[0], a->lists.experts, err) < 0) return -1;
+    if (mf_lines_add(&a->metrics, &a->names[1], a->lists.metrics, err) < 0) return -1;
+    if (mf_lines_add(&a->stages, &a->names[2], a->lists.stages, err) < 0) return -1;
+    if (a->experts.count && !a->files.shared)
+        return mf_err_set(err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
+    return mf_options_operand(operands, "tokens stream", &a->tokens, err);
+}
+
+static int run(struct asked *a, struct mf_session *s, const struct mf_common *common,
+               const struct mf_strs *operands, struct mf_err *err) {
+    json_t *report;
+    if (check_request(a, operands, err) < 0) return -1;
+    bool pipe = !a->tokens || strcmp(a->tokens, "-") == 0;
+    if (mf_session_begin(s, "eval", common, 0, err) < 0) return -1;
+    if (a->max_tokens == INT64_MIN) a->max_tokens = s->config.eval.max_tokens;
+    if (a->max_tokens == 0 && pipe) a->max_tokens = PIPE_TOKENS;
+    if (mf_session_model(s, a->files.model, NULL, err) < 0) return -1;
+    if (a->max_tokens < 0) a->max_tokens = sample_size(s);
+    if (mf_session_source(s, a->tokens, a->max_tokens, err) < 0) return -1;
+    if (mf_report_make(s, &a->files, common, &report, err) < 0) return -1;
+    return mf_session_write(a->output, report, err);
 }
 
 int mf_eval_report(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
-    struct mf_strs operands = {0}, experts = {0}, metrics = {0}, stages = {0};
-    struct mf_report_files files = {.experts = &experts, .metrics = &metrics, .stages = &stages};
-    const char *output = NULL, *tokens = NULL;
-    struct lists lists = {0};
-    int64_t max_tokens = INT64_MIN;
+    struct mf_strs operands = {0};
+    struct asked a = {.max_tokens = INT64_MIN};
+    a.files = (struct mf_report_files){.experts = &a.experts, .metrics = &a.metrics, .stages = &a.stages};
     const struct mf_option options[] = {
-        {"model", 'm', MF_OPT_STRING, &files.model, "FILE", "the assembled model", 0, 0},
-        {"tokenizer", 't', MF_OPT_STRING, &files.tokenizer, "FILE", "tokenizer.json", 0, 0},
-        {"shared", 's', MF_OPT_STRING, &files.shared, "FILE", "the shared bundle, to compare with", 0, 0},
-        {"expert", 'e', MF_OPT_LIST, &experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
+        MF_MODEL_OPTION(a.files, "the assembled model"),
+        MF_TOKENIZER_OPTION(&a.files.tokenizer),
+        {"shared", 's', MF_OPT_STRING, &a.files.shared, "FILE", "the shared bundle, to compare with", 0, 0},
+        {"expert", 'e', MF_OPT_LIST, &a.experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
          0},
-        {"metrics", 0, MF_OPT_LIST, &metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0, 0},
-        {"stage", 0, MF_OPT_LIST, &stages, "FILE", "a record of mf-time (repeatable)", 0, 0},
-        {"expert-list", 0, MF_OPT_STRING, &lists.experts, "FILE", "more of --expert, one a line of FILE", 0,
+        {"metrics", 0, MF_OPT_LIST, &a.metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0,
          0},
-        {"metrics-list", 0, MF_OPT_STRING, &lists.metrics, "FILE", "more of --metrics, one a line of FILE", 0,
+        {"stage", 0, MF_OPT_LIST, &a.stages, "FILE", "a record of mf-time (repeatable)", 0, 0},
+        {"expert-list", 0, MF_OPT_STRING, &a.lists.experts, "FILE", "more of --expert, one a line of FILE", 0,
          0},
-        {"stage-list", 0, MF_OPT_STRING, &lists.stages, "FILE", "more of --stage, one a line of FILE", 0, 0},
-        {"calibration", 0, MF_OPT_STRING, &files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+        {"metrics-list", 0, MF_OPT_STRING, &a.lists.metrics, "FILE", "more of --metrics, one a line of FILE",
+         0, 0},
+        {"stage-list", 0, MF_OPT_STRING, &a.lists.stages, "FILE", "more of --stage, one a line of FILE", 0,
+         0},
+        {"calibration", 0, MF_OPT_STRING, &a.files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &a.max_tokens, "N",
          "measure a sample of N tokens; 0: all, -1: as fast as experts train (default: eval.max_tokens)", -1,
          1e15},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_OUTPUT_OPTION(&a.output),
         {0}};
     const struct mf_usage usage = {"mf-eval report", "measure everything and write report.json",
                                    "mf-eval report -m MODEL -t TOKENIZER [OPTION]... [TOKENS]", options,
                                    notes};
     struct mf_session s = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !files.model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0 && !files.tokenizer) status = mf_err_set(&err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (status == 0) status = read_lists(&lists, &experts, &metrics, &stages, &err);
-    if (status == 0 && experts.count && !files.shared)
-        status = mf_err_set(&err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = make(&s, &common, &files, tokens, max_tokens, output, &err);
+    if (status == 0) status = run(&a, &s, &common, &operands, &err);
     mf_session_end(&s);
-    for (size_t i = 0; i < 3; i++) free(lists.names[i]);
-    mf_strs_free(&experts);
-    mf_strs_free(&metrics);
-    mf_strs_free(&stages);
+    for (size_t i = 0; i < 3; i++) free(a.names[i]);
+    mf_strs_free(&a.experts);
+    mf_strs_free(&a.metrics);
+    mf_strs_free(&a.stages);
     return mf_options_end("mf-eval report", status, &common, &operands, &err);
 }

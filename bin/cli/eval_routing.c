@@ -138,64 +138,56 @@ static int write_result(const char *output, bool as_json, const struct mf_routin
     return mf_out_end(out, print_table(out, r, names, tokenizer, err), err);
 }
 
-/* What the command takes beside the model. */
-struct beside {
-    const char *tokens, *tokenizer;
-    int64_t max_tokens;
-};
+static size_t beside(const void *context, const struct mf_moe *moe, size_t windows) {
+    (void)context;
+    return mf_windows_memory(moe, windows) + mf_routing_memory(moe);
+}
 
-static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
-    const struct beside *b = context;
-    return mf_windows_memory(moe, windows) + mf_routing_memory(moe) +
-           mf_session_source_memory(b->tokens, b->max_tokens) + mf_session_tokenizer_memory(b->tokenizer);
+static int measure(const struct mf_session *s, const char *output, bool as_json,
+                   const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    struct mf_routing routing;
+    if (mf_routing(s->moe, s->work, s->source, s->batch, &routing, err) < 0) return -1;
+    json_t *names = mf_session_experts(s->moe);
+    int status = write_result(output, as_json, &routing, s->source, names, tokenizer, err);
+    json_decref(names);
+    mf_routing_clear(&routing);
+    return status;
+}
+
+static int run(struct mf_session_request *r, bool as_json, struct mf_session *s,
+               const struct mf_common *common, const struct mf_strs *operands, struct mf_err *err) {
+    struct mf_tokenizer *tokenizer = NULL;
+    if (mf_session_check(r, operands, err) < 0) return -1;
+    if (mf_session_begin(s, "eval", common, r->batch, err) < 0) return -1;
+    if (mf_session_open(s, r, err) < 0) return -1;
+    if (r->tokenizer && mf_model_tokenizer(&tokenizer, r->tokenizer, s->moe, err) < 0) return -1;
+    int status = measure(s, r->output, as_json, tokenizer, err);
+    mf_tokenizer_free(tokenizer);
+    return status;
 }
 
 int mf_eval_routing(int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
     struct mf_strs operands = {0};
-    const char *model = NULL, *tokenizer_path = NULL, *output = NULL, *tokens = NULL;
+    struct mf_session_request r = {.max_tokens = -1, .beside = beside};
     bool as_json = false;
-    int64_t max_tokens = -1, batch = 0;
-    uint64_t memory = 0;
     const struct mf_option options[] = {
-        {"model", 'm', MF_OPT_STRING, &model, "FILE", "the model", 0, 0},
-        {"tokenizer", 't', MF_OPT_STRING, &tokenizer_path, "FILE", "tokenizer.json, to show tokens as text",
-         0, 0},
+        MF_MODEL_OPTION(r, "the model"),
+        {"tokenizer", 't', MF_OPT_STRING, &r.tokenizer, "FILE", "tokenizer.json, to show tokens as text", 0,
+         0},
         {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &max_tokens, "N",
+        {"max-tokens", 0, MF_OPT_INT, &r.max_tokens, "N",
          "route a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
-        {"batch", 0, MF_OPT_INT, &batch, "N", "windows in one pass (default: eval.batch)", 1, 65536},
-        {"max-memory", 0, MF_OPT_SIZE, &memory, "SIZE",
-         "fit into SIZE, or refuse before it begins (default: keep 16M of weights at a time)", 0, 0},
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write to FILE instead of standard output", 0, 0},
+        MF_BATCH_OPTION(r),
+        MF_MEMORY_OPTION(r),
+        MF_OUTPUT_OPTION(&r.output),
         {0}};
     const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
                                    "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
     struct mf_session s = {0};
-    struct mf_source *source = NULL;
-    struct mf_tokenizer *tokenizer = NULL;
-    struct mf_routing routing = {0};
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !model) status = mf_err_set(&err, EX_USAGE, "which model? (-m FILE)");
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = mf_session_begin(&s, "eval", &common, batch, &err);
-    struct beside beside = {tokens, tokenizer_path, max_tokens};
-    s.budget.limit = memory;
-    s.budget.beside = beside_model;
-    s.budget.context = &beside;
-    if (status == 0) status = mf_session_model(&s, model, NULL, &err);
-    if (status == 0 && tokenizer_path) status = mf_model_tokenizer(&tokenizer, tokenizer_path, s.moe, &err);
-    if (status == 0) status = mf_session_source(&s, &source, tokens, max_tokens, &err);
-    if (status == 0) status = mf_routing(s.moe, s.work, source, s.batch, &routing, &err);
-    if (status == 0) {
-        json_t *names = mf_session_experts(s.moe);
-        status = write_result(output, as_json, &routing, source, names, tokenizer, &err);
-        json_decref(names);
-        mf_routing_clear(&routing);
-    }
-    mf_source_close(source);
-    mf_tokenizer_free(tokenizer);
+    if (status == 0) status = run(&r, as_json, &s, &common, &operands, &err);
     mf_session_end(&s);
     return mf_options_end("mf-eval routing", status, &common, &operands, &err);
 }

@@ -57,7 +57,8 @@ static size_t least_of(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-size_t mf_session_source_memory(const char *path, int64_t max_tokens) {
+/* Reading a tokens stream and a sample of it. */
+static size_t source_memory(const char *path, int64_t max_tokens) {
     /* a token takes 2 bytes at least in a file, and 4 here; a sample is pruned at twice its size */
     size_t tokens = file_bytes(path) / 2, document = least_of(tokens, 500000), sample = 0;
     if (max_tokens > 0) sample = least_of(tokens, 2 * (size_t)max_tokens);
@@ -71,21 +72,37 @@ size_t mf_session_tokenizer_memory(const char *path) {
 }
 
 void mf_session_end(struct mf_session *s) {
+    mf_source_close(s->source);
     close_model(s);
     mf_pool_free(s->pool);
     *s = (struct mf_session){0};
 }
 
-int mf_session_source(struct mf_session *s, struct mf_source **source, const char *path, int64_t max_tokens,
-                      struct mf_err *err) {
+int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens, struct mf_err *err) {
     const struct mf_moe *m = s->moe;
-    if (mf_source_open(source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
+    if (mf_source_open(&s->source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
         return -1;
-    mf_source_spread(*source, MF_SOURCE_SPREAD);
-    if (max_tokens <= 0 || mf_source_sample(*source, (size_t)max_tokens, err) == 0) return 0;
-    mf_source_close(*source);
-    *source = NULL;
-    return -1;
+    mf_source_spread(s->source, MF_SOURCE_SPREAD);
+    return max_tokens > 0 ? mf_source_sample(s->source, (size_t)max_tokens, err) : 0;
+}
+
+int mf_session_check(struct mf_session_request *r, const struct mf_strs *operands, struct mf_err *err) {
+    if (!r->model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
+    return mf_options_operand(operands, "tokens stream", &r->tokens, err);
+}
+
+static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
+    const struct mf_session_request *r = context;
+    return r->beside(r->context, moe, windows) + source_memory(r->tokens, r->max_tokens) +
+           mf_session_tokenizer_memory(r->tokenizer);
+}
+
+int mf_session_open(struct mf_session *s, const struct mf_session_request *r, struct mf_err *err) {
+    s->budget.limit = r->memory;
+    s->budget.beside = beside_model;
+    s->budget.context = r;
+    if (mf_session_model(s, r->model, r->expert, err) < 0) return -1;
+    return mf_session_source(s, r->tokens, r->max_tokens, err);
 }
 
 int mf_session_write(const char *path, json_t *json, struct mf_err *err) {

@@ -40,10 +40,11 @@ struct mf_option {
 };
 
 /* Rows that several programs have; `target` is a const char **. */
-#define MF_OUTPUT_OPTION(target)                                                                             \
-    { "output", 'o', MF_OPT_STRING, target, "FILE", "write to FILE instead of standard output", 0, 0 }
-#define MF_TOKENIZER_OPTION(target)                                                                          \
-    { "tokenizer", 't', MF_OPT_STRING, target, "FILE", "tokenizer.json", 0, 0 }
+/* clang-format off */
+#define MF_OUTPUT_OPTION(target) \
+    {"output", 'o', MF_OPT_STRING, target, "FILE", "write to FILE instead of standard output", 0, 0}
+#define MF_TOKENIZER_OPTION(target) {"tokenizer", 't', MF_OPT_STRING, target, "FILE", "tokenizer.json", 0, 0}
+/* clang-format on */
 
 /* The options that all programs have. `seed` and `threads` override the config when given. */
 struct mf_common {

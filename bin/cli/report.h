@@ -14,9 +14,10 @@ struct mf_report_files {
     const char *calibration;                /* mf-calibrate's report, or NULL */
 };
 
-/* Measures; `source` can be read again (mf_source_rewind). *report is new. */
-int mf_report_make(struct mf_session *s, struct mf_source *source, const struct mf_report_files *files,
-                   const struct mf_common *common, json_t **report, struct mf_err *err);
+/* Measures the session's model, and the others, on its tokens, which can be read again (mf_source_rewind).
+ * *report is new. */
+int mf_report_make(struct mf_session *s, const struct mf_report_files *files, const struct mf_common *common,
+                   json_t **report, struct mf_err *err);
 
 /* Reads a report. NULL when it is none: EX_NOINPUT, EX_DATAERR (not JSON, another version). */
 json_t *mf_report_read(const char *path, struct mf_err *err);
