@@ -1,13 +1,10 @@
 /* mf-docs: makes a stream of documents out of files.
  *     mf-docs [OPTION]... [PATH]... > docs */
-#include <stdio.h>
-#include <stdlib.h>
+#include "cli/docs_summary.h"
 #include "cli/options.h"
 #include "config/config.h"
 #include "text/select.h"
 #include "text/split_files.h"
-
-#define NAMED 10 /* of what is left out, in the summary */
 
 static const char notes[] =
     "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents begin at lines\n"
@@ -33,20 +30,11 @@ static const char notes[] =
 enum { FROM_NOTHING, FROM_FOLDER };
 enum { SPLIT_ALL, SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
 
-/* What is left out: how much, and the first of it. */
-struct left {
-    uint64_t count;
-    struct mf_err first[NAMED];
-};
-
 struct work {
     struct mf_selection selection;
     struct mf_split_files files;
-    struct mf_tally written;
-    struct left left[MF_DOCS_LEFT];
-    struct left bad;
+    struct mf_docs_summary summary;
     int64_t skip_bad;
-    bool all_splits; /* are written */
     struct mf_progress progress;
 };
 
@@ -61,78 +49,31 @@ static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     return mf_selection_add(&w->selection, doc, err);
 }
 
+static void note(struct mf_left_out *l, const char *name) {
+    if (l->count++ < MF_LEFT_OUT_NAMED) mf_err_set(&l->first[l->count - 1], EX_DATAERR, "%s", name);
+}
+
 static void leave(void *context, enum mf_docs_left why, const char *name) {
-    struct left *l = &((struct work *)context)->left[why];
-    if (l->count++ < NAMED) mf_err_set(&l->first[l->count - 1], EX_DATAERR, "%s", name);
+    struct work *w = context;
+    note(&w->summary.left[why], name);
 }
 
 static bool leave_line(void *context, const struct mf_err *why) {
     struct work *w = context;
-    if (w->bad.count >= (uint64_t)w->skip_bad) return false;
-    if (w->bad.count++ < NAMED) w->bad.first[w->bad.count - 1] = *why;
+    if (w->summary.bad.count >= (uint64_t)w->skip_bad) return false;
+    note(&w->summary.bad, why->text);
     return true;
-}
-
-static void print_left(const struct left *l, const char *what, const char *separator) {
-    if (l->count == 0) return;
-    fprintf(stderr, "mf-docs: left out %llu %s:", (unsigned long long)l->count, what);
-    for (uint64_t i = 0; i < l->count && i < NAMED; i++)
-        fprintf(stderr, "%s%s", i ? separator : " ", l->first[i].text);
-    fputs(l->count > NAMED ? ", ...\n" : "\n", stderr);
-}
-
-static void row(const char *name, struct mf_tally t) {
-    fprintf(stderr, "%-14s %12llu %15llu\n", name, (unsigned long long)t.documents,
-            (unsigned long long)t.bytes);
-}
-
-/* What a pipeline will lack that trains, validates and tests on the splits. */
-static void warn_of_empty(const struct mf_selection *s) {
-    static const char *const without[MF_SPLITS] = {[MF_TRAIN] = "nothing can be trained",
-                                                   [MF_VAL] = "nothing can be validated or calibrated",
-                                                   [MF_TEST] = "the report will have no figures"};
-    for (int split = 0; split < MF_SPLITS; split++) {
-        const char *name = mf_split_names[split];
-        if (s->kept[split].documents > 0) continue;
-        fprintf(stderr, "mf-docs: no document for %s, so %s", name, without[split]);
-        if (split == MF_TRAIN)
-            fputs(" (smaller docs.val_fraction and docs.test_fraction help, or more text)\n", stderr);
-        else
-            fprintf(stderr,
-                    " (docs.%s_fraction, docs.min_targets and docs.blocks above 0 help, or more text)\n",
-                    name);
-    }
-}
-
-static void print_table(const struct work *w) {
-    const struct mf_selection *s = &w->selection;
-    fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
-    row("read", s->read);
-    if (s->brief.documents) row("too short", s->brief);
-    row("exact copies", s->exact);
-    row("near copies", s->near);
-    if (s->cut.documents) row("blocks", s->cut);
-    if (s->pieces.documents) row("pieces", s->pieces);
-    for (int split = 0; split < MF_SPLITS && s->splitting; split++)
-        row(mf_split_names[split], s->kept[split]);
-    row("written", w->written);
-    if (s->moved)
-        fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
-                s->moved);
-    if (w->all_splits) warn_of_empty(s);
-    print_left(&w->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
-    print_left(&w->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
-    print_left(&w->bad, "bad lines", "; ");
 }
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_docs_options *o,
                     struct mf_err *err) {
     int status = paths->count == 0 ? mf_docs_read(NULL, o, err) : 0;
     for (size_t i = 0; i < paths->count && status == 0; i++) status = mf_docs_read(paths->items[i], o, err);
-    const struct left *l = w->left[MF_DOCS_NO_TEXT].count ? &w->left[MF_DOCS_NO_TEXT] : &w->left[MF_DOCS_OWN];
+    const struct mf_left_out *left = w->summary.left;
+    const struct mf_left_out *l = &left[left[MF_DOCS_NO_TEXT].count ? MF_DOCS_NO_TEXT : MF_DOCS_OWN];
     if (status == 0 && w->selection.read.documents == 0 && l->count > 0)
         return mf_err_set(err, EX_DATAERR, "%s: %s, and nothing else is there", l->first[0].text,
-                          l == w->left ? "no text (--all takes it)" : "ModularForge wrote it");
+                          l == &left[MF_DOCS_NO_TEXT] ? "no text (--all takes it)" : "ModularForge wrote it");
     return status < 0 ? -1 : mf_selection_end(&w->selection, err);
 }
 
@@ -165,7 +106,7 @@ static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_opti
                 const struct outputs *to, struct mf_err *err) {
     int status = write_all(w, paths, o, to, err);
     mf_out_abandon(w->selection.removed);
-    w->written = w->files.written;
+    w->summary.written = w->files.written;
     mf_split_files_abandon(&w->files);
     return status;
 }
@@ -205,8 +146,8 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     mf_progress_end(&w->progress, s->read.documents);
     mf_copies_free(s->copies);
     mf_selection_free(s);
-    w->all_splits = to->folder != NULL;
-    if (status == 0 && !common->quiet) print_table(w);
+    w->summary.all_splits = to->folder != NULL;
+    if (status == 0 && !common->quiet) mf_docs_summary_print(&w->summary, s);
     return status;
 }
 

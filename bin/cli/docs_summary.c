@@ -1,0 +1,55 @@
+/* The table of mf-docs. */
+#include "cli/docs_summary.h"
+
+#include <stdio.h>
+
+static void print_left(const struct mf_left_out *l, const char *what, const char *separator) {
+    if (l->count == 0) return;
+    fprintf(stderr, "mf-docs: left out %llu %s:", (unsigned long long)l->count, what);
+    for (uint64_t i = 0; i < l->count && i < MF_LEFT_OUT_NAMED; i++)
+        fprintf(stderr, "%s%s", i ? separator : " ", l->first[i].text);
+    fputs(l->count > MF_LEFT_OUT_NAMED ? ", ...\n" : "\n", stderr);
+}
+
+static void row(const char *name, struct mf_tally t) {
+    fprintf(stderr, "%-14s %12llu %15llu\n", name, (unsigned long long)t.documents,
+            (unsigned long long)t.bytes);
+}
+
+/* What a pipeline will lack that trains, validates and tests on the splits. */
+static void warn_of_empty(const struct mf_selection *s) {
+    static const char *const without[MF_SPLITS] = {[MF_TRAIN] = "nothing can be trained",
+                                                   [MF_VAL] = "nothing can be validated or calibrated",
+                                                   [MF_TEST] = "the report will have no figures"};
+    for (int split = 0; split < MF_SPLITS; split++) {
+        const char *name = mf_split_names[split];
+        if (s->kept[split].documents > 0) continue;
+        fprintf(stderr, "mf-docs: no document for %s, so %s", name, without[split]);
+        if (split == MF_TRAIN)
+            fputs(" (smaller docs.val_fraction and docs.test_fraction help, or more text)\n", stderr);
+        else
+            fprintf(stderr,
+                    " (docs.%s_fraction, docs.min_targets and docs.blocks above 0 help, or more text)\n",
+                    name);
+    }
+}
+
+void mf_docs_summary_print(const struct mf_docs_summary *d, const struct mf_selection *s) {
+    fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
+    row("read", s->read);
+    if (s->brief.documents) row("too short", s->brief);
+    row("exact copies", s->exact);
+    row("near copies", s->near);
+    if (s->cut.documents) row("blocks", s->cut);
+    if (s->pieces.documents) row("pieces", s->pieces);
+    for (int split = 0; split < MF_SPLITS && s->splitting; split++)
+        row(mf_split_names[split], s->kept[split]);
+    row("written", d->written);
+    if (s->moved)
+        fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
+                s->moved);
+    if (d->all_splits) warn_of_empty(s);
+    print_left(&d->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
+    print_left(&d->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
+    print_left(&d->bad, "bad lines", "; ");
+}
