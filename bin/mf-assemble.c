@@ -31,6 +31,8 @@ static const char notes[] =
 struct request {
     const struct mf_common *common;
     const char *output, *experts; /* experts: "3,0,1", or NULL */
+    const char *list;             /* a file that holds names of pieces, or NULL */
+    char *names;                  /* its contents */
     bool dense, average;
 };
 
@@ -108,29 +110,28 @@ static int check_request(const struct request *r, size_t pieces, struct mf_err *
     return 0;
 }
 
+static int run(void *request, const struct mf_common *common, struct mf_strs *pieces, struct mf_err *err) {
+    struct request *r = request;
+    r->common = common;
+    if (mf_lines_add(pieces, &r->names, r->list, err) < 0) return -1;
+    return check_request(r, pieces->count, err) < 0 ? -1 : assemble(r, pieces, err);
+}
+
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs pieces = {0};
-    struct request r = {.common = &common};
-    const char *list = NULL;
-    char *names = NULL;
+    struct request r = {0};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
          "write the model to FILE instead of standard output", 0, 0},
         {"experts", 0, MF_OPT_STRING, &r.experts, "LIST",
          "only the experts of these partitions, in this order, e.g. 3,0,1", 0, 0},
-        {"list", 0, MF_OPT_STRING, &list, "FILE", "more pieces: their names, one a line of FILE", 0, 0},
+        {"list", 0, MF_OPT_STRING, &r.list, "FILE", "more pieces: their names, one a line of FILE", 0, 0},
         {"dense", 0, MF_OPT_FLAG, &r.dense, NULL, "the shared bundle with its own FFN instead of experts", 0,
          0},
         {"average", 0, MF_OPT_FLAG, &r.average, NULL, "one FFN, the mean of the experts' weights", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-assemble", "join a shared bundle and experts into one model",
                                    "mf-assemble [OPTION]... SHARED EXPERT...", options, notes};
-    int status = mf_options_parse(&usage, &common, &pieces, argc, argv, &err);
-    if (status == 0) status = mf_lines_add(&pieces, &names, list, &err);
-    if (status == 0) status = check_request(&r, pieces.count, &err);
-    if (status == 0) status = assemble(&r, &pieces, &err);
-    free(names);
-    return mf_options_end("mf-assemble", status, &common, &pieces, &err);
+    int status = mf_options_run(&usage, run, &r, argc, argv);
+    free(r.names);
+    return status;
 }

@@ -80,6 +80,11 @@ static size_t beside(const void *context, const struct mf_moe *moe, size_t windo
     return mf_calibrate_memory(moe, &options, (size_t)config->calibrate.max_tokens);
 }
 
+struct request {
+    struct mf_session s;
+    const char *report;
+};
+
 static int fit(struct mf_session *s, const struct mf_common *common, json_t **report, struct mf_err *err) {
     struct show show = {common->quiet};
     int64_t *partition_of;
@@ -90,20 +95,23 @@ static int fit(struct mf_session *s, const struct mf_common *common, json_t **re
     return status;
 }
 
-static int calibrate(struct mf_session *s, const struct mf_common *common, struct mf_session_request *r,
-                     const char *report_path, const struct mf_strs *operands, struct mf_err *err) {
+static int calibrate(void *request, const struct mf_common *common, struct mf_strs *operands,
+                     struct mf_err *err) {
+    struct request *q = request;
+    struct mf_session *s = &q->s;
+    struct mf_session_request *r = &s->request;
     json_t *report;
-    if (mf_session_check(r, operands, err) < 0) return -1;
+    if (mf_session_check(s, operands, err) < 0) return -1;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
     r->context = &s->config;
     r->max_tokens = s->config.calibrate.max_tokens;
     s->budget.least_windows = s->batch; /* fewer would round differently, and other changes might be kept */
-    if (mf_session_open(s, r, err) < 0) return -1;
+    if (mf_session_open(s, err) < 0) return -1;
     if (strcmp(s->moe->router.kind, "single") == 0)
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
                           r->model);
     if (fit(s, common, &report, err) < 0) return -1;
-    int status = report_path ? mf_session_write(report_path, json_incref(report), err) : 0;
+    int status = q->report ? mf_session_write(q->report, json_incref(report), err) : 0;
     if (status == 0)
         status = save(s->moe, r->output, report, err); /* last: its file says that all is there */
     if (status == 0 && !common->quiet) say(report);
@@ -112,23 +120,17 @@ static int calibrate(struct mf_session *s, const struct mf_common *common, struc
 }
 
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct mf_session_request r = {.beside = beside};
-    const char *report = NULL;
+    struct request q = {.s.request.beside = beside};
     const struct mf_option options[] = {
-        MF_MODEL_OPTION(r, "the assembled model"),
-        {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
+        MF_MODEL_OPTION(q.s.request, "the assembled model"),
+        {"output", 'o', MF_OPT_STRING, &q.s.request.output, "FILE",
          "write the model to FILE instead of standard output", 0, 0},
-        {"report", 0, MF_OPT_STRING, &report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
-        MF_MEMORY_OPTION(r),
+        {"report", 0, MF_OPT_STRING, &q.report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
+        MF_MEMORY_OPTION(q.s.request),
         {0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",
                                    "mf-calibrate -m MODEL [OPTION]... [TOKENS]", options, notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = calibrate(&s, &common, &r, report, &operands, &err);
-    mf_session_end(&s);
-    return mf_options_end("mf-calibrate", status, &common, &operands, &err);
+    int status = mf_options_run(&usage, calibrate, &q, argc, argv);
+    mf_session_end(&q.s);
+    return status;
 }

@@ -44,37 +44,37 @@ static int show_all(const struct mf_strs *files, const struct mf_show *form, con
     return status;
 }
 
+struct request {
+    struct mf_show form;
+    bool table, stats;
+    const char *output;
+};
+
+static int run(void *request, const struct mf_common *common, struct mf_strs *files, struct mf_err *err) {
+    struct request *q = request;
+    (void)common;
+    if (q->table && q->stats) return mf_err_set(err, EX_USAGE, "--table and --stats exclude each other");
+    if (q->form.follow && files->count > 1)
+        return mf_err_set(err, EX_USAGE, "--follow takes one file, not %zu", files->count);
+    q->form.form = q->table ? MF_SHOW_TABLE : q->stats ? MF_SHOW_STATS : MF_SHOW_JSON;
+    if (files->count == 0) mf_strs_add(files, "-");
+    return show_all(files, &q->form, q->output);
+}
+
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs files = {0};
-    struct mf_show form = {.head = -1};
-    bool table = false, stats = false;
-    const char *output = NULL;
+    struct request q = {.form.head = -1};
     const struct mf_option options[] = {
-        {"table", 't', MF_OPT_FLAG, &table, NULL, "a table for people instead of JSON", 0, 0},
-        {"stats", 's', MF_OPT_FLAG, &stats, NULL, "sizes and values: range, mean, spread, counts of NaN", 0,
+        {"table", 't', MF_OPT_FLAG, &q.table, NULL, "a table for people instead of JSON", 0, 0},
+        {"stats", 's', MF_OPT_FLAG, &q.stats, NULL, "sizes and values: range, mean, spread, counts of NaN", 0,
          0},
-        {"head", 'n', MF_OPT_INT, &form.head, "N",
+        {"head", 'n', MF_OPT_INT, &q.form.head, "N",
          "only the first N records or tensors; the rest is not read", 0, 1e18},
-        {"follow", 'f', MF_OPT_FLAG, &form.follow, NULL,
+        {"follow", 'f', MF_OPT_FLAG, &q.form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
-        MF_OUTPUT_OPTION(&output),
+        MF_OUTPUT_OPTION(&q.output),
         {0},
     };
     const struct mf_usage usage = {"mf-cat", "show streams, bundles and models",
                                    "mf-cat [OPTION]... [FILE]...", options, notes};
-    int asked = mf_options_parse(&usage, &common, &files, argc, argv, &err);
-    if (asked == 0 && table && stats)
-        asked = mf_err_set(&err, EX_USAGE, "--table and --stats exclude each other");
-    if (asked == 0 && form.follow && files.count > 1)
-        asked = mf_err_set(&err, EX_USAGE, "--follow takes one file, not %zu", files.count);
-    if (asked != 0) return mf_options_end("mf-cat", asked, &common, &files, &err);
-    form.form = table ? MF_SHOW_TABLE : stats ? MF_SHOW_STATS : MF_SHOW_JSON;
-    if (files.count == 0) mf_strs_add(&files, "-");
-
-    int status = show_all(&files, &form, output);
-    mf_strs_free(&files);
-    mf_strs_free(&common.settings.sets);
-    return status;
+    return mf_options_run(&usage, run, &q, argc, argv);
 }

@@ -30,10 +30,19 @@ struct request {
 /* What a command takes; from OUTPUT on in the order of the options in run(). */
 enum { OPERAND = 1, OUTPUT = 2, JSON = 4, DRY_RUN = 8 };
 
+static int check_operands(const struct mf_strs *operands, bool takes_one, const char *synopsis,
+                          struct mf_err *err) {
+    if (operands->count > takes_one)
+        return mf_err_set(err, EX_USAGE, "unexpected operand '%.100s' (a command comes first)",
+                          operands->items[takes_one]);
+    if (operands->count < takes_one) return mf_err_set(err, EX_USAGE, "an operand is missing: %s", synopsis);
+    return 0;
+}
+
 /* What a command does with the loaded configuration. */
 typedef int action(const struct mf_config *config, const struct request *request, struct mf_err *err);
 
-/* A command from its arguments to its exit status. */
+/* A command from its arguments to its exit status. Messages name the program, not the command. */
 static int run(struct mf_usage usage, unsigned takes, action *act, int argc, char **argv) {
     struct mf_err err = {0};
     struct mf_common common;
@@ -47,23 +56,19 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
          "name the files that would be written, and write none", 0, 0},
     };
     struct mf_option options[4] = {0};
-    size_t n = 0, has_operand = takes & OPERAND ? 1 : 0;
+    size_t n = 0;
     for (size_t i = 0; i < 3; i++)
         if (takes & OUTPUT << i) options[n++] = all[i];
     usage.options = options;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && operands.count > has_operand)
-        status = mf_err_set(&err, EX_USAGE, "unexpected operand '%.100s' (a command comes first)",
-                            operands.items[has_operand]);
-    if (status == 0 && operands.count < has_operand)
-        status = mf_err_set(&err, EX_USAGE, "an operand is missing: %s", usage.synopsis);
+    if (status == 0) status = check_operands(&operands, takes & OPERAND, usage.synopsis, &err);
     if (status == 0) status = mf_config_load(&config, &common.settings, &err);
-    if (status == 0) {
-        if (has_operand) request.operand = operands.items[0];
-        request.threads = common.threads;
-        status = act(&config, &request, &err);
-    }
-    return mf_options_end("mf-config", status, &common, &operands, &err);
+    request.threads = common.threads;
+    if (takes & OPERAND && operands.count) request.operand = operands.items[0];
+    if (status == 0) status = act(&config, &request, &err);
+    mf_strs_free(&operands);
+    mf_strs_free(&common.settings.sets);
+    return status < 0 ? mf_fail("mf-config", &err) : 0;
 }
 
 static int print(const struct mf_config *config, const struct request *request, struct mf_err *err) {

@@ -111,17 +111,22 @@ static int make(struct work *w, const struct mf_strs *paths, struct mf_docs_opti
     return status;
 }
 
-/* Command line values where they are given, else the config's. */
-struct asked {
-    int64_t min_chars, max_chars, max_docs;
+/* What was asked for; below 0: the config's. */
+struct request {
+    struct mf_docs_options options;
+    struct outputs to;
+    int format, from;
+    int64_t skip_bad, min_chars, max_chars, max_docs;
     double near_dup;
 };
 
-static int run(const struct mf_common *common, const struct asked *asked, struct work *w,
-               const struct mf_strs *paths, struct mf_docs_options *o, const struct outputs *to,
-               struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *paths, struct mf_err *err) {
+    struct request *q = request;
+    const struct outputs *to = &q->to;
+    struct mf_docs_options *o = &q->options;
+    struct work w = {.skip_bad = q->skip_bad, .summary.all_splits = to->folder != NULL};
+    struct mf_selection *s = &w.selection;
     struct mf_config config;
-    struct mf_selection *s = &w->selection;
     if (to->folder && (to->file || to->split != SPLIT_ALL))
         return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
     if (mf_config_load_stage(&config, &common->settings, "docs", err) < 0) return -1;
@@ -130,68 +135,65 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
         .rule = {.fraction = {[MF_VAL] = config.docs.val_fraction, [MF_TEST] = config.docs.test_fraction},
                  .floor = TOKEN_BYTES * (uint64_t)config.docs.min_targets},
         .blocks = (uint64_t)config.docs.blocks,
-        .min_chars = (uint64_t)(asked->min_chars >= 0 ? asked->min_chars : config.docs.min_chars),
-        .max_chars = (uint64_t)(asked->max_chars >= 0 ? asked->max_chars : config.docs.max_chars),
-        .max_docs = (uint64_t)(asked->max_docs >= 0 ? asked->max_docs : config.docs.max_docs),
-        .context = w,
+        .min_chars = (uint64_t)(q->min_chars >= 0 ? q->min_chars : config.docs.min_chars),
+        .max_chars = (uint64_t)(q->max_chars >= 0 ? q->max_chars : config.docs.max_chars),
+        .max_docs = (uint64_t)(q->max_docs >= 0 ? q->max_docs : config.docs.max_docs),
+        .context = &w,
         .take = write_document};
-    if (mf_copies_new(&s->copies, asked->near_dup >= 0 ? asked->near_dup : config.docs.near_dup, err) < 0)
-        return -1;
-    o->context = w;
+    if (mf_copies_new(&s->copies, q->near_dup >= 0 ? q->near_dup : config.docs.near_dup, err) < 0) return -1;
+    o->format = (enum mf_docs_format)q->format;
+    o->domain_from_folder = q->from == FROM_FOLDER;
+    o->context = &w;
     o->take = take;
     o->left = leave;
     o->bad = leave_line;
-    mf_progress_begin(&w->progress, "mf-docs", "documents", 0, common->progress, common->quiet);
-    int status = make(w, paths, o, to, err);
-    mf_progress_end(&w->progress, s->read.documents);
+    mf_progress_begin(&w.progress, "mf-docs", "documents", 0, common->progress, common->quiet);
+    int status = make(&w, paths, o, to, err);
+    mf_progress_end(&w.progress, s->read.documents);
     mf_copies_free(s->copies);
     mf_selection_free(s);
-    w->summary.all_splits = to->folder != NULL;
-    if (status == 0 && !common->quiet) mf_docs_summary_print(&w->summary, s);
+    if (status == 0 && !common->quiet) mf_docs_summary_print(&w.summary, s);
     return status;
 }
 
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs paths = {0};
-    struct work w = {0};
-    struct asked asked = {-1, -1, -1, -1};
-    int format = MF_DOCS_AUTO, from = FROM_NOTHING;
-    struct mf_docs_options o = {.text_key = "text", .id_key = "id", .domain_key = "domain"};
-    struct outputs to = {0};
+    struct request q = {.options = {.text_key = "text", .id_key = "id", .domain_key = "domain"},
+                        .format = MF_DOCS_AUTO,
+                        .from = FROM_NOTHING,
+                        .min_chars = -1,
+                        .max_chars = -1,
+                        .max_docs = -1,
+                        .near_dup = -1};
     const struct mf_option options[] = {
-        MF_OUTPUT_OPTION(&to.file),
-        {"split", 0, MF_OPT_CHOICE, &to.split, "all|train|val|test", "only this split (default: all)", 0, 0},
-        {"splits", 0, MF_OPT_STRING, &to.folder, "DIR",
+        MF_OUTPUT_OPTION(&q.to.file),
+        {"split", 0, MF_OPT_CHOICE, &q.to.split, "all|train|val|test", "only this split (default: all)", 0,
+         0},
+        {"splits", 0, MF_OPT_STRING, &q.to.folder, "DIR",
          "write DIR/train.mf, DIR/val.mf and DIR/test.mf; a file that would not change keeps its time", 0, 0},
-        {"format", 0, MF_OPT_CHOICE, &format, "auto|text|jsonl|wikitext",
+        {"format", 0, MF_OPT_CHOICE, &q.format, "auto|text|jsonl|wikitext",
          "what the files are (default: auto)", 0, 0},
-        {"all", 0, MF_OPT_FLAG, &o.all, NULL, "also files that are no text", 0, 0},
-        {"skip-bad", 0, MF_OPT_INT, &w.skip_bad, "N", "leave out up to N bad lines of JSON (default: 0)", 0,
+        {"all", 0, MF_OPT_FLAG, &q.options.all, NULL, "also files that are no text", 0, 0},
+        {"skip-bad", 0, MF_OPT_INT, &q.skip_bad, "N", "leave out up to N bad lines of JSON (default: 0)", 0,
          1e15},
-        {"text-key", 0, MF_OPT_STRING, &o.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
-        {"id-key", 0, MF_OPT_STRING, &o.id_key, "KEY", "of JSON lines (default: id)", 0, 0},
-        {"domain-key", 0, MF_OPT_STRING, &o.domain_key, "KEY", "of JSON lines (default: domain)", 0, 0},
-        {"domain", 0, MF_OPT_STRING, &o.domain, "NAME", "the domain of all documents", 0, 0},
-        {"domain-from", 0, MF_OPT_CHOICE, &from, "nothing|folder",
+        {"text-key", 0, MF_OPT_STRING, &q.options.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
+        {"id-key", 0, MF_OPT_STRING, &q.options.id_key, "KEY", "of JSON lines (default: id)", 0, 0},
+        {"domain-key", 0, MF_OPT_STRING, &q.options.domain_key, "KEY", "of JSON lines (default: domain)", 0,
+         0},
+        {"domain", 0, MF_OPT_STRING, &q.options.domain, "NAME", "the domain of all documents", 0, 0},
+        {"domain-from", 0, MF_OPT_CHOICE, &q.from, "nothing|folder",
          "folder: the first folder below PATH names the domain (default: nothing)", 0, 0},
-        {"min-chars", 0, MF_OPT_INT, &asked.min_chars, "N",
+        {"min-chars", 0, MF_OPT_INT, &q.min_chars, "N",
          "leave out shorter documents (default: docs.min_chars)", 0, 1e15},
-        {"max-chars", 0, MF_OPT_INT, &asked.max_chars, "N",
-         "cut longer ones, 0: none (default: docs.max_chars)", 0, 1e15},
-        {"max-docs", 0, MF_OPT_INT, &asked.max_docs, "N", "read at most N, 0: all (default: docs.max_docs)",
+        {"max-chars", 0, MF_OPT_INT, &q.max_chars, "N", "cut longer ones, 0: none (default: docs.max_chars)",
          0, 1e15},
-        {"near-dup", 0, MF_OPT_REAL, &asked.near_dup, "X",
+        {"max-docs", 0, MF_OPT_INT, &q.max_docs, "N", "read at most N, 0: all (default: docs.max_docs)", 0,
+         1e15},
+        {"near-dup", 0, MF_OPT_REAL, &q.near_dup, "X",
          "Jaccard similarity of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
-        {"removed", 0, MF_OPT_STRING, &to.removed, "FILE",
+        {"removed", 0, MF_OPT_STRING, &q.to.removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-docs", "make a stream of documents out of files",
                                    "mf-docs [OPTION]... [PATH]...", options, notes};
-    int status = mf_options_parse(&usage, &common, &paths, argc, argv, &err);
-    o.format = (enum mf_docs_format)format;
-    o.domain_from_folder = from == FROM_FOLDER;
-    if (status == 0) status = run(&common, &asked, &w, &paths, &o, &to, &err);
-    return mf_options_end("mf-docs", status, &common, &paths, &err);
+    return mf_options_run(&usage, run, &q, argc, argv);
 }

@@ -115,23 +115,43 @@ static int divide(struct mf_divide *d, bool labels, const char *output, int64_t 
     return status;
 }
 
-/* What was not asked for on the command line comes from the config. */
-struct asked {
+/* What was asked for on the command line; what was not comes from the config. */
+struct request {
+    struct mf_divide divide;
+    const char *output;
+    bool labels;
     int64_t partitions;
     int method; /* -1: not given */
     double overlap, balance;
 };
 
-static int run(const struct mf_common *common, const struct asked *asked, struct mf_divide *d,
-               const char *tokens, bool labels, const char *output, struct mf_err *err) {
+static int check_request(const struct request *q, struct mf_err *err) {
+    if (!q->output && !q->labels) return mf_err_set(err, EX_USAGE, "which folder? (-o DIR)");
+    if (q->labels && !q->divide.saved)
+        return mf_err_set(err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
+    if (q->divide.saved && (q->method >= 0 || q->overlap >= 0 || q->balance > 0))
+        return mf_err_set(err, EX_USAGE,
+                          "--method, --overlap and --balance belong to a new partitioning, a saved one "
+                          "has its own");
+    if (q->labels && q->partitions)
+        return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
+    return 0;
+}
+
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *q = request;
+    struct mf_divide *d = &q->divide;
     struct mf_config config;
     struct mf_spool source; /* the stream is read several times */
+    const char *tokens;
+    if (check_request(q, err) < 0 || mf_options_operand(operands, "tokens stream", &tokens, err) < 0)
+        return -1;
     if (mf_config_load_stage(&config, &common->settings, "partition", err) < 0) return -1;
     d->params = (struct mf_plan_params){
-        .method = (enum mf_partition_method)(asked->method >= 0 ? asked->method : config.partition.method),
-        .partitions = (size_t)(asked->partitions || d->saved ? asked->partitions : config.model.n_experts),
-        .overlap = asked->overlap >= 0 ? asked->overlap : config.partition.overlap,
-        .balance = asked->balance > 0 ? asked->balance : config.partition.balance,
+        .method = (enum mf_partition_method)(q->method >= 0 ? q->method : config.partition.method),
+        .partitions = (size_t)(q->partitions || d->saved ? q->partitions : config.model.n_experts),
+        .overlap = q->overlap >= 0 ? q->overlap : config.partition.overlap,
+        .balance = q->balance > 0 ? q->balance : config.partition.balance,
         .restarts = config.partition.restarts,
         .iterations = config.partition.iterations,
         .seed = (uint64_t)config.seed};
@@ -140,60 +160,35 @@ static int run(const struct mf_common *common, const struct asked *asked, struct
     d->path = source.path;
     d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
-    if (status == 0) status = divide(d, labels, output, config.model.context, common->quiet, err);
+    if (status == 0) status = divide(d, q->labels, q->output, config.model.context, common->quiet, err);
     if (status < 0) mf_spool_name(&source, err);
     mf_pool_free(d->pool);
     mf_spool_close(&source);
     return status;
 }
 
-static int check_request(const struct asked *asked, const struct mf_divide *d, bool labels,
-                         const char *output, struct mf_err *err) {
-    if (!output && !labels) return mf_err_set(err, EX_USAGE, "which folder? (-o DIR)");
-    if (labels && !d->saved)
-        return mf_err_set(err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
-    if (d->saved && (asked->method >= 0 || asked->overlap >= 0 || asked->balance > 0))
-        return mf_err_set(
-            err, EX_USAGE,
-            "--method, --overlap and --balance belong to a new partitioning, a saved one has its "
-            "own");
-    if (labels && asked->partitions)
-        return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
-    return 0;
-}
-
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct mf_divide d = {0};
-    struct asked asked = {0, -1, -1, 0};
-    const char *output = NULL, *tokens = NULL;
-    bool labels = false;
+    struct request q = {.method = -1, .overlap = -1};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &output, "DIR", "the folder of the parts; with --label the file", 0,
+        {"output", 'o', MF_OPT_STRING, &q.output, "DIR", "the folder of the parts; with --label the file", 0,
          0},
-        {"tokenizer", 't', MF_OPT_STRING, &d.tokenizer, "FILE",
+        {"tokenizer", 't', MF_OPT_STRING, &q.divide.tokenizer, "FILE",
          "tokenizer.json: shows the words that tell the parts apart; needed for the curriculum", 0, 0},
-        {"partitions", 'n', MF_OPT_INT, &asked.partitions, "N",
+        {"partitions", 'n', MF_OPT_INT, &q.partitions, "N",
          "how many (default: model.n_experts, or as many as --saved has)", 1, MF_PARTITIONS_MAX},
-        {"method", 0, MF_OPT_CHOICE, &asked.method, MF_PARTITION_METHODS,
+        {"method", 0, MF_OPT_CHOICE, &q.method, MF_PARTITION_METHODS,
          "how to divide (default: partition.method)", 0, 0},
-        {"by", 0, MF_OPT_CHOICE, &asked.method, MF_PARTITION_METHODS, "another name for --method", 0, 0},
-        {"overlap", 0, MF_OPT_REAL, &asked.overlap, "X",
+        {"by", 0, MF_OPT_CHOICE, &q.method, MF_PARTITION_METHODS, "another name for --method", 0, 0},
+        {"overlap", 0, MF_OPT_REAL, &q.overlap, "X",
          "add each part's nearest other documents, up to X of its tokens (default: partition.overlap)", 0, 1},
-        {"balance", 0, MF_OPT_REAL, &asked.balance, "X",
+        {"balance", 0, MF_OPT_REAL, &q.balance, "X",
          "largest part over the mean (default: partition.balance)", 1, 1000},
-        {"saved", 0, MF_OPT_STRING, &d.saved, "FILE", "go on with a saved partitioning", 0, 0},
-        {"centroids", 0, MF_OPT_STRING, &d.saved, "FILE", "another name for --saved", 0, 0},
-        {"label", 0, MF_OPT_FLAG, &labels, NULL, "write the stream with a field `partition` in each record",
+        {"saved", 0, MF_OPT_STRING, &q.divide.saved, "FILE", "go on with a saved partitioning", 0, 0},
+        {"centroids", 0, MF_OPT_STRING, &q.divide.saved, "FILE", "another name for --saved", 0, 0},
+        {"label", 0, MF_OPT_FLAG, &q.labels, NULL, "write the stream with a field `partition` in each record",
          0, 0},
         {0}};
     const struct mf_usage usage = {"mf-partition", "divide documents among experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = check_request(&asked, &d, labels, output, &err);
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = run(&common, &asked, &d, tokens, labels, output, &err);
-    return mf_options_end("mf-partition", status, &common, &operands, &err);
+    return mf_options_run(&usage, run, &q, argc, argv);
 }

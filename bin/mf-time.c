@@ -123,35 +123,38 @@ static int record(const char *path, double seconds, const struct rusage *usage, 
     return mf_json_write(path, now, JSON_REAL_PRECISION(6), err);
 }
 
-int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
+struct request {
+    const char *output;
+    uint64_t bound;
+    int64_t ranks;
+};
+
+static int time_program(void *request, const struct mf_common *common, struct mf_strs *operands,
+                        struct mf_err *err) {
+    const struct request *q = request;
     struct rusage usage = {0};
-    const char *output = NULL;
-    uint64_t bound = 0;
-    int64_t ranks = 1;
+    (void)common;
+    if (!q->output) return mf_err_set(err, EX_USAGE, "write to which file? (-o FILE)");
+    if (!operands->count) return mf_err_set(err, EX_USAGE, "run which program?");
+    double start = mf_now();
+    const char *rank = getenv("PMIX_RANK");
+    mf_strs_add(operands, NULL); /* ends the command */
+    if (q->ranks > 1 && rank && strcmp(rank, "0") != 0) become((char **)operands->items);
+    int ended = run((char **)operands->items, &usage, err);
+    if (ended < 0) return -1;
+    if (record(q->output, mf_now() - start, &usage, q->ranks, q->bound, ended, err) < 0) return -1;
+    return ended;
+}
+
+int main(int argc, char **argv) {
+    struct request q = {.ranks = 1};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &output, "FILE", "write the record to FILE", 0, 0},
-        {"bound", 0, MF_OPT_SIZE, &bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
-        {"ranks", 0, MF_OPT_INT, &ranks, "N", "started N times; the first writes, and counts for all", 1,
+        {"output", 'o', MF_OPT_STRING, &q.output, "FILE", "write the record to FILE", 0, 0},
+        {"bound", 0, MF_OPT_SIZE, &q.bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
+        {"ranks", 0, MF_OPT_INT, &q.ranks, "N", "started N times; the first writes, and counts for all", 1,
          1e6},
         {0}};
-    const struct mf_usage help = {"mf-time", "run a program and write down the time and memory it took",
-                                  "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
-    int status = mf_options_parse(&help, &common, &operands, argc, argv, &err);
-    if (status == 0 && !output) status = mf_err_set(&err, EX_USAGE, "write to which file? (-o FILE)");
-    if (status == 0 && !operands.count) status = mf_err_set(&err, EX_USAGE, "run which program?");
-    int ended = 0;
-    if (status == 0) {
-        double start = mf_now();
-        const char *rank = getenv("PMIX_RANK");
-        mf_strs_add(&operands, NULL); /* ends the command */
-        if (ranks > 1 && rank && strcmp(rank, "0") != 0) become((char **)operands.items);
-        ended = status = run((char **)operands.items, &usage, &err);
-        if (status >= 0) status = record(output, mf_now() - start, &usage, ranks, bound, ended, &err);
-    }
-    mf_strs_free(&operands);
-    mf_strs_free(&common.settings.sets);
-    return status < 0 ? mf_fail("mf-time", &err) : ended;
+    const struct mf_usage usage = {"mf-time", "run a program and write down the time and memory it took",
+                                   "mf-time -o FILE [OPTION]... -- PROGRAM [ARGUMENT]...", options, notes};
+    return mf_options_run(&usage, time_program, &q, argc, argv);
 }

@@ -62,11 +62,20 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
     return status;
 }
 
-static int train(struct mf_train_session *s, struct mf_component *shared, const struct mf_common *common,
-                 const struct mf_train_options *o, const char *tokens, int64_t partition, const char *stats,
-                 int *signal, struct mf_err *err) {
+struct request {
+    struct mf_train_session session;
+    struct mf_train_options options;
+    struct mf_component shared;
+    const char *shared_path, *stats, *tokens;
+    int64_t partition;
+};
+
+static int train(struct request *q, const struct mf_common *common, struct mf_err *err) {
+    struct mf_train_session *s = &q->session;
+    struct mf_component *shared = &q->shared;
+    const struct mf_train_options *o = &q->options;
     struct mf_training_result result;
-    if (mf_train_session_begin(s, "train-expert", common, o, tokens, partition, shared->shape.S,
+    if (mf_train_session_begin(s, "train-expert", common, o, q->tokens, q->partition, shared->shape.S,
                                &shared->specials, err) < 0)
         return -1;
     if (mf_component_tokenizer(shared, s->data.tokenizer, s->data.name, err) < 0) return -1;
@@ -80,41 +89,35 @@ static int train(struct mf_train_session *s, struct mf_component *shared, const 
         return -1;
     if (mf_train_session_model(s, MF_FFN_EXPERT, err) < 0) return -1;
     if (load_shared(s, shared, err) < 0) return -1;
-    uint64_t own = (uint64_t)s->config.seed + (partition > 0 ? (uint64_t)partition : 0);
+    uint64_t own = (uint64_t)s->config.seed + (q->partition > 0 ? (uint64_t)q->partition : 0);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
     if (mf_train_session_run(s, &result, err) < 0) return -1;
-    *signal = result.signal;
-    return result.signal ? 0 : write_expert(s, o, shared, partition, &result, stats, err);
+    return result.signal ? 128 + result.signal
+                         : write_expert(s, o, shared, q->partition, &result, q->stats, err);
+}
+
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *q = request;
+    if (!q->shared_path) return mf_err_set(err, EX_USAGE, "which shared bundle? (-s FILE)");
+    if (mf_options_operand(operands, "tokens stream", &q->tokens, err) < 0) return -1;
+    if (mf_component_open(&q->shared, q->shared_path, "shared", err) < 0) return -1;
+    return train(q, common, err);
 }
 
 int main(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct mf_train_options o = {0};
-    const char *shared_path = NULL, *stats = NULL, *tokens = NULL;
-    int64_t partition = -1;
+    struct request q = {.session = {.data.fd = -1, .validation.fd = -1}, .partition = -1};
     const struct mf_option options[] = {
-        {"shared", 's', MF_OPT_STRING, &shared_path, "FILE", "the shared bundle", 0, 0},
-        {"partition", 'p', MF_OPT_INT, &partition, "N",
+        {"shared", 's', MF_OPT_STRING, &q.shared_path, "FILE", "the shared bundle", 0, 0},
+        {"partition", 'p', MF_OPT_INT, &q.partition, "N",
          "the partition's number: noted in the bundle; validation takes only its documents", 0, 65535},
-        {"stats", 0, MF_OPT_STRING, &stats, "FILE",
+        {"stats", 0, MF_OPT_STRING, &q.stats, "FILE",
          "also write the statistics of the FFNs' inputs as a stream", 0, 0},
-        MF_TRAIN_OPTIONS(o),
+        MF_TRAIN_OPTIONS(q.options),
         {0}};
     const struct mf_usage usage = {"mf-train-expert", "train one expert on its own documents",
                                    "mf-train-expert -s SHARED [OPTION]... [TOKENS]", options, notes};
-    struct mf_train_session s = {.data.fd = -1, .validation.fd = -1};
-    struct mf_component shared = {0};
-    int signal = 0, status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && !shared_path) status = mf_err_set(&err, EX_USAGE, "which shared bundle? (-s FILE)");
-    if (status == 0) status = mf_options_operand(&operands, "tokens stream", &tokens, &err);
-    if (status == 0) status = mf_component_open(&shared, shared_path, "shared", &err);
-    if (status == 0) status = train(&s, &shared, &common, &o, tokens, partition, stats, &signal, &err);
-    mf_train_session_end(&s);
-    mf_component_close(&shared);
-    mf_strs_free(&operands);
-    mf_strs_free(&common.settings.sets);
-    if (status < 0) return mf_fail("mf-train-expert", &err);
-    return signal ? 128 + signal : 0;
+    int status = mf_options_run(&usage, run, &q, argc, argv);
+    mf_train_session_end(&q.session);
+    mf_component_close(&q.shared);
+    return status;
 }

@@ -16,7 +16,11 @@ static const char notes[] =
     "exit status: 0, or 64 wrong use, 65 not a report, or nothing to compare, 66 input cannot be opened, 74 cannot\n"
     "write.\n";
 
-static int compare(const char *first, const char *second, struct mf_err *err) {
+static int compare(void *request, const struct mf_common *common, struct mf_strs *operands,
+                   struct mf_err *err) {
+    (void)request, (void)common;
+    if (operands->count != 2) return mf_err_set(err, EX_USAGE, "give two reports");
+    const char *first = operands->items[0], *second = operands->items[1];
     json_t *a = mf_report_read(first, err), *b = a ? mf_report_read(second, err) : NULL;
     int status = a && b ? 0 : -1;
     if (status == 0 && mf_report_compare(stdout, a, b) == 0)
@@ -28,14 +32,8 @@ static int compare(const char *first, const char *second, struct mf_err *err) {
 }
 
 int mf_eval_compare(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
     const struct mf_option options[] = {{0}};
     const struct mf_usage usage = {"mf-eval compare", "what got better and worse between two reports",
                                    "mf-eval compare FIRST.json SECOND.json", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0 && operands.count != 2) status = mf_err_set(&err, EX_USAGE, "give two reports");
-    if (status == 0) status = compare(operands.items[0], operands.items[1], &err);
-    return mf_options_end("mf-eval compare", status, &common, &operands, &err);
+    return mf_options_run(&usage, compare, NULL, argc, argv);
 }

@@ -128,6 +128,7 @@ static int all(struct mf_session *s, const struct mf_tokenizer *tokenizer, struc
 
 /* What was asked for on the command line. */
 struct asked {
+    struct mf_session s;
     const char *model, *expert, *tokenizer, *output, *file;
     struct mf_strs prompts, stops;
     int64_t max_tokens, samples, top_k;
@@ -160,21 +161,22 @@ static size_t beside_model(const void *context, const struct mf_moe *moe, size_t
     return mf_generator_memory(moe) + mf_session_tokenizer_memory(a->tokenizer);
 }
 
-static int write_all(struct asked *a, struct mf_session *s, const struct mf_tokenizer *tokenizer,
-                     struct mf_err *err) {
+static int write_all(struct asked *a, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     struct mf_prompts *prompts;
     struct mf_out *out;
     int status = a->interactive ? mf_prompts_interactive(&prompts, "mf-eval", err)
                                 : mf_prompts_open(&prompts, &a->prompts, a->file, err);
     if (status < 0) return -1;
     status = mf_out_open(&out, a->output, err);
-    if (status == 0) status = mf_out_end(out, all(s, tokenizer, prompts, a->samples, out, &a->q, err), err);
+    if (status == 0)
+        status = mf_out_end(out, all(&a->s, tokenizer, prompts, a->samples, out, &a->q, err), err);
     mf_prompts_close(prompts);
     return status;
 }
 
-static int run(struct asked *a, struct mf_session *s, const struct mf_common *common,
-               const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct asked *a = request;
+    struct mf_session *s = &a->s;
     struct mf_tokenizer *tokenizer;
     if (check_request(a, common, operands, err) < 0) return -1;
     if (mf_session_begin(s, "eval", common, 1, err) < 0) return -1;
@@ -184,15 +186,12 @@ static int run(struct asked *a, struct mf_session *s, const struct mf_common *co
     s->budget.context = a;
     if (mf_session_model(s, a->model, a->expert, err) < 0) return -1;
     if (mf_model_tokenizer(&tokenizer, a->tokenizer, s->moe, err) < 0) return -1;
-    int status = write_all(a, s, tokenizer, err);
+    int status = write_all(a, tokenizer, err);
     mf_tokenizer_free(tokenizer);
     return status;
 }
 
 int mf_eval_generate(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
     struct asked a = {.max_tokens = 100, .samples = 1, .q.options.sampling = mf_sampling_default()};
     a.q.options.sampling.temperature = 0.8;
     const struct mf_option options[] = {
@@ -223,11 +222,9 @@ int mf_eval_generate(int argc, char **argv) {
     const struct mf_usage usage = {"mf-eval generate", "continue prompts",
                                    "mf-eval generate -m MODEL -t TOKENIZER [OPTION]... [FILE]", options,
                                    notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&a, &s, &common, &operands, &err);
-    mf_session_end(&s);
+    int status = mf_options_run(&usage, run, &a, argc, argv);
+    mf_session_end(&a.s);
     mf_strs_free(&a.prompts);
     mf_strs_free(&a.stops);
-    return mf_options_end("mf-eval generate", status, &common, &operands, &err);
+    return status;
 }

@@ -45,26 +45,21 @@ static int write_logits(struct mf_session *s, const char *output, struct mf_err 
     return mf_out_end(out, status, err);
 }
 
-static int run(struct mf_session_request *r, struct mf_session *s, const struct mf_common *common,
-               const struct mf_strs *operands, struct mf_err *err) {
-    if (mf_session_check(r, operands, err) < 0) return -1;
-    if (mf_session_begin(s, "eval", common, r->batch, err) < 0) return -1;
-    return mf_session_open(s, r, err) < 0 ? -1 : write_logits(s, r->output, err);
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct mf_session *s = request;
+    if (mf_session_check(s, operands, err) < 0) return -1;
+    if (mf_session_begin(s, "eval", common, s->request.batch, err) < 0) return -1;
+    return mf_session_open(s, err) < 0 ? -1 : write_logits(s, s->request.output, err);
 }
 
 int mf_eval_logits(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct mf_session_request r = {0};
+    struct mf_session s = {0};
     const struct mf_option options[] = {
-        MF_MODEL_OPTIONS(r), MF_BATCH_OPTION(r), MF_OUTPUT_OPTION(&r.output), {0}};
+        MF_MODEL_OPTIONS(s.request), MF_BATCH_OPTION(s.request), MF_OUTPUT_OPTION(&s.request.output), {0}};
     const struct mf_usage usage = {"mf-eval logits",
                                    "the raw logits of every row, for comparing with other programs",
                                    "mf-eval logits -m MODEL [-e EXPERT] < TOKENS", options, notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&r, &s, &common, &operands, &err);
+    int status = mf_options_run(&usage, run, &s, argc, argv);
     mf_session_end(&s);
-    return mf_options_end("mf-eval logits", status, &common, &operands, &err);
+    return status;
 }

@@ -33,23 +33,20 @@ static int write_page(json_t *report, const char *output, struct mf_err *err) {
     return status;
 }
 
-static int make_page(const char *path, const char *output, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    const char **output = request, *path;
+    (void)common;
+    if (mf_options_operand(operands, "report", &path, err) < 0) return -1;
     json_t *report = mf_report_read(path, err);
-    int status = report ? write_page(report, output, err) : -1;
+    int status = report ? write_page(report, *output, err) : -1;
     json_decref(report);
     return status;
 }
 
 int mf_eval_page(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    const char *output = NULL, *path = NULL;
+    const char *output = NULL;
     const struct mf_option options[] = {MF_OUTPUT_OPTION(&output), {0}};
     const struct mf_usage usage = {"mf-eval page", "show a report as one HTML page",
                                    "mf-eval page [OPTION]... [REPORT.json]", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = mf_options_operand(&operands, "report", &path, &err);
-    if (status == 0) status = make_page(path, output, &err);
-    return mf_options_end("mf-eval page", status, &common, &operands, &err);
+    return mf_options_run(&usage, run, &output, argc, argv);
 }

@@ -129,7 +129,7 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
 }
 
 struct request {
-    struct mf_session_request r;
+    struct mf_session s;
     bool as_json, documents, losses;
     int64_t stride;
 };
@@ -140,8 +140,9 @@ static size_t beside(const void *context, const struct mf_moe *moe, size_t windo
     return mf_windows_memory(moe, windows) + windows * moe->shape.S * sizeof(double);
 }
 
-static int measure(const struct request *q, const struct mf_session *s, const struct mf_common *common,
-                   const uint32_t *lengths, struct mf_err *err) {
+static int measure(const struct request *q, const struct mf_common *common, const uint32_t *lengths,
+                   struct mf_err *err) {
+    const struct mf_session *s = &q->s;
     struct collect c = {.source = s->source};
     struct mf_perplexity result = {0};
     const struct mf_perplexity_options o = {.batch = s->batch,
@@ -156,54 +157,51 @@ static int measure(const struct request *q, const struct mf_session *s, const st
     mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common->progress, common->quiet);
     int status = mf_perplexity(s->moe, s->work, s->source, &o, &result, err);
     mf_progress_end(&c.progress, result.all.tokens);
-    if (status == 0) status = write_result(q->r.output, q->as_json, &result, &c, err);
+    if (status == 0) status = write_result(s->request.output, q->as_json, &result, &c, err);
     mf_perplexity_clear(&result);
     json_decref(c.documents);
     json_decref(c.losses);
     return status;
 }
 
-static int run(struct request *q, struct mf_session *s, const struct mf_common *common,
-               const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *q = request;
+    struct mf_session *s = &q->s;
     uint32_t *lengths = NULL;
-    if (mf_session_check(&q->r, operands, err) < 0) return -1;
+    if (mf_session_check(s, operands, err) < 0) return -1;
     if (q->losses && !q->as_json) return mf_err_set(err, EX_USAGE, "--losses goes with --json");
-    if (mf_session_begin(s, "eval", common, q->r.batch, err) < 0) return -1;
-    if (mf_session_open(s, &q->r, err) < 0) return -1;
-    if (q->r.tokenizer && mf_token_lengths(&lengths, q->r.tokenizer, s->moe, err) < 0) return -1;
-    int status = measure(q, s, common, lengths, err);
+    if (mf_session_begin(s, "eval", common, s->request.batch, err) < 0) return -1;
+    if (mf_session_open(s, err) < 0) return -1;
+    if (s->request.tokenizer && mf_token_lengths(&lengths, s->request.tokenizer, s->moe, err) < 0) return -1;
+    int status = measure(q, common, lengths, err);
     free(lengths);
     return status;
 }
 
 int mf_eval_perplexity(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct request q = {.r = {.max_tokens = -1, .beside = beside}};
+    struct request q = {.s.request = {.max_tokens = -1, .beside = beside}};
     const struct mf_option options[] = {
-        MF_MODEL_OPTIONS(q.r),
-        {"tokenizer", 't', MF_OPT_STRING, &q.r.tokenizer, "FILE", "tokenizer.json, for bits per byte", 0, 0},
+        MF_MODEL_OPTIONS(q.s.request),
+        {"tokenizer", 't', MF_OPT_STRING, &q.s.request.tokenizer, "FILE", "tokenizer.json, for bits per byte",
+         0, 0},
         {"json", 0, MF_OPT_FLAG, &q.as_json, NULL, "print JSON instead of a table", 0, 0},
         {"documents", 0, MF_OPT_FLAG, &q.documents, NULL, "also list every document", 0, 0},
         {"losses", 0, MF_OPT_FLAG, &q.losses, NULL,
          "with --json: list every document with the loss of each scored token", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &q.r.max_tokens, "N",
+        {"max-tokens", 0, MF_OPT_INT, &q.s.request.max_tokens, "N",
          "measure a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
-        {"batch", 0, MF_OPT_INT, &q.r.batch, "N",
+        {"batch", 0, MF_OPT_INT, &q.s.request.batch, "N",
          "windows in one pass (default: eval.batch); changes no result", 1, 65536},
         {"stride", 0, MF_OPT_INT, &q.stride, "N", "tokens from window to window (default: the context)", 1,
          1e9},
-        MF_MEMORY_OPTION(q.r),
-        MF_OUTPUT_OPTION(&q.r.output),
+        MF_MEMORY_OPTION(q.s.request),
+        MF_OUTPUT_OPTION(&q.s.request.output),
         {0},
     };
     const struct mf_usage usage = {"mf-eval perplexity", "how well a model predicts documents",
                                    "mf-eval perplexity -m MODEL [-e EXPERT] [OPTION]... < TOKENS", options,
                                    notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&q, &s, &common, &operands, &err);
-    mf_session_end(&s);
-    return mf_options_end("mf-eval perplexity", status, &common, &operands, &err);
+    int status = mf_options_run(&usage, run, &q, argc, argv);
+    mf_session_end(&q.s);
+    return status;
 }

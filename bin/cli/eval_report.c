@@ -49,6 +49,7 @@ static int64_t sample_size(const struct mf_session *s) {
 
 /* What was asked for on the command line. */
 struct asked {
+    struct mf_session s;
     struct mf_report_files files;
     struct mf_strs experts, metrics, stages;
     struct {
@@ -70,8 +71,9 @@ static int check_request(struct asked *a, const struct mf_strs *operands, struct
     return mf_options_operand(operands, "tokens stream", &a->tokens, err);
 }
 
-static int run(struct asked *a, struct mf_session *s, const struct mf_common *common,
-               const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct asked *a = request;
+    struct mf_session *s = &a->s;
     json_t *report;
     if (check_request(a, operands, err) < 0) return -1;
     bool pipe = !a->tokens || strcmp(a->tokens, "-") == 0;
@@ -86,9 +88,6 @@ static int run(struct asked *a, struct mf_session *s, const struct mf_common *co
 }
 
 int mf_eval_report(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
     struct asked a = {.max_tokens = INT64_MIN};
     a.files = (struct mf_report_files){.experts = &a.experts, .metrics = &a.metrics, .stages = &a.stages};
     const struct mf_option options[] = {
@@ -115,13 +114,11 @@ int mf_eval_report(int argc, char **argv) {
     const struct mf_usage usage = {"mf-eval report", "measure everything and write report.json",
                                    "mf-eval report -m MODEL -t TOKENIZER [OPTION]... [TOKENS]", options,
                                    notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&a, &s, &common, &operands, &err);
-    mf_session_end(&s);
+    int status = mf_options_run(&usage, run, &a, argc, argv);
+    mf_session_end(&a.s);
     for (size_t i = 0; i < 3; i++) free(a.names[i]);
     mf_strs_free(&a.experts);
     mf_strs_free(&a.metrics);
     mf_strs_free(&a.stages);
-    return mf_options_end("mf-eval report", status, &common, &operands, &err);
+    return status;
 }

@@ -143,51 +143,52 @@ static size_t beside(const void *context, const struct mf_moe *moe, size_t windo
     return mf_windows_memory(moe, windows) + mf_routing_memory(moe);
 }
 
-static int measure(const struct mf_session *s, const char *output, bool as_json,
-                   const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+struct request {
+    struct mf_session s;
+    bool as_json;
+};
+
+static int measure(const struct request *q, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
+    const struct mf_session *s = &q->s;
     struct mf_routing routing;
     if (mf_routing(s->moe, s->work, s->source, s->batch, &routing, err) < 0) return -1;
     json_t *names = mf_session_experts(s->moe);
-    int status = write_result(output, as_json, &routing, s->source, names, tokenizer, err);
+    int status = write_result(s->request.output, q->as_json, &routing, s->source, names, tokenizer, err);
     json_decref(names);
     mf_routing_clear(&routing);
     return status;
 }
 
-static int run(struct mf_session_request *r, bool as_json, struct mf_session *s,
-               const struct mf_common *common, const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *q = request;
+    struct mf_session *s = &q->s;
+    const char *path = s->request.tokenizer;
     struct mf_tokenizer *tokenizer = NULL;
-    if (mf_session_check(r, operands, err) < 0) return -1;
-    if (mf_session_begin(s, "eval", common, r->batch, err) < 0) return -1;
-    if (mf_session_open(s, r, err) < 0) return -1;
-    if (r->tokenizer && mf_model_tokenizer(&tokenizer, r->tokenizer, s->moe, err) < 0) return -1;
-    int status = measure(s, r->output, as_json, tokenizer, err);
+    if (mf_session_check(s, operands, err) < 0) return -1;
+    if (mf_session_begin(s, "eval", common, s->request.batch, err) < 0) return -1;
+    if (mf_session_open(s, err) < 0) return -1;
+    if (path && mf_model_tokenizer(&tokenizer, path, s->moe, err) < 0) return -1;
+    int status = measure(q, tokenizer, err);
     mf_tokenizer_free(tokenizer);
     return status;
 }
 
 int mf_eval_routing(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct mf_session_request r = {.max_tokens = -1, .beside = beside};
-    bool as_json = false;
+    struct request q = {.s.request = {.max_tokens = -1, .beside = beside}};
     const struct mf_option options[] = {
-        MF_MODEL_OPTION(r, "the model"),
-        {"tokenizer", 't', MF_OPT_STRING, &r.tokenizer, "FILE", "tokenizer.json, to show tokens as text", 0,
-         0},
-        {"json", 0, MF_OPT_FLAG, &as_json, NULL, "print JSON instead of a table", 0, 0},
-        {"max-tokens", 0, MF_OPT_INT, &r.max_tokens, "N",
+        MF_MODEL_OPTION(q.s.request, "the model"),
+        {"tokenizer", 't', MF_OPT_STRING, &q.s.request.tokenizer, "FILE",
+         "tokenizer.json, to show tokens as text", 0, 0},
+        {"json", 0, MF_OPT_FLAG, &q.as_json, NULL, "print JSON instead of a table", 0, 0},
+        {"max-tokens", 0, MF_OPT_INT, &q.s.request.max_tokens, "N",
          "route a sample of documents with N tokens in all (default: 0, all)", 0, 1e15},
-        MF_BATCH_OPTION(r),
-        MF_MEMORY_OPTION(r),
-        MF_OUTPUT_OPTION(&r.output),
+        MF_BATCH_OPTION(q.s.request),
+        MF_MEMORY_OPTION(q.s.request),
+        MF_OUTPUT_OPTION(&q.s.request.output),
         {0}};
     const struct mf_usage usage = {"mf-eval routing", "which experts the tokens go to",
                                    "mf-eval routing -m MODEL [OPTION]... [TOKENS]", options, notes};
-    struct mf_session s = {0};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&r, as_json, &s, &common, &operands, &err);
-    mf_session_end(&s);
-    return mf_options_end("mf-eval routing", status, &common, &operands, &err);
+    int status = mf_options_run(&usage, run, &q, argc, argv);
+    mf_session_end(&q.s);
+    return status;
 }

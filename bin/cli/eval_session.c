@@ -16,7 +16,6 @@ uint64_t mf_session_half_memory(void) {
 
 int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_common *common, int64_t batch,
                      struct mf_err *err) {
-    *s = (struct mf_session){0};
     if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
     s->batch = (size_t)(batch > 0 ? batch : s->config.eval.batch);
     matmul_setup();
@@ -86,9 +85,9 @@ int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens
     return max_tokens > 0 ? mf_source_sample(s->source, (size_t)max_tokens, err) : 0;
 }
 
-int mf_session_check(struct mf_session_request *r, const struct mf_strs *operands, struct mf_err *err) {
-    if (!r->model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
-    return mf_options_operand(operands, "tokens stream", &r->tokens, err);
+int mf_session_check(struct mf_session *s, const struct mf_strs *operands, struct mf_err *err) {
+    if (!s->request.model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
+    return mf_options_operand(operands, "tokens stream", &s->request.tokens, err);
 }
 
 static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
@@ -97,7 +96,8 @@ static size_t beside_model(const void *context, const struct mf_moe *moe, size_t
            mf_session_tokenizer_memory(r->tokenizer);
 }
 
-int mf_session_open(struct mf_session *s, const struct mf_session_request *r, struct mf_err *err) {
+int mf_session_open(struct mf_session *s, struct mf_err *err) {
+    const struct mf_session_request *r = &s->request;
     s->budget.limit = r->memory;
     s->budget.beside = beside_model;
     s->budget.context = r;

@@ -43,10 +43,8 @@ struct mf_session_request {
     {"batch", 0, MF_OPT_INT, &(r).batch, "N", "windows in one pass (default: eval.batch)", 1, 65536}
 /* clang-format on */
 
-/* Takes the operand for the tokens. EX_USAGE: no model, or more than one operand. */
-int mf_session_check(struct mf_session_request *request, const struct mf_strs *operands, struct mf_err *err);
-
 struct mf_session {
+    struct mf_session_request request;
     struct mf_config config;
     struct mf_pool *pool;
     size_t batch; /* windows in one forward pass; under the budget's limit, of the model opened last */
@@ -56,6 +54,9 @@ struct mf_session {
     struct mf_moe_work *work; /* for it: batch * S rows */
     struct mf_source *source; /* or NULL */
 };
+
+/* Takes the operand for the tokens. EX_USAGE: no model, or more than one operand. */
+int mf_session_check(struct mf_session *s, const struct mf_strs *operands, struct mf_err *err);
 
 /* Loads the config as `stage` reads it and starts the threads. `batch` 0 takes the config's. The budget is
  * MF_SESSION_CACHE without a limit; under one a single window may run at a time. EX_CONFIG and others as the
@@ -75,9 +76,9 @@ void mf_session_end(struct mf_session *s); /* of a zeroed session too */
 /* Opens the tokens stream to measure the session's model on; with max_tokens > 0 a sample of that size. */
 int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens, struct mf_err *err);
 
-/* Opens the request's model, under its limit of memory, and its tokens. The session has begun; the request is
- * borrowed. A document of more than half a million tokens takes more than the limit counts. */
-int mf_session_open(struct mf_session *s, const struct mf_session_request *request, struct mf_err *err);
+/* Opens the request's model, under its limit of memory, and its tokens. The session has begun. A document of
+ * more than half a million tokens takes more than the limit counts. */
+int mf_session_open(struct mf_session *s, struct mf_err *err);
 
 /* Writes `json` (taken over) as text with a line end to `path` (NULL: standard output). */
 int mf_session_write(const char *path, json_t *json, struct mf_err *err);

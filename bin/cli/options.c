@@ -179,11 +179,16 @@ int mf_options_operand(const struct mf_strs *operands, const char *what, const c
     return 0;
 }
 
-int mf_options_end(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
-                   const struct mf_err *err) {
-    mf_strs_free(operands);
-    mf_strs_free(&common->settings.sets);
-    return status < 0 ? mf_fail(program, err) : 0;
+int mf_options_run(const struct mf_usage *usage, mf_options_work *work, void *request, int argc,
+                   char **argv) {
+    struct mf_err err = {0};
+    struct mf_common common;
+    struct mf_strs operands = {0};
+    int parsed = mf_options_parse(usage, &common, &operands, argc, argv, &err);
+    int status = parsed == 0 ? work(request, &common, &operands, &err) : parsed < 0 ? -1 : 0;
+    mf_strs_free(&operands);
+    mf_strs_free(&common.settings.sets);
+    return status < 0 ? mf_fail(usage->program, &err) : status;
 }
 
 static int no_command(const char *program, const struct mf_command *commands, const char *given) {

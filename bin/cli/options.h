@@ -78,10 +78,14 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
 int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,
                        struct mf_err *err);
 
-/* The end of a program: frees what mf_options_parse made, and where `status` is negative prints the error.
- * Returns the exit status. */
-int mf_options_end(const char *program, int status, struct mf_common *common, struct mf_strs *operands,
-                   const struct mf_err *err);
+/* What a program does once its command line is parsed: 0, an exit status, or -1 with the error. It may add to
+ * the operands. */
+typedef int mf_options_work(void *request, const struct mf_common *common, struct mf_strs *operands,
+                            struct mf_err *err);
+
+/* A whole program, or a command of one: parses argv (mf_options_parse), does the work on `request`, which the
+ * options fill, and prints its error. Returns the exit status. */
+int mf_options_run(const struct mf_usage *usage, mf_options_work *work, void *request, int argc, char **argv);
 
 /* A program with commands ("mf-eval perplexity"). */
 struct mf_command {

@@ -81,9 +81,11 @@ static int check_request(struct request *r, const struct mf_strs *operands, stru
     return mf_config_load_stage(&config, &r->common->settings, "encode", err);
 }
 
-static int run(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *r = request;
     struct mf_tokenizer *tokenizer;
     struct mf_out *out;
+    r->common = common;
     if (check_request(r, operands, err) < 0 || mf_tokenizer_load(&tokenizer, r->tokenizer, err) < 0)
         return -1;
     struct decoding d = {.tokenizer = tokenizer, .request = r};
@@ -95,10 +97,7 @@ static int run(struct request *r, const struct mf_strs *operands, struct mf_err 
 }
 
 int mf_tokenize_decode(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct request r = {.common = &common, .separator = "\n"};
+    struct request r = {.separator = "\n"};
     const struct mf_option options[] = {
         MF_TOKENIZER_OPTION(&r.tokenizer),
         {"docs", 0, MF_OPT_FLAG, &r.docs, NULL, "write a docs stream instead of plain text", 0, 0},
@@ -108,7 +107,5 @@ int mf_tokenize_decode(int argc, char **argv) {
         {0}};
     const struct mf_usage usage = {"mf-tokenize decode", "tokens to text",
                                    "mf-tokenize decode -t TOKENIZER [OPTION]... [TOKENS]", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&r, &operands, &err);
-    return mf_options_end("mf-tokenize decode", status, &common, &operands, &err);
+    return mf_options_run(&usage, run, &r, argc, argv);
 }

@@ -98,8 +98,10 @@ static int check_request(struct request *r, const struct mf_strs *operands, stru
     return mf_config_load_stage(&config, &r->common->settings, "encode", err);
 }
 
-static int run(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
+    struct request *r = request;
     struct mf_tokenizer *tokenizer;
+    r->common = common;
     if (check_request(r, operands, err) < 0 || mf_tokenizer_load(&tokenizer, r->tokenizer, err) < 0)
         return -1;
     int status = encode(r, tokenizer, err);
@@ -108,10 +110,7 @@ static int run(struct request *r, const struct mf_strs *operands, struct mf_err 
 }
 
 int mf_tokenize_encode(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct request r = {.common = &common, .special = MF_SPECIAL_TEXT};
+    struct request r = {.special = MF_SPECIAL_TEXT};
     const struct mf_option options[] = {
         MF_TOKENIZER_OPTION(&r.tokenizer),
         {"special", 0, MF_OPT_CHOICE, &r.special, "text|parse|error",
@@ -121,7 +120,5 @@ int mf_tokenize_encode(int argc, char **argv) {
         {0}};
     const struct mf_usage usage = {"mf-tokenize encode", "documents to tokens",
                                    "mf-tokenize encode -t TOKENIZER [OPTION]... [DOCS]", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = run(&r, &operands, &err);
-    return mf_options_end("mf-tokenize encode", status, &common, &operands, &err);
+    return mf_options_run(&usage, run, &r, argc, argv);
 }

@@ -111,9 +111,12 @@ static int learn(struct training *t, size_t memory, struct mf_err *err) {
     return 0;
 }
 
-static int train(struct training *t, const struct mf_strs *operands, struct mf_err *err) {
+static int train(void *request, const struct mf_common *common, struct mf_strs *operands,
+                 struct mf_err *err) {
+    struct training *t = request;
     struct mf_config config;
     size_t memory;
+    t->common = common;
     if (mf_options_operand(operands, "docs stream", &t->path, err) < 0) return -1;
     if (mf_config_load_stage(&config, &t->common->settings, "tokenizer", err) < 0) return -1;
     if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
@@ -129,10 +132,7 @@ static int train(struct training *t, const struct mf_strs *operands, struct mf_e
 }
 
 int mf_tokenize_train(int argc, char **argv) {
-    struct mf_err err = {0};
-    struct mf_common common;
-    struct mf_strs operands = {0};
-    struct training t = {.common = &common, .max_word = MAX_WORD};
+    struct training t = {.max_word = MAX_WORD};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &t.output, "FILE",
          "write tokenizer.json to FILE instead of standard output", 0, 0},
@@ -147,7 +147,5 @@ int mf_tokenize_train(int argc, char **argv) {
         {0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
                                    "mf-tokenize train [OPTION]... [DOCS]", options, notes};
-    int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
-    if (status == 0) status = train(&t, &operands, &err);
-    return mf_options_end("mf-tokenize train", status, &common, &operands, &err);
+    return mf_options_run(&usage, train, &t, argc, argv);
 }
