@@ -132,6 +132,64 @@ static void test_nothing_to_predict(void **state) {
     mf_data_free(&data);
 }
 
+/* The last window is as long as there are targets; of overlapping ones the rows before `first` are not
+ * scored. */
+static void test_windows(void **state) {
+    (void)state;
+    const uint32_t tokens[] = {2, 10, 11, 0, 12, 3}, whole[] = {X, 11, X, 12, 3, X, 12, X};
+    struct mf_err err;
+    struct mf_rows rows;
+    assert_int_equal(mf_window_inputs(6, 0, 4), 4);
+    assert_int_equal(mf_window_inputs(6, 4, 4), 1);
+    assert_int_equal(mf_window_inputs(6, 5, 4), 0);
+    assert_int_equal(mf_window_inputs(0, 0, 4), 0);
+    assert_int_equal(mf_rows_new(&rows, 8, &err), 0);
+    assert_int_equal(mf_rows_add(&rows, &mf_specials_ours, tokens, 5, 1, 5), 3);
+    assert_int_equal(mf_rows_add(&rows, &mf_specials_ours, tokens + 2, 3, 0, 2), 1);
+    assert_memory_equal(rows.targets, whole, sizeof whole);
+    assert_memory_equal(rows.tokens + 5, tokens + 2, 3 * sizeof *tokens);
+    assert_int_equal(rows.scored, 4);
+    assert_int_equal(rows.N, 8);
+    assert_int_equal(rows.seqs.count, 2);
+    assert_int_equal(rows.seqs.start[1], 5);
+    mf_rows_free(&rows);
+}
+
+/* Documents come back as they were written, with and without what may be absent. */
+static void test_token_records(void **state) {
+    (void)state;
+    const unsigned char bytes[] = {1, 0, 255, 0};
+    const struct mf_token_doc full = {"id", "domain", 2, 6, .partition = 3, .bytes = bytes, .size = 4};
+    const struct mf_token_doc empty = {.id = "", .partition = -1};
+    const struct mf_tokens_header header = {
+        .vocab = 256,
+        .width = 2,
+        .specials = mf_specials_ours,
+        .tokenizer = "0123456789012345678901234567890123456789012345678901234567890123"};
+    struct mf_err err;
+    struct mf_out *out;
+    struct mf_stream_writer *w;
+    struct mf_tokens_reader reader;
+    struct mf_token_doc doc;
+    assert_int_equal(mf_out_open(&out, "records.mf", &err), 0);
+    assert_int_equal(mf_tokens_create(&w, out, &header, -1, &err), 0);
+    assert_int_equal(mf_tokens_put(w, &full, &err), 0);
+    assert_int_equal(mf_tokens_put(w, &empty, &err), 0);
+    assert_int_equal(mf_stream_finish(w, &err), 0);
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    assert_int_equal(mf_tokens_open(&reader, "records.mf", &err), 0);
+    assert_int_equal(mf_tokens_next(&reader, &doc, &err), 1);
+    assert_memory_equal(doc.id, "id", 2);
+    assert_memory_equal(doc.domain, "domain", 6);
+    assert_true(doc.id_size == 2 && doc.domain_size == 6 && doc.partition == 3);
+    assert_true(doc.n == 2 && doc.tokens[0] == 1 && doc.tokens[1] == 255);
+    assert_true(doc.fingerprint == XXH64(bytes, sizeof bytes, 0));
+    assert_int_equal(mf_tokens_next(&reader, &doc, &err), 1);
+    assert_true(doc.id_size == 0 && !doc.domain && doc.partition == -1 && doc.n == 0);
+    assert_int_equal(mf_tokens_next(&reader, &doc, &err), 0);
+    mf_tokens_close(&reader);
+}
+
 static void test_json(void **state) {
     (void)state;
     struct mf_err err;
@@ -181,6 +239,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_borders), cmocka_unit_test(test_same_bos_and_eos),
         cmocka_unit_test(test_hash),    cmocka_unit_test(test_nothing_to_predict),
+        cmocka_unit_test(test_windows), cmocka_unit_test(test_token_records),
         cmocka_unit_test(test_json),    cmocka_unit_test(test_match),
         cmocka_unit_test(test_roles),
     };
