@@ -68,7 +68,7 @@ static int read_source(const char *path) {
     if (check(mf_source_open(&source, path, 0, "", &mf_specials_ours, "", &err), &err) < 0) return -1;
     int result = check(mf_source_sample(source, 40, &err), &err);
     while (result == 0 && mf_source_next(source, &doc, &err) > 0)
-        if (doc.n > 40 || doc.domain >= mf_source_domains(source)) abort();
+        if (doc.n > 40 || mf_source_last_domain(source) >= mf_source_domains(source)) abort();
     mf_source_close(source);
     return result;
 }
