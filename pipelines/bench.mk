@@ -18,7 +18,7 @@ $B/bench/.folder:
 	@touch $@
 
 bench-train: deps build $B/tests/bench/sgemm_bench $B/bench/.folder
-	@for c in default demo; do tests/bench/train.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
+	@for c in default llama demo; do tests/bench/train.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
 
 bench-growth: deps build $B/bench/.folder
 	@tests/bench/growth.sh $B | tee $B/bench/growth.txt

@@ -9,15 +9,21 @@ config=$(realpath "$2") threads=$3
 value() { mf-config get "$1" --config "$config"; }
 V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
 F=$(value model.d_ff) S=$(value model.context)
+K=$(value model.n_kv_heads) d=$(value model.head_dim)
+[ "$K" -gt 0 ] || K=$H
+[ "$d" -gt 0 ] || d=$((D / H))
+matrices=2 twin=()
+[ "$(value model.arch)" != llama ] || matrices=3 twin=("$K" "$d")
 batch=4 steps=6
 mapfile -t documents < <(for i in $(seq 120); do echo "d$i=$S"; done)
 /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"
 
 # Work of a token: two operations for each weight it meets, once forward; backward once for the gradient that passes on and
 # once for the weight's own, where the weight learns. Products made again are not work. Attention meets half of the context.
-backbone=$((L * (4 * D * D + S * D))) ffn=$((L * 2 * D * F)) logits=$((V * D))
-shared_work=$((2 * 3 * (backbone + ffn + logits)))
-expert_work=$((2 * (backbone + ffn + logits) + 2 * (logits + 2 * ffn + (L - 1) * (4 * D * D + 2 * S * D))))
+projections=$((2 * (H + K) * d * D)) mixing=$((S * H * d)) ffn=$((L * matrices * D * F)) logits=$((V * D))
+forward=$((L * (projections + mixing) + ffn + logits))
+shared_work=$((2 * 3 * forward))
+expert_work=$((2 * forward + 2 * (logits + 2 * ffn + (L - 1) * (projections + 2 * mixing))))
 
 # Ours: the last record's tokens a second, and the peak.
 ours() {
@@ -26,7 +32,7 @@ ours() {
     mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory)"'
 }
 theirs() {
-    /usr/bin/python3 "$here/tests/peers/train_torch.py" "$1" tokens.mf "$steps" "$batch" "$D" "$H" "$L" "$F" "$S" "$threads"
+    /usr/bin/python3 "$here/tests/peers/train_torch.py" "$1" tokens.mf "$steps" "$batch" "$D" "$H" "$L" "$F" "$S" "$threads" "${twin[@]}"
 }
 row() { # NAME OURS THEIRS WORK SGEMM
     awk -v name="$1" -v ours="$2" -v theirs="$3" -v work="$4" -v sgemm="$5" 'BEGIN { split(ours, a); split(theirs, b)
