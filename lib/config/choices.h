@@ -9,6 +9,9 @@ enum mf_partition_method { MF_CLUSTERED, MF_RANDOM, MF_CURRICULUM, MF_DOMAIN };
 enum mf_arch { MF_REFERENCE, MF_LLAMA };
 #define MF_ARCHS "reference|llama"
 
+enum mf_optimizer { MF_ADAMW, MF_MUON };
+#define MF_OPTIMIZERS "adamw|muon"
+
 enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
 #define MF_EXPERT_INITS "shared|kaiming"
 

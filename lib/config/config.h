@@ -21,6 +21,7 @@ struct mf_train_config {
     int64_t accumulation;      /* micro-batches per step */
     int64_t warmup;            /* steps of linear warmup before the cosine */
     double lr, min_lr;         /* peak and last learning rate */
+    int optimizer;             /* enum mf_optimizer, of the layers' matrices; of all else AdamW */
     double weight_decay, clip; /* AdamW decay; largest global gradient norm, 0 = no clipping */
     double beta1, beta2, eps;
     int64_t validate_every;   /* steps between validations */

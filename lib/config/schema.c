@@ -39,7 +39,8 @@ enum {
         INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup before the cosine"),           \
         REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
         REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
-        REAL(section.weight_decay, "0.01", 0, 100, reader, "AdamW's decay of matrices"),                     \
+        CHOICE(section.optimizer, "adamw", MF_OPTIMIZERS, reader, "of the layers' matrices; else AdamW"),    \
+        REAL(section.weight_decay, "0.01", 0, 100, reader, "decay of matrices"),                             \
         REAL(section.clip, "1", 0, 1e9, reader, "largest norm of the gradient; 0: no clipping"),             \
         REAL(section.beta1, "0.9", 0, 0.999999, reader, "AdamW's decay of the first moment"),                \
         REAL(section.beta2, "0.999", 0, 0.9999999, reader, "AdamW's decay of the second moment"),            \

@@ -225,6 +225,12 @@ size_t mf_table_tensors(const struct mf_shape *s, enum mf_table table, enum mf_f
     return n;
 }
 
+bool mf_is_vocabulary(const struct mf_shape *s, const char *name) {
+    for (int k = 0; k < 2; k++) FOR_FIELDS(f, s, k ? MF_TABLE_TAIL : MF_TABLE_HEAD)
+    if (f->rows == DIM_V && strcmp(f->name[0], name) == 0) return true;
+    return false;
+}
+
 const char *mf_head_name(const struct mf_shape *s) {
     return s->arch == MF_LLAMA ? "lm_head.weight" : "shared.lm_head.weight";
 }

@@ -86,6 +86,9 @@ size_t mf_table_tensors(const struct mf_shape *shape, enum mf_table table, enum 
                         size_t layer, size_t expert, size_t E, struct mf_tensor tensors[MF_TABLE_MAX],
                         size_t view[MF_TABLE_MAX]);
 
+/* Is this the name of a tensor with a row for each token: the embedding, or a head of its own? */
+bool mf_is_vocabulary(const struct mf_shape *shape, const char *name);
+
 /* What the matrix that makes the logits is called where a file has it beside the embedding. */
 const char *mf_head_name(const struct mf_shape *shape);
 

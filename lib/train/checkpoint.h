@@ -14,8 +14,8 @@ struct mf_train_state {
     int64_t skipped;   /* steps whose loss or gradient was not finite */
 };
 
-/* The trained parameters with AdamW's moments, which have the same layout. m and v are NULL where only the
- * parameters are kept (the best so far). */
+/* The trained parameters with the optimizer's moments, which have the same layout. m and v are NULL where
+ * only the parameters are kept (the best so far). */
 struct mf_train_arrays {
     const struct mf_tensor *tensors; /* [count] parameters, one behind the other */
     size_t count;

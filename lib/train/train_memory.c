@@ -1,6 +1,7 @@
 /* How much of a step goes through the model at once, and what memory that takes. */
 #include "base/memory.h"
 #include "config/config.h"
+#include "train/muon.h"
 #include "train/trainer.h"
 
 /* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
@@ -22,7 +23,8 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->parameters = mf_backbone_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
                     mf_ffn_size(&t->shape) * sizeof(float);
     m->gradients = n * sizeof(float);
-    m->optimizer = 2 * n * sizeof(float);
+    size_t scratch = t->config->optimizer == MF_MUON ? mf_muon_scratch(&t->shape, t->frozen) : 0;
+    m->optimizer = (2 * n + scratch) * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
         WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(t->ranks);

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "io/file.h"
 #include "train/metrics.h"
+#include "train/muon.h"
 #include "train/optimizer.h"
 
 /* --- beginning and ending --- */
@@ -19,6 +20,8 @@ static void layout(struct training_loop *l) {
     l->gradient = mf_arena_floats(&l->arena, l->n);
     l->m = mf_arena_floats(&l->arena, l->n);
     l->v = mf_arena_floats(&l->arena, l->n);
+    if (l->t->config->optimizer == MF_MUON)
+        l->muon = mf_arena_floats(&l->arena, mf_muon_scratch(&l->t->shape, l->t->frozen));
 }
 
 static int begin(struct training_loop *l, struct mf_err *err) {
@@ -94,6 +97,19 @@ static int skip_or_stop(struct training_loop *l, int64_t step, double loss, stru
     return 0;
 }
 
+static void update(struct training_loop *l, double lr, double scale, int64_t step) {
+    const struct mf_train_config *c = l->t->config;
+    size_t at = 0;
+    for (size_t i = 0; i < l->t->count; i++) {
+        const struct mf_tensor *t = &l->t->tensors[i];
+        if (c->optimizer == MF_MUON && mf_muon_takes(&l->t->shape, t))
+            mf_muon(l->pool, t, l->gradient + at, l->m + at, scale, lr, c->weight_decay, l->muon);
+        else
+            mf_adamw(l->pool, t, 1, l->gradient + at, l->m + at, l->v + at, c, lr, scale, step);
+        at += mf_tensor_count(t);
+    }
+}
+
 static int train_step(struct training_loop *l, int64_t step, struct mf_metrics_record *record,
                       struct mf_err *err) {
     const struct mf_train_config *c = l->t->config;
@@ -118,8 +134,7 @@ static int train_step(struct training_loop *l, int64_t step, struct mf_metrics_r
     *record = (struct mf_metrics_record){step, loss, mf_learning_rate(c, step),
                                          norm, NAN,  (double)l->rows / (mf_now() - l->began)};
     if (!isfinite(loss) || !isfinite(norm)) return skip_or_stop(l, step, loss, err);
-    mf_adamw(l->pool, l->t->tensors, l->t->count, l->gradient, l->m, l->v, c, record->lr,
-             mf_clip_scale(c->clip, norm), step);
+    update(l, record->lr, mf_clip_scale(c->clip, norm), step);
     return 0;
 }
 

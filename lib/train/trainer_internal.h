@@ -13,6 +13,7 @@ struct training_loop {
     struct mf_lm *lm;
     struct mf_arena arena;
     float *gradient, *m, *v; /* [n] */
+    float *muon;             /* mf_muon_scratch, or NULL */
     size_t n;
     struct mf_lm_weights gradients; /* views of `gradient` */
     struct mf_train_arrays arrays;

@@ -260,6 +260,22 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
     done
 }
 
+@test "by Muon a backbone and an expert learn more in the same steps, and resumed they end with the same bytes" {
+    last() { mf-cat "$1" | jq -s 'map(select(.step))[-1].loss'; }
+    for optimizer in adamw muon; do
+        few=(--threads 1 --set train_shared.steps=40 --set train_shared.checkpoint_every=8 --set train_shared.optimizer=$optimizer)
+        shared "${few[@]}" --metrics $optimizer.mf -o $optimizer.tar
+    done
+    awk "BEGIN { exit !($(last muon.mf) < 0.97 * $(last adamw.mf)) }"
+    run -137 shared_struck KILL s.tar.ckpt 2 "${few[@]}" -o s.tar
+    [ ! -e s.tar ]
+    shared "${few[@]}" --resume -o s.tar
+    cmp muon.tar s.tar
+    mf-train-expert --quiet --config "$TINY" --set train_expert.optimizer=muon -s muon.tar --metrics e.mf -o e.tar parts/part.0.mp
+    first=$(mf-cat e.mf | jq -s 'map(select(.step))[0].loss')
+    awk "BEGIN { exit !($(last e.mf) < $first) }"
+}
+
 @test "a training that no longer gains ends early with its best weights, also when it was resumed" {
     long=(--threads 1 --set train_shared.steps=4000 --set train_shared.validate_every=10 --set train_shared.lr=0.05 --set train_shared.min_lr=0.05)
     run --separate-stderr mf-train-shared --config "$TINY" -v val.mf "${long[@]}" --set train_shared.patience=3 -o s.tar train.mf

@@ -1,6 +1,8 @@
 /* The optimizer and the schedule against values computed by hand, and windows of data. */
 #include "nn.h"
 
+#include "model/tensors.h"
+#include "train/muon.h"
 #include "train/optimizer.h"
 #include "train/ranks.h"
 
@@ -45,6 +47,78 @@ static void test_adamw(void **state) {
     assert_true(near((double)m[0], -0.055, 1e-5));
     assert_true(near((double)v[0], 0.00124975, 1e-5));
     mf_pool_free(pool);
+}
+
+/* x [R,C] = a p p'^T + b q q'^T; p, p' = (1, 1, 0, ..) / sqrt(2), q, q' = (1, -1, 0, ..) / sqrt(2). */
+static void two_values(float *x, double a, double b, size_t R, size_t C) {
+    memset(x, 0, R * C * sizeof *x);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 2; j++) x[i * C + j] = (float)((a + (i == j ? b : -b)) / 2);
+}
+
+/* The polynomial, five times. */
+static double newton_schulz(double x) {
+    for (int k = 0; k < 5; k++) x = 3.4445 * x - 4.7750 * pow(x, 3) + 2.0315 * pow(x, 5);
+    return x;
+}
+
+/* Singular vectors stay, singular values go through the polynomial; wide and tall, over two steps. */
+static void check_muon(size_t R, size_t C, int threads) {
+    struct mf_pool *pool = make_pool(threads);
+    size_t n = R * C, s = R < C ? R : C;
+    float *x = make_zeros(n), *m = make_zeros(n), *g = make_zeros(n), *expected = make_zeros(n),
+          *scratch = make_poison(2 * n + 2 * s * s);
+    struct mf_tensor t = {.name = "w", .dtype = MF_F32, .n_dims = 2, .shape = {R, C}, .data = x};
+    const double lr = 0.01, decay = 0.1, rate = lr * 0.2 * sqrt((double)(R > C ? R : C));
+    double a[2] = {0}, momentum[2] = {0}, twin[2] = {0};
+    for (int step = 0; step < 2; step++) {
+        a[0] = step ? -1 : 3, a[1] = 0.5;
+        two_values(g, 2 * a[0], 2 * a[1], R, C); /* halved by the clipping */
+        mf_muon(pool, &t, g, m, 0.5, lr, decay, scratch);
+        double u[2];
+        for (int k = 0; k < 2; k++) momentum[k] = 0.95 * momentum[k] + a[k];
+        for (int k = 0; k < 2; k++) u[k] = 0.95 * momentum[k] + a[k];
+        double norm = sqrt(u[0] * u[0] + u[1] * u[1]) + 1e-7;
+        for (int k = 0; k < 2; k++) twin[k] = (1 - lr * decay) * twin[k] - rate * newton_schulz(u[k] / norm);
+        two_values(expected, twin[0], twin[1], R, C);
+        for (size_t i = 0; i < n; i++) assert_true(fabsf(x[i] - expected[i]) < 1e-6f);
+        two_values(expected, momentum[0], momentum[1], R, C);
+        for (size_t i = 0; i < n; i++) assert_true(fabsf(m[i] - expected[i]) < 1e-6f);
+    }
+    FREE_ALL(x, m, g, expected, scratch);
+    mf_pool_free(pool);
+}
+
+static void test_muon(void **state) {
+    (void)state;
+    check_muon(2, 2, 1);
+    check_muon(3, 19, 2);
+    check_muon(37, 5, 2);
+}
+
+/* It takes the layers' matrices alone, and scratch for the largest of them. */
+static void test_muon_takes(void **state) {
+    (void)state;
+    const struct mf_shape shape = {.V = 9,
+                                   .D = 4,
+                                   .H = 2,
+                                   .L = 1,
+                                   .F = 6,
+                                   .S = 3,
+                                   .arch = MF_LLAMA,
+                                   .K = 1,
+                                   .d = 2,
+                                   .rope_theta = 10,
+                                   .norm_eps = 1e-5,
+                                   .untied = true};
+    struct mf_tensor tensors[32];
+    size_t n = mf_backbone_tensors(&shape, NULL, tensors), taken = 0;
+    for (size_t i = 0; i < n; i++) taken += mf_muon_takes(&shape, &tensors[i]);
+    assert_int_equal(taken, 4); /* q, k, v, o */
+    n = mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, tensors);
+    for (size_t i = 0; i < n; i++) assert_true(mf_muon_takes(&shape, &tensors[i]));
+    assert_int_equal(mf_muon_scratch(&shape, true), 2 * 6 * 4 + 2 * 4 * 4);
+    assert_int_equal(mf_muon_scratch(&shape, false), 2 * 6 * 4 + 2 * 4 * 4);
 }
 
 /* Clipping multiplies the gradient before the moments see it. */
@@ -95,8 +169,12 @@ static void test_ranks_without_mpi(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schedule),          cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_clipping),          cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_clipping),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_muon_takes),
         cmocka_unit_test(test_ranks_without_mpi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
