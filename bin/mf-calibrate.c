@@ -90,7 +90,7 @@ static int fit(struct mf_session *s, const struct mf_common *common, json_t **re
     int64_t *partition_of;
     if (read_partitions(&partition_of, s->moe, err) < 0) return -1;
     const struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
-    int status = mf_calibrate(s->moe, s->work, s->source, s->pool, &options, report, err);
+    int status = mf_calibrate(s->moe, s->work, s->dataset, s->pool, &options, report, err);
     free(partition_of);
     return status;
 }

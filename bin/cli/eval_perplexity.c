@@ -35,7 +35,7 @@ struct collect {
     json_t *documents; /* NULL: not asked for */
     json_t *losses;    /* of the document so far; NULL: not asked for */
     struct mf_progress progress;
-    const struct mf_source *source;
+    const struct mf_dataset *dataset;
 };
 
 static void add_token(void *context, double loss) {
@@ -49,7 +49,7 @@ static void add_document(void *context, const char *id, size_t id_size, size_t d
     if (!c->documents) return;
     json_t *one = json_object(), *measure = mf_measure_json(m);
     json_object_set_new(one, "id", mf_utf8_json(id, id_size));
-    json_object_set_new(one, "domain", json_string(mf_source_domain(c->source, domain)));
+    json_object_set_new(one, "domain", json_string(mf_dataset_domain(c->dataset, domain)));
     json_object_update(one, measure);
     json_decref(measure);
     json_object_del(one, "documents");
@@ -106,7 +106,7 @@ static int print_table(struct mf_out *out, const struct mf_perplexity *p, const 
         return -1;
     if (print_row(out, "all", &p->all, err) < 0) return -1;
     for (size_t i = 0; i < p->n_domains; i++)
-        if (p->domains[i].tokens && print_row(out, mf_source_domain(c->source, i), &p->domains[i], err) < 0)
+        if (p->domains[i].tokens && print_row(out, mf_dataset_domain(c->dataset, i), &p->domains[i], err) < 0)
             return -1;
     return 0;
 }
@@ -118,9 +118,9 @@ static int write_result(const char *output, bool as_json, const struct mf_perple
         return mf_err_set(
             err, EX_DATAERR,
             "%s: nothing to score: each token is the first of its document, padding or a boundary",
-            mf_source_name(c->source));
+            mf_dataset_name(c->dataset));
     if (as_json) {
-        json_t *json = mf_perplexity_json(p, c->source);
+        json_t *json = mf_perplexity_json(p, c->dataset);
         if (c->documents) json_object_set(json, "per_document", c->documents);
         return mf_session_write(output, json, err);
     }
@@ -143,7 +143,7 @@ static size_t beside(const void *context, const struct mf_moe *moe, size_t windo
 static int measure(const struct request *q, const struct mf_common *common, const uint32_t *lengths,
                    struct mf_err *err) {
     const struct mf_session *s = &q->s;
-    struct collect c = {.source = s->source};
+    struct collect c = {.dataset = s->dataset};
     struct mf_perplexity result = {0};
     const struct mf_perplexity_options o = {.batch = s->batch,
                                             .stride = (size_t)q->stride,
@@ -155,7 +155,7 @@ static int measure(const struct request *q, const struct mf_common *common, cons
     if (q->documents || q->losses) c.documents = json_array();
     if (q->losses) c.losses = json_array();
     mf_progress_begin(&c.progress, "mf-eval", "tokens", 0, common->progress, common->quiet);
-    int status = mf_perplexity(s->moe, s->work, s->source, &o, &result, err);
+    int status = mf_perplexity(s->moe, s->work, s->dataset, &o, &result, err);
     mf_progress_end(&c.progress, result.all.tokens);
     if (status == 0) status = write_result(s->request.output, q->as_json, &result, &c, err);
     mf_perplexity_clear(&result);

@@ -123,14 +123,14 @@ static int print_table(struct mf_out *out, const struct mf_routing *r, const jso
 }
 
 static int write_result(const char *output, bool as_json, const struct mf_routing *r,
-                        const struct mf_source *source, const json_t *names,
+                        const struct mf_dataset *dataset, const json_t *names,
                         const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     struct mf_out *out;
     if (r->rows == 0)
         return mf_err_set(err, EX_DATAERR, "%s: nothing to route: no token predicts a target",
-                          mf_source_name(source));
+                          mf_dataset_name(dataset));
     if (as_json) {
-        json_t *json = mf_routing_json(r, source, names);
+        json_t *json = mf_routing_json(r, dataset, names);
         if (tokenizer) add_texts(json, tokenizer);
         return mf_session_write(output, json, err);
     }
@@ -151,9 +151,9 @@ struct request {
 static int measure(const struct request *q, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
     const struct mf_session *s = &q->s;
     struct mf_routing routing;
-    if (mf_routing(s->moe, s->work, s->source, s->batch, &routing, err) < 0) return -1;
+    if (mf_routing(s->moe, s->work, s->dataset, s->batch, &routing, err) < 0) return -1;
     json_t *names = mf_session_experts(s->moe);
-    int status = write_result(s->request.output, q->as_json, &routing, s->source, names, tokenizer, err);
+    int status = write_result(s->request.output, q->as_json, &routing, s->dataset, names, tokenizer, err);
     json_decref(names);
     mf_routing_clear(&routing);
     return status;

@@ -71,7 +71,7 @@ size_t mf_session_tokenizer_memory(const char *path) {
 }
 
 void mf_session_end(struct mf_session *s) {
-    mf_source_close(s->source);
+    mf_dataset_close(s->dataset);
     close_model(s);
     mf_pool_free(s->pool);
     *s = (struct mf_session){0};
@@ -79,10 +79,10 @@ void mf_session_end(struct mf_session *s) {
 
 int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens, struct mf_err *err) {
     const struct mf_moe *m = s->moe;
-    if (mf_source_open(&s->source, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
+    if (mf_dataset_open(&s->dataset, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
         return -1;
-    mf_source_spread(s->source, MF_SOURCE_SPREAD);
-    return max_tokens > 0 ? mf_source_sample(s->source, (size_t)max_tokens, err) : 0;
+    mf_dataset_spread(s->dataset, MF_SOURCE_SPREAD);
+    return max_tokens > 0 ? mf_dataset_sample(s->dataset, (size_t)max_tokens, err) : 0;
 }
 
 int mf_session_check(struct mf_session *s, const struct mf_strs *operands, struct mf_err *err) {

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include "cli/options.h"
-#include "eval/source.h"
+#include "eval/dataset.h"
 #include "io/file.h"
 #include "config/config.h"
 #include "model/moe.h"
@@ -49,10 +49,10 @@ struct mf_session {
     struct mf_pool *pool;
     size_t batch; /* windows in one forward pass; under the budget's limit, of the model opened last */
     struct mf_moe_budget
-        budget;               /* of the models to be opened; the caller may set limit, cache and the rest */
-    struct mf_moe *moe;       /* the model opened last, or NULL */
-    struct mf_moe_work *work; /* for it: batch * S rows */
-    struct mf_source *source; /* or NULL */
+        budget;                 /* of the models to be opened; the caller may set limit, cache and the rest */
+    struct mf_moe *moe;         /* the model opened last, or NULL */
+    struct mf_moe_work *work;   /* for it: batch * S rows */
+    struct mf_dataset *dataset; /* or NULL */
 };
 
 /* Takes the operand for the tokens. EX_USAGE: no model, or more than one operand. */

@@ -66,7 +66,7 @@ static void show(const struct maker *m, const char *what, const struct mf_measur
 
 /* How much of the test stream is measured; it has been read once. */
 static void add_sample(const struct maker *m, json_t *report) {
-    struct mf_source_extent e = mf_source_extent(m->s->source);
+    struct mf_dataset_extent e = mf_dataset_extent(m->s->dataset);
     json_object_set_new(report, "sample",
                         json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)e.tokens, "of_tokens",
                                   (json_int_t)e.of_tokens, "documents", (json_int_t)e.documents,
@@ -86,16 +86,16 @@ static int measure(struct maker *m, const char *what, json_t **json, struct mf_e
     struct mf_perplexity p;
     m->at = 0;
     m->behind = (struct mf_measure){0};
-    if (mf_source_rewind(m->s->source, err) < 0) return -1;
-    if (mf_perplexity(m->s->moe, m->s->work, m->s->source, &o, &p, err) < 0) return -1;
-    *json = mf_perplexity_json(&p, m->s->source);
+    if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
+    if (mf_perplexity(m->s->moe, m->s->work, m->s->dataset, &o, &p, err) < 0) return -1;
+    *json = mf_perplexity_json(&p, m->s->dataset);
     if (m->behind.tokens > 0) set_behind(m, *json);
     if (p.all.tokens) show(m, what, &p.all);
     if (!p.all.tokens && strcmp(what, "test") == 0)
         fprintf(stderr,
                 "mf-eval report: %-24s nothing to measure: %s has no document with a target (a larger "
                 "docs.test_fraction helps)\n",
-                what, mf_source_name(m->s->source));
+                what, mf_dataset_name(m->s->dataset));
     mf_perplexity_clear(&p);
     return 0;
 }
@@ -153,8 +153,8 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
     int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
     double total = (double)V;
     for (size_t v = 0; v < V; v++) total += counts[v] > 0 ? (double)counts[v] : 0;
-    if (status == 0) status = mf_source_rewind(m->s->source, err);
-    while (status == 0 && (got = mf_source_next(m->s->source, &doc, err)) > 0) {
+    if (status == 0) status = mf_dataset_rewind(m->s->dataset, err);
+    while (status == 0 && (got = mf_dataset_next(m->s->dataset, &doc, err)) > 0) {
         double nats = 0;
         uint64_t tokens = 0;
         for (size_t i = 1; i < doc.n; i++) {
@@ -175,10 +175,10 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
 
 static int make_routing(struct maker *m, json_t **json, struct mf_err *err) {
     struct mf_routing r;
-    if (mf_source_rewind(m->s->source, err) < 0) return -1;
-    if (mf_routing(m->s->moe, m->s->work, m->s->source, m->s->batch, &r, err) < 0) return -1;
+    if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
+    if (mf_routing(m->s->moe, m->s->work, m->s->dataset, m->s->batch, &r, err) < 0) return -1;
     json_t *names = mf_session_experts(m->s->moe);
-    *json = mf_routing_json(&r, m->s->source, names);
+    *json = mf_routing_json(&r, m->s->dataset, names);
     json_decref(names);
     mf_routing_clear(&r);
     return 0;

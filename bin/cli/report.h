@@ -14,7 +14,7 @@ struct mf_report_files {
     const char *calibration;                /* mf-calibrate's report, or NULL */
 };
 
-/* Measures the session's model, and the others, on its tokens, which can be read again (mf_source_rewind).
+/* Measures the session's model, and the others, on its tokens, which can be read again (mf_dataset_rewind).
  * *report is new. */
 int mf_report_make(struct mf_session *s, const struct mf_report_files *files, const struct mf_common *common,
                    json_t **report, struct mf_err *err);

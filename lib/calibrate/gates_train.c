@@ -51,8 +51,8 @@ static int read_windows(struct windows *w, const struct calibration *c, struct m
     double *state = grow(NULL, w->E, sizeof *state);
     float *evidence = grow(NULL, w->S * w->E, sizeof *evidence);
     int got;
-    mf_source_select(c->source, MF_SOURCE_HALF);
-    while ((got = mf_source_next(c->source, &doc, err)) > 0) cut(w, c->moe, &doc, state, evidence);
+    mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+    while ((got = mf_dataset_next(c->dataset, &doc, err)) > 0) cut(w, c->moe, &doc, state, evidence);
     free(state);
     free(evidence);
     return got;

@@ -16,7 +16,7 @@
 struct calibration {
     struct mf_moe *moe;
     struct mf_moe_work *work;
-    struct mf_source *source;
+    struct mf_dataset *dataset;
     struct mf_pool *pool;
     const struct mf_calibrate_options *options;
     uint32_t *labels; /* of the first half's documents with two tokens or more, in order: the expert that

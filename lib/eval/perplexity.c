@@ -9,7 +9,7 @@
 /* What is carried from batch to batch: a document may reach over several. */
 struct run {
     const struct mf_perplexity_options *options;
-    struct mf_source *source;
+    struct mf_dataset *dataset;
     struct mf_perplexity *result;
     double nats; /* of the document so far */
     uint64_t tokens, bytes;
@@ -71,12 +71,12 @@ static int measure_all(struct mf_moe *moe, struct mf_moe_work *work, struct mf_w
     return got;
 }
 
-int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source,
+int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,
                   const struct mf_perplexity_options *o, struct mf_perplexity *result, struct mf_err *err) {
     struct mf_windows *windows;
-    struct run run = {.options = o, .source = source, .result = result};
+    struct run run = {.options = o, .dataset = dataset, .result = result};
     *result = (struct mf_perplexity){0};
-    if (mf_windows_new(&windows, moe, source, o->batch, o->stride, o->lengths, err) < 0) return -1;
+    if (mf_windows_new(&windows, moe, dataset, o->batch, o->stride, o->lengths, err) < 0) return -1;
     double *losses = reallocarray(NULL, (o->batch ? o->batch : 1) * moe->shape.S, sizeof *losses);
     int status = losses ? measure_all(moe, work, windows, &run, losses, err)
                         : mf_err_set(err, EX_OSERR, "out of memory for a batch of %zu windows", o->batch);
@@ -91,12 +91,12 @@ void mf_perplexity_clear(struct mf_perplexity *p) {
     *p = (struct mf_perplexity){0};
 }
 
-json_t *mf_perplexity_json(const struct mf_perplexity *p, const struct mf_source *source) {
+json_t *mf_perplexity_json(const struct mf_perplexity *p, const struct mf_dataset *dataset) {
     json_t *json = mf_measure_json(&p->all), *list = json_array();
     for (size_t i = 0; i < p->n_domains; i++) {
         if (p->domains[i].tokens == 0) continue;
         json_t *one = json_object(), *measure = mf_measure_json(&p->domains[i]);
-        json_object_set_new(one, "domain", json_string(mf_source_domain(source, i)));
+        json_object_set_new(one, "domain", json_string(mf_dataset_domain(dataset, i)));
         json_object_update(one, measure);
         json_decref(measure);
         json_array_append_new(list, one);

@@ -33,7 +33,7 @@ json_t *mf_measure_json(const struct mf_measure *m);
 /* All documents and each domain's. Release with mf_perplexity_clear. */
 struct mf_perplexity {
     struct mf_measure all;
-    struct mf_measure *domains; /* [n_domains], in the source's order; names: mf_source_domain */
+    struct mf_measure *domains; /* [n_domains], in the dataset's order; names: mf_dataset_domain */
     size_t n_domains;
 };
 
@@ -49,17 +49,17 @@ struct mf_perplexity_options {
     void (*progress)(void *context, uint64_t tokens); /* scored so far, after every batch */
 };
 
-/* Measures the rest of `source`. `work` must have room for batch * S rows. The result does not depend on the
+/* Measures the rest of `dataset`. `work` must have room for batch * S rows. The result does not depend on the
  * batch and the number of threads beyond rounding in fp32: losses are added in double in the order of the
  * documents. EX_DATAERR as for reading, or when a loss is not a number (EX_SOFTWARE); EX_IOERR. On failure
  * nothing is to be cleared. */
-int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source,
+int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,
                   const struct mf_perplexity_options *options, struct mf_perplexity *result,
                   struct mf_err *err);
 
 void mf_perplexity_clear(struct mf_perplexity *p);
 
 /* The measure of all with a list "domains" of {"domain", ...}, those without tokens left out. New. */
-json_t *mf_perplexity_json(const struct mf_perplexity *p, const struct mf_source *source);
+json_t *mf_perplexity_json(const struct mf_perplexity *p, const struct mf_dataset *dataset);
 
 #endif

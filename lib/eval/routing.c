@@ -75,7 +75,7 @@ static void routed(void *context, size_t layer, const uint32_t *experts, const f
                           experts + n * run->routing->top_k, weights + n * run->routing->top_k);
 }
 
-int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
+int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset, size_t batch,
                struct mf_routing *routing, struct mf_err *err) {
     struct run run = {.routing = routing};
     struct mf_moe_hooks hooks = {.context = &run, .routed = routed};
@@ -85,7 +85,7 @@ int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *s
     if (strcmp(moe->router.kind, "single") == 0)
         return mf_err_set(err, EX_DATAERR, "%s: not an assembled model, there is nothing to route",
                           moe->name);
-    if (mf_windows_new(&windows, moe, source, batch, 0, NULL, err) < 0) return -1;
+    if (mf_windows_new(&windows, moe, dataset, batch, 0, NULL, err) < 0) return -1;
     init(routing, moe);
     while ((got = mf_windows_next(windows, &run.batch, err)) > 0) {
         const struct mf_batch *b = run.batch;

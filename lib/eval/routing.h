@@ -22,9 +22,9 @@ struct mf_routing {
     uint32_t *tokens; /* [E,V] first choices over all layers, by input token */
 };
 
-/* Runs the rest of `source` through `moe`. `work` has room for batch * S rows. EX_DATAERR: as for reading, or
- * a model with nothing to choose from (kind "single"). On success release with mf_routing_clear. */
-int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_source *source, size_t batch,
+/* Runs the rest of `dataset` through `moe`. `work` has room for batch * S rows. EX_DATAERR: as for reading,
+ * or a model with nothing to choose from (kind "single"). On success release with mf_routing_clear. */
+int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset, size_t batch,
                struct mf_routing *routing, struct mf_err *err);
 void mf_routing_clear(struct mf_routing *r);
 size_t mf_routing_memory(const struct mf_moe *moe); /* bytes of one, with as many domains as there can be */
@@ -46,6 +46,6 @@ size_t mf_routing_top_tokens(const struct mf_routing *r, size_t expert, uint32_t
 
 /* The page formats/report.md describes under "routing". `names`: the experts' names, a list of E strings.
  * New. */
-json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const json_t *names);
+json_t *mf_routing_json(const struct mf_routing *r, const struct mf_dataset *dataset, const json_t *names);
 
 #endif

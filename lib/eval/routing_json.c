@@ -38,18 +38,18 @@ static json_t *together(const struct mf_routing *r, size_t layer) {
 }
 
 /* For each domain that occurred, the shares of first choices. */
-static json_t *domain_shares(const struct mf_routing *r, size_t layer, const struct mf_source *source) {
+static json_t *domain_shares(const struct mf_routing *r, size_t layer, const struct mf_dataset *dataset) {
     json_t *table = json_object();
     for (size_t d = 0; d < r->n_domains; d++) {
         const uint64_t *counts = r->domains + (d * r->L + layer) * r->E;
         double total = 0;
         for (size_t e = 0; e < r->E; e++) total += (double)counts[e];
-        if (total > 0) json_object_set_new(table, mf_source_domain(source, d), shares(counts, r->E, total));
+        if (total > 0) json_object_set_new(table, mf_dataset_domain(dataset, d), shares(counts, r->E, total));
     }
     return table;
 }
 
-static json_t *layer_json(const struct mf_routing *r, size_t i, const struct mf_source *source,
+static json_t *layer_json(const struct mf_routing *r, size_t i, const struct mf_dataset *dataset,
                           const json_t *names) {
     size_t E = r->E;
     double rows = (double)r->rows, k = (double)r->top_k;
@@ -62,7 +62,7 @@ static json_t *layer_json(const struct mf_routing *r, size_t i, const struct mf_
     json_object_set_new(layer, "entropy", mf_real_json(mf_routing_entropy(r, i)));
     json_object_set_new(layer, "agreement", mf_real_json(mf_routing_agreement(r, i)));
     json_object_set_new(layer, "dead", dead(r, i, names));
-    json_object_set_new(layer, "domains", domain_shares(r, i, source));
+    json_object_set_new(layer, "domains", domain_shares(r, i, dataset));
     json_object_set_new(layer, "together", together(r, i));
     return layer;
 }
@@ -84,9 +84,9 @@ static json_t *top_tokens(const struct mf_routing *r) {
     return experts;
 }
 
-json_t *mf_routing_json(const struct mf_routing *r, const struct mf_source *source, const json_t *names) {
+json_t *mf_routing_json(const struct mf_routing *r, const struct mf_dataset *dataset, const json_t *names) {
     json_t *json = json_object(), *layers = json_array();
-    for (size_t i = 0; i < r->L; i++) json_array_append_new(layers, layer_json(r, i, source, names));
+    for (size_t i = 0; i < r->L; i++) json_array_append_new(layers, layer_json(r, i, dataset, names));
     json_object_set_new(json, "experts", json_copy((json_t *)(uintptr_t)names));
     json_object_set_new(json, "top_k", json_integer((json_int_t)r->top_k));
     json_object_set_new(json, "tokens", json_integer((json_int_t)r->rows));

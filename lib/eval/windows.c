@@ -8,10 +8,10 @@
 
 struct mf_windows {
     const struct mf_moe *moe;
-    struct mf_source *source;
+    struct mf_dataset *dataset;
     const uint32_t *lengths;
     size_t S, E, stride;
-    struct mf_token_doc doc; /* the document being cut, borrowed from the source */
+    struct mf_token_doc doc; /* the document being cut, borrowed from the dataset */
     size_t domain;           /* its number */
     size_t position;         /* input of its next window */
     bool open, ended;        /* there is a document with more windows; there are no more documents */
@@ -26,7 +26,7 @@ struct mf_windows {
     size_t ids_used, ids_capacity;
 };
 
-int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct mf_source *source,
+int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct mf_dataset *dataset,
                    size_t batch, size_t stride, const uint32_t *lengths, struct mf_err *err) {
     size_t S = moe->shape.S, E = moe->router.n_experts, rows;
     if (stride > S)
@@ -36,7 +36,7 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", batch);
     struct mf_windows *w = calloc(1, sizeof *w);
     if (!w) mf_no_memory();
-    *w = (struct mf_windows){.moe = moe, .source = source, .lengths = lengths, .S = S, .E = E};
+    *w = (struct mf_windows){.moe = moe, .dataset = dataset, .lengths = lengths, .S = S, .E = E};
     w->stride = stride ? stride : S;
     w->state = calloc(E, sizeof *w->state);
     w->tail = reallocarray(NULL, S * E, sizeof *w->tail);
@@ -54,12 +54,12 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
 static int open_document(struct mf_windows *w, struct mf_err *err) {
     while (!w->open) {
         if (w->ended) return 0;
-        int got = mf_source_next(w->source, &w->doc, err);
+        int got = mf_dataset_next(w->dataset, &w->doc, err);
         if (got < 0) return -1;
         w->ended = got == 0;
         if (got == 0 || w->doc.n < 2) continue;
         w->open = true;
-        w->domain = mf_source_last_domain(w->source);
+        w->domain = mf_dataset_last_domain(w->dataset);
         w->position = w->n_tail = 0;
         memset(w->state, 0, w->E * sizeof *w->state);
     }

@@ -10,7 +10,7 @@
 #define MF_EVAL_WINDOWS_H
 
 #include <stdbool.h>
-#include "eval/source.h"
+#include "eval/dataset.h"
 #include "model/moe.h"
 #include "model/rows.h"
 
@@ -35,13 +35,13 @@ struct mf_batch {
 
 struct mf_windows;
 
-/* Cuts the documents of `source` (borrowed) for `moe` (borrowed) into batches of at most batch * S rows.
+/* Cuts the documents of `dataset` (borrowed) for `moe` (borrowed) into batches of at most batch * S rows.
  * stride 0 means S. `lengths` [V]: bytes of each token's text, or NULL (borrowed). EX_OSERR; EX_USAGE: a
  * stride above S. */
-int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct mf_source *source,
+int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct mf_dataset *dataset,
                    size_t batch, size_t stride, const uint32_t *lengths, struct mf_err *err);
 
-/* The next batch, borrowed until the next call: 1, or 0 at the end, or -1 (as mf_source_next). */
+/* The next batch, borrowed until the next call: 1, or 0 at the end, or -1 (as mf_dataset_next). */
 int mf_windows_next(struct mf_windows *windows, const struct mf_batch **batch, struct mf_err *err);
 
 size_t mf_windows_memory(const struct mf_moe *moe, size_t batch); /* bytes of one */

@@ -15,7 +15,7 @@
 #include "cli/prompts.h"
 #include "cli/report.h"
 #include "cli/report_notes.h"
-#include "eval/source.h"
+#include "eval/dataset.h"
 #include "io/sha256.h"
 #include "cli/show.h"
 #include "io/stream.h"
@@ -63,13 +63,13 @@ static int read_stream(const char *path) {
 
 static int read_source(const char *path) {
     struct mf_err err = {0};
-    struct mf_source *source;
+    struct mf_dataset *source;
     struct mf_token_doc doc;
-    if (check(mf_source_open(&source, path, 0, "", &mf_specials_ours, "", &err), &err) < 0) return -1;
-    int result = check(mf_source_sample(source, 40, &err), &err);
-    while (result == 0 && mf_source_next(source, &doc, &err) > 0)
-        if (doc.n > 40 || mf_source_last_domain(source) >= mf_source_domains(source)) abort();
-    mf_source_close(source);
+    if (check(mf_dataset_open(&source, path, 0, "", &mf_specials_ours, "", &err), &err) < 0) return -1;
+    int result = check(mf_dataset_sample(source, 40, &err), &err);
+    while (result == 0 && mf_dataset_next(source, &doc, &err) > 0)
+        if (doc.n > 40 || mf_dataset_last_domain(source) >= mf_dataset_domains(source)) abort();
+    mf_dataset_close(source);
     return result;
 }
 
@@ -339,7 +339,7 @@ static int unpack(const uint8_t *data, size_t size, size_t block, bool peek, uin
     static uint8_t room[1 << 16];
     struct mf_err err = {0};
     struct bytes b = {data, size, 0};
-    const struct mf_source source = {.read = read_bytes, .context = &b, .name = "input", .packed = &b.at};
+    const struct mf_dataset source = {.read = read_bytes, .context = &b, .name = "input", .packed = &b.at};
     struct mf_unpack *u;
     const unsigned char *next;
     uint8_t ahead[PEEK];

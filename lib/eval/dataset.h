@@ -3,8 +3,8 @@
  *
  * A sample is the documents with the lowest hash of their id, as many as fit: it does not depend on the order
  * of the stream, and takes from every domain what that domain has. */
-#ifndef MF_EVAL_SOURCE_H
-#define MF_EVAL_SOURCE_H
+#ifndef MF_EVAL_DATASET_H
+#define MF_EVAL_DATASET_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,69 +14,69 @@
 
 #define MF_SOURCE_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
 
-struct mf_source;
+struct mf_dataset;
 
 /* Opens a tokens stream (NULL or "-": standard input). EX_NOINPUT; EX_DATAERR: not a tokens stream; its
  * vocab_size is not V, or its tokenizer is not `tokenizer_sha256`, or its special tokens are not `specials`
  * (both named; an empty hash is not compared). `model` is the name they come from, for messages. V = 0 takes
  * any vocabulary. */
-int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *tokenizer_sha256,
-                   const struct mf_specials *specials, const char *model, struct mf_err *err);
+int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, const char *tokenizer_sha256,
+                    const struct mf_specials *specials, const char *model, struct mf_err *err);
 
 /* Reads the stream to its end and keeps a sample of at most `max_tokens` tokens (at least 2; the last
  * document is cut to fit) of the documents that hold a target. Takes memory for two such samples and one
- * document. Afterwards the documents come in the stream's order and mf_source_rewind works. To be called
- * before the first mf_source_next. EX_DATAERR as for reading. */
-int mf_source_sample(struct mf_source *source, size_t max_tokens, struct mf_err *err);
+ * document. Afterwards the documents come in the stream's order and mf_dataset_rewind works. To be called
+ * before the first mf_dataset_next. EX_DATAERR as for reading. */
+int mf_dataset_sample(struct mf_dataset *dataset, size_t max_tokens, struct mf_err *err);
 
 /* To be called before: where a stream has more than max_tokens, the longest documents are cut first, to their
  * beginnings, down to the `documents`th part of max_tokens, so that no long one stands for all. */
 #define MF_SOURCE_SPREAD 16
-void mf_source_spread(struct mf_source *source, size_t documents);
+void mf_dataset_spread(struct mf_dataset *dataset, size_t documents);
 
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
  * again), else EX_USAGE. */
-int mf_source_rewind(struct mf_source *source, struct mf_err *err);
+int mf_dataset_rewind(struct mf_dataset *dataset, struct mf_err *err);
 
 /* Deals a sample's documents to two halves: by a bit of the hash of their ids, then, while one has less than
  * a third of the tokens, by moving documents in the order of their hashes as far as that brings the halves
  * nearer. So both have a document where there are two; a single one is parted behind a window of S inputs. It
  * follows from the documents alone. The result says whether there are two halves, and else why not: the
  * sample was cut by its limit (max_tokens), or all there is is too small. */
-enum mf_source_halves { MF_SOURCE_HALVES, MF_SOURCE_CUT, MF_SOURCE_SMALL };
-enum mf_source_halves mf_source_halve(struct mf_source *source, size_t S);
+enum mf_dataset_halves { MF_SOURCE_HALVES, MF_SOURCE_CUT, MF_SOURCE_SMALL };
+enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *dataset, size_t S);
 
-/* From now on a sample's documents come in part: all, or one of the halves that mf_source_halve made.
+/* From now on a sample's documents come in part: all, or one of the halves that mf_dataset_halve made.
  * Rewinds.
  */
-enum mf_source_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
-void mf_source_select(struct mf_source *source, enum mf_source_part part);
+enum mf_dataset_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
+void mf_dataset_select(struct mf_dataset *dataset, enum mf_dataset_part part);
 
 /* What the documents come to that have something to predict, in tokens as the stream holds them, those at
  * documents' ends too. Of a sample: what it holds, and of how much; of a stream: both what has been read
  * since it was opened or rewound. */
-struct mf_source_extent {
+struct mf_dataset_extent {
     uint64_t tokens, documents, of_tokens, of_documents;
 };
-struct mf_source_extent mf_source_extent(const struct mf_source *source);
+struct mf_dataset_extent mf_dataset_extent(const struct mf_dataset *dataset);
 
 /* The next document, borrowed until the next call: 1, or 0 at the end, or -1 (EX_DATAERR: malformed, a token
- * outside the vocabulary). Those of a sample have no record and no bytes, and stay until the source is
+ * outside the vocabulary). Those of a sample have no record and no bytes, and stay until the dataset is
  * closed.
  */
-int mf_source_next(struct mf_source *source, struct mf_token_doc *doc, struct mf_err *err);
+int mf_dataset_next(struct mf_dataset *dataset, struct mf_token_doc *doc, struct mf_err *err);
 
 /* The number of its domain. */
-size_t mf_source_last_domain(const struct mf_source *source);
+size_t mf_dataset_last_domain(const struct mf_dataset *dataset);
 
 /* The domains met so far, in order of their first appearance; a document without one has the name "(none)".
  */
-size_t mf_source_domains(const struct mf_source *source);
+size_t mf_dataset_domains(const struct mf_dataset *dataset);
 
 /* A domain's name: borrowed, cleaned to one line of UTF-8. */
-const char *mf_source_domain(const struct mf_source *source, size_t i);
+const char *mf_dataset_domain(const struct mf_dataset *dataset, size_t i);
 
-const char *mf_source_name(const struct mf_source *source);
-void mf_source_close(struct mf_source *source); /* accepts NULL */
+const char *mf_dataset_name(const struct mf_dataset *dataset);
+void mf_dataset_close(struct mf_dataset *dataset); /* accepts NULL */
 
 #endif

@@ -1,5 +1,5 @@
 /* Reading documents of tokens: from a stream, or from a sample of it in memory. */
-#include "eval/source.h"
+#include "eval/dataset.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ struct held {
     uint32_t *tokens;        /* its own, and behind them its id; owned */
 };
 
-struct mf_source {
+struct mf_dataset {
     struct mf_tokens_reader docs;
     char *path; /* NULL for standard input */
     struct mf_specials specials;
@@ -32,10 +32,10 @@ struct mf_source {
     struct held *held;
     size_t n_held, held_capacity, next;
     uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
-    enum mf_source_part part;
+    enum mf_dataset_part part;
 };
 
-static int check_header(const struct mf_source *s, size_t V, const char *sha, const char *model,
+static int check_header(const struct mf_dataset *s, size_t V, const char *sha, const char *model,
                         struct mf_err *err) {
     const struct mf_tokens_header *h = &s->docs.header;
     const char *name = mf_stream_name(s->docs.stream);
@@ -48,23 +48,23 @@ static int check_header(const struct mf_source *s, size_t V, const char *sha, co
     return mf_specials_match(&s->specials, model, &h->specials, name, err);
 }
 
-int mf_source_open(struct mf_source **source, const char *path, size_t V, const char *sha,
-                   const struct mf_specials *specials, const char *model, struct mf_err *err) {
-    struct mf_source *s = calloc(1, sizeof *s);
+int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, const char *sha,
+                    const struct mf_specials *specials, const char *model, struct mf_err *err) {
+    struct mf_dataset *s = calloc(1, sizeof *s);
     if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
     if (!s || !s->domains) mf_no_memory();
     s->specials = *specials;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
     if (mf_tokens_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
-        mf_source_close(s);
+        mf_dataset_close(s);
         return -1;
     }
-    *source = s;
+    *dataset = s;
     return 0;
 }
 
 /* The number of a domain's name, which is cleaned first: two names that print alike are one. */
-static size_t find_domain(struct mf_source *s, const char *bytes, size_t size) {
+static size_t find_domain(struct mf_dataset *s, const char *bytes, size_t size) {
     char name[DOMAIN_NAME];
     mf_utf8_line(name, sizeof name, bytes, size);
     for (size_t i = 0; i < s->n_domains; i++)
@@ -75,7 +75,7 @@ static size_t find_domain(struct mf_source *s, const char *bytes, size_t size) {
     return s->n_domains++;
 }
 
-static int next_of_stream(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
+static int next_of_stream(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
     int got = mf_tokens_next(&s->docs, doc, err);
     if (got <= 0) return got;
     if (doc->n >= 2) {
@@ -100,14 +100,14 @@ static int by_order(const void *a, const void *b) {
 }
 
 /* Tokens that are held when no document has more than `most`. */
-static size_t held_within(const struct mf_source *s, size_t most) {
+static size_t held_within(const struct mf_dataset *s, size_t most) {
     size_t total = 0;
     for (size_t i = 0; i < s->n_held; i++) total += s->held[i].doc.n < most ? s->held[i].doc.n : most;
     return total;
 }
 
 /* Tokens that one document may give: as many as let all documents fit, but no fewer than the spread says. */
-static size_t most_of_one(const struct mf_source *s, size_t max_tokens) {
+static size_t most_of_one(const struct mf_dataset *s, size_t max_tokens) {
     size_t low = s->spread ? 2 + max_tokens / s->spread : max_tokens, high = max_tokens;
     while (low < high) {
         size_t middle = low + (high - low + 1) / 2;
@@ -121,7 +121,7 @@ static size_t most_of_one(const struct mf_source *s, size_t max_tokens) {
 
 /* Keeps the lowest hashes that fit and cuts documents that are too long. One that is dropped or cut here
  * could not come back: whatever is read later only takes room from it. Returns the tokens kept. */
-static size_t prune(struct mf_source *s, size_t max_tokens) {
+static size_t prune(struct mf_dataset *s, size_t max_tokens) {
     size_t total = 0, kept = 0, one = most_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
@@ -137,7 +137,7 @@ static size_t prune(struct mf_source *s, size_t max_tokens) {
 }
 
 /* Appends a copy of the document's first max_tokens tokens. */
-static struct held *hold(struct mf_source *s, const struct mf_token_doc *doc, size_t max_tokens,
+static struct held *hold(struct mf_dataset *s, const struct mf_token_doc *doc, size_t max_tokens,
                          uint64_t order) {
     if (s->n_held == s->held_capacity) {
         s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
@@ -163,17 +163,17 @@ static struct held *hold(struct mf_source *s, const struct mf_token_doc *doc, si
     return h;
 }
 
-void mf_source_spread(struct mf_source *s, size_t documents) {
+void mf_dataset_spread(struct mf_dataset *s, size_t documents) {
     s->spread = documents;
 }
 
-static bool has_target(const struct mf_source *s, const struct mf_token_doc *doc) {
+static bool has_target(const struct mf_dataset *s, const struct mf_token_doc *doc) {
     for (size_t i = 1; i < doc->n; i++)
         if (mf_specials_target(&s->specials, doc->tokens[i])) return true;
     return false;
 }
 
-int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err) {
+int mf_dataset_sample(struct mf_dataset *s, size_t max_tokens, struct mf_err *err) {
     struct mf_token_doc doc;
     size_t total = 0;
     int got;
@@ -195,7 +195,7 @@ int mf_source_sample(struct mf_source *s, size_t max_tokens, struct mf_err *err)
 /* --- its halves --- */
 
 /* Parts the only document behind a window of S inputs, as near to its middle as there is one. */
-static void part_document(struct mf_source *s, size_t S) {
+static void part_document(struct mf_dataset *s, size_t S) {
     struct held *h = &s->held[0];
     size_t windows = (h->doc.n - 1 + S - 1) / S, first = windows / 2 * S;
     if (first < 2 || h->doc.n - first < 2) return;
@@ -211,7 +211,7 @@ static void part_document(struct mf_source *s, size_t S) {
 
 /* The document that brings the halves nearest each other by leaving the larger one: of those that help the
  * first by hash; n_held when none does. */
-static size_t find_mover(const struct mf_source *s, bool from, size_t difference) {
+static size_t find_mover(const struct mf_dataset *s, bool from, size_t difference) {
     size_t best = s->n_held;
     for (size_t i = 0; i < s->n_held; i++) {
         const struct held *h = &s->held[i];
@@ -221,7 +221,7 @@ static size_t find_mover(const struct mf_source *s, bool from, size_t difference
     return best;
 }
 
-enum mf_source_halves mf_source_halve(struct mf_source *s, size_t S) {
+enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *s, size_t S) {
     size_t tokens[2] = {0, 0};
     if (!s->sampled) abort();
     for (size_t i = 0; i < s->n_held; i++) {
@@ -242,7 +242,7 @@ enum mf_source_halves mf_source_halve(struct mf_source *s, size_t S) {
     return s->cut ? MF_SOURCE_CUT : MF_SOURCE_SMALL;
 }
 
-int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
+int mf_dataset_rewind(struct mf_dataset *s, struct mf_err *err) {
     if (s->sampled) {
         s->next = 0;
         return 0;
@@ -253,8 +253,8 @@ int mf_source_rewind(struct mf_source *s, struct mf_err *err) {
     return mf_tokens_open(&s->docs, s->path, err);
 }
 
-struct mf_source_extent mf_source_extent(const struct mf_source *s) {
-    struct mf_source_extent e = {s->tokens, s->documents, s->tokens, s->documents};
+struct mf_dataset_extent mf_dataset_extent(const struct mf_dataset *s) {
+    struct mf_dataset_extent e = {s->tokens, s->documents, s->tokens, s->documents};
     if (!s->sampled) return e;
     e.tokens = 0;
     e.documents = s->n_held;
@@ -262,13 +262,13 @@ struct mf_source_extent mf_source_extent(const struct mf_source *s) {
     return e;
 }
 
-void mf_source_select(struct mf_source *s, enum mf_source_part part) {
+void mf_dataset_select(struct mf_dataset *s, enum mf_dataset_part part) {
     if (!s->sampled) abort();
     s->part = part;
     s->next = 0;
 }
 
-int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err *err) {
+int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
     if (!s->sampled) return next_of_stream(s, doc, err);
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
@@ -280,23 +280,23 @@ int mf_source_next(struct mf_source *s, struct mf_token_doc *doc, struct mf_err 
     return 0;
 }
 
-size_t mf_source_last_domain(const struct mf_source *s) {
+size_t mf_dataset_last_domain(const struct mf_dataset *s) {
     return s->domain;
 }
 
-size_t mf_source_domains(const struct mf_source *s) {
+size_t mf_dataset_domains(const struct mf_dataset *s) {
     return s->n_domains;
 }
 
-const char *mf_source_domain(const struct mf_source *s, size_t i) {
+const char *mf_dataset_domain(const struct mf_dataset *s, size_t i) {
     return s->domains[i];
 }
 
-const char *mf_source_name(const struct mf_source *s) {
+const char *mf_dataset_name(const struct mf_dataset *s) {
     return s->docs.stream ? mf_stream_name(s->docs.stream) : s->path;
 }
 
-void mf_source_close(struct mf_source *s) {
+void mf_dataset_close(struct mf_dataset *s) {
     if (!s) return;
     mf_tokens_close(&s->docs);
     for (size_t i = 0; i < s->n_held; i++) free(s->held[i].tokens);
