@@ -24,7 +24,7 @@ static int write_all(struct mf_session *s, struct mf_out *out, float *logits, st
     size_t V = s->moe->shape.V, D = s->moe->shape.D;
     if (mf_windows_new(&windows, s->moe, s->dataset, s->batch, 0, NULL, err) < 0) return -1;
     while ((got = mf_windows_next(windows, &b, err)) > 0) {
-        got = mf_moe_forward(s->moe, s->work, b->tokens, &b->seqs, b->evidence, NULL, &hidden, err);
+        got = mf_moe_forward(s->moe, s->work, b->tokens, &b->seqs, b->token_scores, NULL, &hidden, err);
         for (size_t n = 0; got == 0 && n < b->N; n++) {
             got = mf_moe_logits(s->moe, s->work, hidden + n * D, logits, err);
             if (got == 0) got = mf_out_write(out, logits, V * sizeof *logits, err);

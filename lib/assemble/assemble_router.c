@@ -1,4 +1,4 @@
-/* The assembled model's router: evidence from token counts, gates from statistics or at random.
+/* The assembled model's router: token_scores from token counts, gates from statistics or at random.
  *
  * The scratch file has one slot for each expert and one for the shared bundle: V counts, then for each layer
  * the mean and mean square of the rows its FFN saw; the shared bundle has in their place the gain of the
@@ -182,7 +182,7 @@ static int fill_rows(struct mf_out *out, float *row, float value, size_t D, size
     return 0;
 }
 
-/* --- evidence --- */
+/* --- token_scores --- */
 
 /* Of our own tokenizers the unknown token, whose id no file carries, is another special one. */
 static bool says_nothing(const struct mf_specials *s, size_t v) {

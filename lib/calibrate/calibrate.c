@@ -1,5 +1,5 @@
-/* The order of things: label, then the evidence's scale, the gates, their training, the norms; and measuring
- * each change. */
+/* The order of things: label, then the token_scores's scale, the gates, their training, the norms; and
+ * measuring each change. */
 #include "calibrate/calibrate.h"
 
 #include <math.h>
@@ -87,8 +87,8 @@ int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uin
                 rows[n] = c->labels[document];
             document += batch->windows[i].last;
         }
-        got = mf_moe_forward(c->moe, c->work, batch->tokens, &batch->seqs, batch->evidence, hooks, &hidden,
-                             err);
+        got = mf_moe_forward(c->moe, c->work, batch->tokens, &batch->seqs, batch->token_scores, hooks,
+                             &hidden, err);
         if (got < 0) break;
     }
     mf_windows_free(windows);
@@ -208,7 +208,7 @@ static int begin(struct calibration *c, struct mf_err *err) {
 
 static int fit(struct calibration *c, struct mf_err *err) {
     const struct mf_config *config = c->options->config;
-    if (label(c, err) < 0 || calibration_evidence(c, err) < 0) return -1;
+    if (label(c, err) < 0 || calibration_token_scores(c, err) < 0) return -1;
     if (config->calibrate.router != MF_CALIBRATE_KEEP && calibration_gates(c, err) < 0) return -1;
     if (config->calibrate.router == MF_CALIBRATE_TRAIN && calibration_train(c, err) < 0) return -1;
     if (config->calibrate.norms && calibration_norms(c, err) < 0) return -1;

@@ -21,7 +21,7 @@ struct windows {
         const uint32_t *tokens; /* its first input, borrowed from the sample */
         size_t inputs;
     } * list;       /* [n] */
-    double *states; /* [n,E] evidence before the first input */
+    double *states; /* [n,E] token_scores before the first input */
 };
 
 static void *grow(void *array, size_t count, size_t item) {
@@ -30,9 +30,9 @@ static void *grow(void *array, size_t count, size_t item) {
     return array;
 }
 
-/* Appends a document's windows; `evidence` [S,E] and `state` [E] are scratch. */
+/* Appends a document's windows; `token_scores` [S,E] and `state` [E] are scratch. */
 static void cut(struct windows *w, const struct mf_moe *moe, const struct mf_token_doc *doc, double *state,
-                float *evidence) {
+                float *token_scores) {
     size_t count = doc->n / w->S + 1, inputs;
     w->list = grow(w->list, w->n + count, sizeof *w->list);
     w->states = grow(w->states, (w->n + count) * w->E, sizeof *w->states);
@@ -40,7 +40,7 @@ static void cut(struct windows *w, const struct mf_moe *moe, const struct mf_tok
     for (size_t p = 0; (inputs = mf_window_inputs(doc->n, p, w->S)) > 0; p += w->S, w->n++) {
         w->list[w->n] = (struct window){doc->tokens + p, inputs};
         memcpy(w->states + w->n * w->E, state, w->E * sizeof *state);
-        mf_moe_evidence(moe, state, doc->tokens + p, inputs, evidence);
+        mf_moe_token_scores(moe, state, doc->tokens + p, inputs, token_scores);
     }
 }
 
@@ -49,12 +49,12 @@ static int read_windows(struct windows *w, const struct calibration *c, struct m
     w->S = c->moe->shape.S;
     w->E = c->moe->router.n_experts;
     double *state = grow(NULL, w->E, sizeof *state);
-    float *evidence = grow(NULL, w->S * w->E, sizeof *evidence);
+    float *token_scores = grow(NULL, w->S * w->E, sizeof *token_scores);
     int got;
     mf_dataset_select(c->dataset, MF_SOURCE_HALF);
-    while ((got = mf_dataset_next(c->dataset, &doc, err)) > 0) cut(w, c->moe, &doc, state, evidence);
+    while ((got = mf_dataset_next(c->dataset, &doc, err)) > 0) cut(w, c->moe, &doc, state, token_scores);
     free(state);
-    free(evidence);
+    free(token_scores);
     return got;
 }
 
@@ -73,8 +73,8 @@ struct training {
     float *best;               /* the same of the model: what is kept */
     struct mf_tensor *tensors; /* [2L] */
     struct mf_rows rows;
-    float *evidence; /* [rows,E] */
-    double *state;   /* [E] */
+    float *token_scores; /* [rows,E] */
+    double *state;       /* [E] */
 };
 
 /* The next window of an order that is another for every time through. */
@@ -92,7 +92,8 @@ static void pack(struct training *t) {
     mf_rows_clear(&t->rows);
     while ((next = draw(t, t->drawn, &index))->inputs <= t->rows.capacity - t->rows.N) {
         memcpy(t->state, w->states + index * w->E, w->E * sizeof *t->state);
-        mf_moe_evidence(t->c->moe, t->state, next->tokens, next->inputs, t->evidence + t->rows.N * w->E);
+        mf_moe_token_scores(t->c->moe, t->state, next->tokens, next->inputs,
+                            t->token_scores + t->rows.N * w->E);
         mf_rows_add(&t->rows, &t->c->moe->specials, next->tokens, next->inputs, 0, next->inputs);
         t->drawn++;
     }
@@ -112,7 +113,7 @@ static int step(struct training *t, const struct mf_train_config *config, int64_
             .tokens = t->rows.tokens,
             .targets = t->rows.targets,
             .seqs = t->rows.seqs,
-            .evidence = t->evidence,
+            .token_scores = t->token_scores,
             .scale = 1, /* sums over rows; the step's mean is taken when it is made */
             .balance =
                 c->options->config->calibrate.balance * (double)t->rows.scored / (double)c->moe->shape.L,
@@ -197,7 +198,7 @@ size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t t
     const struct training *t = NULL;
     const struct windows *w = NULL;
     size_t S = moe->shape.S, E = moe->router.n_experts, rows = pass_rows(batch, S);
-    size_t pass = rows * (MF_ROW_BYTES + E * sizeof *t->evidence);
+    size_t pass = rows * (MF_ROW_BYTES + E * sizeof *t->token_scores);
     /* windows of documents that are shorter than the context: half of it on average */
     size_t windows = (2 * tokens / S + 1) * (sizeof *w->list + E * sizeof *w->states);
     return mf_moe_routers_size(moe) * 4 * sizeof *t->gradient + pass + windows +
@@ -212,7 +213,7 @@ static int prepare(struct training *t, struct mf_err *err) {
     t->seed = (uint64_t)c->options->config->seed;
     t->gradient = calloc(size, 4 * sizeof *t->gradient);
     t->tensors = calloc(2 * L, sizeof *t->tensors);
-    t->evidence = grow(NULL, max_rows * E, sizeof *t->evidence);
+    t->token_scores = grow(NULL, max_rows * E, sizeof *t->token_scores);
     t->state = grow(NULL, E, sizeof *t->state);
     if (!t->gradient || !t->tensors) mf_no_memory();
     t->m = t->gradient + size;
@@ -239,7 +240,7 @@ int calibration_train(struct calibration *c, struct mf_err *err) {
     free(t.gradient);
     free(t.tensors);
     mf_rows_free(&t.rows);
-    free(t.evidence);
+    free(t.token_scores);
     free(t.state);
     return status;
 }

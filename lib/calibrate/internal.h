@@ -42,7 +42,7 @@ int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uin
 void calibration_send(uint32_t *experts, float *weights, size_t expert, size_t top_k, size_t E);
 
 /* The steps. */
-int calibration_evidence(struct calibration *c, struct mf_err *err);
+int calibration_token_scores(struct calibration *c, struct mf_err *err);
 int calibration_gates(struct calibration *c, struct mf_err *err);
 int calibration_train(struct calibration *c, struct mf_err *err);
 int calibration_norms(struct calibration *c, struct mf_err *err);

@@ -61,8 +61,8 @@ static int measure_all(struct mf_moe *moe, struct mf_moe_work *work, struct mf_w
     const float *hidden;
     int got;
     while ((got = mf_windows_next(windows, &batch, err)) > 0) {
-        if (mf_moe_forward(moe, work, batch->tokens, &batch->seqs, batch->evidence, o->hooks, &hidden, err) <
-            0)
+        if (mf_moe_forward(moe, work, batch->tokens, &batch->seqs, batch->token_scores, o->hooks, &hidden,
+                           err) < 0)
             return -1;
         if (mf_moe_losses(moe, work, hidden, batch->targets, batch->N, losses, err) < 0) return -1;
         if (add_batch(run, batch, losses, moe->name, err) < 0) return -1;

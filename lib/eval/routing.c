@@ -90,7 +90,7 @@ int mf_routing(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *
     while ((got = mf_windows_next(windows, &run.batch, err)) > 0) {
         const struct mf_batch *b = run.batch;
         grow_domains(routing, b);
-        got = mf_moe_forward(moe, work, b->tokens, &b->seqs, b->evidence, &hooks, &hidden, err);
+        got = mf_moe_forward(moe, work, b->tokens, &b->seqs, b->token_scores, &hooks, &hidden, err);
         if (got < 0) break;
         for (size_t i = 0; i < b->seqs.count; i++) routing->rows += b->windows[i].scored;
     }

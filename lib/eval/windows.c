@@ -15,12 +15,12 @@ struct mf_windows {
     size_t domain;           /* its number */
     size_t position;         /* input of its next window */
     bool open, ended;        /* there is a document with more windows; there are no more documents */
-    double *state;           /* [E] evidence of the document so far */
-    float *tail;             /* [S,E] evidence of the rows that the next window shares with the last one */
+    double *state;           /* [E] token_scores of the document so far */
+    float *tail; /* [S,E] token_scores of the rows that the next window shares with the last one */
     size_t n_tail;
     struct mf_batch batch;
     struct mf_rows rows;
-    float *evidence;           /* [capacity of rows,E] */
+    float *token_scores;       /* [capacity of rows,E] */
     struct mf_window *windows; /* [capacity of rows] */
     char *ids;                 /* of the batch's documents, one after the other */
     size_t ids_used, ids_capacity;
@@ -40,9 +40,9 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
     w->stride = stride ? stride : S;
     w->state = calloc(E, sizeof *w->state);
     w->tail = reallocarray(NULL, S * E, sizeof *w->tail);
-    w->evidence = reallocarray(NULL, rows, E * sizeof *w->evidence);
+    w->token_scores = reallocarray(NULL, rows, E * sizeof *w->token_scores);
     w->windows = reallocarray(NULL, rows, sizeof *w->windows);
-    if (mf_rows_new(&w->rows, rows, err) < 0 || !w->state || !w->tail || !w->evidence || !w->windows) {
+    if (mf_rows_new(&w->rows, rows, err) < 0 || !w->state || !w->tail || !w->token_scores || !w->windows) {
         mf_windows_free(w);
         return mf_err_set(err, EX_OSERR, "out of memory for batches of %zu windows", batch);
     }
@@ -68,13 +68,13 @@ static int open_document(struct mf_windows *w, struct mf_err *err) {
 
 /* Evidence of a window's rows: those it shares with the window before are copied, the rest follow the
  * document. */
-static void window_evidence(struct mf_windows *w, float *evidence, size_t n) {
+static void window_token_scores(struct mf_windows *w, float *token_scores, size_t n) {
     size_t E = w->E, shared = w->n_tail;
-    memcpy(evidence, w->tail, shared * E * sizeof *evidence);
-    mf_moe_evidence(w->moe, w->state, w->doc.tokens + w->position + shared, n - shared,
-                    evidence + shared * E);
+    memcpy(token_scores, w->tail, shared * E * sizeof *token_scores);
+    mf_moe_token_scores(w->moe, w->state, w->doc.tokens + w->position + shared, n - shared,
+                        token_scores + shared * E);
     w->n_tail = n > w->stride ? n - w->stride : 0;
-    memcpy(w->tail, evidence + (n - w->n_tail) * E, w->n_tail * E * sizeof *evidence);
+    memcpy(w->tail, token_scores + (n - w->n_tail) * E, w->n_tail * E * sizeof *token_scores);
 }
 
 static size_t keep_id(struct mf_windows *w) {
@@ -95,7 +95,7 @@ static void add_window(struct mf_windows *w, size_t n) {
     size_t old = w->n_tail; /* rows that an earlier window has scored */
     const uint32_t *tokens = w->doc.tokens + w->position;
     struct mf_window window = {.domain = w->domain, .position = w->position};
-    window_evidence(w, w->evidence + rows->N * w->E, n);
+    window_token_scores(w, w->token_scores + rows->N * w->E, n);
     window.scored = mf_rows_add(rows, &w->moe->specials, tokens, n, old, n);
     for (size_t r = rows->N - n; w->lengths && r < rows->N; r++)
         if (rows->targets[r] != LOSS_IGNORE) window.bytes += w->lengths[rows->targets[r]];
@@ -121,7 +121,7 @@ int mf_windows_next(struct mf_windows *w, const struct mf_batch **batch, struct 
     w->batch = (struct mf_batch){.N = w->rows.N,
                                  .tokens = w->rows.tokens,
                                  .targets = w->rows.targets,
-                                 .evidence = w->evidence,
+                                 .token_scores = w->token_scores,
                                  .seqs = w->rows.seqs,
                                  .windows = w->windows,
                                  .ids = w->ids};
@@ -131,7 +131,7 @@ int mf_windows_next(struct mf_windows *w, const struct mf_batch **batch, struct 
 
 size_t mf_windows_memory(const struct mf_moe *moe, size_t batch) {
     const struct mf_windows *w = NULL;
-    size_t row = MF_ROW_BYTES + moe->router.n_experts * sizeof *w->evidence + sizeof *w->windows;
+    size_t row = MF_ROW_BYTES + moe->router.n_experts * sizeof *w->token_scores + sizeof *w->windows;
     return batch * moe->shape.S * row + moe->shape.S * moe->router.n_experts * sizeof *w->tail;
 }
 
@@ -140,7 +140,7 @@ void mf_windows_free(struct mf_windows *w) {
     free(w->state);
     free(w->tail);
     mf_rows_free(&w->rows);
-    free(w->evidence);
+    free(w->token_scores);
     free(w->windows);
     free(w->ids);
     free(w);

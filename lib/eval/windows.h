@@ -5,7 +5,7 @@
  * first window that has it. So every token but a document's first is scored exactly once. A prediction at row
  * r of its window sees r + 1 tokens: with stride S between 1 and S, with a smaller stride at least S - stride
  * + 1 after the first window. What is no target is never
- * scored (text/specials.h). The router's evidence runs over the whole document. */
+ * scored (text/specials.h). The router's token_scores runs over the whole document. */
 #ifndef MF_EVAL_WINDOWS_H
 #define MF_EVAL_WINDOWS_H
 
@@ -27,7 +27,7 @@ struct mf_batch {
     size_t N;                        /* rows */
     const uint32_t *tokens;          /* [N] inputs */
     const uint32_t *targets;         /* [N]; LOSS_IGNORE where nothing is scored */
-    const float *evidence;           /* [N,E] */
+    const float *token_scores;       /* [N,E] */
     struct seqs seqs;                /* one sequence a window */
     const struct mf_window *windows; /* [seqs.count] */
     const char *ids;                 /* of the windows' documents */

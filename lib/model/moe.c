@@ -79,8 +79,8 @@ void mf_moe_work_free(struct mf_moe_work *w) {
 
 /* --- routing --- */
 
-void mf_moe_evidence(const struct mf_moe *m, double *state, const uint32_t *tokens, size_t n,
-                     float *evidence) {
+void mf_moe_token_scores(const struct mf_moe *m, double *state, const uint32_t *tokens, size_t n,
+                         float *token_scores) {
     size_t E = m->router.n_experts, V = m->shape.V;
     for (size_t i = 0; i < n; i++) {
         double max = -INFINITY;
@@ -91,7 +91,7 @@ void mf_moe_evidence(const struct mf_moe *m, double *state, const uint32_t *toke
             if (state[e] > max) max = state[e];
         }
         /* only differences count; without the common part they survive the rounding to fp32 */
-        for (size_t e = 0; e < E; e++) evidence[i * E + e] = (float)(state[e] - max);
+        for (size_t e = 0; e < E; e++) token_scores[i * E + e] = (float)(state[e] - max);
     }
 }
 
@@ -99,7 +99,7 @@ struct routing_job {
     const struct mf_moe *m;
     struct mf_moe_work *w;
     size_t layer;
-    const float *evidence;
+    const float *token_scores;
     const struct moe_noise *noise;
 };
 
@@ -127,7 +127,7 @@ static void route_rows(void *context, size_t begin, size_t end, int thread) {
         float *logits = job->w->gate + n * E, *weights = job->w->weights + n * K;
         uint32_t *experts = job->w->experts + n * K;
         for (size_t e = 0; e < E; e++) {
-            double logit = job->evidence ? r->evidence_scale * (double)job->evidence[n * E + e] : 0;
+            double logit = job->token_scores ? r->score_scale * (double)job->token_scores[n * E + e] : 0;
             if (gate && r->gate_scale != 0)
                 logit += r->gate_scale * vector_dot(gate + e * D, job->w->h + n * D, D);
             logits[e] = (float)logit;
@@ -137,9 +137,9 @@ static void route_rows(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
-               const struct moe_noise *noise) {
-    struct routing_job job = {m, w, layer, evidence, noise};
+void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
+               size_t N, const struct moe_noise *noise) {
+    struct routing_job job = {m, w, layer, token_scores, noise};
     mf_pool_run(w->pool, N, 1, route_rows, &job);
 }
 
@@ -217,7 +217,7 @@ struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const s
 
 /* x += sum over the chosen experts of weight * FFN_e(h). */
 int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
-            const float *evidence, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
+            const float *token_scores, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
@@ -225,7 +225,7 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
     const float *from = l->moe_gain ? w->h : w->x; /* each row is read before it is added to */
     if (l->moe_gain || c->hook) mf_layer_norm(c, m->shape.L + layer, &norm, N);
     if (l->gate) {
-        moe_route(m, w, layer, evidence, N, noise);
+        moe_route(m, w, layer, token_scores, N, noise);
         if (hooks && hooks->route) hooks->route(hooks->context, layer, w->experts, w->weights, N);
         if (hooks && hooks->routed) hooks->routed(hooks->context, layer, w->experts, w->weights, w->h, N);
     } else {
@@ -299,7 +299,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
 }
 
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-            const float *evidence, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
+            const float *token_scores, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err) {
     size_t N = seqs->start[seqs->count];
     if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
@@ -308,7 +308,8 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
         return -1;
     const struct mf_layer c = moe_layer(m, w, seqs, hooks);
     for (size_t i = 0; i < m->shape.L; i++)
-        if (moe_attend(m, w, &c, i, cache, err) < 0 || moe_ffn(m, w, &c, i, evidence, hooks, NULL, err) < 0)
+        if (moe_attend(m, w, &c, i, cache, err) < 0 ||
+            moe_ffn(m, w, &c, i, token_scores, hooks, NULL, err) < 0)
             return -1;
     const struct mf_norm norm = {.x = w->x, .gain = m->out_gain, .bias = m->out_bias};
     mf_layer_norm(&c, 2 * m->shape.L, &norm, N);
@@ -317,9 +318,9 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
 }
 
 int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-                   const float *evidence, const struct mf_moe_hooks *hooks, const float **hidden,
+                   const float *token_scores, const struct mf_moe_hooks *hooks, const float **hidden,
                    struct mf_err *err) {
-    return moe_run(m, w, tokens, seqs, evidence, hooks, NULL, hidden, err);
+    return moe_run(m, w, tokens, seqs, token_scores, hooks, NULL, hidden, err);
 }
 
 /* --- logits --- */

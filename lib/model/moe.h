@@ -1,7 +1,7 @@
 /* A model to be measured: an assembled mixture of experts, or a shared bundle with its dense FFN or one
  * expert.
  *
- * Small tensors (norms, biases, gates, token evidence) stay in memory and may be changed by calibration;
+ * Small tensors (norms, biases, gates, token token_scores) stay in memory and may be changed by calibration;
  * large ones (qkv, out_proj, fc1, fc2, rows of the embedding) are read from the file when needed and kept in
  * a cache of bounded size, least recently used first out. Nothing here needs the whole model in memory. */
 #ifndef MF_MODEL_MOE_H
@@ -14,15 +14,15 @@
 #include "text/specials.h"
 
 /* How a token's experts are chosen (metadata `router`, formats/model.md):
- *   logits_e = evidence_scale * evidence_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
+ *   logits_e = score_scale * score_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
  * (ties: lowest index)
- * evidence_e is the running sum over the document's tokens so far, this one included, of log P(token |
- * partition e), each step multiplied by `decay` first. Kind `hidden` has evidence_scale 0 and gate_scale 1;
+ * score_e is the running sum over the document's tokens so far, this one included, of log P(token |
+ * partition e), each step multiplied by `decay` first. Kind `hidden` has score_scale 0 and gate_scale 1;
  * kind `prefix` starts with 1 and 0. */
 struct mf_router {
     char kind[16];           /* "hidden", "prefix", "single" (one FFN, nothing to choose) */
     size_t n_experts, top_k; /* top_k may be lowered or raised (to at most n_experts) by the caller */
-    double evidence_scale, gate_scale, decay;
+    double score_scale, gate_scale, decay;
     bool over_all; /* w = softmax over all experts, the chosen ones' kept as they are (metadata weights "all")
                     */
 };
@@ -71,10 +71,11 @@ void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 /* The file of an assembled model, still open; borrowed. NULL for bundles. */
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
 
-/* Runs token evidence over one document in order: state [E] is the sum so far (zeros before the first token;
- * PAD and BOS are passed over), evidence [n,E] the value at each token. With no log_likelihood all are 0. */
-void mf_moe_evidence(const struct mf_moe *moe, double *state, const uint32_t *tokens, size_t n,
-                     float *evidence);
+/* Runs token token_scores over one document in order: state [E] is the sum so far (zeros before the first
+ * token; PAD and BOS are passed over), token_scores [n,E] the value at each token. With no log_likelihood all
+ * are 0. */
+void mf_moe_token_scores(const struct mf_moe *moe, double *state, const uint32_t *tokens, size_t n,
+                         float *token_scores);
 
 /* What a forward pass lets the caller see and change; any may be NULL. */
 struct mf_moe_hooks {
@@ -96,10 +97,10 @@ size_t mf_moe_work_memory(const struct mf_moe *moe, size_t max_rows, struct mf_p
 void mf_moe_work_free(struct mf_moe_work *work);                                            /* accepts NULL */
 
 /* The hidden rows after the last layer and the output norm: *hidden [N,D], borrowed from `work` until its
- * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), evidence [N,E] or
- * NULL (zeros). EX_IOERR when the file cannot be read any more. */
+ * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), token_scores [N,E]
+ * or NULL (zeros). EX_IOERR when the file cannot be read any more. */
 int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t *tokens,
-                   const struct seqs *seqs, const float *evidence, const struct mf_moe_hooks *hooks,
+                   const struct seqs *seqs, const float *token_scores, const struct mf_moe_hooks *hooks,
                    const float **hidden, struct mf_err *err);
 
 /* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is LOSS_IGNORE
@@ -120,17 +121,17 @@ size_t mf_moe_cache_length(const struct mf_moe_cache *cache);
 void mf_moe_cache_clear(struct mf_moe_cache *cache); /* what follows is another text */
 
 /* Adds n tokens: to an empty cache any number that it and the work have room for, else one. Gives their
- * hidden rows [n,D] after the output norm. The router's evidence goes on from the tokens before. `hooks` may
- * be NULL. */
+ * hidden rows [n,D] after the output norm. The router's token_scores goes on from the tokens before. `hooks`
+ * may be NULL. */
 int mf_moe_fill(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,
                 const uint32_t *tokens, size_t n, const struct mf_moe_hooks *hooks, const float **hidden,
                 struct mf_err *err);
 
-/* Tokens before those that will fill an empty cache: all that stays of them is the router's evidence. */
+/* Tokens before those that will fill an empty cache: all that stays of them is the router's token_scores. */
 void mf_moe_skip(const struct mf_moe *moe, struct mf_moe_cache *cache, const uint32_t *tokens, size_t n);
 
 /* Makes room: of the tokens in the cache only the last n stay, which are given once more, in places 0 to n-1.
- * They are routed by the evidence they were routed by before. */
+ * They are routed by the token_scores they were routed by before. */
 int mf_moe_slide(struct mf_moe *moe, struct mf_moe_work *work, struct mf_moe_cache *cache,
                  const uint32_t *tokens, size_t n, struct mf_err *err);
 

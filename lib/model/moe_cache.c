@@ -1,4 +1,4 @@
-/* Generation: keys and values of the sequence so far, and the evidence its router saw at each token. */
+/* Generation: keys and values of the sequence so far, and the token_scores its router saw at each token. */
 #include <stdlib.h>
 #include <string.h>
 #include "model/moe_internal.h"
@@ -9,7 +9,7 @@ static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
     c->keys = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
     c->values = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
     c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
-    c->evidence = mf_arena_floats(&c->arena, s->S * m->router.n_experts);
+    c->token_scores = mf_arena_floats(&c->arena, s->S * m->router.n_experts);
 }
 
 int mf_moe_cache_new(struct mf_moe_cache **out, const struct mf_moe *m, struct mf_err *err) {
@@ -50,13 +50,13 @@ void mf_moe_cache_clear(struct mf_moe_cache *c) {
     memset(c->state, 0, c->E * sizeof *c->state);
 }
 
-/* Runs n tokens whose evidence is in its place already. */
+/* Runs n tokens whose token_scores is in its place already. */
 static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
                size_t n, const struct mf_moe_hooks *hooks, const float **hidden, struct mf_err *err) {
     const size_t start[] = {0, n};
     const struct seqs one = {1, start};
-    const float *evidence = c->evidence + c->length * m->router.n_experts;
-    if (moe_run(m, w, tokens, &one, evidence, hooks, c, hidden, err) < 0) return -1;
+    const float *token_scores = c->token_scores + c->length * m->router.n_experts;
+    if (moe_run(m, w, tokens, &one, token_scores, hooks, c, hidden, err) < 0) return -1;
     c->length += n;
     return 0;
 }
@@ -64,7 +64,7 @@ static int add(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, 
 int mf_moe_fill(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c, const uint32_t *tokens,
                 size_t n, const struct mf_moe_hooks *hooks, const float **hidden, struct mf_err *err) {
     if (n > c->S - c->length || (n > 1 && c->length > 0)) abort();
-    mf_moe_evidence(m, c->state, tokens, n, c->evidence + c->length * m->router.n_experts);
+    mf_moe_token_scores(m, c->state, tokens, n, c->token_scores + c->length * m->router.n_experts);
     return add(m, w, c, tokens, n, hooks, hidden, err);
 }
 
@@ -72,7 +72,7 @@ void mf_moe_skip(const struct mf_moe *m, struct mf_moe_cache *c, const uint32_t 
     if (c->length > 0) abort();
     for (size_t i = 0, part; i < n; i += part) {
         part = n - i < c->S ? n - i : c->S;
-        mf_moe_evidence(m, c->state, tokens + i, part, c->evidence);
+        mf_moe_token_scores(m, c->state, tokens + i, part, c->token_scores);
     }
 }
 
@@ -81,7 +81,7 @@ int mf_moe_slide(struct mf_moe *m, struct mf_moe_work *w, struct mf_moe_cache *c
     const float *hidden;
     size_t E = m->router.n_experts;
     if (n > c->length) abort();
-    memmove(c->evidence, c->evidence + (c->length - n) * E, n * E * sizeof *c->evidence);
+    memmove(c->token_scores, c->token_scores + (c->length - n) * E, n * E * sizeof *c->token_scores);
     c->length = 0;
     return n > 0 ? add(m, w, c, tokens, n, NULL, &hidden, err) : 0;
 }

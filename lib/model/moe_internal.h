@@ -71,13 +71,13 @@ struct mf_moe_cache {
     size_t length, S, E;
     size_t columns;       /* K d */
     float *keys, *values; /* [L,K,S,d] */
-    double *state;        /* [E] evidence of the document so far */
-    float *evidence;      /* [S,E] of each token in the cache */
+    double *state;        /* [E] token_scores of the document so far */
+    float *token_scores;  /* [S,E] of each token in the cache */
 };
 
 /* As mf_moe_forward; with a cache, of rows that come after those in it (one sequence). */
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
-            const float *evidence, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
+            const float *token_scores, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err);
 
 /* The parts of it; w->x [N,D] holds the residual stream, w->h what was normalised last. */
@@ -87,12 +87,12 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
 int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
                struct mf_moe_cache *cache, struct mf_err *err);
 int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
-            const float *evidence, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
+            const float *token_scores, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err);
 
 /* w->h to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL: none. */
-void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *evidence, size_t N,
-               const struct moe_noise *noise);
+void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
+               size_t N, const struct moe_noise *noise);
 /* Lists in w->first and w->slots the slots of each expert. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
 size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */

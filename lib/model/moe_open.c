@@ -106,7 +106,7 @@ static struct mf_moe_layer layer_of(const struct moe_weights *w) {
 #define BUNDLE ((size_t)3 << 20) /* what reading one takes: libarchive, a manifest, a block of a tensor */
 
 /* Sizes of everything that stays in memory; run twice (see base/arena.h). */
-static void layout(struct mf_moe *m, bool single, bool evidence) {
+static void layout(struct mf_moe *m, bool single, bool token_scores) {
     struct mf_moe_file *f = m->file;
     const struct mf_shape *s = &m->shape;
     size_t E = m->router.n_experts;
@@ -115,7 +115,7 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
     f->layers = mf_arena_take(a, s->L, sizeof *f->layers);
     place(m, MF_TABLE_TAIL, a, &f->ends);
     f->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
-    m->log_likelihood = evidence ? mf_arena_floats(a, E * s->V) : NULL;
+    m->log_likelihood = token_scores ? mf_arena_floats(a, E * s->V) : NULL;
     for (size_t i = 0; i < s->L; i++) {
         struct moe_weights w = {0};
         place(m, MF_TABLE_LAYER, a, &w.attention);
@@ -136,16 +136,16 @@ static void layout(struct mf_moe *m, bool single, bool evidence) {
 }
 
 /* Bytes that `layout` takes. */
-static size_t count_layout(struct mf_moe *m, bool single, bool evidence) {
-    layout(m, single, evidence);
+static size_t count_layout(struct mf_moe *m, bool single, bool token_scores) {
+    layout(m, single, token_scores);
     size_t bytes = m->file->arena.used;
     m->file->arena = (struct mf_arena){0};
     return bytes;
 }
 
-static int build(struct mf_moe *m, bool single, bool evidence, struct mf_err *err) {
-    if (mf_arena_init(&m->file->arena, count_layout(m, single, evidence), err) < 0) return -1;
-    layout(m, single, evidence);
+static int build(struct mf_moe *m, bool single, bool token_scores, struct mf_err *err) {
+    if (mf_arena_init(&m->file->arena, count_layout(m, single, token_scores), err) < 0) return -1;
+    layout(m, single, token_scores);
     return 0;
 }
 
@@ -242,7 +242,7 @@ static int parse_router(struct mf_moe *m, const json_t *config, const json_t *ro
     if (choice < 0)
         return mf_err_set(err, EX_DATAERR, "%s: metadata router: unknown kind '%.40s'", m->name, kind);
     snprintf(r->kind, sizeof r->kind, "%s", kind);
-    if (real_field(router, "evidence_scale", prefix ? 1 : 0, &r->evidence_scale) < 0 ||
+    if (real_field(router, "evidence_scale", prefix ? 1 : 0, &r->score_scale) < 0 ||
         real_field(router, "gate_scale", prefix ? 0 : 1, &r->gate_scale) < 0 ||
         real_field(router, "decay", 1, &r->decay) < 0)
         return mf_err_set(err, EX_DATAERR, "%s: metadata router: a value is not a number", m->name);
@@ -294,20 +294,20 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
         return -1;
     }
     size_t index, cache, E = m->router.n_experts, count = mf_safetensors_count(st);
-    bool evidence = mf_safetensors_find(st, "prefix_router.log_likelihood") >= 0;
+    bool token_scores = mf_safetensors_find(st, "prefix_router.log_likelihood") >= 0;
     /* refuse counts of experts and layers that the file does not bear out before memory is sized by them */
     if (count / m->shape.L < E)
         status = mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
                             m->name, count, m->shape.L, E);
     struct moe_needs needs = {.cache = largest_matrix(m), .tensors = count};
-    if (status == 0) needs.small = count_layout(m, false, evidence);
+    if (status == 0) needs.small = count_layout(m, false, token_scores);
     if (status == 0) status = moe_fit(m, budget, &needs, &cache, err);
     if (status < 0) {
         mf_safetensors_close(st);
         return -1;
     }
     if (mf_weights_of_model(&m->file->weights, st, cache, err) < 0) return -1;
-    if (!evidence && m->router.evidence_scale != 0)
+    if (!token_scores && m->router.score_scale != 0)
         return mf_err_set(err, EX_DATAERR, "%s: missing tensor prefix_router.log_likelihood", m->name);
     struct list gate = list_of(m, MF_TABLE_ROUTER, 0, m->shape.L - 1, 0),
                 last = list_of(m, MF_TABLE_FFN, MF_FFN_MOE, 0, E - 1);
@@ -317,13 +317,13 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
             return -1;
     for (size_t i = 0; i < last.count; i++)
         if (last.tensors[i].n_dims > 1 && find(m, &last.tensors[i], &index, err) < 0) return -1;
-    if (build(m, false, evidence, err) < 0 || load_backbone(m, false, err) < 0) return -1;
+    if (build(m, false, token_scores, err) < 0 || load_backbone(m, false, err) < 0) return -1;
     if (check_tied(m, err) < 0) return -1;
     const struct mf_tensor counts = {.name = "prefix_router.log_likelihood",
                                      .n_dims = 2,
                                      .shape = {E, m->shape.V},
                                      .data = m->log_likelihood};
-    if (evidence && load(m, &counts, err) < 0) return -1;
+    if (token_scores && load(m, &counts, err) < 0) return -1;
     for (size_t e = 0; e < E; e++)
         if (load_ffn(m, MF_FFN_MOE, e, err) < 0) return -1;
     return 0;

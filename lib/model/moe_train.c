@@ -122,7 +122,7 @@ static int forward(const struct pass *p, struct mf_err *err) {
         return -1;
     for (size_t i = 0; i < m->shape.L; i++) {
         if (keep(p, 2 * i, err) < 0 || moe_attend(m, w, &c, i, NULL, err) < 0) return -1;
-        if (keep(p, 2 * i + 1, err) < 0 || moe_ffn(m, w, &c, i, l->evidence, NULL, p->noise, err) < 0)
+        if (keep(p, 2 * i + 1, err) < 0 || moe_ffn(m, w, &c, i, l->token_scores, NULL, p->noise, err) < 0)
             return -1;
     }
     return 0;
@@ -271,7 +271,7 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     const struct mf_layer c = moe_layer(p->m, w, &p->batch->seqs, NULL);
     const struct mf_norm norm = {w->x, t->mean, t->rstd, l->moe_gain, l->moe_bias};
     mf_layer_norm(&c, 0, &norm, N);
-    moe_route(p->m, w, layer, p->batch->evidence, N, p->noise);
+    moe_route(p->m, w, layer, p->batch->token_scores, N, p->noise);
     moe_group(w, N * p->m->router.top_k, E);
     memset(t->dh, 0, N * D * sizeof *t->dh);
     for (size_t e = 0; e < E; e++)

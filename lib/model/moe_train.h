@@ -11,7 +11,7 @@
 struct mf_moe_batch {
     const uint32_t *tokens, *targets; /* [N] each below V; a target LOSS_IGNORE: none */
     struct seqs seqs;                 /* each at most S rows */
-    const float *evidence;            /* [N,E] or NULL (zeros) */
+    const float *token_scores;        /* [N,E] or NULL (zeros) */
     double scale;                     /* of the sum of losses in the objective */
     double balance; /* of E * sum_e f_e P_e, in each layer: f_e the share of the slots that expert e gets, P_e
                        the mean of its softmax over all logits (Fedus et al. 2021, eq. 4-6) */

@@ -104,7 +104,7 @@ struct fixture {
     struct mf_moe *moe;
     struct mf_moe_work *work;
     struct mf_moe_tape *tape;
-    float *evidence;
+    float *token_scores;
 };
 
 static void begin(struct fixture *f, int threads) {
@@ -115,7 +115,7 @@ static void begin(struct fixture *f, int threads) {
     assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, &(struct mf_moe_budget){0}, &err), 0);
     assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, f->pool, &err), 0);
     assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), 0);
-    f->evidence = make_random((size_t)ROWS * E, 5);
+    f->token_scores = make_random((size_t)ROWS * E, 5);
 }
 
 static void end(struct fixture *f) {
@@ -123,7 +123,7 @@ static void end(struct fixture *f) {
     mf_moe_work_free(f->work);
     mf_moe_close(f->moe);
     mf_pool_free(f->pool);
-    free(f->evidence);
+    free(f->token_scores);
 }
 
 static double objective(struct fixture *f, const struct mf_moe_batch *batch, float *gradient) {
@@ -140,14 +140,14 @@ static void check(bool noisy, bool over_all, double gate_scale) {
     struct mf_moe_batch batch = {.tokens = tokens,
                                  .targets = targets,
                                  .seqs = {3, starts},
-                                 .evidence = f.evidence,
+                                 .token_scores = f.token_scores,
                                  .scale = 0.3,
                                  .balance = 0.7,
                                  .noisy = noisy,
                                  .key = 11};
     f.moe->router.over_all = over_all;
     f.moe->router.gate_scale = gate_scale;
-    f.moe->router.evidence_scale = 0.5;
+    f.moe->router.score_scale = 0.5;
     size_t size = mf_moe_routers_size(f.moe), part = E * shape.D, off = 0;
     float *gradient = make_zeros(size), *unused = make_zeros(size);
     objective(&f, &batch, gradient);
@@ -243,9 +243,10 @@ static void test_balance(void **state) {
     f.moe->router.gate_scale = 0;
     assert_int_equal(mf_moe_backward(f.moe, f.tape, &batch, gradient, &loss, &balance, &err), 0);
     assert_true(fabs(balance / (double)shape.L - 1) < 1e-5);
-    f.moe->router.evidence_scale = 1;
-    for (size_t i = 0; i < (size_t)ROWS * E; i++) f.evidence[i] = i % E == 0 ? 50 : i % E == 1 ? 49.9f : 0;
-    batch.evidence = f.evidence;
+    f.moe->router.score_scale = 1;
+    for (size_t i = 0; i < (size_t)ROWS * E; i++)
+        f.token_scores[i] = i % E == 0 ? 50 : i % E == 1 ? 49.9f : 0;
+    batch.token_scores = f.token_scores;
     assert_int_equal(mf_moe_backward(f.moe, f.tape, &batch, gradient, &loss, &balance, &err), 0);
     assert_true(fabs(balance / (double)shape.L - E / (double)K) < 1e-4);
     free(gradient);
