@@ -11,11 +11,11 @@ static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
     if (tokens) c->tokens = tokens;
     void *labels = realloc(c->labels, room * sizeof *c->labels);
     if (labels) c->labels = labels;
-    void *prints = realloc(c->prints, room * sizeof *c->prints);
-    if (prints) c->prints = prints;
+    void *fingerprints = realloc(c->fingerprints, room * sizeof *c->fingerprints);
+    if (fingerprints) c->fingerprints = fingerprints;
     void *hard = difficulty ? realloc(c->difficulty, room * sizeof *c->difficulty) : NULL;
     if (hard) c->difficulty = hard;
-    if (!tokens || !labels || !prints || (difficulty && !hard))
+    if (!tokens || !labels || !fingerprints || (difficulty && !hard))
         return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", room);
     c->room = room;
     return 0;
@@ -96,7 +96,7 @@ static int add_document(struct mf_corpus *c, const struct mf_token_doc *doc, str
     if (reading && mf_reading_difficulty(reading, doc, &difficulty, err) < 0) return -1;
     if (reading) c->difficulty[c->count] = (float)difficulty;
     c->tokens[c->count] = (uint32_t)doc->n;
-    c->prints[c->count] = doc->fingerprint;
+    c->fingerprints[c->count] = doc->fingerprint;
     c->total += doc->n;
     c->count++;
     for (size_t i = 0; i < doc->n; i++) {
@@ -139,7 +139,7 @@ void mf_corpus_free(struct mf_corpus *c) {
     free(c->name_sizes);
     free(c->tokens);
     free(c->labels);
-    free(c->prints);
+    free(c->fingerprints);
     free(c->difficulty);
     free(c->df);
     *c = (struct mf_corpus){0};

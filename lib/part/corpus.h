@@ -13,13 +13,13 @@
 struct mf_corpus {
     struct mf_tokens_header header;
     size_t count, room;
-    uint64_t total;     /* tokens */
-    uint32_t *tokens;   /* [count] */
-    uint16_t *labels;   /* [count] index into names, or MF_NO_LABEL */
-    uint64_t *prints;   /* [count] */
-    float *difficulty;  /* [count], or NULL */
-    char **names;       /* [n_names] the domains by their bytes' order, zero-terminated, owned */
-    size_t *name_sizes; /* [n_names] */
+    uint64_t total;         /* tokens */
+    uint32_t *tokens;       /* [count] */
+    uint16_t *labels;       /* [count] index into names, or MF_NO_LABEL */
+    uint64_t *fingerprints; /* [count] */
+    float *difficulty;      /* [count], or NULL */
+    char **names;           /* [n_names] the domains by their bytes' order, zero-terminated, owned */
+    size_t *name_sizes;     /* [n_names] */
     size_t n_names;
     uint32_t *df; /* [vocab] documents that hold each id; 0 for special tokens */
 };

@@ -75,14 +75,14 @@ static int place_all(struct mf_division *division, const struct mf_divide *d, st
 static int remember_all(struct mf_division *division, struct mf_err *err) {
     struct mf_partition *p = &division->saved;
     size_t n = division->corpus.count;
-    uint64_t *prints = calloc(n + 1, sizeof *prints);
+    uint64_t *fingerprints = calloc(n + 1, sizeof *fingerprints);
     uint16_t *parts = calloc(n + 1, sizeof *parts);
     uint32_t *used = calloc(n + 1, sizeof *used);
-    if (!prints || !parts || !used) mf_no_memory();
-    free(p->prints);
+    if (!fingerprints || !parts || !used) mf_no_memory();
+    free(p->fingerprints);
     free(p->parts);
     free(p->used);
-    p->prints = prints;
+    p->fingerprints = fingerprints;
     p->parts = parts;
     p->used = used;
     p->documents = n;
@@ -92,7 +92,7 @@ static int remember_all(struct mf_division *division, struct mf_err *err) {
         p->sizes[division->plan.part[i]]++;
         p->n_tokens[division->plan.part[i]] += division->corpus.tokens[i];
     }
-    return mf_partition_remember(p, division->corpus.prints, division->plan.part, err);
+    return mf_partition_remember(p, division->corpus.fingerprints, division->plan.part, err);
 }
 
 static int grow(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
@@ -112,7 +112,7 @@ static int divide_as_before(struct mf_division *division, const struct mf_divide
                           p->tokenizer, division->corpus.header.tokenizer, d->name);
     division->were = p->documents;
     for (size_t i = 0; i < division->corpus.count; i++)
-        division->known += mf_partition_knows(p, division->corpus.prints[i]);
+        division->known += mf_partition_knows(p, division->corpus.fingerprints[i]);
     if (sketch_all(division, d, err) < 0) return -1;
     if (d->params.partitions && grow(division, d, err) < 0) return -1;
     if (mf_plan_alloc(&division->plan, division->corpus.count, p->E, err) < 0) return -1;

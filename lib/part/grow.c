@@ -12,7 +12,7 @@ struct fresh {
     size_t n;
     uint32_t *document;           /* [n] its number in the stream */
     uint32_t *tokens;             /* [n] */
-    uint64_t *prints;             /* [n] */
+    uint64_t *fingerprints;       /* [n] */
     uint16_t *part;               /* [n] from 0: the first new partition */
     struct mf_sketches *sketches; /* one each */
 };
@@ -20,7 +20,7 @@ struct fresh {
 static void free_fresh(struct fresh *f) {
     free(f->document);
     free(f->tokens);
-    free(f->prints);
+    free(f->fingerprints);
     free(f->part);
     mf_sketches_free(f->sketches);
 }
@@ -31,19 +31,19 @@ static int find_fresh(struct fresh *f, const struct mf_partition *p, const struc
     size_t room = corpus->count + 1;
     f->document = calloc(room, sizeof *f->document);
     f->tokens = calloc(room, sizeof *f->tokens);
-    f->prints = calloc(room, sizeof *f->prints);
+    f->fingerprints = calloc(room, sizeof *f->fingerprints);
     f->part = calloc(room, sizeof *f->part);
-    if (!f->document || !f->tokens || !f->prints || !f->part)
+    if (!f->document || !f->tokens || !f->fingerprints || !f->part)
         return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", corpus->count);
     if (mf_sketches_new(&f->sketches, err) < 0) return -1;
     for (size_t i = 0; i < corpus->count; i++) {
-        if (mf_partition_knows(p, corpus->prints[i])) continue;
+        if (mf_partition_knows(p, corpus->fingerprints[i])) continue;
         size_t n;
         const struct mf_sketch_term *terms = mf_sketches_get(g->sketches, i, &n);
         if (mf_sketches_add(f->sketches, terms, n, err) < 0) return -1;
         f->document[f->n] = (uint32_t)i;
         f->tokens[f->n] = corpus->tokens[i];
-        f->prints[f->n++] = corpus->prints[i];
+        f->fingerprints[f->n++] = corpus->fingerprints[i];
     }
     return 0;
 }
@@ -57,7 +57,8 @@ static int by_lot(struct fresh *f, const struct mf_partition *p, size_t k, doubl
     if (!scores) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", f->n);
     for (size_t i = 0; i < f->n; i++) {
         total += f->tokens[i];
-        for (size_t e = 0; e < k; e++) scores[i * k + e] = mf_partition_lot(p->seed, f->prints[i], p->E + e);
+        for (size_t e = 0; e < k; e++)
+            scores[i * k + e] = mf_partition_lot(p->seed, f->fingerprints[i], p->E + e);
     }
     int status =
         mf_assign_balanced(scores, f->tokens, f->n, k, p->balance * total / (double)k, f->part, prices, err);
@@ -105,7 +106,7 @@ static int by_label(struct fresh *f, const struct mf_partition *p, size_t k, con
         uint16_t label = corpus->labels[f->document[i]];
         if (label == MF_NO_LABEL || part_of[label] == MF_NO_LABEL) continue;
         f->document[kept] = f->document[i];
-        f->prints[kept] = f->prints[i];
+        f->fingerprints[kept] = f->fingerprints[i];
         f->part[kept++] = part_of[label];
     }
     f->n = kept;
@@ -121,15 +122,15 @@ static int by_label(struct fresh *f, const struct mf_partition *p, size_t k, con
 static int remember(struct mf_partition *to, const struct mf_partition *p, const struct fresh *f,
                     struct mf_err *err) {
     size_t n = p->documents + f->n;
-    uint64_t *prints = calloc(n + 1, sizeof *prints);
+    uint64_t *fingerprints = calloc(n + 1, sizeof *fingerprints);
     uint16_t *parts = calloc(n + 1, sizeof *parts);
-    int status = prints && parts ? 0 : mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
+    int status = fingerprints && parts ? 0 : mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
     for (size_t i = 0; status == 0 && i < n; i++) {
-        prints[i] = i < p->documents ? p->prints[i] : f->prints[i - p->documents];
+        fingerprints[i] = i < p->documents ? p->fingerprints[i] : f->fingerprints[i - p->documents];
         parts[i] = i < p->documents ? p->parts[i] : (uint16_t)(p->E + f->part[i - p->documents]);
     }
-    if (status == 0) status = mf_partition_remember(to, prints, parts, err);
-    free(prints);
+    if (status == 0) status = mf_partition_remember(to, fingerprints, parts, err);
+    free(fingerprints);
     free(parts);
     return status;
 }

@@ -85,7 +85,7 @@ static int by_random(struct mf_plan *plan, struct mf_partition *saved, const str
                      const struct mf_plan_params *params, struct mf_err *err) {
     for (size_t i = 0; i < plan->n; i++)
         for (size_t e = 0; e < plan->E; e++)
-            plan->scores[i * plan->E + e] = mf_partition_lot(params->seed, corpus->prints[i], e);
+            plan->scores[i * plan->E + e] = mf_partition_lot(params->seed, corpus->fingerprints[i], e);
     return mf_assign_balanced(plan->scores, corpus->tokens, plan->n, plan->E,
                               capacity(corpus, params->balance, plan->E), plan->part, saved->prices, err);
 }
@@ -169,7 +169,7 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
         saved->sizes[plan->part[i]]++;
         saved->n_tokens[plan->part[i]] += corpus->tokens[i];
     }
-    if (mf_partition_remember(saved, corpus->prints, plan->part, err) < 0) return -1;
+    if (mf_partition_remember(saved, corpus->fingerprints, plan->part, err) < 0) return -1;
     return mf_plan_overlap(plan, corpus->tokens, params->overlap, err);
 }
 

@@ -15,11 +15,11 @@ int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     p->name_sizes = calloc(E + 1, sizeof *p->name_sizes);
     p->sizes = calloc(E + 1, sizeof *p->sizes);
     p->n_tokens = calloc(E + 1, sizeof *p->n_tokens);
-    p->prints = calloc(n + 1, sizeof *p->prints);
+    p->fingerprints = calloc(n + 1, sizeof *p->fingerprints);
     p->parts = calloc(n + 1, sizeof *p->parts);
     p->used = calloc(n + 1, sizeof *p->used);
     if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens &&
-        p->prints && p->parts && p->used)
+        p->fingerprints && p->parts && p->used)
         return 0;
     return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions of %zu documents", E, n);
 }
@@ -34,7 +34,7 @@ void mf_partition_free(struct mf_partition *p) {
     free(p->name_sizes);
     free(p->sizes);
     free(p->n_tokens);
-    free(p->prints);
+    free(p->fingerprints);
     free(p->parts);
     free(p->used);
     *p = (struct mf_partition){0};
@@ -50,61 +50,61 @@ int mf_partition_name(struct mf_partition *p, size_t e, const char *name, size_t
 }
 
 struct known {
-    uint64_t print;
+    uint64_t fingerprint;
     uint32_t order;
     uint16_t part;
 };
 
-static int by_print(const void *a, const void *b) {
+static int by_fingerprint(const void *a, const void *b) {
     const struct known *x = a, *y = b;
-    if (x->print != y->print) return x->print < y->print ? -1 : 1;
+    if (x->fingerprint != y->fingerprint) return x->fingerprint < y->fingerprint ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part,
+int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *part,
                           struct mf_err *err) {
     size_t n = p->documents;
     struct known *known = malloc((n + 1) * sizeof *known);
     if (!known) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
-    for (size_t i = 0; i < n; i++) known[i] = (struct known){prints[i], (uint32_t)i, part[i]};
-    qsort(known, n, sizeof *known, by_print);
+    for (size_t i = 0; i < n; i++) known[i] = (struct known){fingerprints[i], (uint32_t)i, part[i]};
+    qsort(known, n, sizeof *known, by_fingerprint);
     for (size_t i = 0; i < n; i++) {
-        p->prints[i] = known[i].print;
+        p->fingerprints[i] = known[i].fingerprint;
         p->parts[i] = known[i].part;
     }
     free(known);
     return 0;
 }
 
-/* The first place of a print in the table, or `documents`. */
-static size_t find_print(const struct mf_partition *p, uint64_t print) {
+/* The first place of a fingerprint in the table, or `documents`. */
+static size_t find_fingerprint(const struct mf_partition *p, uint64_t fingerprint) {
     size_t low = 0, high = p->documents;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (p->prints[middle] < print)
+        if (p->fingerprints[middle] < fingerprint)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < p->documents && p->prints[low] == print ? low : p->documents;
+    return low < p->documents && p->fingerprints[low] == fingerprint ? low : p->documents;
 }
 
-bool mf_partition_knows(const struct mf_partition *p, uint64_t print) {
-    return find_print(p, print) < p->documents;
+bool mf_partition_knows(const struct mf_partition *p, uint64_t fingerprint) {
+    return find_fingerprint(p, fingerprint) < p->documents;
 }
 
 /* The partition a known document is in, or -1. Copies are told apart by the order they come in; one copy more
  * than there were goes where the last one is. */
-static long find_known(struct mf_partition *p, uint64_t print) {
-    size_t low = find_print(p, print);
+static long find_known(struct mf_partition *p, uint64_t fingerprint) {
+    size_t low = find_fingerprint(p, fingerprint);
     if (low == p->documents) return -1;
     size_t at = low + p->used[low];
-    if (at + 1 < p->documents && p->prints[at + 1] == print) p->used[low]++;
+    if (at + 1 < p->documents && p->fingerprints[at + 1] == fingerprint) p->used[low]++;
     return p->parts[at];
 }
 
-float mf_partition_lot(uint64_t seed, uint64_t print, size_t e) {
-    return (float)(mf_rng_at(mf_rng_key(seed, "partition", e), print) >> 40) * 0x1p-24f;
+float mf_partition_lot(uint64_t seed, uint64_t fingerprint, size_t e) {
+    return (float)(mf_rng_at(mf_rng_key(seed, "partition", e), fingerprint) >> 40) * 0x1p-24f;
 }
 
 static void score_by_terms(const struct mf_partition *p, const struct mf_sketch_term *sketch, size_t n,

@@ -27,7 +27,7 @@ struct mf_partition {
     char **names;               /* [E] domain: the label of each, with a zero byte behind; else all NULL */
     size_t *name_sizes;         /* [E] */
     uint64_t *sizes, *n_tokens; /* [E] documents and tokens of their own, without overlap */
-    uint64_t *prints;           /* [documents] ascending: the documents it was made from ... */
+    uint64_t *fingerprints;     /* [documents] ascending: the documents it was made from ... */
     uint16_t *parts;            /* [documents] ... and where each is */
     uint32_t *used;             /* [documents] copies met so far while placing */
 };
@@ -37,8 +37,8 @@ struct mf_partition {
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err);
 void mf_partition_free(struct mf_partition *p); /* does nothing when zeroed */
 
-/* Remembers where each document is: prints and parts from [documents] in stream order. EX_OSERR. */
-int mf_partition_remember(struct mf_partition *p, const uint64_t *prints, const uint16_t *part,
+/* Remembers where each document is: fingerprints and parts from [documents] in stream order. EX_OSERR. */
+int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *part,
                           struct mf_err *err);
 
 /* Names partition e, which has no name yet. EX_OSERR. */
@@ -58,10 +58,10 @@ int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *e
 size_t mf_partition_place(struct mf_partition *p, const struct mf_token_doc *doc,
                           const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
 
-/* Whether the partitioning was made from a document with this print, or was given one since. */
-bool mf_partition_knows(const struct mf_partition *p, uint64_t print);
+/* Whether the partitioning was made from a document with this fingerprint, or was given one since. */
+bool mf_partition_knows(const struct mf_partition *p, uint64_t fingerprint);
 
 /* The score of a document for partition e of the random method: uniform in [0, 1) and always the same. */
-float mf_partition_lot(uint64_t seed, uint64_t print, size_t e);
+float mf_partition_lot(uint64_t seed, uint64_t fingerprint, size_t e);
 
 #endif

@@ -51,7 +51,7 @@ static int write_documents(const struct mf_partition *p, struct mf_stream_writer
     for (size_t i = 0; i < p->documents; i += CHUNK) {
         size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
         if (mf_stream_begin(w, 2, err) < 0) return -1;
-        if (mf_put_bin(w, "prints", p->prints + i, count * sizeof *p->prints, err) < 0) return -1;
+        if (mf_put_bin(w, "prints", p->fingerprints + i, count * sizeof *p->fingerprints, err) < 0) return -1;
         if (mf_put_bin(w, "parts", p->parts + i, count * sizeof *p->parts, err) < 0) return -1;
     }
     return 0;
@@ -187,11 +187,12 @@ static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, st
     for (size_t i = 0; i < p->documents; i += CHUNK) {
         size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
         if (next_record(r, &rec, err) < 0) return -1;
-        if (need_bin(r, rec, "prints", p->prints + i, count, sizeof *p->prints, err) < 0) return -1;
+        if (need_bin(r, rec, "prints", p->fingerprints + i, count, sizeof *p->fingerprints, err) < 0)
+            return -1;
         if (need_bin(r, rec, "parts", p->parts + i, count, sizeof *p->parts, err) < 0) return -1;
     }
     for (size_t i = 0; i < p->documents; i++)
-        if (p->parts[i] >= p->E || (i > 0 && p->prints[i] < p->prints[i - 1]))
+        if (p->parts[i] >= p->E || (i > 0 && p->fingerprints[i] < p->fingerprints[i - 1]))
             return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu",
                               mf_stream_name(r), i);
     int more = mf_stream_next(r, &rec, err);

@@ -107,7 +107,8 @@ static int read_partition(const char *path) {
     if (check(mf_partition_read(&p, path, &err), &err) < 0) return -1;
     float *scores = calloc(p.E, sizeof *scores);
     for (uint64_t i = 0; i <= p.documents; i++) { /* those that are known, and another */
-        struct mf_token_doc doc = {.tokens = ids, .n = 5, .fingerprint = i < p.documents ? p.prints[i] : 1};
+        struct mf_token_doc doc = {
+            .tokens = ids, .n = 5, .fingerprint = i < p.documents ? p.fingerprints[i] : 1};
         if (mf_partition_place(&p, &doc, &sketch, p.terms.count > 0, 3, scores) >= p.E) abort();
     }
     free(scores);
