@@ -14,7 +14,7 @@
 static const char notes[] =
     "The order of the experts is their order in the model; its metadata name each one's partition and hash. All\n"
     "manifests are compared before the first tensor is copied: shape, tokenizer, and the shared bundle each expert was\n"
-    "trained against. The router is the config's: router.kind prefix (evidence from the tokens read so far) or hidden,\n"
+    "trained against. The router is the config's: router.kind prefix (scores of the tokens read so far) or hidden,\n"
     "its gates from router.init uniform, kaiming or data_stats; mf-calibrate improves it. Memory does not grow with the\n"
     "number of experts. Pieces may be pipes. An expert is left out or taken in again by naming others: nothing is\n"
     "trained for it, and the router is made for those that are there. With --list the names of further pieces come from\n"

@@ -17,7 +17,7 @@ static bool wants_stats(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.init == MF_GATE_DATA_STATS;
 }
 
-static bool has_evidence(const struct mf_assembly *a) {
+static bool has_token_scores(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.kind == MF_ROUTER_PREFIX;
 }
 
@@ -31,8 +31,9 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
                                 router[k].n_dims > 1 ? router[k].shape[1] : 0, err) < 0)
                 return -1;
     }
-    return has_evidence(a) ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
-                           : 0;
+    return has_token_scores(a)
+               ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
+               : 0;
 }
 
 /* The gain between plain-normalised rows and the router's input, where it is the backbone's: its name. */
@@ -198,7 +199,7 @@ static double count_of(const struct mf_assembly *a, const int64_t *counts, size_
 /* log P(v | partition e) = log((c_e[v] + s q[v]) / (N_e + s)): counts smoothed towards the whole corpus'
  * shares q with the weight of s = smoothing * V tokens (Chen and Goodman 1999, eq. 3, as a Dirichlet prior).
  * Special tokens say nothing: 0. */
-static int write_evidence(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+static int write_token_scores(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
     size_t V = a->shape.V;
     int64_t *counts = malloc(V * sizeof *counts);
     double *share = calloc(V, sizeof *share);
@@ -251,5 +252,5 @@ int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct m
     }
     free(row);
     free(sums);
-    return status == 0 && has_evidence(a) ? write_evidence(a, out, err) : status;
+    return status == 0 && has_token_scores(a) ? write_token_scores(a, out, err) : status;
 }

@@ -31,7 +31,7 @@ static int measure(struct calibration *c, double *loss, struct mf_err *err) {
     struct mf_perplexity_options o = {
         .batch = c->options->batch, .context = &measuring, .document = note_document};
     struct mf_perplexity p;
-    mf_dataset_select(c->dataset, MF_SOURCE_OTHER_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_OTHER_HALF);
     if (mf_perplexity(c->moe, c->work, c->dataset, &o, &p, err) < 0) return -1;
     *loss = mf_measure_loss(&p.all); /* NaN when nothing is scored */
     mf_perplexity_clear(&p);
@@ -79,7 +79,7 @@ int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uin
     const float *hidden;
     size_t document = 0;
     int got;
-    mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_HALF);
     if (mf_windows_new(&windows, c->moe, c->dataset, c->options->batch, 0, NULL, err) < 0) return -1;
     while ((got = mf_windows_next(windows, &batch, err)) > 0) {
         for (size_t i = 0; i < batch->seqs.count; i++) {
@@ -143,7 +143,7 @@ static int label_by_loss(struct calibration *c, struct mf_err *err) {
     for (size_t i = 0; i < c->n_labels; i++) f.losses[i] = INFINITY;
     for (f.expert = 0; f.expert < f.E && status == 0; f.expert++) {
         f.document = 0;
-        mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+        mf_dataset_select(c->dataset, MF_DATASET_HALF);
         status = mf_perplexity(c->moe, c->work, c->dataset, &o, &p, err);
         if (status == 0) mf_perplexity_clear(&p);
     }
@@ -155,7 +155,7 @@ static int label_by_loss(struct calibration *c, struct mf_err *err) {
 static bool label_by_partition(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
     size_t n = 0, E = c->moe->router.n_experts;
-    mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_HALF);
     while (mf_dataset_next(c->dataset, &doc, err) > 0) {
         if (doc.n < 2) continue;
         size_t e = 0;
@@ -169,7 +169,7 @@ static bool label_by_partition(struct calibration *c, struct mf_err *err) {
 /* Labels the first half's documents. */
 static int label(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
-    mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_HALF);
     while (mf_dataset_next(c->dataset, &doc, err) > 0) c->n_labels += doc.n >= 2;
     c->labels = calloc(c->n_labels + 1, sizeof *c->labels);
     if (!c->labels) mf_no_memory();
@@ -183,7 +183,7 @@ static int label(struct calibration *c, struct mf_err *err) {
 /* Experts that got no token of the held-out half. */
 static int report_idle(struct calibration *c, struct mf_err *err) {
     struct mf_routing r;
-    mf_dataset_select(c->dataset, MF_SOURCE_OTHER_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_OTHER_HALF);
     if (mf_routing(c->moe, c->work, c->dataset, c->options->batch, &r, err) < 0) return -1;
     for (size_t i = 0; i < r.L; i++)
         for (size_t e = 0; e < r.E; e++)
@@ -196,7 +196,7 @@ static int report_idle(struct calibration *c, struct mf_err *err) {
 /* Measures the model as it is, on what is held out. */
 static int begin(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
-    mf_dataset_select(c->dataset, MF_SOURCE_OTHER_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_OTHER_HALF);
     while (mf_dataset_next(c->dataset, &doc, err) > 0) c->n_held += doc.n >= 2;
     c->held = calloc(2 * c->n_held + 1, sizeof *c->held);
     if (!c->held) mf_no_memory();
@@ -220,7 +220,7 @@ static void note_too_little(struct calibration *c, enum mf_dataset_halves halves
     calibration_note(
         c,
         "not calibrated: %s: too few tokens to fit to one half and measure on the other; a larger %s helps",
-        mf_dataset_name(c->dataset), halves == MF_SOURCE_CUT ? "calibrate.max_tokens" : "docs.val_fraction");
+        mf_dataset_name(c->dataset), halves == MF_DATASET_CUT ? "calibrate.max_tokens" : "docs.val_fraction");
 }
 
 size_t mf_calibrate_memory(const struct mf_moe *moe, const struct mf_calibrate_options *o, size_t tokens) {
@@ -240,7 +240,7 @@ int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset
     c.notes = json_array();
     c.loss = NAN;
     enum mf_dataset_halves halves = mf_dataset_halve(dataset, moe->shape.S);
-    int status = halves == MF_SOURCE_HALVES ? begin(&c, err) : 0;
+    int status = halves == MF_DATASET_HALVES ? begin(&c, err) : 0;
     double before = c.loss;
     if (status == 0 && isnan(before)) note_too_little(&c, halves);
     if (status == 0 && !isnan(before)) status = fit(&c, err);

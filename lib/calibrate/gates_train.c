@@ -51,7 +51,7 @@ static int read_windows(struct windows *w, const struct calibration *c, struct m
     double *state = grow(NULL, w->E, sizeof *state);
     float *token_scores = grow(NULL, w->S * w->E, sizeof *token_scores);
     int got;
-    mf_dataset_select(c->dataset, MF_SOURCE_HALF);
+    mf_dataset_select(c->dataset, MF_DATASET_HALF);
     while ((got = mf_dataset_next(c->dataset, &doc, err)) > 0) cut(w, c->moe, &doc, state, token_scores);
     free(state);
     free(token_scores);

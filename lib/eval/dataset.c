@@ -51,7 +51,7 @@ static int check_header(const struct mf_dataset *s, size_t V, const char *sha, c
 int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, const char *sha,
                     const struct mf_specials *specials, const char *model, struct mf_err *err) {
     struct mf_dataset *s = calloc(1, sizeof *s);
-    if (s) s->domains = calloc(MF_SOURCE_DOMAINS, sizeof *s->domains);
+    if (s) s->domains = calloc(MF_DATASET_DOMAINS, sizeof *s->domains);
     if (!s || !s->domains) mf_no_memory();
     s->specials = *specials;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
@@ -69,8 +69,8 @@ static size_t find_domain(struct mf_dataset *s, const char *bytes, size_t size) 
     mf_utf8_line(name, sizeof name, bytes, size);
     for (size_t i = 0; i < s->n_domains; i++)
         if (strcmp(s->domains[i], name) == 0) return i;
-    if (s->n_domains == MF_SOURCE_DOMAINS) return MF_SOURCE_DOMAINS - 1;
-    if (s->n_domains == MF_SOURCE_DOMAINS - 1) snprintf(name, sizeof name, "(other)");
+    if (s->n_domains == MF_DATASET_DOMAINS) return MF_DATASET_DOMAINS - 1;
+    if (s->n_domains == MF_DATASET_DOMAINS - 1) snprintf(name, sizeof name, "(other)");
     memcpy(s->domains[s->n_domains], name, sizeof name);
     return s->n_domains++;
 }
@@ -238,8 +238,8 @@ enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *s, size_t S) {
         tokens[!larger] += s->held[i].doc.n;
     }
     if (s->n_held == 1) part_document(s, S);
-    if (s->n_held > 1) return MF_SOURCE_HALVES;
-    return s->cut ? MF_SOURCE_CUT : MF_SOURCE_SMALL;
+    if (s->n_held > 1) return MF_DATASET_HALVES;
+    return s->cut ? MF_DATASET_CUT : MF_DATASET_SMALL;
 }
 
 int mf_dataset_rewind(struct mf_dataset *s, struct mf_err *err) {
@@ -272,7 +272,7 @@ int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_er
     if (!s->sampled) return next_of_stream(s, doc, err);
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
-        if (s->part != MF_SOURCE_ALL && h->other != (s->part == MF_SOURCE_OTHER_HALF)) continue;
+        if (s->part != MF_DATASET_ALL && h->other != (s->part == MF_DATASET_OTHER_HALF)) continue;
         s->domain = h->domain;
         *doc = h->doc;
         return 1;

@@ -12,7 +12,7 @@
 #include "text/specials.h"
 #include "text/tokens.h"
 
-#define MF_SOURCE_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
+#define MF_DATASET_DOMAINS 256 /* distinct names kept; what comes after shares the last one, "(other)" */
 
 struct mf_dataset;
 
@@ -31,25 +31,25 @@ int mf_dataset_sample(struct mf_dataset *dataset, size_t max_tokens, struct mf_e
 
 /* To be called before: where a stream has more than max_tokens, the longest documents are cut first, to their
  * beginnings, down to the `documents`th part of max_tokens, so that no long one stands for all. */
-#define MF_SOURCE_SPREAD 16
+#define MF_DATASET_SPREAD 16
 void mf_dataset_spread(struct mf_dataset *dataset, size_t documents);
 
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
  * again), else EX_USAGE. */
 int mf_dataset_rewind(struct mf_dataset *dataset, struct mf_err *err);
 
-/* Deals a sample's documents to two halves: by a bit of the hash of their ids, then, while one has less than
- * a third of the tokens, by moving documents in the order of their hashes as far as that brings the halves
- * nearer. So both have a document where there are two; a single one is parted behind a window of S inputs. It
- * follows from the documents alone. The result says whether there are two halves, and else why not: the
- * sample was cut by its limit (max_tokens), or all there is is too small. */
-enum mf_dataset_halves { MF_SOURCE_HALVES, MF_SOURCE_CUT, MF_SOURCE_SMALL };
+/* Divides a sample's documents to two halves: by a bit of the hash of their ids, then, while one has less
+ * than a third of the tokens, by moving documents in the order of their hashes as far as that brings the
+ * halves nearer. So both have a document where there are two; a single one is parted behind a window of S
+ * inputs. It follows from the documents alone. The result says whether there are two halves, and else why
+ * not: the sample was cut by its limit (max_tokens), or all there is is too small. */
+enum mf_dataset_halves { MF_DATASET_HALVES, MF_DATASET_CUT, MF_DATASET_SMALL };
 enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *dataset, size_t S);
 
 /* From now on a sample's documents come in part: all, or one of the halves that mf_dataset_halve made.
  * Rewinds.
  */
-enum mf_dataset_part { MF_SOURCE_ALL, MF_SOURCE_HALF, MF_SOURCE_OTHER_HALF };
+enum mf_dataset_part { MF_DATASET_ALL, MF_DATASET_HALF, MF_DATASET_OTHER_HALF };
 void mf_dataset_select(struct mf_dataset *dataset, enum mf_dataset_part part);
 
 /* What the documents come to that have something to predict, in tokens as the stream holds them, those at

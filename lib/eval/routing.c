@@ -33,7 +33,7 @@ size_t mf_routing_memory(const struct mf_moe *moe) {
     const struct mf_routing *r = NULL;
     size_t E = moe->router.n_experts, cells = moe->shape.L * E;
     return cells * (sizeof *r->slots + sizeof *r->first + sizeof *r->weights + E * sizeof *r->together +
-                    MF_SOURCE_DOMAINS * sizeof *r->domains) +
+                    MF_DATASET_DOMAINS * sizeof *r->domains) +
            E * moe->shape.V * sizeof *r->tokens;
 }
 

@@ -164,7 +164,7 @@ static int widen(struct mf_partition *p, const struct fresh *f, size_t k, const 
     return 0;
 }
 
-/* Deals the fresh documents among the new partitions by the method. */
+/* Divides the fresh documents among the new partitions by the method. */
 static int deal(struct fresh *f, const struct mf_partition *p, size_t k, const struct mf_growth *g,
                 size_t *names, float *centroids, double *prices, struct mf_err *err) {
     if (p->method != MF_DOMAIN && f->n < k)

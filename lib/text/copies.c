@@ -251,7 +251,7 @@ static double jaccard(const struct mf_copies *c, const struct known *k) {
 /* The known document that is most like this one, when it is like enough. */
 static uint32_t find_near(const struct mf_copies *c) {
     uint32_t best = UINT32_MAX;
-    double best_likeness = c->near;
+    double best_jaccard = c->near;
     for (size_t b = 0; b < BANDS; b++) {
         uint64_t key = band_key(c, b);
         size_t i = (size_t)key & (c->bands.room - 1), looked = 0;
@@ -260,9 +260,9 @@ static uint32_t find_near(const struct mf_copies *c) {
             if (document == last || document == best || c->known[document].forgotten) continue;
             last = document;
             double like = jaccard(c, &c->known[document]);
-            if (like < best_likeness || (like == best_likeness && best < document)) continue;
+            if (like < best_jaccard || (like == best_jaccard && best < document)) continue;
             best = document;
-            best_likeness = like;
+            best_jaccard = like;
         }
     }
     return best;

@@ -16,7 +16,8 @@ enum mf_copy { MF_COPY_NONE, MF_COPY_EXACT, MF_COPY_NEAR };
 
 struct mf_copies;
 
-/* near: the jaccard from which a document is a near copy, in (0, 1]; 0: only exact copies are looked for. */
+/* near: the Jaccard similarity from which a document is a near copy, in (0, 1]; 0: only exact copies are
+ * looked for. */
 int mf_copies_new(struct mf_copies **copies, double near, struct mf_err *err);
 void mf_copies_free(struct mf_copies *copies); /* accepts NULL */
 

@@ -65,7 +65,7 @@ int mf_train_plan(struct mf_training *training, size_t limit, int n_threads, str
 
 /* Trains to the end, or until a signal comes (mf_signals_catch). On return the checkpoint is still there;
  * mf_train_clean removes it. All ranks return alike; the best weights are rank 0's alone. EX_SOFTWARE when
- * the training diverges: the message names the step and where the first number that is none appeared.
+ * the training diverges: the message names the step and where the first non-finite value appeared.
  * EX_DATAERR for a checkpoint of another training, and for ranks of different ones. */
 int mf_train(const struct mf_training *training, struct mf_pool *pool, struct mf_training_result *result,
              struct mf_err *err);

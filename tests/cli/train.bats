@@ -230,7 +230,7 @@ PY
     [ ! -e c.ckpt ] && [ ! -e c.ckpt.1 ] && [ ! -e c.ckpt.2 ]
 }
 
-@test "a number that is none stops the training and is placed; a few steps may be passed over" {
+@test "a non-finite value stops the training and is placed; a few steps may be passed over" {
     mf-train-shared --quiet --config "$TINY" --set train_shared.steps=3 --set train_shared.warmup=1 -o shared.tar train.mf
     break_tensor() { # NAME
         edit_bundle shared.tar broken.tar "
@@ -253,7 +253,7 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
     assert_regex "$stderr" "^mf-train-expert: step 5: the loss is not a number, first in the gradient of layers.0.norm.weight;"
     run -0 --separate-stderr expert --skip-nonfinite 20
     assert_regex "$stderr" "step 20: the loss is not a number, .*; passed over \(20 of 20\)"
-    # nothing was learnt, and no number that is none got into the expert
+    # nothing was learnt, and no non-finite value got into the expert
     mf-train-expert --quiet --config "$TINY" -s broken.tar --set train_expert.lr=0 --set train_expert.min_lr=0 --skip-nonfinite 20 -o zero.tar parts/part.0.mp
     for t in layers.1.fc1.weight layers.0.norm.bias; do
         cmp <(tar -xOf e.tar --wildcards "$t*") <(tar -xOf zero.tar --wildcards "$t*")

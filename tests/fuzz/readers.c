@@ -340,7 +340,7 @@ static int unpack(const uint8_t *data, size_t size, size_t block, bool peek, uin
     static uint8_t room[1 << 16];
     struct mf_err err = {0};
     struct bytes b = {data, size, 0};
-    const struct mf_dataset source = {.read = read_bytes, .context = &b, .name = "input", .packed = &b.at};
+    const struct mf_source source = {.read = read_bytes, .context = &b, .name = "input", .packed = &b.at};
     struct mf_unpack *u;
     const unsigned char *next;
     uint8_t ahead[PEEK];

@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "eval/source.h"
+#include "eval/dataset.h"
 #include "io/safetensors.h"
 #include "model/rope_scaling.h"
 #include "nn/attention.h"
@@ -268,7 +268,7 @@ static void load(struct llama *m, const char *path) {
 static void write_logits(void **state) {
     char **argv = *state;
     struct llama m = {0};
-    struct mf_source *source;
+    struct mf_dataset *source;
     struct mf_token_doc doc;
     struct mf_err err;
     load(&m, argv[1]);
@@ -276,15 +276,15 @@ static void write_logits(void **state) {
     FILE *out = fopen(argv[3], "wb");
     assert_non_null(out);
     const struct mf_specials specials = {.pad = 0, .bos = 2, .eos = 3};
-    if (mf_source_open(&source, argv[2], m.V, "", &specials, argv[1], &err) < 0) fail_msg("%s", err.text);
-    while (mf_source_next(source, &doc, &err) > 0)
+    if (mf_dataset_open(&source, argv[2], m.V, "", &specials, argv[1], &err) < 0) fail_msg("%s", err.text);
+    while (mf_dataset_next(source, &doc, &err) > 0)
         for (size_t at = 0; at + 1 < doc.n; at += m.S) {
             const size_t rows = doc.n - 1 - at < m.S ? doc.n - 1 - at : m.S, start[] = {0, rows};
             run(&m, logits, doc.tokens + at, &(struct seqs){1, start}, 0);
             assert_int_equal(fwrite(logits, m.V * sizeof *logits, rows, out), rows);
         }
     assert_int_equal(fclose(out), 0);
-    mf_source_close(source);
+    mf_dataset_close(source);
     free(logits);
     end(&m);
 }
