@@ -1,5 +1,6 @@
 /* A library to preload (LD_PRELOAD) into a make and all that it starts, which numbers what each process does
- * to files and kills one at such a call, so that a test can see what is left then (tests/faults/every_kill.py).
+ * to files and kills one at such a call, so that a test can see what is left then
+ * (tests/faults/every_kill.py).
  *
  *     MF_KILL_FOLDER=FOLDER   gets an empty file NAME.I for the Ith process of a program's name, and `log`: a
  * line "NAME I K WHAT PATH" before the Kth call; the 0th is `start`, the last is `exit` MF_KILL=NAME.I.K
