@@ -93,12 +93,15 @@ END
     cat << END
 # Quality
 
-Made by \`make ablation\` (configs/ablation.yaml, seeds: $seeds). Perplexity a token on documents that no stage has seen; the mean over the seeds, ± the
-largest distance from it (with one seed there is none). Balance is the entropy of the experts' shares over its largest, agreement that of first choices with domains.
+Made by \`make ablation\` (configs/ablation.yaml, seeds: $seeds). Perplexity a token on documents
+that no stage has seen; the mean over the seeds, ± the largest distance from it (with one seed there
+is none). Balance is the entropy of the experts' shares over its largest, agreement that of first
+choices with domains.
 
 ## Bars
 
-The assembled model by default: experts started from the shared FFN, prefix router, two experts a token, calibrated. The worst seed counts.
+The assembled model by default: experts started from the shared FFN, prefix router, two experts a
+token, calibrated. The worst seed counts.
 
 | what | bar | worst ratio | |
 |---|---|---|---|
@@ -116,8 +119,10 @@ END
 
 ## Dense models and the parts
 
-\`dense.shared\` is the model after the shared phase; \`dense.one\`, \`dense.all\` and \`dense.wide\` train from scratch, in one schedule, for the steps of the shared phase and of one
-expert, of all experts, and of all experts at twice the FFN's width. \`average\` is the mean of the experts' weights; \`oracle\` takes for each domain the expert that was trained on most of it.
+\`dense.shared\` is the model after the shared phase; \`dense.one\`, \`dense.all\` and
+\`dense.wide\` train from scratch, in one schedule, for the steps of the shared phase and of one
+expert, of all experts, and of all experts at twice the FFN's width. \`average\` is the mean of the
+experts' weights; \`oracle\` takes for each domain the expert that was trained on most of it.
 
 END
     head_of
@@ -128,8 +133,9 @@ END
 
 ## Routers
 
-assembled.INIT.ROUTER.kK: how the experts were initialised, what routes, how many experts see a token; on: with temperature and norms (and the prefix router's evidence and gates)
-fitted on validation documents.
+assembled.INIT.ROUTER.kK: how the experts were initialised, what routes, how many experts see a
+token; on: with temperature and norms (and the prefix router's evidence and gates) fitted on
+validation documents.
 
 END
     head_of

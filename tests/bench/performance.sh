@@ -37,8 +37,9 @@ END
     cat << 'END'
 # Performance
 
-Made by `make bench`; the numbers of a section were printed by one run of its target (`make bench-train`, `bench-growth`, ...), on the processor named here.
-Ours and the peer run one after the other, with the same threads, the same text or tokens, and the same OpenBLAS setting.
+Made by `make bench`; the numbers of a section were printed by one run of its target
+(`make bench-train`, `bench-growth`, ...), on the processor named here. Ours and the peer run one
+after the other, with the same threads, the same text or tokens, and the same OpenBLAS setting.
 
 END
     printf 'Processor: %s, %s cores. OPENBLAS_CORETYPE=%s.\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
@@ -47,25 +48,36 @@ END
 
 ## Training
 
-The peer is `tests/peers/train_torch.py`: the same model, batch and optimizer in PyTorch, fused attention where it has it, no gradients for what is frozen.
+The peer is `tests/peers/train_torch.py`: the same model, batch and optimizer in PyTorch, fused
+attention where it has it, no gradients for what is frozen.
 
 END
     shown train.txt
     cat << 'END'
 
-**Work of a token** (MFLOP/tok), D d_model, F d_ff, L layers, V vocabulary, S context: two operations for each weight a token meets, the forward pass
-`2 (L (4 D^2 + 2 D F + S D) + V D)`, where attention meets half of the context on average; the shared step three times that; the expert's step adds to the
-forward pass `2 (V D + 4 L D F + (L - 1) (4 D^2 + 2 S D))`: gradients pass through the head, the FFNs (and to their weights) and all attention layers but
-the lowest. In family llama an FFN has 3 D F weights a layer, and 4 D^2 are 2 (H + K) d D: K heads of keys, d columns a head. Products that are made again to save memory are not counted as work, nor is the optimizer. "of sgemm" is work a second over what
-OpenBLAS's sgemm on 2048 x 2048 matrices reached with the same threads just before (the median of 60 products; the machine's speed varies by a tenth from minute to minute).
+**Work of a token** (MFLOP/tok), D d_model, F d_ff, L layers, V vocabulary, S context: two
+operations for each weight a token meets, the forward pass `2 (L (4 D^2 + 2 D F + S D) + V D)`,
+where attention meets half of the context on average; the shared step three times that; the expert's
+step adds to the forward pass `2 (V D + 4 L D F + (L - 1) (4 D^2 + 2 S D))`: gradients pass through
+the head, the FFNs (and to their weights) and all attention layers but the lowest. In family llama
+an FFN has 3 D F weights a layer, and 4 D^2 are 2 (H + K) d D: K heads of keys, d columns a head.
+Products that are made again to save memory are not counted as work, nor is the optimizer. "of
+sgemm" is work a second over what OpenBLAS's sgemm on 2048 x 2048 matrices reached with the same
+threads just before (the median of 60 products; the machine's speed varies by a tenth from minute to
+minute).
 
-**Beside llm.c's CPU trainer**, an argument from its published design, not a measurement: `train_gpt2.c` keeps every activation of every layer and an S x S array of
-attention scores a head (twice, before and after the softmax), and the logits of the whole batch with their gradients. At D 512, 8 heads, 4 layers, V 16384 and 16 x 512
-tokens that is 2 x 4 x 16 x 8 x 512^2 x 4 bytes = 1.07 GB of scores and 2 x 8192 x 16384 x 4 bytes = 1.07 GB of logits, before weights and the other activations; we hold one
-block of each. It has one loop nest for a product where we call a packed sgemm, and it trains every weight: an expert's step that way is the shared step's work, 1.27 times as much.
+**Beside llm.c's CPU trainer**, an argument from its published design, not a measurement:
+`train_gpt2.c` keeps every activation of every layer and an S x S array of attention scores a head
+(twice, before and after the softmax), and the logits of the whole batch with their gradients. At D
+512, 8 heads, 4 layers, V 16384 and 16 x 512 tokens that is 2 x 4 x 16 x 8 x 512^2 x 4 bytes = 1.07
+GB of scores and 2 x 8192 x 16384 x 4 bytes = 1.07 GB of logits, before weights and the other
+activations; we hold one block of each. It has one loop nest for a product where we call a packed
+sgemm, and it trains every weight: an expert's step that way is the shared step's work, 1.27 times
+as much.
 
-**bf16 products** are left out: Debian 12's OpenBLAS has no `cblas_sbgemm` (`nm -D libopenblas.so.0` lists none), so there is nothing to speed training up with. bf16 is used to
-store the frozen part of an expert's training under `--max-memory`.
+**bf16 products** are left out: Debian 12's OpenBLAS has no `cblas_sbgemm` (`nm -D libopenblas.so.0`
+lists none), so there is nothing to speed training up with. bf16 is used to store the frozen part of
+an expert's training under `--max-memory`.
 
 ## How it grows
 
@@ -79,8 +91,9 @@ END
 
 ![tokens/s and memory against d_model, context and vocabulary](growth.svg)
 
-No S x S array exists: from context 2048 to 8192 memory grows by the rows of one sequence, linearly. Training does not depend on the number of experts, since each is trained
-alone; peak memory of assembling and measuring a model of small experts:
+No S x S array exists: from context 2048 to 8192 memory grows by the rows of one sequence, linearly.
+Training does not depend on the number of experts, since each is trained alone; peak memory of
+assembling and measuring a model of small experts:
 
 | experts | program | peak MB |
 |---|---|---|

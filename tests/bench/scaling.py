@@ -286,10 +286,14 @@ def carry_on(base, programs):
     print(
         f"""## {E} experts on {NODES} nodes
 
-configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the backbone {amount(4 * shape.backbone)}. Each expert passes once over a part of its own,
-{tokens / E / 1e6:.1f} million tokens, so that all have {tokens / 1e9:.1f} billion tokens, {amount(text)} of text in {documents / 1e6:.0f} million documents as long as those of the runs. A node is the machine
-of [performance.md](performance.md): {threads} threads train an expert at {expert_rate:.0f} tokens/s and the backbone at {shared_rate:.0f}; what has one thread has the speed of the runs above. Assumed: a network of {amount(LINK)}/s for each node, a shared
-storage of {amount(STORAGE)}/s for all, {time(LATENCY * 1e6)[:-2]} µs a message, one failure of a node in {MTBF / 86400:.0f} days.
+configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the backbone
+{amount(4 * shape.backbone)}. Each expert passes once over a part of its own, {tokens / E / 1e6:.1f}
+million tokens, so that all have {tokens / 1e9:.1f} billion tokens, {amount(text)} of text in
+{documents / 1e6:.0f} million documents as long as those of the runs. A node is the machine of
+[performance.md](performance.md): {threads} threads train an expert at {expert_rate:.0f} tokens/s
+and the backbone at {shared_rate:.0f}; what has one thread has the speed of the runs above. Assumed:
+a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE)}/s for all,
+{time(LATENCY * 1e6)[:-2]} µs a message, one failure of a node in {MTBF / 86400:.0f} days.
 
 ### Time
 """
@@ -373,13 +377,18 @@ def main():
     print(
         f"""# Scaling
 
-Made by `make scaling`: a model of what each stage does, in tests/bench/scaling.py, with the speeds of a run of {base.E} experts; beside runs of {', '.join(str(r.E) for r in runs[1:])} experts; then carried on.
+Made by `make scaling`: a model of what each stage does, in tests/bench/scaling.py, with the speeds
+of a run of {base.E} experts; beside runs of {', '.join(str(r.E) for r in runs[1:])} experts; then
+carried on.
 
 ## The model beside runs
 
-configs/ablation.yaml with fewer steps, {base.tokens} tokens in {base.documents} documents, one thread a program. Work of a token as in [performance.md](performance.md), sizes as in
-[formats](../formats), time as processors worked, which depends less on what else a machine does. What does not depend on the number of experts is predicted to stay as it is; joining follows the
-model's bytes, the report the experts that it measures alone. Partitioning's time is a line through the first two runs, so that its second is no prediction.
+configs/ablation.yaml with fewer steps, {base.tokens} tokens in {base.documents} documents, one
+thread a program. Work of a token as in [performance.md](performance.md), sizes as in
+[formats](../formats), time as processors worked, which depends less on what else a machine does.
+What does not depend on the number of experts is predicted to stay as it is; joining follows the
+model's bytes, the report the experts that it measures alone. Partitioning's time is a line through
+the first two runs, so that its second is no prediction.
 """
     )
     worst = check(runs)
