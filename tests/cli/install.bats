@@ -74,8 +74,8 @@ plain_only() {
     run -0 mandoc -Tlint ./*.1
     assert_output ""
     for page in *.1; do
-        run -0 env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l -Tutf8 -Z "$page"
-        refute_line --partial "warning"
+        run -0 --separate-stderr env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l -Tutf8 -Z "$page"
+        assert_equal "$stderr" "" # where it warns
     done
     for section in NAME SYNOPSIS DESCRIPTION '"COMMON OPTIONS"' '"SEE ALSO"'; do
         assert_equal "$(grep -Lx "\.SH $section" ./*.1)" ""
