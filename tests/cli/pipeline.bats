@@ -65,7 +65,7 @@ setup() {
     [[ $ran != *train-shared* ]]
     [[ $ran == *assemble* ]]
     [[ $ran == *calibrate* ]]
-    run sha256sum --check --quiet before
+    run env LC_ALL=C sha256sum --check --quiet before
     assert_equal "$(grep -c FAILED <<< "$output")" 1
     assert_output --partial expert
     mf_make > log 2>&1
