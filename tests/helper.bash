@@ -114,6 +114,13 @@ make_pieces() { # [OPTION for the experts]...
     done
 }
 
+# All of that, and the model that is assembled from it.
+make_model() {
+    make_tokens
+    make_pieces
+    mf-assemble --config "$TINY" -o model.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+}
+
 # A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).
 edit_bundle() {
     /usr/bin/python3 - "$@" <<'PY'

@@ -4,9 +4,7 @@ load ../helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
-    make_tokens
-    make_pieces
-    mf-assemble --config "$TINY" -o model.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
+    make_model
     mkdir hostile
     cd hostile || return 1
     /usr/bin/python3 "$MF_ROOT/tests/faults/hostile.py"
