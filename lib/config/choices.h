@@ -12,6 +12,9 @@ enum mf_arch { MF_REFERENCE, MF_LLAMA };
 enum mf_optimizer { MF_ADAMW, MF_MUON };
 #define MF_OPTIMIZERS "adamw|muon"
 
+enum mf_schedule { MF_COSINE, MF_WSD };
+#define MF_SCHEDULES "cosine|wsd"
+
 enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
 #define MF_EXPERT_INITS "shared|kaiming"
 

@@ -19,8 +19,9 @@ struct mf_train_config {
     int64_t steps;
     int64_t batch;             /* sequences per micro-batch */
     int64_t accumulation;      /* micro-batches per step */
-    int64_t warmup;            /* steps of linear warmup before the cosine */
+    int64_t warmup;            /* steps of linear warmup */
     double lr, min_lr;         /* peak and last learning rate */
+    int schedule;              /* enum mf_schedule: what the learning rate does after the warmup */
     int optimizer;             /* enum mf_optimizer, of the layers' matrices; of all else AdamW */
     double weight_decay, clip; /* AdamW decay; largest global gradient norm, 0 = no clipping */
     double beta1, beta2, eps;

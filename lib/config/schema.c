@@ -36,9 +36,10 @@ enum {
     INT(section.steps, steps_, 1, MANY, (reader) | (sized), "optimizer steps"),                              \
         INT(section.batch, "16", 1, 65536, (reader) | (sized), "sequences of a micro-batch"),                \
         INT(section.accumulation, "1", 1, 65536, (reader) | (sized), "micro-batches of a step"),             \
-        INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup before the cosine"),           \
+        INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup"),                             \
         REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
         REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
+        CHOICE(section.schedule, "cosine", MF_SCHEDULES, reader, "half a cosine; wsd: steady, 30% linear"),  \
         CHOICE(section.optimizer, "adamw", MF_OPTIMIZERS, reader, "of the layers' matrices; else AdamW"),    \
         REAL(section.weight_decay, "0.01", 0, 100, reader, "decay of matrices"),                             \
         REAL(section.clip, "1", 0, 1e9, reader, "largest norm of the gradient; 0: no clipping"),             \

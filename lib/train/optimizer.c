@@ -5,11 +5,15 @@
 #include "base/simd.h"
 #include "nn/vector.h"
 
+#define PI    3.14159265358979323846
+#define DECAY 0.3 /* of the steps after the warmup, at the end of MF_WSD */
+
 double mf_learning_rate(const struct mf_train_config *c, int64_t step) {
     if (step <= c->warmup) return c->lr * (double)step / (double)c->warmup;
     if (step >= c->steps) return c->min_lr;
     double done = (double)(step - c->warmup) / (double)(c->steps - c->warmup);
-    return c->min_lr + (c->lr - c->min_lr) * 0.5 * (1 + cos(3.14159265358979323846 * done));
+    double left = c->schedule == MF_WSD ? fmin(1, (1 - done) / DECAY) : 0.5 * (1 + cos(PI * done));
+    return c->min_lr + (c->lr - c->min_lr) * left;
 }
 
 /* Sums of squares go in blocks of fixed size: the sum does not depend on the number of threads. */

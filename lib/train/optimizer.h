@@ -8,8 +8,10 @@
 #include "io/tensor.h"
 #include "config/config.h"
 
-/* The learning rate of step t = 1 .. steps: linear up to config->lr at step `warmup`, then a half cosine down
- * to min_lr at the last step. Loshchilov and Hutter 2017, eq. 5. */
+/* The learning rate of step t = 1 .. steps: linear up to config->lr at step `warmup`, then down to min_lr at
+ * the last step. MF_COSINE: by half a cosine (Loshchilov and Hutter 2017, eq. 5). MF_WSD, "warmup, stable,
+ * decay": steady, and linear over the last 30% of the steps after the warmup (Hägele et al. 2024, "Scaling
+ * laws and compute-optimal training beyond fixed training durations", section 3). */
 double mf_learning_rate(const struct mf_train_config *config, int64_t step);
 
 /* The global norm of n gradients: a sum in double, in an order fixed by the number of threads. */

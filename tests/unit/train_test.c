@@ -20,6 +20,13 @@ static void test_schedule(void **state) {
     assert_true(near(mf_learning_rate(&c, 60), 0.6, 1e-12));
     assert_true(near(mf_learning_rate(&c, 35), 0.6 + 0.4 * cos(3.14159265358979 / 4), 1e-9));
     assert_true(near(mf_learning_rate(&c, 110), 0.2, 1e-12));
+    struct mf_train_config wsd = c; /* steady for 70 steps, linear for 30 */
+    wsd.schedule = MF_WSD;
+    assert_true(near(mf_learning_rate(&wsd, 5), 0.5, 1e-12));
+    assert_true(near(mf_learning_rate(&wsd, 11), 1, 1e-12));
+    assert_true(near(mf_learning_rate(&wsd, 80), 1, 1e-12));
+    assert_true(near(mf_learning_rate(&wsd, 95), 0.6, 1e-12));
+    assert_true(near(mf_learning_rate(&wsd, 110), 0.2, 1e-12));
     const struct mf_train_config none = {.steps = 4, .warmup = 0, .lr = 2, .min_lr = 0};
     assert_true(near(mf_learning_rate(&none, 2), 1, 1e-12));
     const struct mf_train_config all = {.steps = 4, .warmup = 4, .lr = 2, .min_lr = 1};
