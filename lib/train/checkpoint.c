@@ -13,22 +13,23 @@
 #include "base/strings.h"
 #include "io/bundle.h"
 
-/* All tensors of a checkpoint; new memory. */
+static struct mf_tensor moment(const char *prefix, const struct mf_tensor *of, float *data) {
+    struct mf_tensor t = *of;
+    snprintf(t.name, sizeof t.name, "%s.%.*s", prefix, MF_TENSOR_NAME - 3, of->name);
+    t.data = data;
+    return t;
+}
+
+/* All tensors of a checkpoint: parameters, first moments, second moments; new memory. */
 static struct mf_tensor *list(const struct mf_train_arrays *a, size_t *count) {
-    *count = a->m ? 3 * a->count : a->count;
-    struct mf_tensor *all = calloc(*count, sizeof *all);
+    struct mf_tensor *all = calloc(3 * a->count, sizeof *all);
     if (!all) return NULL;
     memcpy(all, a->tensors, a->count * sizeof *all);
-    size_t at = 0;
-    for (size_t i = 0; a->m && i < a->count; i++) {
-        struct mf_tensor *m = &all[a->count + i], *v = &all[2 * a->count + i];
-        *m = *v = a->tensors[i];
-        snprintf(m->name, sizeof m->name, "m.%.*s", MF_TENSOR_NAME - 3, a->tensors[i].name);
-        snprintf(v->name, sizeof v->name, "v.%.*s", MF_TENSOR_NAME - 3, a->tensors[i].name);
-        m->data = a->m + at;
-        v->data = a->v + at;
-        at += mf_tensor_count(m);
-    }
+    *count = a->count;
+    if (!a->moments) return all;
+    for (size_t i = 0; i < a->count; i++) all[(*count)++] = moment("m", &a->tensors[i], a->moments[i].m);
+    for (size_t i = 0; i < a->count; i++)
+        if (a->moments[i].v) all[(*count)++] = moment("v", &a->tensors[i], a->moments[i].v);
     return all;
 }
 

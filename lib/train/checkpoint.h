@@ -14,12 +14,16 @@ struct mf_train_state {
     int64_t skipped;   /* steps whose loss or gradient was not finite */
 };
 
-/* The trained parameters with the optimizer's moments, which have the same layout. m and v are NULL where
- * only the parameters are kept (the best so far). */
-struct mf_train_arrays {
-    const struct mf_tensor *tensors; /* [count] parameters, one behind the other */
-    size_t count;
+/* A tensor's moments, as large as it is; v is NULL where its optimizer keeps one only. */
+struct mf_moments {
     float *m, *v;
+};
+
+/* The trained parameters with the optimizer's moments. */
+struct mf_train_arrays {
+    const struct mf_tensor *tensors; /* [count] */
+    size_t count;
+    const struct mf_moments *moments; /* [count]; NULL where only the parameters are kept (the best so far) */
 };
 
 /* Writes a checkpoint, atomically. `identity` says of which training: settings, data, tokenizer. `keep` older

@@ -20,16 +20,19 @@ static size_t scratch_of(const struct mf_tensor *t) {
     return 2 * R * C + 2 * shorter * shorter;
 }
 
-size_t mf_muon_scratch(const struct mf_shape *shape, bool frozen) {
+struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen) {
     struct mf_tensor tensors[MF_TABLE_MAX];
-    size_t most = 0;
+    struct mf_muon_memory memory = {0, 0};
     for (int k = 0; k < (frozen ? 1 : 2); k++) {
         size_t n =
             mf_table_tensors(shape, k ? MF_TABLE_LAYER : MF_TABLE_FFN, MF_FFN_DENSE, 0, 0, 0, tensors, NULL);
-        for (size_t i = 0; i < n; i++)
-            if (tensors[i].n_dims == 2 && scratch_of(&tensors[i]) > most) most = scratch_of(&tensors[i]);
+        for (size_t i = 0; i < n; i++) {
+            if (!mf_muon_takes(shape, &tensors[i])) continue;
+            memory.matrices += shape->L * mf_tensor_count(&tensors[i]);
+            if (scratch_of(&tensors[i]) > memory.scratch) memory.scratch = scratch_of(&tensors[i]);
+        }
     }
-    return most;
+    return memory;
 }
 
 /* x [s,l], s <= l, becomes orthogonal. With A = x x^T a step is x = a x + (b A + c A^2) x, a polynomial that

@@ -11,8 +11,12 @@
  * for those, as for vectors. */
 bool mf_muon_takes(const struct mf_shape *shape, const struct mf_tensor *tensor);
 
-/* Floats of scratch that the largest matrix of a model takes; frozen: of its FFNs. */
-size_t mf_muon_scratch(const struct mf_shape *shape, bool frozen);
+/* In floats: the matrices of a model that Muon is for (frozen: of its FFNs), which have no second moment, and
+ * the scratch that the largest of them takes. */
+struct mf_muon_memory {
+    size_t matrices, scratch;
+};
+struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen);
 
 /* One step on a matrix [R,C], l = max(R,C):
  *     m = 0.95 m + scale g,  u = 0.95 m + scale g,  x = (1 - lr decay) x - lr 0.2 sqrt(l) orthogonal(u)
@@ -21,7 +25,7 @@ size_t mf_muon_scratch(const struct mf_shape *shape, bool frozen);
  * and decay of one fit the other (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4).
  *   matrix    in, out  its data are the parameters
  *   g, m      [R,C]    in; m out
- *   scratch            mf_muon_scratch */
+ *   scratch            mf_muon_memory */
 void mf_muon(struct mf_pool *pool, const struct mf_tensor *matrix, const float *g, float *m, double scale,
              double lr, double decay, float *scratch);
 

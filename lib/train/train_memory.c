@@ -23,8 +23,9 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->parameters = mf_backbone_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
                     mf_ffn_size(&t->shape) * sizeof(float);
     m->gradients = n * sizeof(float);
-    size_t scratch = t->config->optimizer == MF_MUON ? mf_muon_scratch(&t->shape, t->frozen) : 0;
-    m->optimizer = (2 * n + scratch) * sizeof(float);
+    struct mf_muon_memory muon = {0, 0};
+    if (t->config->optimizer == MF_MUON) muon = mf_muon_memory(&t->shape, t->frozen);
+    m->optimizer = (2 * n - muon.matrices + muon.scratch) * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
         WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(t->ranks);

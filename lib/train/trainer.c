@@ -16,12 +16,33 @@
 
 /* --- beginning and ending --- */
 
+static bool by_muon(const struct mf_training *t, const struct mf_tensor *tensor) {
+    return t->config->optimizer == MF_MUON && mf_muon_takes(&t->shape, tensor);
+}
+
+static struct mf_muon_memory muon_memory(const struct mf_training *t) {
+    if (t->config->optimizer == MF_MUON) return mf_muon_memory(&t->shape, t->frozen);
+    return (struct mf_muon_memory){0, 0};
+}
+
 static void layout(struct training_loop *l) {
     l->gradient = mf_arena_floats(&l->arena, l->n);
     l->m = mf_arena_floats(&l->arena, l->n);
-    l->v = mf_arena_floats(&l->arena, l->n);
-    if (l->t->config->optimizer == MF_MUON)
-        l->muon = mf_arena_floats(&l->arena, mf_muon_scratch(&l->t->shape, l->t->frozen));
+    l->v = mf_arena_floats(&l->arena, l->n_v);
+    l->muon = mf_arena_floats(&l->arena, muon_memory(l->t).scratch);
+    l->moments = mf_arena_take(&l->arena, l->t->count, sizeof *l->moments);
+}
+
+/* Where each tensor has its moments. */
+static void divide_moments(struct training_loop *l) {
+    float *m = l->m, *v = l->v;
+    for (size_t i = 0; i < l->t->count; i++) {
+        const struct mf_tensor *t = &l->t->tensors[i];
+        bool muon = by_muon(l->t, t);
+        l->moments[i] = (struct mf_moments){m, muon ? NULL : v};
+        m += mf_tensor_count(t);
+        v += muon ? 0 : mf_tensor_count(t);
+    }
 }
 
 static int begin(struct training_loop *l, struct mf_err *err) {
@@ -29,13 +50,15 @@ static int begin(struct training_loop *l, struct mf_err *err) {
     const struct mf_train_config *c = t->config;
     size_t S = t->shape.S, windows = (size_t)(c->batch * c->accumulation);
     for (size_t i = 0; i < t->count; i++) l->n += mf_tensor_count(&t->tensors[i]);
+    l->n_v = l->n - muon_memory(t).matrices;
     l->scratch = -1;
     layout(l);
     if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
     layout(l);
     l->gradients.backbone = t->frozen ? NULL : l->gradient;
     l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_backbone_size(&t->shape));
-    l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->m, l->v};
+    divide_moments(l);
+    l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->moments};
     if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;
     if (mf_window_batch_new(&l->batch, windows, S, err) < 0) return -1;
     l->state = (struct mf_train_state){.best_step = -1, .best_loss = INFINITY, .first_loss = NAN};
@@ -102,10 +125,11 @@ static void update(struct training_loop *l, double lr, double scale, int64_t ste
     size_t at = 0;
     for (size_t i = 0; i < l->t->count; i++) {
         const struct mf_tensor *t = &l->t->tensors[i];
-        if (c->optimizer == MF_MUON && mf_muon_takes(&l->t->shape, t))
-            mf_muon(l->pool, t, l->gradient + at, l->m + at, scale, lr, c->weight_decay, l->muon);
+        const struct mf_moments *moments = &l->moments[i];
+        if (by_muon(l->t, t))
+            mf_muon(l->pool, t, l->gradient + at, moments->m, scale, lr, c->weight_decay, l->muon);
         else
-            mf_adamw(l->pool, t, 1, l->gradient + at, l->m + at, l->v + at, c, lr, scale, step);
+            mf_adamw(l->pool, t, 1, l->gradient + at, moments->m, moments->v, c, lr, scale, step);
         at += mf_tensor_count(t);
     }
 }

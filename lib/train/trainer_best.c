@@ -13,7 +13,7 @@ static char *best_path(const char *checkpoint) {
 }
 
 int training_keep_best(struct training_loop *l, struct mf_err *err) {
-    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
+    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL};
     if (l->checkpoint) {
         char *path = best_path(l->checkpoint);
         int status = mf_checkpoint_write(path, 0, l->t->identity, &l->state, &only, err);
@@ -26,7 +26,7 @@ int training_keep_best(struct training_loop *l, struct mf_err *err) {
 }
 
 static int read_best(struct training_loop *l, const char *path, struct mf_err *err) {
-    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL, NULL};
+    struct mf_train_arrays only = {l->t->tensors, l->t->count, NULL};
     struct mf_train_state state;
     if (mf_checkpoint_read(path, l->t->identity, &state, &only, err) < 0) return -1;
     if (state.step == l->state.best_step) return 0;

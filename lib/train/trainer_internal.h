@@ -12,10 +12,12 @@ struct training_loop {
     struct mf_pool *pool;
     struct mf_lm *lm;
     struct mf_arena arena;
-    float *gradient, *m, *v; /* [n] */
-    float *muon;             /* mf_muon_scratch, or NULL */
-    size_t n;
+    float *gradient, *m; /* [n] */
+    float *v;            /* [n_v] of the tensors that AdamW trains */
+    float *muon;         /* scratch */
+    size_t n, n_v;
     struct mf_lm_weights gradients; /* views of `gradient` */
+    struct mf_moments *moments;     /* [count] */
     struct mf_train_arrays arrays;
     struct mf_window_batch batch, validation; /* this process's windows */
     struct mf_train_state state;

@@ -56,7 +56,7 @@ int training_align(struct training_loop *l, struct mf_err *err) {
     mf_ranks_broadcast(ranks, l->t->tensors[0].data, l->n * sizeof(float));
     if (l->state.step == 0) return 0;
     mf_ranks_broadcast(ranks, l->m, l->n * sizeof *l->m);
-    mf_ranks_broadcast(ranks, l->v, l->n * sizeof *l->v);
+    mf_ranks_broadcast(ranks, l->v, l->n_v * sizeof *l->v);
     return 0;
 }
 

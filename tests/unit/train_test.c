@@ -103,13 +103,13 @@ static void test_muon(void **state) {
     check_muon(37, 5, 2);
 }
 
-/* It takes the layers' matrices alone, and scratch for the largest of them. */
+/* It takes the layers' matrices alone, which need no second moment, and scratch for the largest of them. */
 static void test_muon_takes(void **state) {
     (void)state;
     const struct mf_shape shape = {.V = 9,
                                    .D = 4,
                                    .H = 2,
-                                   .L = 1,
+                                   .L = 2,
                                    .F = 6,
                                    .S = 3,
                                    .arch = MF_LLAMA,
@@ -118,14 +118,20 @@ static void test_muon_takes(void **state) {
                                    .rope_theta = 10,
                                    .norm_eps = 1e-5,
                                    .untied = true};
-    struct mf_tensor tensors[32];
-    size_t n = mf_backbone_tensors(&shape, NULL, tensors), taken = 0;
-    for (size_t i = 0; i < n; i++) taken += mf_muon_takes(&shape, &tensors[i]);
-    assert_int_equal(taken, 4); /* q, k, v, o */
+    struct mf_tensor tensors[64];
+    size_t n = mf_backbone_tensors(&shape, NULL, tensors), taken = 0, floats = 0;
+    for (size_t i = 0; i < n; i++) {
+        taken += mf_muon_takes(&shape, &tensors[i]);
+        if (mf_muon_takes(&shape, &tensors[i])) floats += mf_tensor_count(&tensors[i]);
+    }
+    assert_int_equal(taken, 2 * 4); /* q, k, v, o */
     n = mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, tensors);
     for (size_t i = 0; i < n; i++) assert_true(mf_muon_takes(&shape, &tensors[i]));
-    assert_int_equal(mf_muon_scratch(&shape, true), 2 * 6 * 4 + 2 * 4 * 4);
-    assert_int_equal(mf_muon_scratch(&shape, false), 2 * 6 * 4 + 2 * 4 * 4);
+    struct mf_muon_memory ffn = mf_muon_memory(&shape, true), all = mf_muon_memory(&shape, false);
+    assert_int_equal(ffn.scratch, 2 * 6 * 4 + 2 * 4 * 4);
+    assert_int_equal(all.scratch, ffn.scratch);
+    assert_int_equal(ffn.matrices, mf_ffn_size(&shape));
+    assert_int_equal(all.matrices, ffn.matrices + floats);
 }
 
 /* Clipping multiplies the gradient before the moments see it. */
