@@ -1,39 +1,34 @@
 # What each part of the recipe is worth: the assembled model beside dense models, its own parts, and other routers.
 #
-#   make ablation [SEEDS='1 2 3'] [LENGTHS='2 4'] [ABLATION_MB=1]
+#   make ablation [FAMILIES='llama reference'] [SEEDS='1 2 3'] [LENGTHS='2 4']
 #
-# Every seed is a run of its own, runs/ablation/seedN, made by the pipeline with configs/ablation.yaml, and the models it is
-# compared with. LENGTHS are runs of the first seed whose shared phase is that many times as long. Broken off, it goes on
-# where it was; what is there already is not made again.
+# Every seed is a run of its own, runs/ablation/FAMILY.seedN, made by the pipeline with configs/demo.yaml on the demonstration
+# corpus, and the models it is compared with. LENGTHS are runs of the first seed whose shared phase is that many times as long.
+# Broken off, it goes on where it was; what is there already is not made again.
 
-SEEDS       ?= 1 2 3
-LENGTHS     ?= 2 4
-ABLATION_MB ?= 1
-ABLATION    := $(RUNS)/ablation
-ABLATION_CONFIG := configs/ablation.yaml
+FAMILIES ?= llama reference
+SEEDS    ?= 1 2 3
+LENGTHS  ?= 2 4
+ABLATION := $(RUNS)/ablation
+ABLATION_CONFIG := configs/demo.yaml
 SHARED_STEPS := $(shell sed -n '/^train_shared:/,/^[a-z]/s/^  steps: *//p' $(ABLATION_CONFIG))
-LENGTH_RUNS := $(LENGTHS:%=$(word 1,$(SEEDS))x%)
 
-## ablation   measure what each part of the recipe is worth, on three seeds; writes docs/quality.md
+family_llama     :=
+family_reference := model.arch=reference model.d_ff=512# two matrices of it have as many weights as three of the demo's
+
+## ablation   measure what each part of the recipe is worth, in both families, on three seeds; writes docs/quality.md
 .PHONY: ablation
-ablation: $(SEEDS:%=$(ABLATION)/seed%.done) $(LENGTH_RUNS:%=$(ABLATION)/length%.done)
+ablation: $(foreach f,$(FAMILIES),$(SEEDS:%=$(ABLATION)/$f.seed%.done) $(LENGTHS:%=$(ABLATION)/$f.length$(firstword $(SEEDS))x%.done))
 	tests/bench/ablation_report.sh $(ABLATION) docs
 
-$(ABLATION)/corpus.list: pipelines/corpus.sh pipelines/corpus.pl | deps
-	@mkdir -p $(@D)
-	CORPUS_FETCH=runs/packages pipelines/corpus.sh $(ABLATION)/corpus $$(LC_ALL=C awk 'BEGIN { printf "%.0f", "$(ABLATION_MB)" * 1000000 }') > $@.tmp
-	@mv $@.tmp $@
-
-# Each is a make of its own, since a pipeline's rules are those of one run.
-ABLATION_MAKE = $(MAKE) --no-print-directory CONFIG=$(ABLATION_CONFIG) DATA=$(ABLATION)/corpus
-
-$(ABLATION)/seed%.done: $(ABLATION)/corpus.list ablation-look | build
-	+$(ABLATION_MAKE) NAME=ablation/seed$* SET='seed=$*' ablation-run
-	@touch $@
-
-$(ABLATION)/length%.done: $(ABLATION)/corpus.list ablation-look | build
-	+$(ABLATION_MAKE) NAME=ablation/length$* ablation-short \
-	    SET='seed=$(firstword $(subst x, ,$*)) train_shared.steps=$(shell expr $(SHARED_STEPS) \* $(lastword $(subst x, ,$*)))'
+# FAMILY.seedN or FAMILY.lengthNxTIMES. Each is a make of its own, since a pipeline's rules are those of one run.
+ablation_family  = $(firstword $(subst ., ,$*))
+ablation_numbers = $(subst x, ,$(patsubst length%,%,$(patsubst seed%,%,$(lastword $(subst ., ,$*)))))
+ablation_longer  = $(if $(word 2,$(ablation_numbers)),train_shared.steps=$(shell expr $(SHARED_STEPS) \* $(word 2,$(ablation_numbers))))
+$(ABLATION)/%.done: ablation-look | deps build $(CORPUS).list
+	+$(MAKE) --no-print-directory CONFIG=$(ABLATION_CONFIG) NAME=ablation/$* \
+	    SET='$(family_$(ablation_family)) calibrate.max_tokens=20000 seed=$(firstword $(ablation_numbers)) $(ablation_longer)' \
+	    $(if $(ablation_longer),ablation-short,ablation-run)
 	@touch $@
 .PHONY: ablation-look
 ablation-look:

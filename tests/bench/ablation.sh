@@ -4,7 +4,7 @@
 # RUN/results/NAME.json is what mf-eval says of one model, and is not measured again when it is there. The table,
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
-# INITS, ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
+# ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, and every router.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
@@ -102,10 +102,9 @@ if [ "$extent" = whole ]; then
         "$bin/mf-assemble" --quiet "${assembly[@]}" --average -o "$work/average" "$run/shared.tar" "${experts[@]}"
         measure average -m "$work/average"
     fi
-    for init in ${INITS:-shared kaiming}; do
-        for k in ${TOP_K:-2 1 "$E"}; do
-            for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do assembled "$init" "$router" "$k"; done
-        done
+    for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do
+        for k in ${TOP_K:-2 1 "$E"}; do assembled shared "$router" "$k"; done
+        assembled kaiming "$router" 2
     done
 fi
 

@@ -1,32 +1,57 @@
 #!/bin/bash
-# Writes docs/quality.md and docs/quality.svg from the tables of the ablation: ablation_report.sh ABLATION DOCS
+# Writes docs/quality.md and docs/quality.FAMILY.svg from the tables of the ablation: ablation_report.sh ABLATION DOCS
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 ablation=$1 docs=$2
 mkdir -p "$docs"
-tables=("$ablation"/seed*/results/table.tsv)
-[ -s "${tables[0]}" ] || { echo "ablation_report.sh: no table in $ablation; run make ablation" >&2; exit 66; }
-seeds=$(for t in "${tables[@]}"; do sed -E 's,.*/seed([0-9]+)/.*,\1,' <<< "$t"; done | sort -n | paste -sd' ')
+families=$(printf '%s\n' "$ablation"/*.seed*/results/table.tsv | sed -nE 's,.*/([a-z]+)\.seed[0-9]+/.*,\1,p' | sort -u)
+[ -n "$families" ] || { echo "ablation_report.sh: no table in $ablation; run make ablation" >&2; exit 66; }
+ours=assembled.shared.prefix.k2
+
+# What the functions below read: the tables of one family, by seed.
+of_family() { # FAMILY
+    tables=("$ablation/$1".seed*/results/table.tsv)
+    seeds=$(printf '%s\n' "${tables[@]}" | sed -E 's,.*seed([0-9]+)/.*,\1,' | sort -n | paste -sd' ')
+    first=$ablation/$1.seed${seeds%% *}/results/table.tsv
+    means=$ablation/$1.means.tsv bars=$ablation/$1.bars.dat lengths=$ablation/$1.lengths.dat
+    mean_over_seeds > "$means"
+    grep -E '^(dense|average|oracle|ensemble)|^assembled\.shared\.[a-z]*\.k2\.on' "$means" | sort -t $'\t' -k2,2gr |
+        sed -e 's/^assembled\.shared\.\([a-z]*\)\.k2\.on/\1 router/' | cut -f1-3 > "$bars"
+    measured_lengths "$1" | sort -n > "$lengths"
+}
 
 # name, mean and largest distance from it over the seeds for each column: NAME MEAN SPREAD MEAN SPREAD ...
-means=$ablation/means.tsv
-awk -F '\t' -v OFS='\t' '
-    FNR == 1 { next }
-    !($1 in n) { order[++names] = $1 }
-    { n[$1]++; for (c = 2; c <= NF; c++) { cell[$1, c, n[$1]] = $c; columns = NF } }
-    END {
-        for (i = 1; i <= names; i++) {
-            line = order[i]
-            for (c = 2; c <= columns; c++) {
-                sum = 0; far = 0
-                for (k = 1; k <= n[order[i]]; k++) sum += cell[order[i], c, k]
-                mean = sum / n[order[i]]
-                for (k = 1; k <= n[order[i]]; k++) { d = cell[order[i], c, k] - mean; if (d < 0) d = -d; if (d > far) far = d }
-                line = line OFS (cell[order[i], c, 1] == "-" ? "-" OFS "-" : mean OFS far)
+mean_over_seeds() {
+    awk -F '\t' -v OFS='\t' '
+        FNR == 1 { next }
+        !($1 in n) { order[++names] = $1 }
+        { n[$1]++; for (c = 2; c <= NF; c++) { cell[$1, c, n[$1]] = $c; columns = NF } }
+        END {
+            for (i = 1; i <= names; i++) {
+                line = order[i]
+                for (c = 2; c <= columns; c++) {
+                    sum = 0; far = 0
+                    for (k = 1; k <= n[order[i]]; k++) sum += cell[order[i], c, k]
+                    mean = sum / n[order[i]]
+                    for (k = 1; k <= n[order[i]]; k++) { d = cell[order[i], c, k] - mean; if (d < 0) d = -d; if (d > far) far = d }
+                    line = line OFS (cell[order[i], c, 1] == "-" ? "-" OFS "-" : mean OFS far)
+                }
+                print line
             }
-            print line
-        }
-    }' "${tables[@]}" > "$means"
+        }' "${tables[@]}"
+}
+
+# Each run of another length of the shared phase, beside the first seed's own: length, dense, assembled, dense of the same tokens.
+measured_lengths() { # FAMILY
+    local t
+    echo "1 $(length_row "$first")"
+    for t in "$ablation/$1".length*/results/short.tsv; do
+        [ ! -s "$t" ] || echo "$(sed -E 's,.*x([0-9.]+)/results.*,\1,' <<< "$t") $(length_row "$t")"
+    done
+}
+length_row() { # TABLE
+    echo "$(value dense.shared "$1") $(value "$ours.on" "$1") $(value dense.all "$1")"
+}
 
 value() { awk -F '\t' -v name="$1" '$1 == name { print $2 }' "${2:-$means}"; } # NAME [TABLE]: perplexity of the mixture
 rows() { # PATTERN: the lines of a table
@@ -49,25 +74,10 @@ bar() { # TEXT NAME OTHER FACTOR
         { r = $1 / $2; if (r > worst) worst = r }
         END { printf "| %s | at most %.2f | %.3f | %s |\n", text, factor, worst, (worst <= factor ? "met" : "**not met**") }'
 }
-best_alone=$(grep '^alone' "$means" | sort -t $'\t' -k2,2g | head -n 1 | cut -f1)
-ours=assembled.shared.prefix.k2
-
-# Each run of another length of the shared phase, beside the first seed's own: length, assembled, dense of the same tokens.
-first=$ablation/seed${seeds%% *}/results/table.tsv
-{
-    echo "1 $(value dense.shared "$first") $(value "$ours.on" "$first") $(value dense.all "$first")"
-    for t in "$ablation"/length*/results/short.tsv; do
-        [ -s "$t" ] || continue
-        length=$(sed -E 's,.*x([0-9.]+)/results.*,\1,' <<< "$t")
-        echo "$length $(value dense.shared "$t") $(value "$ours.on" "$t") $(value dense.all "$t")"
-    done | sort -n
-} > "$ablation/lengths.dat"
-
-grep -E '^(dense|average|oracle|ensemble)|^assembled\.shared\.[a-z]*\.k2\.on' "$means" | sort -t $'\t' -k2,2gr |
-    sed -e 's/^assembled\.shared\.\([a-z]*\)\.k2\.on/\1 router/' | cut -f1-3 > "$ablation/bars.dat"
-gnuplot << END
+picture() { # FILE.svg
+    gnuplot << END
 set terminal svg size 1000,420 font "sans,12" background "white" noenhanced
-set output "$docs/quality.svg"
+set output "$1"
 set multiplot layout 1,2
 set datafile separator "\t"
 set style fill solid 0.7
@@ -78,30 +88,27 @@ set yrange [0:*]
 set ylabel "perplexity of the mixture"
 set key off
 set offsets 0.6, 0.6, 0, 0
-plot "$ablation/bars.dat" using 0:2:3:xtic(1) with boxerrorbars lc rgb "#1f6feb"
+plot "$bars" using 0:2:3:xtic(1) with boxerrorbars lc rgb "#1f6feb"
 set datafile separator whitespace
 set xtics norotate
 set xlabel "length of the shared phase"
 set key below
 set offsets 0.2, 0.2, 0, 0
-plot "$ablation/lengths.dat" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#888888" title "dense after the shared phase", \
+plot "$lengths" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#888888" title "dense after the shared phase", \
     "" using 0:3 with linespoints pt 7 lc rgb "#1f6feb" title "assembled", \
     "" using 0:4 with linespoints pt 7 lc rgb "#d29922" title "dense on the same total tokens"
 END
+}
 
-{
+chapter() { # FAMILY
+    local best_alone
+    best_alone=$(grep '^alone' "$means" | sort -t $'\t' -k2,2g | head -n 1 | cut -f1)
     cat << END
-# Quality
 
-Made by \`make ablation\` (configs/ablation.yaml, seeds: $seeds). Perplexity a token on documents
-that no stage has seen; the mean over the seeds, ± the largest distance from it (with one seed there
-is none). Balance is the entropy of the experts' shares over its largest, agreement that of first
-choices with domains.
+## Family \`$1\`
 
-## Bars
-
-The assembled model by default: experts started from the shared FFN, prefix router, two experts a
-token, calibrated. The worst seed counts.
+Seeds: $seeds. The assembled model by default: experts started from the shared FFN, prefix router,
+two experts a token, calibrated. The worst seed counts.
 
 | what | bar | worst ratio | |
 |---|---|---|---|
@@ -115,40 +122,56 @@ END
     bar "beside that of twice the width (the aim)" "$ours.on" dense.wide 1
     cat << END
 
-![perplexities, and how they change with the length of the shared phase](quality.svg)
+![perplexities, and how they change with the length of the shared phase](quality.$1.svg)
 
-## Dense models and the parts
-
-\`dense.shared\` is the model after the shared phase; \`dense.one\`, \`dense.all\` and
-\`dense.wide\` train from scratch, in one schedule, for the steps of the shared phase and of one
-expert, of all experts, and of all experts at twice the FFN's width. \`average\` is the mean of the
-experts' weights; \`oracle\` takes for each domain the expert that was trained on most of it.
+Dense models and the parts:
 
 END
     head_of
     rows '^dense'
     rows '^alone'
     rows '^(average|ensemble|oracle)'
-    cat << END
-
-## Routers
-
-assembled.INIT.ROUTER.kK: how the experts were initialised, what routes, how many experts see a
-token; on: with temperature and norms (and the prefix router's evidence and gates) fitted on
-validation documents.
-
-END
+    printf '\nRouters:\n\n'
     head_of
     rows '^assembled'
     cat << END
 
-## Length of the shared phase
-
-Seed ${seeds%% *}; experts train the same number of steps each time, the dense model on the total.
+Length of the shared phase, of seed ${seeds%% *}; experts train the same number of steps each time,
+the dense model on the total:
 
 | length | dense after the shared phase | assembled | dense on the same total tokens | assembled over dense |
 |---|---|---|---|---|
 END
-    awk '{ printf "| %sx | %.2f | %.2f | %.2f | %.3f |\n", $1, $2, $3, $4, $3 / $4 }' "$ablation/lengths.dat"
+    awk '{ printf "| %sx | %.2f | %.2f | %.2f | %.3f |\n", $1, $2, $3, $4, $3 / $4 }' "$lengths"
+}
+
+{
+    cat << END
+# Quality
+
+Made by \`make ablation\`, which trains what configs/demo.yaml says on the demonstration corpus (of
+family \`reference\` the same with LayerNorm, added positions and GELU, and as many weights).
+Perplexity a token on documents that no stage has seen; the mean over the seeds, ± the largest
+distance from it (with one seed there is none). Balance is the entropy of the experts' shares over
+its largest, agreement that of first choices with domains.
+
+- \`dense.shared\` is the model after the shared phase; \`dense.one\`, \`dense.all\` and \`dense.wide\`
+  train from scratch, in one schedule, for the steps of the shared phase and of one expert, of all
+  experts, and of all experts at twice the FFN's width.
+- So \`dense.one\` is what one machine reaches in the time in which as many machines as experts make
+  the assembled model, and \`dense.all\` what they could reach in it together if they shared each
+  step's gradients in no time, or what one machine reaches in the time that it takes for all parts.
+- \`alone.E\` is the shared model with expert E for its FFN. \`average\` is the mean of the experts'
+  weights, \`ensemble\` that of their probabilities; \`oracle\` takes for each domain the expert that
+  was trained on most of it.
+- \`assembled.INIT.ROUTER.kK\`: how the experts were initialised, what routes, how many experts see a
+  token; \`on\`: with temperature and norms (and the prefix router's evidence and gates) fitted on
+  validation documents.
+END
+    for family in $families; do
+        of_family "$family"
+        picture "$docs/quality.$family.svg"
+        chapter "$family"
+    done
     [ ! -s "$docs/quality.notes.md" ] || { echo; cat "$docs/quality.notes.md"; }
 } > "$docs/quality.md"

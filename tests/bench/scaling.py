@@ -383,7 +383,7 @@ carried on.
 
 ## The model beside runs
 
-configs/ablation.yaml with fewer steps, {base.tokens} tokens in {base.documents} documents, one
+configs/scaling.yaml with fewer steps, {base.tokens} tokens in {base.documents} documents, one
 thread a program. Work of a token as in [performance.md](performance.md), sizes as in
 [formats](../formats), time as processors worked, which depends less on what else a machine does.
 What does not depend on the number of experts is predicted to stay as it is; joining follows the

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Measures what docs/scaling.md is made of: scaling.sh BUILD CORPUS RUNS EXPERTS...
 #
-# Below RUNS: for each number of experts a run of the pipeline, N/, by configs/ablation.yaml with fewer steps, whose
+# Below RUNS: for each number of experts a run of the pipeline, N/, by configs/scaling.yaml with fewer steps, whose
 # experts train two at a time; and ranks.tsv, the bytes that one of R processes of a shared training sends in a step,
 # counted by Open MPI.
 set -euo pipefail
@@ -22,7 +22,7 @@ quietly() { # COMMAND...: what it printed only when it fails
 for n; do
     run=$runs/$n
     rm -rf "$run"
-    pipeline=(make --no-print-directory -s B="$build" RUNS="$(dirname "$runs")" NAME="$(basename "$runs")/$n" CONFIG=configs/ablation.yaml
+    pipeline=(make --no-print-directory -s B="$build" RUNS="$(dirname "$runs")" NAME="$(basename "$runs")/$n" CONFIG=configs/scaling.yaml
         DATA="$corpus" SET="model.n_experts=$n ${few[*]}" THREADS=1)
     echo "$n experts" >&2
     quietly "${pipeline[@]}" "$run/shared.tar" "$run/tokens/val.labelled.mf"
@@ -34,7 +34,7 @@ echo "what ranks send" >&2
 tokens=$runs/$1/tokens/train.mf PATH=$build/bin:$PATH
 sent() { # RANKS STEPS: bytes that rank 0 sent
     pipelines/mpirun.sh --mca pml_monitoring_enable 1 --mca pml_monitoring_enable_output 1 -n "$1" \
-        mf-train-shared --quiet --config configs/ablation.yaml --threads 1 --set "train_shared.steps=$2" --set train_shared.warmup=1 \
+        mf-train-shared --quiet --config configs/scaling.yaml --threads 1 --set "train_shared.steps=$2" --set train_shared.warmup=1 \
         --set train_shared.batch=1 -o "$work/ranks.tar" "$tokens" 2>&1 | awk '$1 == "E" && $2 == 0 { n += $4 } END { print n }'
 }
 for ranks in 2 3 4; do
