@@ -7,15 +7,19 @@
 #include "text/split_files.h"
 
 static const char notes[] =
-    "A PATH is a folder (read with all below it), a text file, JSON lines (.jsonl), WikiText (documents begin at lines\n"
-    "` = Title = `), each of them perhaps compressed (gzip, bzip2, xz, zstd, lz4) or in a tar or zip archive. Without PATH,\n"
-    "or for -, standard input is read. What unpacks to more than 32 MiB and 250 times its size is refused.\n"
+    "A PATH is a folder (with everything below it), a text file, JSON lines (.jsonl) or WikiText (a line ` = Title = `\n"
+    "begins a document). Files may be compressed (gzip, bzip2, xz, zstd, lz4) or in tar or zip archives. Without PATH,\n"
+    "or with -, mf-docs reads standard input. It refuses input that unpacks to more than 32 MiB and more than 250\n"
+    "times its size.\n"
     "\n"
-    "Copies of an earlier document are removed before documents are split, so none of test or validation has a copy in\n"
-    "training: exact ones (up to white space at the ends of lines) and near ones (--near-dup). The split follows from a\n"
-    "document's text alone and stays when others are added, except in a small corpus: there validation and test get\n"
-    "documents until each has docs.min_targets, and a document that is more than 1/docs.blocks of the text is first cut\n"
-    "into blocks (formats/docs.md). --max-chars cuts after the split.\n"
+    "Copies of earlier documents are removed before the split, so no test or validation document has a copy in the\n"
+    "training split. Exact copies may differ in white space at line ends; near copies are found by Jaccard similarity\n"
+    "(--near-dup).\n"
+    "\n"
+    "A hash of the document's text chooses its split, so adding documents does not move the others. Small corpora are\n"
+    "the exception: validation and test take more documents until each has docs.min_targets tokens, and a document\n"
+    "larger than 1/docs.blocks of the text is first cut into blocks (formats/docs.md). --max-chars cuts after the\n"
+    "split.\n"
     "\n"
     "examples:\n"
     "  mf-docs my/texts --splits docs\n"
@@ -172,7 +176,7 @@ int main(int argc, char **argv) {
          "write DIR/train.mf, DIR/val.mf and DIR/test.mf; a file that would not change keeps its time", 0, 0},
         {"format", 0, MF_OPT_CHOICE, &q.format, "auto|text|jsonl|wikitext",
          "what the files are (default: auto)", 0, 0},
-        {"all", 0, MF_OPT_FLAG, &q.options.all, NULL, "also files that are no text", 0, 0},
+        {"all", 0, MF_OPT_FLAG, &q.options.all, NULL, "also read files that are not text", 0, 0},
         {"skip-bad", 0, MF_OPT_INT, &q.skip_bad, "N", "leave out up to N bad lines of JSON (default: 0)", 0,
          1e15},
         {"text-key", 0, MF_OPT_STRING, &q.options.text_key, "KEY", "of JSON lines (default: text)", 0, 0},

@@ -16,14 +16,14 @@
 #include "io/json_file.h"
 
 static const char notes[] =
-    "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound,\n"
-    "attempts, status. When the record there is of an attempt that failed or was stopped, this one is added\n"
-    "to it: a training that was interrupted and went on is counted whole. SIGTERM and SIGHUP are handed to the\n"
-    "program; its exit status becomes mf-time's. SIGUSR1, which srun of Slurm and mpirun hand on where they take\n"
-    "SIGTERM for themselves, becomes SIGTERM.\n"
+    "Writes one JSON object (formats/report.md): seconds, cpu_seconds, peak_memory in bytes, bound, attempts, status.\n"
+    "If FILE holds the record of an attempt that failed or was stopped, the new attempt is added to it, so that an\n"
+    "interrupted training is counted whole. mf-time passes SIGTERM and SIGHUP to the program and ends with its exit\n"
+    "status. It turns SIGUSR1 into SIGTERM, since Slurm's srun and mpirun keep SIGTERM for themselves and pass SIGUSR1\n"
+    "on.\n"
     "\n"
-    "With --ranks N it is started N times, by mpirun or srun. The first (PMIX_RANK) writes, and counts N times\n"
-    "what its own program took: ranks of a training do the same work.\n"
+    "With --ranks N, mpirun or srun starts N copies. The first one (PMIX_RANK) writes the record and multiplies its\n"
+    "program's figures by N: all ranks of a training do the same work.\n"
     "\n"
     "examples:\n"
     "  mf-time -o stages/join.json --bound 16M -- mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
@@ -90,7 +90,7 @@ static int run(char **command, struct rusage *usage, struct mf_err *err) {
 
 #define RECORD_LIMIT ((size_t)1 << 20)
 
-/* 0 for what is no number that could have been measured: the record is a file that anything may have changed.
+/* 0 for what cannot have been measured: the record is a file that anything may have changed.
  */
 static double number(const json_t *record, const char *key) {
     double value = json_number_value(json_object_get(record, key));

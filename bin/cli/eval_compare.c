@@ -6,9 +6,9 @@
 #include "cli/report.h"
 
 static const char notes[] =
-    "Reads two files of mf-eval report and prints a line for each number that both have: the first, the second, the\n"
-    "change, and whether it got better. A perplexity that changed by less than its standard errors together is called\n"
-    "even.\n"
+    "Reads two reports of mf-eval report and prints one line for each number that both have: the first value, the\n"
+    "second, the change, and whether it is better. A perplexity that changed by less than the two standard errors\n"
+    "together counts as even.\n"
     "\n"
     "example:\n"
     "  mf-eval compare runs/before/report.json runs/demo/report.json\n"

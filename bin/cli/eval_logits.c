@@ -7,9 +7,9 @@
 #include "eval/windows.h"
 
 static const char notes[] =
-    "Reads a tokens stream from standard input and writes, for every token that is followed by another in its\n"
-    "document, the logits of the next one: vocab_size little-endian float32. Documents are cut into windows as\n"
-    "mf-eval perplexity does.\n"
+    "Reads a tokens stream from standard input. For every token that is followed by another in its document, it writes\n"
+    "the logits of the next token: vocab_size little-endian float32 numbers. Documents are cut into windows as in\n"
+    "mf-eval perplexity.\n"
     "\n"
     "example:\n"
     "  mf-eval logits -m model.safetensors -o logits.f32 < test.mf\n"

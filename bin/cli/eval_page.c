@@ -9,9 +9,9 @@
 #include "io/file.h"
 
 static const char notes[] =
-    "Reads what mf-eval report wrote and writes one HTML page of it: the perplexity beside its baselines and by domain,\n"
-    "samples coloured by expert, routing, loss curves (drawn by gnuplot), memory and time of the stages. The page needs\n"
-    "no script and no network, fits a phone, and can be printed. What the report does not hold is left out.\n"
+    "Reads a report of mf-eval report and writes one HTML page: perplexity beside its baselines and by domain, samples\n"
+    "coloured by expert, routing, loss curves (drawn by gnuplot), memory and time of the stages. The page needs no\n"
+    "script and no network, fits a phone, and prints well. Chapters without data in the report are left out.\n"
     "\n"
     "example:\n"
     "  mf-eval page -o report.html report.json\n"

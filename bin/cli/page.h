@@ -17,7 +17,7 @@ int mf_page_script(char **script, size_t *size, const json_t *report, struct mf_
 /* New: the page. `drawings`: what gnuplot drew by that script, or NULL for a page without. */
 int mf_page_make(char **page, size_t *size, json_t *report, const char *drawings, struct mf_err *err);
 
-/* NaN when it is absent or no number. */
+/* NaN when it is absent or not a number. */
 double mf_page_number(const json_t *object, const char *key);
 
 /* --- its parts --- */

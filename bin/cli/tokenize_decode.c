@@ -8,7 +8,7 @@
 #include "text/tokens.h"
 
 static const char notes[] =
-    "Without --docs the texts are written as they are, with the separator between documents. Special tokens have no\n"
+    "Writes the texts with the separator between documents, or with --docs as a docs stream. Special tokens have no\n"
     "text.\n"
     "\n"
     "examples:\n"

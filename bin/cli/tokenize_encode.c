@@ -9,11 +9,12 @@
 #define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
 
 static const char notes[] =
-    "The text of a document is text: by default it never yields a special token, whatever it spells. With\n"
-    "--special=parse the exact spelling of one does; with --special=error it ends the program. Around each document\n"
-    "comes what the tokenizer says: <bos> and <eos> of ours. Its added tokens that are not special are always found.\n"
-    "Text of less than 1.35 bytes a token (1.15 where the tokenizer has less than 512 merges), as Chinese under a tokenizer\n"
-    "of English, gets a warning.\n"
+    "By default text never yields a special token, even where it spells one. With --special=parse the exact spelling\n"
+    "of a special token yields it; with --special=error it is an error. Added tokens that are not special are always\n"
+    "found. The tokenizer puts its own tokens around each document: tokenizers trained here put <bos> and <eos>.\n"
+    "\n"
+    "mf-tokenize warns of text with less than 1.35 bytes a token (1.15 for tokenizers of less than 512 merges), for\n"
+    "example Chinese encoded by a tokenizer of English.\n"
     "\n"
     "examples:\n"
     "  mf-tokenize encode -t tokenizer.json -o train.mf train.docs\n"

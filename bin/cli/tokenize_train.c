@@ -15,9 +15,9 @@
 #define LEAST_WORDS    ((size_t)1 << 20)
 
 static const char notes[] =
-    "The result depends on how often each word occurs: not on the order of the documents or on --threads.\n"
-    "Memory is in proportion to the different words; with --max-memory the rarest are dropped, and it is said. One\n"
-    "document whose words alone take more comes on top.\n"
+    "The result depends on the counts of words only, not on the order of documents or on --threads. Memory grows with\n"
+    "the number of different words. With --max-memory the rarest words are dropped, with a warning; a single document\n"
+    "whose words alone take more exceeds the limit by them.\n"
     "\n"
     "examples:\n"
     "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"

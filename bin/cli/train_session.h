@@ -27,7 +27,7 @@ struct mf_train_options {
     {"keep", 0, MF_OPT_INT, &(o).keep, "N", \
      "keep N older checkpoints beside it, as CHECKPOINT.1, CHECKPOINT.2, ... (default: 0)", 0, 1000}, \
     {"skip-nonfinite", 0, MF_OPT_INT, &(o).skip_nonfinite, "N", \
-     "pass over up to N steps whose loss or gradient is no number (default: 0)", 0, 1e9}, \
+     "skip up to N steps with a non-finite loss or gradient (default: 0)", 0, 1e9}, \
     {"resume", 0, MF_OPT_FLAG, &(o).resume, NULL, "go on from the checkpoint, if there is one", 0, 0}, \
     {"max-memory", 0, MF_OPT_SIZE, &(o).max_memory, "SIZE", \
      "fit the training into SIZE, or refuse before it begins (default: no limit)", 0, 0}

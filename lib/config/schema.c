@@ -39,13 +39,13 @@ enum {
         INT(section.warmup, warmup_, 0, MANY, reader, "steps of linear warmup"),                             \
         REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
         REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
-        CHOICE(section.schedule, "cosine", MF_SCHEDULES, reader, "half a cosine; wsd: steady, 30% linear"),  \
-        CHOICE(section.optimizer, "adamw", MF_OPTIMIZERS, reader, "of the layers' matrices; else AdamW"),    \
-        REAL(section.weight_decay, "0.01", 0, 100, reader, "decay of matrices"),                             \
-        REAL(section.clip, "1", 0, 1e9, reader, "largest norm of the gradient; 0: no clipping"),             \
+        CHOICE(section.schedule, "cosine", MF_SCHEDULES, reader, "after warmup; wsd: steady, 30% linear"),   \
+        CHOICE(section.optimizer, "adamw", MF_OPTIMIZERS, reader, "of the layers' matrices; others: AdamW"), \
+        REAL(section.weight_decay, "0.01", 0, 100, reader, "weight decay of matrices"),                      \
+        REAL(section.clip, "1", 0, 1e9, reader, "gradient clipping: largest norm; 0: none"),                 \
         REAL(section.beta1, "0.9", 0, 0.999999, reader, "AdamW's decay of the first moment"),                \
         REAL(section.beta2, "0.999", 0, 0.9999999, reader, "AdamW's decay of the second moment"),            \
-        REAL(section.eps, "1e-08", 1e-20, 1, reader, "AdamW's addition to the denominator"),                 \
+        REAL(section.eps, "1e-08", 1e-20, 1, reader, "AdamW's epsilon"),                                     \
         INT(section.validate_every, every_, 1, MANY, reader, "steps between validations"),                   \
         INT(section.validate_batches, "8", 1, 1e9, reader, "micro-batches of a validation"),                 \
         INT(section.patience, "0", 0, MANY, reader, "validations without gain that end it early; 0: none"),  \
@@ -53,8 +53,7 @@ enum {
         INT(section.log_every, "10", 1, MANY, reader, "steps between records of the metrics")
 
 static const struct mf_key keys[] = {
-    INT(seed, "1", 0, 0x1p62, PARTITION | SHARED | EXPERT | ASSEMBLE | CALIBRATE | EVAL,
-        "where random numbers start"),
+    INT(seed, "1", 0, 0x1p62, PARTITION | SHARED | EXPERT | ASSEMBLE | CALIBRATE | EVAL, "random seed"),
 
     REAL(docs.val_fraction, "0.05", 0, 1, DOCS, "share of the documents for validation"),
     REAL(docs.test_fraction, "0.05", 0, 1, DOCS, "share of the documents for the test"),
@@ -89,11 +88,11 @@ static const struct mf_key keys[] = {
     INT(model.n_experts, "5", 1, 65536, PARTITION | ASSEMBLE, "experts, one for each partition"),
     INT(model.top_k, "2", 1, 65536, ASSEMBLE, "experts that see a token"),
     INT(model.context, "512", 1, 1048576, PARTITION | SHARED, "longest sequence in tokens"),
-    REAL(model.dropout, "0.1", 0, 0.95, SHARED | EXPERT, "share of activations dropped in training"),
+    REAL(model.dropout, "0.1", 0, 0.95, SHARED | EXPERT, "dropout probability in training"),
     REAL(model.init_std, "0.02", 1e-6, 100, SHARED, "standard deviation of the initial embedding"),
     REAL(model.position_std, "0.02", 0, 100, SHARED, "standard deviation of the sinusoidal positions"),
     REAL(model.rope_theta, "10000", 1, 1e12, SHARED, "llama: base of the rotary positions' wavelengths"),
-    REAL(model.norm_eps, "1e-05", 1e-12, 1, SHARED, "llama: added to a row's mean square in norms"),
+    REAL(model.norm_eps, "1e-05", 1e-12, 1, SHARED, "llama: epsilon of the RMSNorms"),
     {"model.qkv_bias", MF_KEY_BOOL, AT(model.qkv_bias), "false", 0, 0, NULL, SHARED,
      "llama: queries, keys and values have biases"},
     {"model.qk_norm", MF_KEY_BOOL, AT(model.qk_norm), "false", 0, 0, NULL, SHARED,

@@ -51,7 +51,7 @@ struct mf_perplexity_options {
 
 /* Measures the rest of `dataset`. `work` must have room for batch * S rows. The result does not depend on the
  * batch and the number of threads beyond rounding in fp32: losses are added in double in the order of the
- * documents. EX_DATAERR as for reading, or when a loss is not a number (EX_SOFTWARE); EX_IOERR. On failure
+ * documents. EX_DATAERR as for reading, or when a loss is non-finite (EX_SOFTWARE); EX_IOERR. On failure
  * nothing is to be cleared. */
 int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,
                   const struct mf_perplexity_options *options, struct mf_perplexity *result,

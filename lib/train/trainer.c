@@ -93,7 +93,7 @@ static int validate(struct training_loop *l, double *loss, struct mf_err *err) {
     *loss = sums[0] / sums[1];
     if (!isfinite(*loss))
         return mf_err_set(err, EX_SOFTWARE,
-                          "step %lld: the validation loss is not a number; the training diverged",
+                          "step %lld: the validation loss is not finite; the training diverged",
                           (long long)l->state.step);
     if (l->state.step == 0) l->state.first_loss = *loss;
     if (*loss >= l->state.best_loss) return 0;
@@ -104,16 +104,16 @@ static int validate(struct training_loop *l, double *loss, struct mf_err *err) {
 
 /* --- one step --- */
 
-/* A step whose loss or gradient is no number changes nothing; so many are allowed. */
+/* A step with a non-finite loss or gradient changes nothing; so many are allowed. */
 static int skip_or_stop(struct training_loop *l, int64_t step, double loss, struct mf_err *err) {
     char place[128];
     training_name_nonfinite(l, place, sizeof place);
     if (++l->state.skipped > l->t->skip_nonfinite)
         return mf_err_set(err, EX_SOFTWARE,
-                          "step %lld: the %s is not a number, first in %s; the training diverged",
+                          "step %lld: the %s is not finite, first in %s; the training diverged",
                           (long long)step, isfinite(loss) ? "gradient" : "loss", place);
     char text[256];
-    snprintf(text, sizeof text, "step %lld: the %s is not a number, first in %s; passed over (%lld of %lld)",
+    snprintf(text, sizeof text, "step %lld: the %s is not finite, first in %s; skipped (%lld of %lld)",
              (long long)step, isfinite(loss) ? "gradient" : "loss", place, (long long)l->state.skipped,
              (long long)l->t->skip_nonfinite);
     if (l->t->hooks.skipped) l->t->hooks.skipped(l->t->hooks.context, text);

@@ -194,7 +194,7 @@ report_of() { # JSON
     assert_equal "$(grep -c '<svg' odd.html) $(grep -c 'No step was recorded' odd.html)" "5 6"
     assert_equal "$(grep -cE 'nan|inf|<title>gnuplot|GNUPLOT|id="gnuplot' odd.html)" 0
     assert_equal "$(grep -c 'id=.gpDot' odd.html)" 1
-    grep -q 'Losses left out, as no numbers or beyond a million: 1<' odd.html
+    grep -q 'Losses left out, non-finite or beyond a million: 1<' odd.html
     grep -q '>training 4.00<' odd.html
     grep -q '>held out 4.50<' odd.html
     mf-eval page odd.json | cmp - odd.html

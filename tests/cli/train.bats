@@ -243,16 +243,16 @@ next(t for t in m['tensors'] if t['name'] == name)['sha256'] = hashlib.sha256(by
     expert() { mf-train-expert --config "$TINY" -s broken.tar --checkpoint e.ckpt -o e.tar "$@" parts/part.0.mp; }
     break_tensor shared.transformer_blocks.1.attention.qkv_proj.weight
     run -70 --separate-stderr expert --quiet
-    assert_equal "$stderr" "mf-train-expert: step 1: the loss is not a number, first in the input of the FFN of layer 1; the training diverged"
+    assert_equal "$stderr" "mf-train-expert: step 1: the loss is not finite, first in the input of the FFN of layer 1; the training diverged"
     [ ! -e e.tar ]
     break_tensor dense_ffn.0.fc2.bias
     run -70 --separate-stderr expert --quiet
-    assert_regex "$stderr" "step 1: the loss is not a number, first in the input of the attention of layer 1;"
+    assert_regex "$stderr" "step 1: the loss is not finite, first in the input of the attention of layer 1;"
     break_tensor shared.output_norm.weight
     run -70 --separate-stderr expert --quiet --skip-nonfinite 4
-    assert_regex "$stderr" "^mf-train-expert: step 5: the loss is not a number, first in the gradient of layers.0.norm.weight;"
+    assert_regex "$stderr" "^mf-train-expert: step 5: the loss is not finite, first in the gradient of layers.0.norm.weight;"
     run -0 --separate-stderr expert --skip-nonfinite 20
-    assert_regex "$stderr" "step 20: the loss is not a number, .*; passed over \(20 of 20\)"
+    assert_regex "$stderr" "step 20: the loss is not finite, .*; skipped \(20 of 20\)"
     # nothing was learnt, and no non-finite value got into the expert
     mf-train-expert --quiet --config "$TINY" -s broken.tar --set train_expert.lr=0 --set train_expert.min_lr=0 --skip-nonfinite 20 -o zero.tar parts/part.0.mp
     for t in layers.1.fc1.weight layers.0.norm.bias; do

@@ -154,7 +154,7 @@ static void test_loss_extremes(void **state) {
     mf_pool_free(pool);
 }
 
-/* A training that has diverged shows: what is not a number stays so. */
+/* A training that has diverged shows: non-finite values stay so. */
 static void test_loss_not_a_number(void **state) {
     (void)state;
     struct mf_pool *pool = make_pool(1);
