@@ -43,6 +43,7 @@ struct mf_moe {
     float *out_gain, *out_bias;  /* [D] output_norm */
     float *log_likelihood;       /* [E,V] log P(token | partition), or NULL when the file has none */
     char tokenizer_sha256[65];
+    char shared_sha256[65], expert_sha256[65]; /* bundles' names, where it was opened from bundles; else "" */
     struct mf_specials specials;
     char *name;               /* the file, for messages; owned */
     struct mf_moe_file *file; /* the large tensors and their cache; opaque */
@@ -70,6 +71,9 @@ void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 
 /* The file of an assembled model, still open; borrowed. NULL for bundles. */
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
+
+/* All its tensors; borrowed. */
+const struct mf_weights *mf_moe_weights(const struct mf_moe *moe);
 
 /* Runs token token_scores over one document in order: state [E] is the sum so far (zeros before the first
  * token; PAD and BOS are passed over), token_scores [n,E] the value at each token. With no log_likelihood all

@@ -351,8 +351,10 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     m->shape = shared.shape;
     m->specials = shared.specials;
     memcpy(m->tokenizer_sha256, shared.tokenizer, sizeof m->tokenizer_sha256);
+    memcpy(m->shared_sha256, shared.hash, sizeof m->shared_sha256);
     int status = expert ? mf_component_open(&one, expert, "expert", err) : 0;
     if (status == 0 && expert) status = mf_component_match(&shared, &one, err);
+    memcpy(m->expert_sha256, one.hash, sizeof m->expert_sha256);
     if (status == 0) {
         needs.small = BUNDLE + count_layout(m, true, false);
         needs.cache = 2 * largest_matrix(m); /* half of the cache is for tensors that stay */
@@ -414,4 +416,8 @@ void mf_moe_close(struct mf_moe *m) {
 
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *m) {
     return mf_weights_model(m->file->weights);
+}
+
+const struct mf_weights *mf_moe_weights(const struct mf_moe *m) {
+    return m->file->weights;
 }

@@ -1,0 +1,131 @@
+/* Opening a model to be exported, and its numbers. */
+#include "export/plain.h"
+
+#include <stdlib.h>
+#include "base/memory.h"
+#include "export/plain_internal.h"
+
+static int check(const struct mf_moe *m, struct mf_err *err) {
+    const struct mf_router *r = &m->router;
+    if (m->shape.arch != MF_LLAMA)
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: a model of family reference, which other programs do not know: train one with "
+                          "model.arch=llama",
+                          m->name);
+    if (r->n_experts > 1 && r->over_all)
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: its router weighs by the softmax over all experts (weights 'all'), other "
+                          "programs by that over the chosen",
+                          m->name);
+    if (r->n_experts > 1 && r->score_scale != 0)
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: its router adds up token scores (kind '%s'), which plain tensors cannot hold",
+                          m->name, r->kind);
+    return 0;
+}
+
+static json_t *bundle_metadata(const struct mf_moe *m) {
+    json_t *metadata =
+        json_pack("{ss,ss}", "tokenizer_sha256", m->tokenizer_sha256, "shared_sha256", m->shared_sha256);
+    if (m->expert_sha256[0])
+        mf_metadata_set_json(metadata, "experts", json_pack("[{ss}]", "sha256", m->expert_sha256));
+    return metadata;
+}
+
+static int prepare(struct mf_plain *p, const char *model, const char *expert, struct mf_err *err) {
+    struct mf_moe_budget budget = {0};
+    if (mf_moe_open(&p->moe, model, expert, &budget, err) < 0 || check(p->moe, err) < 0) return -1;
+    const struct mf_safetensors *file = mf_moe_model(p->moe);
+    p->weights = mf_moe_weights(p->moe);
+    p->shape = p->moe->shape;
+    p->E = p->moe->router.n_experts > 1 ? p->moe->router.n_experts : 0;
+    p->metadata = file ? json_deep_copy(mf_safetensors_metadata(file)) : bundle_metadata(p->moe);
+    return plain_list(p, err);
+}
+
+int mf_plain_open(struct mf_plain **plain, const char *model, const char *expert, struct mf_err *err) {
+    struct mf_plain *p = calloc(1, sizeof *p);
+    if (!p) mf_no_memory();
+    *plain = p;
+    if (prepare(p, model, expert, err) == 0) return 0;
+    mf_plain_close(p);
+    *plain = NULL;
+    return -1;
+}
+
+void mf_plain_close(struct mf_plain *p) {
+    if (!p) return;
+    json_decref(p->metadata);
+    mf_moe_close(p->moe);
+    free(p->entries);
+    free(p);
+}
+
+/* --- looking --- */
+
+const struct mf_shape *mf_plain_shape(const struct mf_plain *p) {
+    return &p->shape;
+}
+
+const struct mf_specials *mf_plain_specials(const struct mf_plain *p) {
+    return &p->moe->specials;
+}
+
+const char *mf_plain_name(const struct mf_plain *p) {
+    return p->moe->name;
+}
+
+const char *mf_plain_tokenizer(const struct mf_plain *p) {
+    return p->moe->tokenizer_sha256;
+}
+
+size_t mf_plain_experts(const struct mf_plain *p) {
+    return p->E;
+}
+
+size_t mf_plain_top_k(const struct mf_plain *p) {
+    return p->moe->router.top_k;
+}
+
+const json_t *mf_plain_metadata(const struct mf_plain *p) {
+    return p->metadata;
+}
+
+size_t mf_plain_count(const struct mf_plain *p) {
+    return p->count;
+}
+
+const struct mf_tensor *mf_plain_tensor(const struct mf_plain *p, size_t i) {
+    return &p->entries[i].tensor;
+}
+
+struct mf_plain_role mf_plain_role(const struct mf_plain *p, size_t i) {
+    return p->entries[i].role;
+}
+
+size_t mf_plain_columns(const struct mf_plain *p, size_t i) {
+    const struct mf_tensor *t = &p->entries[i].tensor;
+    return t->shape[t->n_dims - 1];
+}
+
+size_t mf_plain_row_count(const struct mf_plain *p, size_t i) {
+    const struct mf_tensor *t = &p->entries[i].tensor;
+    return t->n_dims > 1 ? t->shape[0] : 1;
+}
+
+/* --- numbers --- */
+
+/* The router's gate with the factor that it is multiplied by. */
+static void scale(float *x, size_t n, double factor) {
+    for (size_t i = 0; i < n; i++) x[i] = (float)(factor * (double)x[i]);
+}
+
+int mf_plain_rows(const struct mf_plain *p, size_t i, size_t first, size_t count, float *rows,
+                  struct mf_err *err) {
+    const struct plain_entry *e = &p->entries[i];
+    size_t columns = mf_plain_columns(p, i), n = count * columns;
+    if (mf_weights_read(p->weights, e->source, first * columns, n, rows, err) < 0) return -1;
+    if (e->role.kind == MF_PLAIN_ROUTER) scale(rows, n, p->moe->router.gate_scale);
+    if (mf_finite(rows, n)) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", p->moe->name, e->tensor.name);
+}

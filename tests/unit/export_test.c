@@ -1,0 +1,144 @@
+/* Models as plain tensors (lib/export), made here of random numbers. */
+#include "scratch.h"
+#include "nn.h"
+
+#include "export/plain.h"
+#include "io/safetensors.h"
+#include "model/tensors.h"
+
+static const struct mf_shape llama = {.V = 23,
+                                      .D = 8,
+                                      .H = 4,
+                                      .L = 2,
+                                      .F = 20,
+                                      .S = 7,
+                                      .arch = MF_LLAMA,
+                                      .K = 2,
+                                      .d = 6,
+                                      .rope_theta = 100,
+                                      .norm_eps = 1e-5,
+                                      .qkv_bias = true,
+                                      .qk_norm = true,
+                                      .untied = true};
+
+/* All tensors of a model of E experts; returns how many. */
+static size_t list_model(const struct mf_shape *shape, size_t E, struct mf_tensor *list) {
+    size_t n = mf_backbone_tensors(shape, NULL, list);
+    for (size_t i = 0; i < shape->L; i++)
+        n += mf_table_tensors(shape, MF_TABLE_ROUTER, 0, i, 0, E, list + n, (size_t[MF_TABLE_MAX]){0});
+    for (size_t e = 0; e < E; e++) n += mf_ffn_tensors(shape, MF_FFN_MOE, e, NULL, list + n);
+    return n;
+}
+
+/* A tensor's numbers follow from its place in the list. */
+static void write_model(const struct mf_shape *shape, size_t E, const char *router) {
+    struct mf_err err;
+    struct mf_out *out;
+    struct mf_tensor list[200];
+    size_t n = list_model(shape, E, list);
+    json_t *metadata = json_pack("{ss}", "router", router), *config = mf_shape_json(shape);
+    json_object_set_new(config, "n_experts", json_integer((json_int_t)E));
+    json_object_set_new(config, "top_k", json_integer(1));
+    mf_metadata_set_json(metadata, "config", config);
+    assert_int_equal(mf_out_open(&out, "model.safetensors", &err), 0);
+    assert_int_equal(mf_safetensors_header(out, metadata, list, n, &err), 0);
+    for (size_t i = 0; i < n; i++) {
+        float *data = make_random(mf_tensor_count(&list[i]), i + 1);
+        assert_int_equal(mf_out_write(out, data, mf_tensor_bytes(&list[i]), &err), 0);
+        free(data);
+    }
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    json_decref(metadata);
+}
+
+static size_t place_of(const struct mf_tensor *list, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].name, name) == 0) return i;
+    fail_msg("no tensor %s in the model", name);
+    return 0;
+}
+
+/* The tensor's rows, taken in two parts, are `factor` times the numbers of the model's tensor `place`. */
+static void expect_rows(const struct mf_plain *p, size_t i, size_t place, float factor) {
+    struct mf_err err;
+    size_t columns = mf_plain_columns(p, i), rows = mf_plain_row_count(p, i), half = rows / 2;
+    float *got = make_zeros(rows * columns), *want = make_random(rows * columns, place + 1);
+    assert_int_equal(mf_plain_rows(p, i, 0, half, got, &err), 0);
+    assert_int_equal(mf_plain_rows(p, i, half, rows - half, got + half * columns, &err), 0);
+    for (size_t j = 0; j < rows * columns; j++) assert_true(got[j] == factor * want[j]);
+    free(got);
+    free(want);
+}
+
+static void test_sparse(void **state) {
+    (void)state;
+    enum { E = 3 };
+    struct mf_err err;
+    struct mf_plain *p;
+    struct mf_tensor list[200];
+    size_t n = list_model(&llama, E, list), routers = 0;
+    write_model(&llama, E, "{\"kind\": \"hidden\", \"gate_scale\": 2}");
+    assert_int_equal(mf_plain_open(&p, "model.safetensors", NULL, &err), 0);
+    assert_int_equal(mf_plain_experts(p), E);
+    assert_int_equal(mf_plain_count(p), n);
+    for (size_t i = 0; i < n; i++) {
+        bool router = mf_plain_role(p, i).kind == MF_PLAIN_ROUTER;
+        expect_rows(p, i, place_of(list, n, mf_plain_tensor(p, i)->name), router ? 2 : 1);
+        routers += router;
+    }
+    assert_int_equal(routers, llama.L);
+    mf_plain_close(p);
+}
+
+/* One expert is an FFN without a router, by the names of a dense model. */
+static void test_dense(void **state) {
+    (void)state;
+    struct mf_err err;
+    struct mf_plain *p;
+    struct mf_tensor list[200];
+    size_t n = list_model(&llama, 1, list), ffn = 0;
+    write_model(&llama, 1, "{}");
+    assert_int_equal(mf_plain_open(&p, "model.safetensors", NULL, &err), 0);
+    assert_int_equal(mf_plain_experts(p), 0);
+    assert_int_equal(mf_plain_count(p), n - llama.L);
+    for (size_t i = 0; i < mf_plain_count(p); i++) {
+        struct mf_plain_role role = mf_plain_role(p, i);
+        assert_int_not_equal(role.kind, MF_PLAIN_ROUTER);
+        if (role.kind != MF_PLAIN_DOWN) continue;
+        char name[MF_TENSOR_NAME];
+        snprintf(name, sizeof name, "model.layers.%zu.mlp.down_proj.weight", role.layer);
+        assert_string_equal(mf_plain_tensor(p, i)->name, name);
+        snprintf(name, sizeof name, "model.layers.%zu.block_sparse_moe.experts.0.w2.weight", role.layer);
+        expect_rows(p, i, place_of(list, n, name), 1);
+        ffn++;
+    }
+    assert_int_equal(ffn, llama.L);
+    mf_plain_close(p);
+}
+
+static void expect_refusal(const char *reason) {
+    struct mf_err err = {0};
+    struct mf_plain *p;
+    assert_int_equal(mf_plain_open(&p, "model.safetensors", NULL, &err), -1);
+    assert_int_equal(err.status, EX_DATAERR);
+    assert_null(p);
+    if (!strstr(err.text, reason)) fail_msg("'%s' does not say '%s'", err.text, reason);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    static const struct mf_shape reference = {.V = 23, .D = 8, .H = 2, .L = 2, .F = 20, .S = 7};
+    write_model(&reference, 2, "{}");
+    expect_refusal("model.arch=llama");
+    write_model(&llama, 2, "{\"weights\": \"all\"}");
+    expect_refusal("softmax over all experts");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_sparse, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_dense, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_refusals, enter_folder, leave_folder),
+    };
+    return cmocka_run_group_tests_name("export", tests, NULL, NULL);
+}
