@@ -34,9 +34,12 @@ static void decode(const unsigned char *bytes, size_t n, enum mf_dtype dtype, do
     for (size_t i = 0; i < n; i++) {
         uint64_t bits = 0;
         for (size_t k = size; k-- > 0;) bits = bits << 8 | bytes[i * size + k];
-        uint32_t word = dtype == MF_BF16 ? (uint32_t)bits << 16 : (uint32_t)bits;
+        uint32_t word = (uint32_t)bits;
+        uint16_t half = (uint16_t)bits;
         float f;
         memcpy(&f, &word, sizeof f);
+        if (dtype == MF_BF16) mf_bf16_widen(&f, &half, 1);
+        if (dtype == MF_F16) mf_f16_widen(&f, &half, 1);
         values[i] = dtype == MF_I64 ? (double)(int64_t)bits : (double)f;
     }
 }

@@ -35,7 +35,8 @@ static int fail(const struct sink *sink, struct archive *a) {
 }
 
 void mf_bundle_member(const struct mf_tensor *t, char name[MF_MEMBER_NAME]) {
-    static const char *const suffixes[] = {[MF_F32] = "f32", [MF_BF16] = "bf16", [MF_I64] = "i64"};
+    static const char *const suffixes[] = {
+        [MF_F32] = "f32", [MF_BF16] = "bf16", [MF_F16] = "f16", [MF_I64] = "i64"};
     snprintf(name, MF_MEMBER_NAME, "%s.%s", t->name, suffixes[t->dtype]);
 }
 

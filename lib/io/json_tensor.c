@@ -18,8 +18,8 @@ int mf_tensor_from_json(struct mf_tensor *t, const char *name, const json_t *ent
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     if (!dtype) return mf_err_set(err, EX_DATAERR, "%s: tensor %s: no dtype", file, name);
     if (mf_dtype_parse(dtype, &t->dtype) < 0)
-        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: dtype '%s' is not F32, BF16 or I64", file, name,
-                          dtype);
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s: dtype '%s' is not F32, BF16, F16 or I64", file,
+                          name, dtype);
     const json_t *shape = json_object_get(entry, "shape");
     if (!json_is_array(shape)) return mf_err_set(err, EX_DATAERR, "%s: tensor %s: no shape", file, name);
     if (json_array_size(shape) > MF_TENSOR_DIMS)

@@ -1,13 +1,14 @@
 /* Sizes and names of tensors and their number formats. */
 #include "io/tensor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct {
     const char *name;
     size_t size;
-} dtypes[] = {[MF_F32] = {"F32", 4}, [MF_BF16] = {"BF16", 2}, [MF_I64] = {"I64", 8}};
+} dtypes[] = {[MF_F32] = {"F32", 4}, [MF_BF16] = {"BF16", 2}, [MF_F16] = {"F16", 2}, [MF_I64] = {"I64", 8}};
 
 size_t mf_dtype_size(enum mf_dtype dtype) {
     return dtypes[dtype].size;
@@ -66,6 +67,37 @@ void mf_bf16_widen(float *to, const uint16_t *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(&to[i], &bits, sizeof bits);
+    }
+}
+
+/* Below 2^-14 F16 counts in steps of 2^-24, as a float does between 0.5 and 1: adding 0.5 rounds to them. */
+static uint16_t round_small(float magnitude) {
+    float shifted = magnitude + 0.5f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return (uint16_t)(bits - 0x3f000000);
+}
+
+void mf_f16_round(uint16_t *to, const float *from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float magnitude = fabsf(from[i]);
+        uint32_t bits, sign = signbit(from[i]) ? 0x8000 : 0;
+        memcpy(&bits, &magnitude, sizeof bits);
+        uint32_t half = (bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13;
+        if (bits < 0x38800000) half = round_small(magnitude);
+        if (bits >= 0x477ff000) half = 0x7c00;
+        if (bits > 0x7f800000) half = 0x7e00;
+        to[i] = (uint16_t)(sign | half);
+    }
+}
+
+void mf_f16_widen(float *to, const uint16_t *from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t half = from[i] & 0x7fff, bits = (half << 13) + 0x38000000;
+        if (half >= 0x7c00) bits += 0x38000000; /* infinite, or a NaN */
+        memcpy(&to[i], &bits, sizeof bits);
+        if (half < 0x400) to[i] = (float)half * 0x1p-24f;
+        if (from[i] & 0x8000) to[i] = -to[i];
     }
 }
 

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Named "F32", "BF16", "I64" in manifests and safetensors headers. */
-enum mf_dtype { MF_F32, MF_BF16, MF_I64 };
+/* Named "F32", "BF16", "F16", "I64" in manifests and safetensors headers. */
+enum mf_dtype { MF_F32, MF_BF16, MF_F16, MF_I64 };
 
 #define MF_TENSOR_NAME 96
 #define MF_TENSOR_DIMS 4
@@ -27,6 +27,10 @@ int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown *
 /* F32 rounded to BF16, to the nearest, ties to even (a NaN stays one); and back, exactly. */
 void mf_bf16_round(uint16_t *to, const float *from, size_t n);
 void mf_bf16_widen(float *to, const uint16_t *from, size_t n);
+
+/* The same for F16 (binary16). What rounds to more than 65504 becomes infinite. */
+void mf_f16_round(uint16_t *to, const float *from, size_t n);
+void mf_f16_widen(float *to, const uint16_t *from, size_t n);
 
 bool mf_finite(const float *x, size_t n); /* no NaN and no infinity among them */
 

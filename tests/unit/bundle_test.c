@@ -267,7 +267,7 @@ static void test_manifests(void **state) {
     BAD("manifest.json lists no tensors", "{\"mf\":\"bundle\",\"version\":1,\"kind\":\"expert\"}");
     BAD("manifest.json has the tensor a twice", HEAD ENTRY("a") "," ENTRY("a") "]}");
     BAD("a tensor without a name", HEAD "1]}");
-    BAD("tensor a: dtype 'F64' is not F32, BF16 or I64",
+    BAD("tensor a: dtype 'F64' is not F32, BF16, F16 or I64",
         HEAD "{\"name\":\"a\",\"dtype\":\"F64\",\"shape\":[1]}]}");
     BAD("tensor a: no sha256 of 64 hex digits", HEAD "{\"name\":\"a\",\"dtype\":\"F32\",\"shape\":[1]}]}");
     BAD("tensor a: the shape is too large", SHAPED("[4294967296,4294967296]"));

@@ -1,4 +1,5 @@
 /* Safetensors: round trip, and each way in which a header can lie. */
+#include <math.h>
 #include "scratch.h"
 
 #include "base/clock.h"
@@ -109,8 +110,8 @@ static void test_lies(void **state) {
     refuse("m: tensor a: the shape holds something that is not a size", "{" T("a", "[2.0]", "0", "8") "}", 0,
            8);
     refuse("m: tensor a: data_offsets are not two positions", "{" T("a", "[2]", "-8", "0") "}", 0, 8);
-    refuse("m: tensor a: dtype 'F16' is not F32, BF16 or I64",
-           "{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 0, 2);
+    refuse("m: tensor a: dtype 'F64' is not F32, BF16, F16 or I64",
+           "{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 0, 8);
     refuse("m: tensor a: no dtype", "{\"a\":{}}", 0, 0);
     refuse("m: tensor a: not an object", "{\"a\":1}", 0, 0);
     refuse("m: metadata 'x' is not a string", "{\"__metadata__\":{\"x\":1}}", 0, 0);
@@ -146,11 +147,53 @@ static void test_every_cut(void **state) {
     assert_int_equal(err.status, EX_NOINPUT);
 }
 
+/* What binary16 with these bits is, by its definition; of infinity what would come next. */
+static double half_value(uint32_t bits) {
+    uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double value = exponent ? ldexp(1024 + fraction, (int)exponent - 25) : ldexp(fraction, -24);
+    return bits & 0x8000 ? -value : value;
+}
+
+static void expect_half(double value, uint32_t bits) {
+    uint16_t half;
+    float x = (float)value;
+    mf_f16_round(&half, &x, 1);
+    if (half != bits) fail_msg("%a becomes %04x, not %04x", value, half, bits);
+}
+
+/* Every F16 keeps its value both ways; between two of them the nearest is taken, in the middle the even. */
+static void test_f16(void **state) {
+    (void)state;
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        uint16_t half = (uint16_t)bits;
+        float x;
+        if ((bits & 0x7fff) >= 0x7c00) continue;
+        mf_f16_widen(&x, &half, 1);
+        assert_true((double)x == half_value(bits) && (signbit(x) != 0) == (bits >= 0x8000));
+        double middle = (half_value(bits) + half_value(bits + 1)) / 2;
+        expect_half(half_value(bits), bits);
+        expect_half(middle, bits + (bits & 1));
+        expect_half((double)nextafterf((float)middle, 0), bits);
+        expect_half((double)nextafterf((float)middle, (float)(2 * middle)), bits + 1);
+    }
+    expect_half(-INFINITY, 0xfc00);
+    expect_half(1e30, 0x7c00);
+    expect_half(1e-30, 0);
+    uint16_t rounded, infinite = 0x7c00;
+    float x = NAN;
+    mf_f16_round(&rounded, &x, 1);
+    assert_true((rounded & 0x7fff) > 0x7c00);
+    mf_f16_widen(&x, &rounded, 1);
+    assert_true(isnan(x));
+    mf_f16_widen(&x, &infinite, 1);
+    assert_true(isinf(x) && x > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_good_headers),
         cmocka_unit_test(test_lies),       cmocka_unit_test(test_length_shorter_than_the_json),
-        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_every_cut),  cmocka_unit_test(test_f16),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }
