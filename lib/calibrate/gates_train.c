@@ -21,7 +21,7 @@ struct windows {
         const uint32_t *tokens; /* its first input, borrowed from the sample */
         size_t inputs;
     } * list;       /* [n] */
-    double *states; /* [n,E] token_scores before the first input */
+    double *states; /* [n,E+1] of mf_moe_token_scores before the first input */
 };
 
 static void *grow(void *array, size_t count, size_t item) {
@@ -30,16 +30,16 @@ static void *grow(void *array, size_t count, size_t item) {
     return array;
 }
 
-/* Appends a document's windows; `token_scores` [S,E] and `state` [E] are scratch. */
+/* Appends a document's windows; `token_scores` [S,E] and `state` [E+1] are scratch. */
 static void cut(struct windows *w, const struct mf_moe *moe, const struct mf_token_doc *doc, double *state,
                 float *token_scores) {
     size_t count = doc->n / w->S + 1, inputs;
     w->list = grow(w->list, w->n + count, sizeof *w->list);
-    w->states = grow(w->states, (w->n + count) * w->E, sizeof *w->states);
-    memset(state, 0, w->E * sizeof *state);
+    w->states = grow(w->states, (w->n + count) * (w->E + 1), sizeof *w->states);
+    memset(state, 0, (w->E + 1) * sizeof *state);
     for (size_t p = 0; (inputs = mf_window_inputs(doc->n, p, w->S)) > 0; p += w->S, w->n++) {
         w->list[w->n] = (struct window){doc->tokens + p, inputs};
-        memcpy(w->states + w->n * w->E, state, w->E * sizeof *state);
+        memcpy(w->states + w->n * (w->E + 1), state, (w->E + 1) * sizeof *state);
         mf_moe_token_scores(moe, state, doc->tokens + p, inputs, token_scores);
     }
 }
@@ -48,7 +48,7 @@ static int read_windows(struct windows *w, const struct calibration *c, struct m
     struct mf_token_doc doc;
     w->S = c->moe->shape.S;
     w->E = c->moe->router.n_experts;
-    double *state = grow(NULL, w->E, sizeof *state);
+    double *state = grow(NULL, w->E + 1, sizeof *state);
     float *token_scores = grow(NULL, w->S * w->E, sizeof *token_scores);
     int got;
     mf_dataset_select(c->dataset, MF_DATASET_HALF);
@@ -74,7 +74,7 @@ struct training {
     struct mf_tensor *tensors; /* [2L] */
     struct mf_rows rows;
     float *token_scores; /* [rows,E] */
-    double *state;       /* [E] */
+    double *state;       /* [E+1] */
 };
 
 /* The next window of an order that is another for every time through. */
@@ -91,7 +91,7 @@ static void pack(struct training *t) {
     size_t index;
     mf_rows_clear(&t->rows);
     while ((next = draw(t, t->drawn, &index))->inputs <= t->rows.capacity - t->rows.N) {
-        memcpy(t->state, w->states + index * w->E, w->E * sizeof *t->state);
+        memcpy(t->state, w->states + index * (w->E + 1), (w->E + 1) * sizeof *t->state);
         mf_moe_token_scores(t->c->moe, t->state, next->tokens, next->inputs,
                             t->token_scores + t->rows.N * w->E);
         mf_rows_add(&t->rows, &t->c->moe->specials, next->tokens, next->inputs, 0, next->inputs);
@@ -200,7 +200,7 @@ size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t t
     size_t S = moe->shape.S, E = moe->router.n_experts, rows = pass_rows(batch, S);
     size_t pass = rows * (MF_ROW_BYTES + E * sizeof *t->token_scores);
     /* windows of documents that are shorter than the context: half of it on average */
-    size_t windows = (2 * tokens / S + 1) * (sizeof *w->list + E * sizeof *w->states);
+    size_t windows = (2 * tokens / S + 1) * (sizeof *w->list + (E + 1) * sizeof *w->states);
     return mf_moe_routers_size(moe) * 4 * sizeof *t->gradient + pass + windows +
            mf_moe_tape_memory(moe, rows);
 }
@@ -214,7 +214,7 @@ static int prepare(struct training *t, struct mf_err *err) {
     t->gradient = calloc(size, 4 * sizeof *t->gradient);
     t->tensors = calloc(2 * L, sizeof *t->tensors);
     t->token_scores = grow(NULL, max_rows * E, sizeof *t->token_scores);
-    t->state = grow(NULL, E, sizeof *t->state);
+    t->state = grow(NULL, E + 1, sizeof *t->state);
     if (!t->gradient || !t->tensors) mf_no_memory();
     t->m = t->gradient + size;
     t->v = t->m + size;

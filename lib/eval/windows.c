@@ -15,7 +15,7 @@ struct mf_windows {
     size_t domain;           /* its number */
     size_t position;         /* input of its next window */
     bool open, ended;        /* there is a document with more windows; there are no more documents */
-    double *state;           /* [E] token_scores of the document so far */
+    double *state;           /* [E+1] of mf_moe_token_scores, of the document so far */
     float *tail; /* [S,E] token_scores of the rows that the next window shares with the last one */
     size_t n_tail;
     struct mf_batch batch;
@@ -38,7 +38,7 @@ int mf_windows_new(struct mf_windows **windows, const struct mf_moe *moe, struct
     if (!w) mf_no_memory();
     *w = (struct mf_windows){.moe = moe, .dataset = dataset, .lengths = lengths, .S = S, .E = E};
     w->stride = stride ? stride : S;
-    w->state = calloc(E, sizeof *w->state);
+    w->state = calloc(E + 1, sizeof *w->state);
     w->tail = reallocarray(NULL, S * E, sizeof *w->tail);
     w->token_scores = reallocarray(NULL, rows, E * sizeof *w->token_scores);
     w->windows = reallocarray(NULL, rows, sizeof *w->windows);
@@ -61,7 +61,7 @@ static int open_document(struct mf_windows *w, struct mf_err *err) {
         w->open = true;
         w->domain = mf_dataset_last_domain(w->dataset);
         w->position = w->n_tail = 0;
-        memset(w->state, 0, w->E * sizeof *w->state);
+        memset(w->state, 0, (w->E + 1) * sizeof *w->state);
     }
     return 1;
 }

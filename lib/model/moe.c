@@ -1,13 +1,10 @@
 /* The forward pass of a model on disk: one layer's weights at a time, the rows of each expert together. */
 #include "model/moe_internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/rng.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "nn/gate.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
@@ -29,6 +26,7 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->x = mf_arena_floats(a, N * s->D);
     w->h = mf_arena_floats(a, N * (A > s->D ? A : s->D));
     w->attention = mf_arena_floats(a, scratch > s->H * s->S ? scratch : s->H * s->S);
+    w->rstd = mf_arena_floats(a, N);
     w->gate = mf_arena_floats(a, N * E);
     w->experts = mf_arena_take(a, N * E, sizeof *w->experts);
     w->weights = mf_arena_floats(a, N * E);
@@ -77,71 +75,7 @@ void mf_moe_work_free(struct mf_moe_work *w) {
     free(w);
 }
 
-/* --- routing --- */
-
-void mf_moe_token_scores(const struct mf_moe *m, double *state, const uint32_t *tokens, size_t n,
-                         float *token_scores) {
-    size_t E = m->router.n_experts, V = m->shape.V;
-    for (size_t i = 0; i < n; i++) {
-        double max = -INFINITY;
-        bool counts = m->log_likelihood && tokens[i] < V && (int64_t)tokens[i] != m->specials.bos &&
-                      (int64_t)tokens[i] != m->specials.pad;
-        for (size_t e = 0; e < E; e++) {
-            if (counts) state[e] = m->router.decay * state[e] + (double)m->log_likelihood[e * V + tokens[i]];
-            if (state[e] > max) max = state[e];
-        }
-        /* only differences count; without the common part they survive the rounding to fp32 */
-        for (size_t e = 0; e < E; e++) token_scores[i * E + e] = (float)(state[e] - max);
-    }
-}
-
-struct routing_job {
-    const struct mf_moe *m;
-    struct mf_moe_work *w;
-    size_t layer;
-    const float *token_scores;
-    const struct moe_noise *noise;
-};
-
-/* logits [E] of row n += noise of a deviation that the row itself gives (Shazeer et al. 2017, eq. 4). */
-static void add_noise(const struct routing_job *job, size_t n, float *logits) {
-    size_t E = job->m->router.n_experts, D = job->m->shape.D;
-    const float *weight = job->m->layers[job->layer].noise;
-    struct mf_rng rng;
-    mf_rng_seed(&rng, mf_rng_at(mf_rng_at(job->noise->key, job->layer), n));
-    for (size_t e = 0; e < E; e++) {
-        float z = (float)vector_dot(weight + e * D, job->w->h + n * D, D),
-              normal = (float)mf_rng_normal(&rng);
-        logits[e] += normal * softplus_forward(z);
-        job->noise->slope[n * E + e] = normal * softplus_backward(z);
-    }
-}
-
-static void route_rows(void *context, size_t begin, size_t end, int thread) {
-    const struct routing_job *job = context;
-    const struct mf_router *r = &job->m->router;
-    const float *gate = job->m->layers[job->layer].gate;
-    size_t E = r->n_experts, D = job->m->shape.D, K = r->top_k;
-    (void)thread;
-    for (size_t n = begin; n < end; n++) {
-        float *logits = job->w->gate + n * E, *weights = job->w->weights + n * K;
-        uint32_t *experts = job->w->experts + n * K;
-        for (size_t e = 0; e < E; e++) {
-            double logit = job->token_scores ? r->score_scale * (double)job->token_scores[n * E + e] : 0;
-            if (gate && r->gate_scale != 0)
-                logit += r->gate_scale * vector_dot(gate + e * D, job->w->h + n * D, D);
-            logits[e] = (float)logit;
-        }
-        if (job->noise) add_noise(job, n, logits);
-        gate_forward(experts, weights, logits, E, K, r->over_all);
-    }
-}
-
-void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
-               size_t N, const struct moe_noise *noise) {
-    struct routing_job job = {m, w, layer, token_scores, noise};
-    mf_pool_run(w->pool, N, 1, route_rows, &job);
-}
+/* --- one expert --- */
 
 /* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E) {
@@ -152,8 +86,6 @@ void moe_group(struct mf_moe_work *w, size_t slots, size_t E) {
     for (size_t e = E; e > 0; e--) w->first[e] = w->first[e - 1];
     w->first[0] = 0;
 }
-
-/* --- one expert --- */
 
 struct rows_job {
     struct mf_moe_work *w;
@@ -221,7 +153,7 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
     size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
-    const struct mf_norm norm = {.x = w->x, .gain = l->moe_gain, .bias = l->moe_bias};
+    const struct mf_norm norm = {.x = w->x, .rstd = w->rstd, .gain = l->moe_gain, .bias = l->moe_bias};
     const float *from = l->moe_gain ? w->h : w->x; /* each row is read before it is added to */
     if (l->moe_gain || c->hook) mf_layer_norm(c, m->shape.L + layer, &norm, N);
     if (l->gate) {

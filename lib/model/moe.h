@@ -13,18 +13,27 @@
 #include "model/layer.h"
 #include "text/specials.h"
 
+#define MF_BOS_WEIGHT 4096.0 /* where a model does not say another */
+
 /* How a token's experts are chosen (metadata `router`, formats/model.md):
- *   logits_e = score_scale * score_e + gate_scale * (gate h)_e;  w = softmax over the top_k largest
+ *   logits_e = score_scale * score_e * f + gate_scale * (gate h)_e;  w = softmax over the top_k largest
  * (ties: lowest index)
- * score_e is the running sum over the document's tokens so far, this one included, of log P(token |
+ * sum_e is the running sum over the document's tokens so far, this one included, of log P(token |
  * partition e), each step multiplied by `decay` first. Kind `hidden` has score_scale 0 and gate_scale 1;
- * kind `prefix` starts with 1 and 0. */
+ * kind `prefix` starts with 1 and 0. Token scores are of one of two forms:
+ *   the sum   score_e = sum_e, and f = 1
+ *   the mean  score_e = (prior_e + sum_e) / (bos_weight + s), and f = layer_scale of the layer / rms of the
+ * row that goes into the FFN's norm: what a head of attention makes of a document that begins with BOS. s is
+ * the running sum of ones, decayed alike; of family llama only. */
 struct mf_router {
     char kind[16];           /* "hidden", "prefix", "single" (one FFN, nothing to choose) */
     size_t n_experts, top_k; /* top_k may be lowered or raised (to at most n_experts) by the caller */
     double score_scale, gate_scale, decay;
-    bool over_all; /* w = softmax over all experts, the chosen ones' kept as they are (metadata weights "all")
-                    */
+    bool over_all;     /* w = softmax over all experts, the chosen ones' kept as they are (metadata weights
+                          "all"); not with the mean */
+    bool mean;         /* the form (metadata token_scores "mean") */
+    double bos_weight; /* above 0 */
+    double *layer_scale, *prior; /* [L], [E]; owned by the model; with the sum ones and zeros */
 };
 
 /* The small tensors; all writable, owned by the model. A llama has no biases (NULL), and its moe_gain is the
@@ -75,9 +84,9 @@ const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
 /* All its tensors; borrowed. */
 const struct mf_weights *mf_moe_weights(const struct mf_moe *moe);
 
-/* Runs token token_scores over one document in order: state [E] is the sum so far (zeros before the first
- * token; PAD and BOS are passed over), token_scores [n,E] the value at each token. With no log_likelihood all
- * are 0. */
+/* Runs over one document in order: state [E+1] has sum_e and s so far (zeros before the first token), and
+ * token_scores [n,E] becomes score_e at each token, up to a constant of the row. BOS is passed over, with the
+ * sum PAD too; with the mean PAD is a token that says nothing. With no log_likelihood every sum is 0. */
 void mf_moe_token_scores(const struct mf_moe *moe, double *state, const uint32_t *tokens, size_t n,
                          float *token_scores);
 

@@ -8,7 +8,7 @@ static void cache_layout(struct mf_moe_cache *c, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     c->keys = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
     c->values = mf_arena_floats(&c->arena, s->L * s->S * c->columns);
-    c->state = mf_arena_take(&c->arena, m->router.n_experts, sizeof *c->state);
+    c->state = mf_arena_take(&c->arena, m->router.n_experts + 1, sizeof *c->state);
     c->token_scores = mf_arena_floats(&c->arena, s->S * m->router.n_experts);
 }
 
@@ -47,7 +47,7 @@ size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
 
 void mf_moe_cache_clear(struct mf_moe_cache *c) {
     c->length = 0;
-    memset(c->state, 0, c->E * sizeof *c->state);
+    memset(c->state, 0, (c->E + 1) * sizeof *c->state);
 }
 
 /* Runs n tokens whose token_scores is in its place already. */

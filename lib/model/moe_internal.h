@@ -1,8 +1,9 @@
-/* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation) and
- * moe_open.c (reading a model) share. */
+/* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
+ * moe_open.c (reading a model), moe_router.c and moe_route.c (its router) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
+#include <jansson.h>
 #include "base/arena.h"
 #include "model/layer.h"
 #include "model/moe.h"
@@ -32,6 +33,13 @@ struct mf_moe_file {
     size_t n_positions;
 };
 
+/* The router of a model: from its metadata (`config`, and `router`, which may be NULL), its arrays when there
+ * is memory for them; and back. EX_DATAERR. */
+int moe_router_parse(struct mf_moe *m, const json_t *config, const json_t *router, struct mf_err *err);
+void moe_router_place(struct mf_moe *m, struct mf_arena *a); /* takes memory for the arrays */
+void moe_router_fill(struct mf_moe *m);                      /* from the file, or as if it said nothing */
+json_t *moe_router_json(const struct mf_moe *m);
+
 /* Bytes that a model takes besides its working memory: the small tensors, and the least of the cache. */
 struct moe_needs {
     size_t small, cache;
@@ -49,6 +57,7 @@ struct mf_moe_work {
     size_t max_rows;
     float *x, *h;          /* [N,D] residual stream, normalised; h has columns for [N,A], A = H d */
     float *attention;      /* scratch of the kernel */
+    float *rstd;           /* [N] 1 / rms of the rows that the FFN's norm was given */
     float *gate;           /* [N,E] logits of the router */
     uint32_t *experts;     /* [N,top_k] */
     float *weights;        /* [N,top_k] */
@@ -71,7 +80,7 @@ struct mf_moe_cache {
     size_t length, S, E;
     size_t columns;       /* K d */
     float *keys, *values; /* [L,K,S,d] */
-    double *state;        /* [E] token_scores of the document so far */
+    double *state;        /* [E+1] of mf_moe_token_scores, of the document so far */
     float *token_scores;  /* [S,E] of each token in the cache */
 };
 
@@ -90,9 +99,12 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             const float *token_scores, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err);
 
-/* w->h to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL: none. */
+/* w->h and w->rstd to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL:
+ * none. */
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
                size_t N, const struct moe_noise *noise);
+/* What a layer's token scores are multiplied by in row n's logits. */
+double moe_score_scale(const struct mf_moe *m, const struct mf_moe_work *w, size_t layer, size_t n);
 /* Lists in w->first and w->slots the slots of each expert. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
 size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/strings.h"
-#include "config/choices.h"
 #include "model/component.h"
 
 /* --- tensors by the tables of model/tensors.h ---
@@ -112,6 +111,7 @@ static void layout(struct mf_moe *m, bool single, bool token_scores) {
     size_t E = m->router.n_experts;
     struct mf_arena *a = &f->arena;
     m->layers = mf_arena_take(a, s->L, sizeof *m->layers);
+    moe_router_place(m, a);
     f->layers = mf_arena_take(a, s->L, sizeof *f->layers);
     place(m, MF_TABLE_TAIL, a, &f->ends);
     f->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
@@ -146,6 +146,7 @@ static size_t count_layout(struct mf_moe *m, bool single, bool token_scores) {
 static int build(struct mf_moe *m, bool single, bool token_scores, struct mf_err *err) {
     if (mf_arena_init(&m->file->arena, count_layout(m, single, token_scores), err) < 0) return -1;
     layout(m, single, token_scores);
+    moe_router_fill(m);
     return 0;
 }
 
@@ -217,42 +218,6 @@ static int check_tied(const struct mf_moe *m, struct mf_err *err) {
 
 /* --- an assembled model --- */
 
-static int real_field(const json_t *object, const char *key, double fallback, double *value) {
-    const json_t *v = json_object_get(object, key);
-    *value = v ? json_number_value(v) : fallback;
-    return v && !json_is_number(v) ? -1 : 0;
-}
-
-/* Metadata values are strings; `config` and `router` hold JSON. */
-static int parse_router(struct mf_moe *m, const json_t *config, const json_t *router, struct mf_err *err) {
-    struct mf_router *r = &m->router;
-    json_int_t experts = json_integer_value(json_object_get(config, "n_experts"));
-    json_int_t top_k = json_integer_value(json_object_get(config, "top_k"));
-    if (experts < 1 || experts > 65536)
-        return mf_err_set(err, EX_DATAERR, "%s: metadata config: n_experts must be 1 to 65536", m->name);
-    if (top_k < 1 || top_k > experts)
-        return mf_err_set(err, EX_DATAERR, "%s: metadata config: top_k is %lld, must be 1 to %lld", m->name,
-                          (long long)top_k, (long long)experts);
-    r->n_experts = (size_t)experts;
-    r->top_k = (size_t)top_k;
-    const char *kind = json_string_value(json_object_get(router, "kind"));
-    if (!kind) kind = "hidden"; /* a model of the reference implementation says nothing of routers */
-    int choice = mf_choice(MF_ROUTER_KINDS, kind, strlen(kind));
-    bool prefix = choice == MF_ROUTER_PREFIX;
-    if (choice < 0)
-        return mf_err_set(err, EX_DATAERR, "%s: metadata router: unknown kind '%.40s'", m->name, kind);
-    snprintf(r->kind, sizeof r->kind, "%s", kind);
-    if (real_field(router, "evidence_scale", prefix ? 1 : 0, &r->score_scale) < 0 ||
-        real_field(router, "gate_scale", prefix ? 0 : 1, &r->gate_scale) < 0 ||
-        real_field(router, "decay", 1, &r->decay) < 0)
-        return mf_err_set(err, EX_DATAERR, "%s: metadata router: a value is not a number", m->name);
-    const char *weights = json_string_value(json_object_get(router, "weights"));
-    r->over_all = weights && strcmp(weights, "all") == 0;
-    if (weights && !r->over_all && strcmp(weights, "chosen") != 0)
-        return mf_err_set(err, EX_DATAERR, "%s: metadata router: weights must be 'chosen' or 'all'", m->name);
-    return 0;
-}
-
 static int read_specials(struct mf_moe *m, const json_t *metadata, struct mf_err *err) {
     json_t *object = mf_metadata_json(metadata, "special_tokens");
     if (!object && json_object_get(metadata, "special_tokens"))
@@ -284,7 +249,7 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
     if (!json_is_object(config))
         status = mf_err_set(err, EX_DATAERR, "%s: no config in the metadata", m->name);
     if (status == 0) status = mf_shape_parse(&m->shape, config, m->name, err);
-    if (status == 0) status = parse_router(m, config, router, err);
+    if (status == 0) status = moe_router_parse(m, config, router, err);
     if (status == 0) status = read_specials(m, metadata, err);
     if (tokenizer) snprintf(m->tokenizer_sha256, sizeof m->tokenizer_sha256, "%s", tokenizer);
     json_decref(config);

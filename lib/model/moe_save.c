@@ -23,11 +23,7 @@ static const float *replaced(const struct mf_moe *m, const char *name) {
 static json_t *metadata_of(const struct mf_moe *m, const struct mf_safetensors *st,
                            const json_t *calibration) {
     json_t *metadata = json_deep_copy(mf_safetensors_metadata(st));
-    const struct mf_router *r = &m->router;
-    json_t *router =
-        json_pack("{ss,sf,sf,sf,ss}", "kind", r->kind, "evidence_scale", r->score_scale, "gate_scale",
-                  r->gate_scale, "decay", r->decay, "weights", r->over_all ? "all" : "chosen");
-    mf_metadata_set_json(metadata, "router", router);
+    mf_metadata_set_json(metadata, "router", moe_router_json(m));
     if (calibration) mf_metadata_set_json(metadata, "calibration", json_deep_copy(calibration));
     return metadata;
 }

@@ -229,6 +229,11 @@ static double balance_backward(const struct pass *p) {
     return sum;
 }
 
+struct scores_job {
+    const struct pass *p;
+    size_t layer;
+};
+
 static void logits_backward(void *context, size_t begin, size_t end, int thread) {
     const struct pass *p = context;
     const struct mf_router *r = &p->m->router;
@@ -239,7 +244,22 @@ static void logits_backward(void *context, size_t begin, size_t end, int thread)
                       p->w->experts + n * K, p->w->weights + n * K, E, K, r->over_all);
 }
 
-/* Logits are scale * gate h plus noise: adds to their gradients, and to dh. */
+/* A mean's token scores are divided by the row's rms. dx += dlogits . d(their part)/dx, where with r = 1 /
+ * rms dr/dx = -r^3 x / D. */
+static void scores_backward(void *context, size_t begin, size_t end, int thread) {
+    const struct scores_job *j = context;
+    const struct pass *p = j->p;
+    size_t D = p->m->shape.D, E = p->m->router.n_experts;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        double along = 0, r = (double)p->w->rstd[n], scale = moe_score_scale(p->m, p->w, j->layer, n);
+        for (size_t e = 0; e < E; e++)
+            along += (double)p->t->dlogits[n * E + e] * (double)p->batch->token_scores[n * E + e];
+        vector_add(p->t->dx + n * D, p->w->x + n * D, (float)(-scale * r * r / (double)D * along), D);
+    }
+}
+
+/* Logits are scale * gate h plus noise plus the token scores' part: adds to their gradients, to dh and dx. */
 static void router_backward(struct pass *p, size_t layer) {
     const struct mf_moe_layer *l = &p->m->layers[layer];
     struct mf_moe_tape *t = p->t;
@@ -254,6 +274,8 @@ static void router_backward(struct pass *p, size_t layer) {
         matmul_backward_weight(w->pool, dnoise, t->slope, w->h, N, E, D);
         if (layer) matmul_backward_input(w->pool, t->dh, t->slope, l->noise, N, E, D, 1);
     }
+    if (layer && p->m->router.mean && p->batch->token_scores)
+        mf_pool_run(w->pool, N, 1, scores_backward, &(struct scores_job){p, layer});
     vector_scale(t->dlogits, (float)p->m->router.gate_scale, N * E);
     matmul_backward_weight(w->pool, dgate, t->dlogits, w->h, N, E, D);
     if (layer) matmul_backward_input(w->pool, t->dh, t->dlogits, l->gate, N, E, D, 1);
@@ -269,7 +291,7 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
     if (take_back(p, 2 * layer + 1, err) < 0) return -1;
     const struct mf_layer c = moe_layer(p->m, w, &p->batch->seqs, NULL);
-    const struct mf_norm norm = {w->x, t->mean, t->rstd, l->moe_gain, l->moe_bias};
+    const struct mf_norm norm = {w->x, t->mean, w->rstd, l->moe_gain, l->moe_bias};
     mf_layer_norm(&c, 0, &norm, N);
     moe_route(p->m, w, layer, p->batch->token_scores, N, p->noise);
     moe_group(w, N * p->m->router.top_k, E);

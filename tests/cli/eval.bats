@@ -296,6 +296,30 @@ PY
     assert_failure 65
 }
 
+@test "a router that cannot be is refused with one line that names what is wrong" {
+    make_random llama --kind prefix --token-scores mean --H 4 -o good.safetensors
+    make_random tokens -o t.mf a=17
+    declare -A lies=(
+        ["token_scores must be 'sum' or 'mean'"]='r["token_scores"] = "median"'
+        ["bos_weight must be above 0"]='r["bos_weight"] = 0'
+        ["a value is not a number"]='r["bos_weight"] = "4096"'
+        ["layer_scale must be 2 numbers"]='r["layer_scale"] = [1]'
+        ["prior must be 3 numbers"]='r["prior"] = [0, 0, "0"]'
+        ["token_scores 'mean' needs weights 'chosen'"]='r["weights"] = "all"'
+    )
+    for lie in "${!lies[@]}"; do
+        edit_model bad.safetensors "r = json.loads(h['__metadata__']['router']); ${lies[$lie]}; h['__metadata__']['router'] = json.dumps(r)"
+        run mf-eval perplexity -m bad.safetensors t.mf
+        assert_failure 65
+        assert_output "mf-eval perplexity: bad.safetensors: metadata router: $lie"
+    done
+    make_random model --kind prefix -o good.safetensors
+    edit_model bad.safetensors "h['__metadata__']['router'] = '{\"token_scores\": \"mean\"}'"
+    run mf-eval perplexity -m bad.safetensors t.mf
+    assert_failure 65
+    assert_output "mf-eval perplexity: bad.safetensors: metadata router: token_scores 'mean' needs family llama"
+}
+
 @test "no length in a header is believed before it is checked: memory stays that of a good file" {
     own_memory_only
     make_random model -o good.safetensors

@@ -62,6 +62,23 @@ def running_evidence(table, tokens, specials, router, experts):
     return torch.stack(rows)
 
 
+def mean_scores(table, tokens, specials, router):
+    """[n, E] of a router whose token scores are a mean: a softmax over BOS, with the weight that it has at any distance and
+    prior / weight as its value, and the tokens behind it, with decay ^ distance and their log-likelihoods, as a head of
+    attention has it: row by row, from the first token on."""
+    weight = router.get("bos_weight", 4096.0)
+    prior = torch.tensor(router.get("prior", [0.0] * len(table)), dtype=torch.float64)
+    silent = torch.zeros(len(table), dtype=torch.float64)
+    values = [silent if t == specials["pad"] else table[:, t].double() for t in tokens if t != specials["bos"]]
+    rows, n = [], 0
+    for token in tokens:
+        n += token != specials["bos"]
+        weights = router.get("decay", 1.0) ** torch.arange(n - 1, -1, -1, dtype=torch.float64)
+        total = prior + sum((w * v for w, v in zip(weights, values)), silent)
+        rows.append((total / (weight + weights.sum())).float())
+    return torch.stack(rows)
+
+
 def router_scales(router):
     """The factors of gate and evidence in a router's logits."""
     prefix = router.get("kind") == "prefix"

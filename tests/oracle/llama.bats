@@ -127,6 +127,13 @@ stored() { # OPTION of the model...
     stored --kind prefix --H 4 --E 7 --top-k 2 --gate-scale 0 --decay 1 --evidence-scale 0.3 --has qk-norm
 }
 
+@test "logits and perplexity of a stored model are PyTorch's: token scores that are a mean, forgotten or not" {
+    mean=(--kind prefix --token-scores mean --H 4)
+    stored "${mean[@]}" --E 4 --top-k 3 --bos-weight 50 --evidence-scale 40
+    stored "${mean[@]}" --E 7 --top-k 2 --gate-scale 0 --decay 1 --evidence-scale 3000 --has qk-norm
+    stored "${mean[@]}" --E 5 --top-k 1 --L 3 --bos-weight 7 --evidence-scale 9
+}
+
 @test "norms and biases of queries and keys go through all stages: assembled and calibrated, logits and perplexity are PyTorch's" {
     needs_torch
     make_tokens

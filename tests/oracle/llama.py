@@ -17,7 +17,7 @@ import tarfile
 import torch
 import torch.nn.functional as F
 
-from files import read_bundle, read_safetensors, router_scales, running_evidence, score
+from files import mean_scores, read_bundle, read_safetensors, router_scales, running_evidence, score
 
 # what a dimension is called: here, and in Hugging Face's config.json
 WORDS = {
@@ -82,9 +82,9 @@ class Llama:
     def gated(self, h, gate, up, down):
         return self.linear(F.silu(self.linear(h, gate)) * self.linear(h, up), down)
 
-    def mixture(self, h, name, evidence):
+    def mixture(self, x, h, name, evidence):
         """Each row's top_k experts, weighed by a softmax over those alone; of equal logits the lower index first."""
-        logits = self.gates(h, name, evidence)
+        logits = self.gates(x, h, name, evidence)
         best, chosen = logits.sort(dim=-1, descending=True, stable=True)
         best, chosen = best[:, : self.c["top_k"]].softmax(-1), chosen[:, : self.c["top_k"]]
         out = torch.zeros_like(h)
@@ -95,13 +95,13 @@ class Llama:
             out = out.index_add(0, rows, best[rows, place, None] * y)
         return out
 
-    def gates(self, h, name, evidence):
+    def gates(self, x, h, name, evidence):
         return self.linear(h, name + ".gate")
 
     def ffn(self, x, layer, evidence):
         h, mlp, sparse = self.norm(x, layer + "post_attention_layernorm"), layer + "mlp", layer + "block_sparse_moe"
         if sparse + ".gate.weight" in self.t:
-            return self.mixture(h, sparse, evidence)
+            return self.mixture(x, h, sparse, evidence)
         return self.gated(h, mlp + ".gate_proj", mlp + ".up_proj", mlp + ".down_proj")
 
     def logits(self, tokens, evidence=None):
@@ -135,14 +135,21 @@ class Stored(Llama):
         default = {"pad": 0, "bos": 2, "eos": 3} if "d_model" in config else {k: -1 if v is None else v for k, v in ids.items()}
         self.specials = json.loads(meta["special_tokens"]) if "special_tokens" in meta else default
         self.router = json.loads(meta.get("router", "{}"))
+        self.mean = self.router.get("token_scores") == "mean"
+        self.layer_scale = self.router.get("layer_scale", [1.0] * self.c["n_layers"])
         assert self.router.get("weights", "chosen") == "chosen", self.router
 
-    def gates(self, h, name, evidence):
+    def gates(self, x, h, name, evidence):
         gate_scale, evidence_scale = router_scales(self.router)
-        return super().gates(h, name, evidence) * gate_scale + evidence * evidence_scale
+        if self.mean:
+            rms = (x.pow(2).mean(-1, keepdim=True) + self.c["norm_eps"]).sqrt()
+            evidence = evidence * self.layer_scale[int(name.split(".")[2])] / rms
+        return super().gates(x, h, name, evidence) * gate_scale + evidence * evidence_scale
 
     def evidence(self, tokens):
         table = self.t.get("prefix_router.log_likelihood")
+        if self.mean:
+            return mean_scores(table, tokens, self.specials, self.router)
         return running_evidence(table, tokens, self.specials, self.router, 1)
 
 

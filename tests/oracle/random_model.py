@@ -228,6 +228,10 @@ def write_model(a):
     router = {"kind": a.kind}
     if a.kind == "prefix":
         router.update({"evidence_scale": a.evidence_scale, "gate_scale": a.gate_scale, "decay": a.decay})
+    if a.token_scores == "mean":
+        t = Tensors(a)
+        router.update({"token_scores": "mean", "bos_weight": a.bos_weight, "prior": list(t.values("prior", a.E, 0, 20)),
+                       "layer_scale": list(t.values("layer scale", a.L, 1, 0.3))})
     if a.weights != "chosen":
         router["weights"] = a.weights
     config = dict(shape(a), n_experts=a.E, top_k=a.top_k)
@@ -317,6 +321,8 @@ def main():
     p.add_argument("--has", nargs="*", default=[], choices=["dense", "bias", "qk-norm", "head"], help="of family llama")
     p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
     p.add_argument("--weights", choices=["chosen", "all"], default="chosen")
+    p.add_argument("--token-scores", choices=["sum", "mean"], default="sum", help="of kind prefix, family llama")
+    p.add_argument("--bos-weight", type=float, default=4096.0)
     p.add_argument("--gate", choices=["random", "zero", "first"], default="random")
     p.add_argument("--zero-embedding", action="store_true")
     p.add_argument("--same-experts", action="store_true")
