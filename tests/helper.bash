@@ -121,6 +121,11 @@ make_model() {
     mf-assemble --config "$TINY" -o model.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
 }
 
+# A backbone of family llama for the same tokens, that learnt hardly anything: llama.tar.
+make_llama() {
+    mf-train-shared --quiet --config "$TINY" --set model.arch=llama --set train_shared.steps=4 --set train_shared.warmup=1 -o llama.tar train.mf
+}
+
 # A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).
 edit_bundle() {
     /usr/bin/python3 - "$@" <<'PY'

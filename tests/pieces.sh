@@ -11,6 +11,7 @@ make_tokens 20
 make_pieces
 mf-train-shared --quiet --config "$TINY" --set train_shared.steps=4 --set train_shared.warmup=1 --metrics shared.metrics.mf -o again.tar train.mf
 rm again.tar
+make_llama
 mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
 mf-eval report --quiet --config "$TINY" --set eval.sample_tokens=3 -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar \
     --metrics shared.metrics.mf -o report.json test.mf

@@ -37,6 +37,8 @@ void mf_tempfiles_remove(void) {
     if (atomic_load(&owner) != (int)getpid()) return;
     for (struct mf_tempfile *t = atomic_load(&temps); t; t = t->next)
         if (atomic_load(&t->live)) unlink(t->path);
+    for (struct mf_tempfile *t = atomic_load(&temps); t; t = t->next) /* folders, when they are empty */
+        if (atomic_load(&t->live)) rmdir(t->path);
 }
 
 static void end_by_signal(int signal_number) {

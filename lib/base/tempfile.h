@@ -4,10 +4,11 @@
 
 struct mf_tempfile;
 
-/* Remembers `path` (copied). The first call makes SIGINT, SIGTERM, SIGHUP and SIGPIPE remove all remembered
- * files before they end the process, each only where its action is the default one; and makes SIGXFSZ, where
- * it is the default, a failing write (EFBIG) instead. Ends the process when memory is out (base/memory.h).
- * May be called from several threads. */
+/* Remembers `path` (copied), of a file or of a folder that will hold only remembered files. The first call
+ * makes SIGINT, SIGTERM, SIGHUP and SIGPIPE remove all remembered files before they end the process, each
+ * only where its action is the default one; and makes SIGXFSZ, where it is the default, a failing write
+ * (EFBIG) instead. Ends the process when memory is out (base/memory.h). May be called from several threads.
+ */
 struct mf_tempfile *mf_tempfile_add(const char *path);
 
 /* Forgets it: the file has its final name now, or is gone. */

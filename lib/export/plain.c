@@ -113,6 +113,15 @@ size_t mf_plain_row_count(const struct mf_plain *p, size_t i) {
     return t->n_dims > 1 ? t->shape[0] : 1;
 }
 
+bool mf_plain_precise(const struct mf_plain *p, size_t i) {
+    return p->entries[i].role.kind == MF_PLAIN_ROUTER;
+}
+
+bool mf_plain_exact(const struct mf_plain *p) {
+    (void)p;
+    return false;
+}
+
 /* --- numbers --- */
 
 /* The router's gate with the factor that it is multiplied by. */

@@ -7,6 +7,7 @@
 #define MF_EXPORT_PLAIN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include "base/err.h"
 #include "io/tensor.h"
 #include "model/shape.h"
@@ -68,6 +69,12 @@ struct mf_plain_role mf_plain_role(const struct mf_plain *p, size_t i);
 /* The length of a row: a vector is one row. */
 size_t mf_plain_columns(const struct mf_plain *p, size_t i);
 size_t mf_plain_row_count(const struct mf_plain *p, size_t i);
+
+/* Do the numbers of a tensor choose experts, so that BF16 is too coarse for them? */
+bool mf_plain_precise(const struct mf_plain *p, size_t i);
+
+/* Is there a prefix router among the tensors, so that F32 is what they should be computed in? */
+bool mf_plain_exact(const struct mf_plain *p);
 
 /* Rows [first, first + count) of a tensor into `rows` [count, columns]. EX_IOERR; EX_DATAERR: a NaN or
  * infinity. May be called from several threads. */

@@ -5,6 +5,7 @@ load ../helper
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
     make_model
+    make_llama
     mkdir hostile
     cd hostile || return 1
     /usr/bin/python3 "$MF_ROOT/tests/faults/hostile.py"
@@ -42,6 +43,10 @@ mf-eval generate -o out -m model.safetensors -t FILE -p ten
 mf-eval page -o out FILE
 mf-eval compare -o out FILE FILE
 mf-eval logits -o out -m model.safetensors FILE
+mf-export hf --quiet -o out -m FILE -t tokenizer.json
+mf-export hf --quiet -o out -m llama.tar -e FILE -t tokenizer.json
+mf-export hf --quiet -o out -m llama.tar -t FILE
+mf-export hf --quiet -o out -m llama.tar -t tokenizer.json --report FILE
 mf-partition --quiet -n 2 -o out FILE
 mf-partition --quiet --saved FILE --label -o out val.mf
 mf-time --quiet -o /dev/null -- FILE
