@@ -143,10 +143,15 @@ static int read_checkpoint(const char *path) {
     struct mf_err err = {0};
     struct mf_train_state state;
     struct mf_tensor tensors[16];
+    struct mf_moments moments[16];
     float parameters[256], m[256], v[256];
     if (mf_ffn_size(&micro) > 256) abort();
-    const struct mf_train_arrays arrays = {
-        tensors, mf_ffn_tensors(&micro, MF_FFN_EXPERT, 0, parameters, tensors), m, v};
+    size_t count = mf_ffn_tensors(&micro, MF_FFN_EXPERT, 0, parameters, tensors);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (size_t)((float *)tensors[i].data - parameters);
+        moments[i] = (struct mf_moments){m + at, v + at};
+    }
+    const struct mf_train_arrays arrays = {tensors, count, moments};
     json_t *identity = json_object();
     int result = check(mf_checkpoint_read(path, identity, &state, &arrays, &err), &err);
     json_decref(identity);
