@@ -4,17 +4,18 @@
 #include "cli/show.h"
 
 static const char notes[] =
-    "What a file is, it says itself: a stream (documents, tokens, metrics, statistics), a bundle (shared part,\n"
-    "expert, checkpoint; plain or zstd) or a safetensors model. Without FILE, or with -, standard input is read; a\n"
-    "model cannot come through a pipe. The output is one line of JSON for the stream's header, the bundle's manifest or\n"
-    "the model's metadata, then one for each record or tensor. A file that is shown to its end has been checked to its\n"
-    "end: counts, hashes and trailer.\n"
+    "The file type is detected from the first bytes: a stream (documents, tokens, metrics, statistics), a bundle (shared\n"
+    "backbone, expert, checkpoint; plain or zstd), a safetensors model or a GGUF file. Without FILE, or with -, standard\n"
+    "input is read; a model cannot come through a pipe. The output is one line of JSON for the stream's header, the\n"
+    "bundle's manifest, the model's metadata or the GGUF file's keys, then one for each record or tensor. A file that is\n"
+    "shown to its end has been checked to its end: counts, hashes and trailer.\n"
     "\n"
     "examples:\n"
     "  mf-cat --head 3 docs.mf                 the first three documents\n"
     "  mf-cat metrics.mf | jq .loss            the losses of a training\n"
     "  mf-cat --follow --table metrics.mf      watch a training\n"
     "  mf-cat --stats model.safetensors        mean, spread and NaNs of every tensor\n"
+    "  mf-cat --table model.gguf               keys and tensors of a file for llama.cpp\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write.\n";
 

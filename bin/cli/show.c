@@ -7,11 +7,12 @@
 #include "cli/show_internal.h"
 #include "io/utf8.h"
 
-enum content { STREAM, BUNDLE, MODEL, OTHER };
+enum content { STREAM, BUNDLE, MODEL, GGUF, OTHER };
 
 static enum content find_content(const unsigned char *b, size_t n) {
     if (mf_stream_begins(b, n)) return STREAM;
     if (mf_bundle_begins(b, n)) return BUNDLE;
+    if (mf_gguf_begins(b, n)) return GGUF;
     if (n >= 9 && b[8] == '{') return MODEL;
     return OTHER;
 }
@@ -40,6 +41,14 @@ static int show_model(struct mf_out *out, const char *path, const struct mf_show
     return result;
 }
 
+static int show_gguf(struct mf_out *out, const char *path, const struct mf_show *show, struct mf_err *err) {
+    struct mf_gguf *g;
+    if (mf_gguf_open(&g, path, err) < 0) return -1;
+    int result = mf_show_gguf(out, g, show, err);
+    mf_gguf_close(g);
+    return result;
+}
+
 int mf_show_file(struct mf_out *out, const char *path, const struct mf_show *show, struct mf_err *err) {
     struct mf_in *in;
     const unsigned char *first;
@@ -60,9 +69,10 @@ int mf_show_file(struct mf_out *out, const char *path, const struct mf_show *sho
         mf_err_set(err, EX_DATAERR, "%s: empty", mf_in_name(in));
     else if (n > 0 && content == OTHER)
         mf_err_set(err, EX_DATAERR, "%s: not a stream, a bundle or a model", mf_in_name(in));
-    bool model = content == MODEL && !show->follow;
     mf_in_close(in);
-    return model ? show_model(out, path, show, err) : -1;
+    if (show->follow) return -1;
+    if (content == MODEL) return show_model(out, path, show, err);
+    return content == GGUF ? show_gguf(out, path, show, err) : -1;
 }
 
 /* Chan, Golub and LeVeque 1979: two passes over the block, then the block joins the rest. */

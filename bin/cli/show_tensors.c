@@ -1,6 +1,5 @@
 /* The tensors of bundles and models: as JSON, as a table, and as numbers about their values, through one
  * buffer. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,11 +14,6 @@
 struct source {
     struct mf_bundle *bundle;
     const struct mf_safetensors *model;
-};
-
-struct totals {
-    uint64_t parameters, bytes, bad;
-    size_t tensors;
 };
 
 static int read_source(const struct source *s, size_t i, uint64_t offset, void *buffer, size_t size,
@@ -64,25 +58,6 @@ static int measure(const struct source *s, size_t i, const struct mf_tensor *t, 
     return result;
 }
 
-static int write_stats(struct mf_out *out, const struct source *s, size_t i, const struct mf_tensor *t,
-                       struct totals *totals, struct mf_err *err) {
-    struct mf_spread v = {0};
-    char shape[64], name[4 * MF_TENSOR_NAME];
-    if (measure(s, i, t, &v, err) < 0) return -1;
-    totals->bad += v.bad;
-    mf_show_clean(name, t->name, strlen(t->name), MF_TENSOR_NAME - 1);
-    return mf_out_printf(out, err, "%-48s %-5s %-14s %12.5g %12.5g %12.5g %12.5g %8llu\n", name,
-                         mf_dtype_name(t->dtype), mf_tensor_shape(t, shape), v.mean,
-                         v.count ? sqrt(v.m2 / (double)v.count) : 0, v.min, v.max, (unsigned long long)v.bad);
-}
-
-static int write_row(struct mf_out *out, const struct mf_tensor *t, struct mf_err *err) {
-    char shape[64], name[4 * MF_TENSOR_NAME];
-    mf_show_clean(name, t->name, strlen(t->name), MF_TENSOR_NAME - 1);
-    return mf_out_printf(out, err, "%-48s %-5s %-14s %12zu\n", name, mf_dtype_name(t->dtype),
-                         mf_tensor_shape(t, shape), mf_tensor_bytes(t));
-}
-
 /* The line of a model's tensor; a bundle's manifest has one ready. */
 static json_t *tensor_json(const struct source *s, size_t i, const struct mf_tensor *t) {
     if (s->bundle)
@@ -91,69 +66,51 @@ static json_t *tensor_json(const struct source *s, size_t i, const struct mf_ten
                      mf_tensor_shape_json(t), "bytes", (json_int_t)mf_tensor_bytes(t));
 }
 
-static int write_title(struct mf_out *out, enum mf_show_form form, struct mf_err *err) {
-    if (form == MF_SHOW_TABLE)
-        return mf_out_printf(out, err, "%-48s %-5s %-14s %12s\n", "tensor", "dtype", "shape", "bytes");
-    return mf_out_printf(out, err, "%-48s %-5s %-14s %12s %12s %12s %12s %8s\n", "tensor", "dtype", "shape",
-                         "mean", "std", "min", "max", "nan/inf");
-}
-
 static int show_tensor(struct mf_out *out, const struct source *s, const struct mf_show *show, size_t i,
-                       struct totals *totals, struct mf_err *err) {
+                       struct mf_totals *totals, struct mf_err *err) {
     const struct mf_tensor *t =
         s->bundle ? mf_bundle_tensor(s->bundle, i) : mf_safetensors_tensor(s->model, i);
-    totals->tensors++;
-    totals->parameters += mf_tensor_count(t);
-    totals->bytes += mf_tensor_bytes(t);
+    char shape[64];
+    const struct mf_shown_tensor shown = {t->name, mf_dtype_name(t->dtype), mf_tensor_shape(t, shape),
+                                          mf_tensor_count(t), mf_tensor_bytes(t)};
+    struct mf_spread spread = {0};
+    mf_totals_add(totals, &shown);
     if (show->form == MF_SHOW_JSON) return mf_json_line(out, tensor_json(s, i, t), err);
-    if (show->form == MF_SHOW_TABLE) return write_row(out, t, err);
-    return write_stats(out, s, i, t, totals, err);
-}
-
-static int write_totals(struct mf_out *out, const struct totals *t, enum mf_show_form form,
-                        struct mf_err *err) {
-    if (form == MF_SHOW_JSON) return 0;
-    if (mf_out_printf(out, err, "total: %zu tensors, %llu parameters, %llu bytes", t->tensors,
-                      (unsigned long long)t->parameters, (unsigned long long)t->bytes) < 0)
-        return -1;
-    if (form == MF_SHOW_STATS && mf_out_printf(out, err, ", %llu nan/inf", (unsigned long long)t->bad) < 0)
-        return -1;
-    return mf_out_write(out, "\n", 1, err);
-}
-
-static bool wanted(const struct mf_show *show, const struct totals *t) {
-    return show->head < 0 || t->tensors < (uint64_t)show->head;
+    if (show->form == MF_SHOW_TABLE) return mf_show_row(out, &shown, err);
+    if (measure(s, i, t, &spread, err) < 0) return -1;
+    totals->bad += spread.bad;
+    return mf_show_stats(out, &shown, &spread, err);
 }
 
 int mf_show_bundle(struct mf_out *out, struct mf_bundle *b, const struct mf_show *show, struct mf_err *err) {
     const struct source source = {.bundle = b};
-    struct totals totals = {0};
+    struct mf_totals totals = {0};
     if (show->form == MF_SHOW_JSON) {
         json_t *manifest = json_copy((json_t *)(uintptr_t)mf_bundle_meta(b));
         json_object_del(manifest, "tensors");
         if (mf_json_line(out, manifest, err) < 0) return -1;
     } else if (mf_out_printf(out, err, "bundle %s  sha256 %s\n", mf_bundle_kind(b), mf_bundle_hash(b)) < 0 ||
-               write_title(out, show->form, err) < 0) {
+               mf_show_title(out, show->form, err) < 0) {
         return -1;
     }
-    while (wanted(show, &totals)) {
+    while (mf_show_more(show, &totals)) {
         size_t i;
         int result = mf_bundle_next(b, &i, err);
         if (result < 0) return -1;
         if (result == 0) break;
         if (show_tensor(out, &source, show, i, &totals, err) < 0) return -1;
     }
-    return write_totals(out, &totals, show->form, err);
+    return mf_show_totals(out, &totals, show->form, err);
 }
 
 int mf_show_model(struct mf_out *out, const struct mf_safetensors *st, const struct mf_show *show,
                   struct mf_err *err) {
     const struct source source = {.model = st};
-    struct totals totals = {0};
+    struct mf_totals totals = {0};
     int result = show->form == MF_SHOW_JSON
                      ? mf_json_line(out, json_copy((json_t *)(uintptr_t)mf_safetensors_metadata(st)), err)
-                     : write_title(out, show->form, err);
-    for (size_t i = 0; i < mf_safetensors_count(st) && wanted(show, &totals) && result == 0; i++)
+                     : mf_show_title(out, show->form, err);
+    for (size_t i = 0; i < mf_safetensors_count(st) && mf_show_more(show, &totals) && result == 0; i++)
         result = show_tensor(out, &source, show, i, &totals, err);
-    return result < 0 ? -1 : write_totals(out, &totals, show->form, err);
+    return result < 0 ? -1 : mf_show_totals(out, &totals, show->form, err);
 }

@@ -57,6 +57,60 @@ pack_bundle() {
     assert_equal "$stderr" "mf-cat: standard input: a model is read by position and must be a file"
 }
 
+@test "the file of gguf.md is what the page says" {
+    hex gguf.md 1 >m.gguf
+    block gguf.md json 1 >expected
+    mf-cat m.gguf >shown
+    diff expected shown
+    mf-cat <m.gguf >shown
+    diff expected shown
+    run -66 --separate-stderr bash -c 'cat m.gguf | mf-cat'
+    assert_equal "$stderr" "mf-cat: standard input: a model is read by position and must be a file"
+    run -64 --separate-stderr mf-cat --follow m.gguf
+    assert_equal "$stderr" "mf-cat: m.gguf: not a stream, and only those can be followed"
+    head -c 199 m.gguf >cut.gguf
+    run -65 --separate-stderr mf-cat cut.gguf
+    assert_equal "$stderr" "mf-cat: cut.gguf: tensor output_norm.weight: 8 bytes at 192, the file has 199"
+}
+
+@test "keys and tensors of a GGUF file as a table, and the numbers of each type" {
+    /usr/bin/python3 - <<'PY'
+import struct
+text = lambda t: struct.pack("<Q", len(t)) + t.encode()
+number = lambda name, value: text(name) + struct.pack("<II", 4, value)
+names = "".join("%c" % (97 + i) for i in range(9))
+keys = [number("general.file_type", 7), text("list") + struct.pack("<IIQ", 9, 8, 9) + b"".join(map(text, names)),
+        text("nan") + struct.pack("<If", 6, float("nan"))]
+scale = struct.pack("<e", 0.5)
+tensors = [("f16", 1, [4], struct.pack("<4e", 1, 2, 3, float("inf"))), ("bf16", 30, [2, 1], bytes.fromhex("803f0040")),
+           ("q8_0", 8, [32, 1], scale + struct.pack("<32b", *range(-16, 16))),
+           ("q4_0", 2, [32], scale + bytes([0x0f] * 16)), ("q6_k", 14, [256], bytes(210))]
+at, places = 0, []
+for name, kind, dims, data in tensors:
+    places.append(text(name) + struct.pack("<I%dQIQ" % len(dims), len(dims), *dims, kind, at))
+    at += len(data) + -len(data) % 32
+head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys + places)
+padded = lambda b: b + bytes(-len(b) % 32)
+open("m.gguf", "wb").write(padded(head) + b"".join(padded(data) for _, _, _, data in tensors))
+PY
+    run -0 --separate-stderr mf-cat --table m.gguf
+    assert_line "general.file_type                                u32            7"
+    assert_line 'list                                             string[9]      ["a","b","c","d",...]'
+    assert_line "nan                                              f32            null"
+    assert_line "tensor                                           dtype shape                 bytes"
+    assert_line "q8_0                                             Q8_0  [1,32]                   34"
+    assert_line "total: 5 tensors, 326 parameters, 274 bytes"
+    run -0 --separate-stderr mf-cat --stats m.gguf
+    assert_line --regexp '^f16 +F16 +\[4\] +2 +0.8165 +1 +3 +1$'
+    assert_line --regexp '^bf16 +BF16 +\[1,2\] +1.5 +0.5 +1 +2 +0$'
+    assert_line --regexp '^q8_0 +Q8_0 +\[1,32\] +-0.25 +4.6165 +-8 +7.5 +0$'
+    assert_line --regexp '^q4_0 +Q4_0 +\[32\] +-0.25 +3.75 +-4 +3.5 +0$'
+    assert_line --regexp '^q6_k +Q6_K +\[256\] +- +- +- +- +-$'
+    assert_line "total: 5 tensors, 326 parameters, 274 bytes, 1 nan/inf"
+    assert_equal "$(mf-cat --head 2 m.gguf | jq -c 'select(.name) | [.name, .dtype, .shape, .bytes]' | paste -s)" \
+        '["f16","F16",[4],8]	["bf16","BF16",[1,2],4]'
+}
+
 @test "statistics of tensors and of records" {
     hex model.md 1 >m.safetensors
     pack_bundle e.tar

@@ -71,6 +71,17 @@ names.tar/twice.txt two"
     refused 65 "standard input: unpacks to more than" mf-cat --stats -o out < zeros.tar.zst
 }
 
+@test "a GGUF file that promises more than it has" {
+    local f
+    for f in keys tensors list string shape data; do
+        refused 65 "promise-$f.gguf: " mf-cat -o out promise-$f.gguf
+    done
+    refused 65 "list-lists.gguf: key a: a list of lists" mf-cat -o out list-lists.gguf
+    refused 65 "big-endian.gguf: GGUF version 50331648, must be 2 or 3 (big-endian?)" mf-cat -o out big-endian.gguf
+    assert_equal "$(mf-cat many-keys.gguf | jq length)" 131072
+    assert_equal "$(mf-cat list-values.gguf | jq '.a | length')" 1048576
+}
+
 @test "JSON that is deep or of very many values, in manifests, headers, metadata, tokenizers and reports" {
     local kind what
     for kind in deep values; do

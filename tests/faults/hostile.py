@@ -141,6 +141,29 @@ for name, inner in [("values", b"[" + values * 3 + b"]"), ("deep", deep)]:
     save(name + "-config.safetensors", model(json.dumps({"__metadata__": {"config": inner.decode()}}).encode()))
     save(name + ".json", b'{"version": 1, "x": ' + inner + b"}")
 
+# --- GGUF ---
+
+
+def text(data):
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf(name, keys, tensors, body, version=3):
+    save(name + ".gguf", b"GGUF" + struct.pack("<IQQ", version, tensors, keys) + body)
+
+
+byte_list = text(b"a") + struct.pack("<IIQ", 9, 0, 1 << 20)
+gguf("promise-keys", 1 << 60, 0, bytes(100))
+gguf("promise-tensors", 0, 100, bytes(100))
+gguf("promise-list", 1, 0, text(b"a") + struct.pack("<IIQ", 9, 8, 1 << 61))
+gguf("promise-string", 1, 0, text(b"a") + struct.pack("<IQ", 8, 2**64 - 1))
+gguf("promise-shape", 0, 1, text(b"a") + struct.pack("<IQQIQ", 2, 2**32, 2**32, 0, 0))
+gguf("promise-data", 0, 1, text(b"a") + struct.pack("<IQIQ", 1, 2**40, 0, 0))
+gguf("list-values", 1, 0, byte_list + bytes(1 << 20))
+gguf("list-lists", 1, 0, text(b"a") + struct.pack("<IIQ", 9, 9, 100) + bytes(4096))
+gguf("many-keys", 1 << 17, 0, b"".join(text(b"%d" % i) + struct.pack("<IB", 0, 1) for i in range(1 << 17)))
+gguf("big-endian", 1 << 56, 0, bytes(100), 3 << 24)
+
 # --- headers that promise more than the file has ---
 
 dims = {"vocab_size": 300, "d_model": 4, "n_heads": 1, "n_layers": 2, "d_ff": 4, "context": 8, "n_experts": 2, "top_k": 1}

@@ -88,7 +88,9 @@ seeds checkpoint stopped.tar.ckpt
 seeds shared shared.tar shared.tar.zst
 seeds expert expert.0.tar expert.1.tar
 seeds model model.safetensors calibrated.safetensors shared.tar
-seeds show model.safetensors expert.0.tar train.mf metrics.mf train.docs
+sed -n '/^```hex$/,/^```$/p' "$MF_ROOT/formats/gguf.md" | xxd -r -p > example.gguf
+seeds gguf example.gguf
+seeds show example.gguf model.safetensors expert.0.tar train.mf metrics.mf train.docs
 seeds tokenizer tokenizer.json
 seeds config micro.yaml "$MF_ROOT"/configs/*.yaml
 seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki packed.*

@@ -16,8 +16,10 @@
 #include "cli/report.h"
 #include "cli/report_notes.h"
 #include "eval/dataset.h"
-#include "io/sha256.h"
 #include "cli/show.h"
+#include "export/quant.h"
+#include "io/gguf.h"
+#include "io/sha256.h"
 #include "io/stream.h"
 #include "io/unpack.h"
 #include "io/utf8.h"
@@ -225,6 +227,38 @@ static int read_expert(const char *path) {
     int result = assemble(MF_ASSEMBLE_MIXTURE, pieces, 2);
     if (assemble(MF_ASSEMBLE_AVERAGE, pieces, 2) < 0) result = -1;
     return run_model(shared, path) < 0 ? -1 : result;
+}
+
+static int take_value(void *context, const json_t *value, struct mf_err *err) {
+    (void)err;
+    *(size_t *)context += json_is_string(value) ? json_string_length(value) : 1;
+    return 0;
+}
+
+/* All that is in it, and the numbers of tensors of the types that we know. */
+static int read_gguf(const char *path) {
+    struct mf_err err = {0};
+    struct mf_gguf *g;
+    size_t sum = 0;
+    unsigned char bytes[136];
+    float numbers[32];
+    if (check(mf_gguf_open(&g, path, &err), &err) < 0) return -1;
+    for (size_t i = 0; i < mf_gguf_key_count(g); i++) {
+        const struct mf_gguf_key *key = mf_gguf_key(g, i);
+        if (mf_gguf_find_key(g, key->name) != (int64_t)i) abort();
+        if (mf_gguf_values(g, key, UINT64_MAX, take_value, &sum, &err) < 0) abort();
+    }
+    for (size_t i = 0; i < mf_gguf_tensor_count(g); i++) {
+        const struct mf_gguf_tensor *t = mf_gguf_tensor(g, i);
+        const struct mf_gguf_block *block = mf_gguf_block(t->type);
+        if (mf_gguf_find_tensor(g, t->name) != (int64_t)i) abort();
+        size_t size = t->bytes < block->bytes ? (size_t)t->bytes : block->bytes;
+        if (block->values > 32 || size == 0) continue;
+        if (mf_gguf_read(g, i, t->bytes - size, bytes, size, &err) < 0) abort();
+        mf_quant_widen(numbers, bytes, block->values, t->type);
+    }
+    mf_gguf_close(g);
+    return 0;
 }
 
 static int show(const char *path) {
@@ -542,6 +576,7 @@ static const struct reader {
     {"shared", read_shared, mend_bundle},
     {"expert", read_expert, mend_bundle},
     {"model", read_model, NULL},
+    {"gguf", read_gguf, NULL},
     {"show", show, NULL},
     {"tokenizer", read_tokenizer, NULL},
     {"config", read_config, NULL},
