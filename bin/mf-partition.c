@@ -58,15 +58,15 @@ static void warn(const struct mf_division *d) {
 
 /* "partition 3" or "partitions 0, 2, 5, ... (12)": those with `least` to `most` of something. False: none. */
 static bool list_poor(const struct mf_partition *p, const uint64_t *amounts, uint64_t least, uint64_t most,
-                      char *text, size_t room) {
+                      char *text, size_t capacity) {
     size_t count = 0, at = 0;
     for (size_t e = 0; e < p->E; e++) count += amounts[e] >= least && amounts[e] <= most;
     if (count == 0) return false;
-    at = (size_t)snprintf(text, room, "partition%s", count > 1 ? "s" : "");
+    at = (size_t)snprintf(text, capacity, "partition%s", count > 1 ? "s" : "");
     for (size_t e = 0, n = 0; e < p->E && n < NAMED; e++) {
         if (amounts[e] < least || amounts[e] > most) continue;
-        at += (size_t)snprintf(text + at, room - at, "%s %zu", n ? "," : "", e);
-        if (++n == NAMED && count > n) snprintf(text + at, room - at, ", ... (%zu)", count);
+        at += (size_t)snprintf(text + at, capacity - at, "%s %zu", n ? "," : "", e);
+        if (++n == NAMED && count > n) snprintf(text + at, capacity - at, ", ... (%zu)", count);
     }
     return true;
 }

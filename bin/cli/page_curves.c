@@ -55,13 +55,14 @@ static json_t *chart(const json_t *training) {
     struct range r = {0, INFINITY, -INFINITY};
     widen(&r, loss);
     widen(&r, validation);
-    double room = fmax(.04 * (r.high - r.low), .05);
+    double margin = fmax(.04 * (r.high - r.low), .05);
     size_t left_out = json_array_size(all[0]) + json_array_size(all[1]) - json_array_size(loss) -
                       json_array_size(validation);
     if (r.low <= r.high && r.steps > 0)
-        chart = mf_page_pack("{s:f,s:f,s:f,s:o*,s:o*,s:o*}", "steps", r.steps, "low", r.low - room, "high",
-                             r.high + room, "loss", curve(loss, false), "validation", curve(validation, true),
-                             "left_out", left_out ? json_integer((json_int_t)left_out) : NULL);
+        chart =
+            mf_page_pack("{s:f,s:f,s:f,s:o*,s:o*,s:o*}", "steps", r.steps, "low", r.low - margin, "high",
+                         r.high + margin, "loss", curve(loss, false), "validation", curve(validation, true),
+                         "left_out", left_out ? json_integer((json_int_t)left_out) : NULL);
     json_decref(loss);
     json_decref(validation);
     return chart;

@@ -15,16 +15,16 @@ static float gap(const struct mf_partition *p, size_t f, size_t e) {
     return c[e] - (p->E > 1 ? others / (float)(p->E - 1) : 0);
 }
 
-/* The features that tell partition e from the others, those of the largest gap first. Fills at most `room`,
- * returns how many. */
-static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t room) {
+/* The features that tell partition e from the others, those of the largest gap first. Fills at most
+ * `capacity`, returns how many. */
+static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t capacity) {
     size_t n = 0;
     for (size_t f = 0; f < p->terms.count; f++) {
         float here = gap(p, f, e);
         if (here <= 0) continue;
-        size_t at = n < room ? n++ : n;
-        if (at == room && here <= gap(p, features[room - 1], e)) continue;
-        if (at == room) at--;
+        size_t at = n < capacity ? n++ : n;
+        if (at == capacity && here <= gap(p, features[capacity - 1], e)) continue;
+        if (at == capacity) at--;
         for (; at > 0 && gap(p, features[at - 1], e) < here; at--) features[at] = features[at - 1];
         features[at] = (uint16_t)f;
     }
@@ -32,13 +32,13 @@ static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t 
 }
 
 /* A token as a word to show: at least three letters, without the space before it. Empty when it is none. */
-static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_t room) {
+static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_t capacity) {
     const char *bytes;
     size_t size, letters = 0;
     mf_tokenizer_piece(t, id, &bytes, &size);
     for (; size && *bytes == ' '; bytes++) size--;
     *word = '\0';
-    if (size >= room) return;
+    if (size >= capacity) return;
     for (size_t at = 0; at < size;) {
         utf8proc_int32_t c;
         utf8proc_ssize_t n =

@@ -24,7 +24,7 @@ struct maker {
     uint32_t *lengths;
     double start;                  /* mf_now() */
     double *nats;                  /* of each test document under the model, which is measured first */
-    size_t n_nats, room, at;       /* of them; the document that is being measured again */
+    size_t n_nats, capacity, at;   /* of them; the document that is being measured again */
     struct mf_measure behind;      /* what another loses more than the model, document by document */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
@@ -40,9 +40,9 @@ static void add_document(void *context, const char *id, size_t id_size, size_t d
         mf_measure_add(&m->behind, document->nats - m->nats[m->at++], document->tokens, 0);
         return;
     }
-    if (m->n_nats == m->room) {
-        m->room = 2 * m->room + 64;
-        m->nats = reallocarray(m->nats, m->room, sizeof *m->nats);
+    if (m->n_nats == m->capacity) {
+        m->capacity = 2 * m->capacity + 64;
+        m->nats = reallocarray(m->nats, m->capacity, sizeof *m->nats);
         if (!m->nats) mf_no_memory();
     }
     m->nats[m->n_nats++] = document->nats;

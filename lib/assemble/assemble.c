@@ -32,12 +32,12 @@ bool mf_assembly_repeats(const struct mf_assembly *a) {
 
 int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns,
                     struct mf_err *err) {
-    if (a->count == a->room) {
-        size_t room = a->room ? 2 * a->room : 256;
-        struct mf_tensor *grown = realloc(a->tensors, room * sizeof *grown);
+    if (a->count == a->capacity) {
+        size_t capacity = a->capacity ? 2 * a->capacity : 256;
+        struct mf_tensor *grown = realloc(a->tensors, capacity * sizeof *grown);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory");
         a->tensors = grown;
-        a->room = room;
+        a->capacity = capacity;
     }
     struct mf_tensor *t = &a->tensors[a->count++];
     *t = (struct mf_tensor){.dtype = MF_F32, .n_dims = columns ? 2 : 1, .shape = {rows, columns}};

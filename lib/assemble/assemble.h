@@ -39,7 +39,7 @@ struct mf_assembly {
     struct mf_expert_entry *experts; /* [n_experts] */
     size_t n_experts;                /* pieces; of the model only in a mixture */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
-    size_t count, room;
+    size_t count, capacity;
     size_t n_shared;       /* of them come from the shared bundle */
     int scratch;           /* token counts and statistics of the experts, or -1 */
     unsigned char *buffer; /* of each thread that copies */

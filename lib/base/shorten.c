@@ -62,10 +62,11 @@ static void cut_middle(char *at, size_t size, size_t most) {
     memmove(from + strlen(dots), to, strlen(to) + 1);
 }
 
-/* Shortens the longest of the strings in a text until it has less than `room` bytes, or nothing long is left.
+/* Shortens the longest of the strings in a text until it has less than `capacity` bytes, or nothing long is
+ * left.
  */
-static void shorten(char *text, size_t room, const char *const strings[], size_t n) {
-    for (size_t length; (length = strlen(text)) >= room;) {
+static void shorten(char *text, size_t capacity, const char *const strings[], size_t n) {
+    for (size_t length; (length = strlen(text)) >= capacity;) {
         size_t longest = SHORTEST;
         char *at = NULL;
         for (size_t i = 0; i < n; i++) {
@@ -75,19 +76,19 @@ static void shorten(char *text, size_t room, const char *const strings[], size_t
             at = found;
         }
         if (!at) return;
-        size_t over = length - room + 1;
+        size_t over = length - capacity + 1;
         cut_middle(at, longest, longest > over + SHORTEST ? longest - over : SHORTEST);
     }
 }
 
-void mf_shorten(char *text, size_t room, const char *format, va_list args, const char *reason) {
+void mf_shorten(char *text, size_t capacity, const char *format, va_list args, const char *reason) {
     const char *strings[STRINGS];
     size_t n = list_strings(format, args, strings);
     char *message;
     if (vasprintf(&message, format, args) < 0) mf_no_memory();
     char *whole = mf_format("%s%s%s", message, reason ? ": " : "", reason ? reason : "");
-    shorten(whole, room, strings, n);
-    snprintf(text, room, "%s", whole);
+    shorten(whole, capacity, strings, n);
+    snprintf(text, capacity, "%s", whole);
     free(whole);
     free(message);
 }

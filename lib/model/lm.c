@@ -130,16 +130,16 @@ static void layout(struct mf_lm *lm, int n_threads) {
     size_t N = lm->plan.max_rows, D = s->D, F = s->F, C = heads_columns(heads);
     lm->units = lm->plan.recompute ? even_part(F, larger(C / mf_layer_products(s), 1)) : F;
     size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
-    size_t room = N * D + wide + (lm->plan.recompute ? again : 0);
-    lm->columns =
-        even_part(s->V, smaller(room / N, lm->plan.narrow ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
-    lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(room / s->V, N), smaller(N, 32));
+    size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
+    lm->columns = even_part(
+        s->V, smaller(capacity / N, lm->plan.narrow ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
+    lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(capacity / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
     lm->h = mf_arena_floats(a, N * larger(D, heads.H * heads.d));
     lm->y = mf_arena_floats(a, N * D);
-    lm->logits = mf_arena_floats(a, larger(room, lm->logits_rows * s->V));
+    lm->logits = mf_arena_floats(a, larger(capacity, lm->logits_rows * s->V));
     lm->dx = lm->logits;
     lm->wide = lm->logits ? lm->dx + N * D : NULL;
     lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
@@ -247,14 +247,15 @@ static struct table table_at(const struct pass *p, size_t offset) {
                           p->w->narrow ? p->w->narrow + offset : NULL};
 }
 
-/* Where the rows `ids` [N] of a table are: of a narrow one, widened into `room` [N,D], with the rows `own`;
- * nothing for LOSS_IGNORE. */
-static const float *rows_table(const struct pass *p, float *room, struct table table, const uint32_t *ids) {
+/* Where the rows `ids` [N] of a table are: of a narrow one, `widened` [N,D], with the rows
+ * `own`; nothing for LOSS_IGNORE. */
+static const float *rows_table(const struct pass *p, float *widened, struct table table,
+                               const uint32_t *ids) {
     size_t D = p->lm->shape.D;
     if (table.rows) return table.rows;
     for (size_t n = 0; n < p->N; n++)
-        if (ids[n] != LOSS_IGNORE) mf_bf16_widen(room + n * D, table.narrow + ids[n] * D, D);
-    return room;
+        if (ids[n] != LOSS_IGNORE) mf_bf16_widen(widened + n * D, table.narrow + ids[n] * D, D);
+    return widened;
 }
 
 /* The head's rows of a chunk of the vocabulary, from v on, *P of them. */

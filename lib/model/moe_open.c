@@ -236,7 +236,7 @@ static size_t largest_matrix(const struct mf_moe *m) {
         for (size_t i = 0; i < l.count; i++)
             if (mf_tensor_bytes(&l.tensors[i]) > most) most = mf_tensor_bytes(&l.tensors[i]);
     }
-    return mf_weights_room(most);
+    return mf_weights_cached_bytes(most);
 }
 
 static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *budget, struct mf_err *err) {

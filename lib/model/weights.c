@@ -130,40 +130,40 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
 
 /* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
  * once a token, from end to end, and finding small pages costs as much as reading them. */
-size_t mf_weights_room(size_t bytes) {
+size_t mf_weights_cached_bytes(size_t bytes) {
     if (bytes < LARGE_PAGE / 2) return bytes ? bytes : 1;
     return (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
 }
 
 /* Large ones are mapped one by one: what malloc gets back of them it may keep, and then memory would exceed
  * the cache's bytes. */
-static void *new_buffer(size_t room) {
-    if (room < LARGE_PAGE) return aligned_alloc(64, (room + 63) / 64 * 64);
-    char *at = mmap(NULL, room + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void *new_buffer(size_t capacity) {
+    if (capacity < LARGE_PAGE) return aligned_alloc(64, (capacity + 63) / 64 * 64);
+    char *at = mmap(NULL, capacity + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return NULL;
     size_t before = -(uintptr_t)at % LARGE_PAGE;
     if (before) munmap(at, before);
-    munmap(at + before + room, LARGE_PAGE - before);
-    madvise(at + before, room, MADV_HUGEPAGE); /* advice only */
+    munmap(at + before + capacity, LARGE_PAGE - before);
+    madvise(at + before, capacity, MADV_HUGEPAGE); /* advice only */
     return at + before;
 }
 
-static void free_buffer(void *buffer, size_t room) {
-    if (room < LARGE_PAGE)
+static void free_buffer(void *buffer, size_t capacity) {
+    if (capacity < LARGE_PAGE)
         free(buffer);
     else if (buffer)
-        munmap(buffer, room);
+        munmap(buffer, capacity);
 }
 
 /* Takes a tensor out of memory; returns the bytes it had. */
 static size_t drop(struct entry *e) {
-    size_t room = mf_weights_room(mf_tensor_bytes(&e->tensor));
+    size_t capacity = mf_weights_cached_bytes(mf_tensor_bytes(&e->tensor));
     if (e->kept)
         free(e->tensor.data);
     else
-        free_buffer(e->tensor.data, room);
+        free_buffer(e->tensor.data, capacity);
     e->tensor.data = NULL;
-    return room;
+    return capacity;
 }
 
 void mf_weights_free(struct mf_weights *w) {
@@ -212,7 +212,7 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
 
 /* Drops the least recently used tensors until `bytes` more fit. Linear in the number of tensors, beside a
  * read from disk. */
-static void make_room(struct mf_weights *w, size_t bytes) {
+static void evict(struct mf_weights *w, size_t bytes) {
     while (w->cached && (bytes > w->capacity || w->cached > w->capacity - bytes)) {
         struct entry *oldest = NULL;
         for (size_t i = 0; i < w->count; i++) {
@@ -228,16 +228,16 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
     struct entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
-        size_t bytes = mf_tensor_bytes(&e->tensor), room = mf_weights_room(bytes);
-        make_room(w, room);
-        void *buffer = new_buffer(room);
+        size_t bytes = mf_tensor_bytes(&e->tensor), capacity = mf_weights_cached_bytes(bytes);
+        evict(w, capacity);
+        void *buffer = new_buffer(capacity);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
         if (read_tensor(w, e, 0, buffer, bytes, err) < 0) {
-            free_buffer(buffer, room);
+            free_buffer(buffer, capacity);
             return -1;
         }
         e->tensor.data = buffer;
-        w->cached += room;
+        w->cached += capacity;
     }
     *data = e->tensor.data;
     return 0;

@@ -30,7 +30,7 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
 void mf_weights_free(struct mf_weights *w); /* accepts NULL */
 
 /* What a tensor of `bytes` takes in the cache. */
-size_t mf_weights_room(size_t bytes);
+size_t mf_weights_cached_bytes(size_t bytes);
 
 /* May `bytes` stay in the cache together? */
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes);

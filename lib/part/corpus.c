@@ -6,18 +6,18 @@
 #include "part/difficulty.h"
 
 static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
-    size_t room = c->room ? c->room + c->room / 2 : 1024;
-    void *tokens = realloc(c->tokens, room * sizeof *c->tokens);
+    size_t capacity = c->capacity ? c->capacity + c->capacity / 2 : 1024;
+    void *tokens = realloc(c->tokens, capacity * sizeof *c->tokens);
     if (tokens) c->tokens = tokens;
-    void *labels = realloc(c->labels, room * sizeof *c->labels);
+    void *labels = realloc(c->labels, capacity * sizeof *c->labels);
     if (labels) c->labels = labels;
-    void *fingerprints = realloc(c->fingerprints, room * sizeof *c->fingerprints);
+    void *fingerprints = realloc(c->fingerprints, capacity * sizeof *c->fingerprints);
     if (fingerprints) c->fingerprints = fingerprints;
-    void *hard = difficulty ? realloc(c->difficulty, room * sizeof *c->difficulty) : NULL;
+    void *hard = difficulty ? realloc(c->difficulty, capacity * sizeof *c->difficulty) : NULL;
     if (hard) c->difficulty = hard;
     if (!tokens || !labels || !fingerprints || (difficulty && !hard))
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", room);
-    c->room = room;
+        return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", capacity);
+    c->capacity = capacity;
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int add_document(struct mf_corpus *c, const struct mf_token_doc *doc, str
     uint16_t last = c->count > 0 ? c->labels[c->count - 1] : 0;
     if (c->count == UINT32_MAX - 1)
         return mf_err_set(err, EX_DATAERR, "more than %lu documents", UINT32_MAX - 1UL);
-    if (c->count == c->room && grow(c, reading != NULL, err) < 0) return -1;
+    if (c->count == c->capacity && grow(c, reading != NULL, err) < 0) return -1;
     if (label_of(c, doc, last, &c->labels[c->count], err) < 0) return -1;
     if (reading && mf_reading_difficulty(reading, doc, &difficulty, err) < 0) return -1;
     if (reading) c->difficulty[c->count] = (float)difficulty;

@@ -12,7 +12,7 @@
 /* What one pass over the stream leaves: a few numbers a document. */
 struct mf_corpus {
     struct mf_tokens_header header;
-    size_t count, room;
+    size_t count, capacity;
     uint64_t total;         /* tokens */
     uint32_t *tokens;       /* [count] */
     uint16_t *labels;       /* [count] index into names, or MF_NO_LABEL */

@@ -8,8 +8,8 @@
 
 /* Room for the distinct words of one text; zeroed before the first use, kept between texts. */
 struct mf_distinct {
-    uint64_t *hashes; /* [room] open addressing; 0 is empty */
-    size_t room;
+    uint64_t *hashes; /* [capacity] open addressing; 0 is empty */
+    size_t capacity;
 };
 
 /* Average word length (in characters) * log(distinct words) * sqrt(words); words are what white space

@@ -23,7 +23,7 @@ struct part_file {
 
 struct mf_part_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
-    size_t room, E;
+    size_t capacity, E;
     size_t open, most; /* descriptors of parts, as many as there may be */
     uint64_t turn;
     struct part_file *parts; /* [E + 1]; the last is partition.mp, without a writer of ours */
@@ -36,8 +36,8 @@ static void set_paths(struct mf_part_files *files, size_t e) {
         snprintf(name, sizeof name, "part.%zu.mp", e);
     else
         snprintf(name, sizeof name, SAVED);
-    snprintf(files->path, files->room, "%s/%s", files->folder, name);
-    snprintf(files->new_path, files->room, "%s/.%s.new", files->folder, name);
+    snprintf(files->path, files->capacity, "%s/%s", files->folder, name);
+    snprintf(files->new_path, files->capacity, "%s/.%s.new", files->folder, name);
 }
 
 void mf_part_files_abandon(struct mf_part_files *files) {
@@ -107,10 +107,10 @@ int mf_part_files_open(struct mf_part_files **out, const char *folder, const str
     struct mf_part_files *files = calloc(1, sizeof *files);
     if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
     files->E = E;
-    files->room = strlen(folder) + 60;
+    files->capacity = strlen(folder) + 60;
     files->folder = strdup(folder);
-    files->path = malloc(files->room);
-    files->new_path = malloc(files->room);
+    files->path = malloc(files->capacity);
+    files->new_path = malloc(files->capacity);
     files->parts = calloc(E + 1, sizeof *files->parts);
     int result = 0;
     files->most = allow_files(E);
@@ -162,7 +162,7 @@ static int remove_stale(struct mf_part_files *files, struct mf_err *err) {
         unsigned long long number = strtoull(entry->d_name + 5, &end, 10);
         snprintf(again, sizeof again, "part.%llu.mp", number);
         if (strcmp(again, entry->d_name) != 0 || number < files->E) continue;
-        snprintf(files->path, files->room, "%s/%s", files->folder, again);
+        snprintf(files->path, files->capacity, "%s/%s", files->folder, again);
         unlink(files->path);
     }
     closedir(folder);

@@ -28,11 +28,11 @@ static void free_fresh(struct fresh *f) {
 static int find_fresh(struct fresh *f, const struct mf_partition *p, const struct mf_growth *g,
                       struct mf_err *err) {
     const struct mf_corpus *corpus = g->corpus;
-    size_t room = corpus->count + 1;
-    f->document = calloc(room, sizeof *f->document);
-    f->tokens = calloc(room, sizeof *f->tokens);
-    f->fingerprints = calloc(room, sizeof *f->fingerprints);
-    f->part = calloc(room, sizeof *f->part);
+    size_t capacity = corpus->count + 1;
+    f->document = calloc(capacity, sizeof *f->document);
+    f->tokens = calloc(capacity, sizeof *f->tokens);
+    f->fingerprints = calloc(capacity, sizeof *f->fingerprints);
+    f->part = calloc(capacity, sizeof *f->part);
     if (!f->document || !f->tokens || !f->fingerprints || !f->part)
         return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", corpus->count);
     if (mf_sketches_new(&f->sketches, err) < 0) return -1;

@@ -8,7 +8,7 @@ struct mf_reading {
     const struct mf_tokenizer *tokenizer; /* borrowed */
     struct mf_distinct words;
     char *text;
-    size_t room;
+    size_t capacity;
 };
 
 int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *tokenizer, struct mf_err *err) {
@@ -27,11 +27,11 @@ int mf_reading_difficulty(struct mf_reading *r, const struct mf_token_doc *doc, 
         mf_tokenizer_piece(r->tokenizer, doc->tokens[i], &piece, &size);
         total += size;
     }
-    if (total > r->room) {
+    if (total > r->capacity) {
         char *text = realloc(r->text, total);
         if (!text) return mf_err_set(err, EX_OSERR, "out of memory for a document of %zu bytes", total);
         r->text = text;
-        r->room = total;
+        r->capacity = total;
     }
     size_t at = 0;
     for (size_t i = 0; i < doc->n; i++) {

@@ -166,10 +166,10 @@ size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, st
 
 struct mf_sketches {
     struct mf_sketch_term **chunks;
-    size_t n_chunks, room_chunks, used; /* terms used in the last chunk */
-    uint64_t *place;                    /* [count] chunk * CHUNK + offset */
-    uint16_t *length;                   /* [count] */
-    size_t count, room;
+    size_t n_chunks, chunks_capacity, used; /* terms used in the last chunk */
+    uint64_t *place;                        /* [count] chunk * CHUNK + offset */
+    uint16_t *length;                       /* [count] */
+    size_t count, capacity;
 };
 
 int mf_sketches_new(struct mf_sketches **list, struct mf_err *err) {
@@ -178,25 +178,25 @@ int mf_sketches_new(struct mf_sketches **list, struct mf_err *err) {
 }
 
 static int grow_documents(struct mf_sketches *list) {
-    size_t room = list->room ? list->room + list->room / 2 : 1024;
-    uint64_t *place = realloc(list->place, room * sizeof *place);
+    size_t capacity = list->capacity ? list->capacity + list->capacity / 2 : 1024;
+    uint64_t *place = realloc(list->place, capacity * sizeof *place);
     if (!place) return -1;
     list->place = place;
-    uint16_t *length = realloc(list->length, room * sizeof *length);
+    uint16_t *length = realloc(list->length, capacity * sizeof *length);
     if (!length) return -1;
     list->length = length;
-    list->room = room;
+    list->capacity = capacity;
     return 0;
 }
 
 static int grow_chunks(struct mf_sketches *list) {
-    if (list->n_chunks == list->room_chunks) {
-        size_t room = list->room_chunks ? 2 * list->room_chunks : 16;
+    if (list->n_chunks == list->chunks_capacity) {
+        size_t capacity = list->chunks_capacity ? 2 * list->chunks_capacity : 16;
         /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
-        struct mf_sketch_term **chunks = realloc(list->chunks, room * sizeof *chunks);
+        struct mf_sketch_term **chunks = realloc(list->chunks, capacity * sizeof *chunks);
         if (!chunks) return -1;
         list->chunks = chunks;
-        list->room_chunks = room;
+        list->chunks_capacity = capacity;
     }
     struct mf_sketch_term *chunk = malloc(CHUNK * sizeof *chunk);
     if (!chunk) return -1;
@@ -208,7 +208,7 @@ static int grow_chunks(struct mf_sketches *list) {
 int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count,
                     struct mf_err *err) {
     bool full = list->n_chunks == 0 || list->used + count > CHUNK;
-    if ((list->count == list->room && grow_documents(list) < 0) || (full && grow_chunks(list) < 0))
+    if ((list->count == list->capacity && grow_documents(list) < 0) || (full && grow_chunks(list) < 0))
         return mf_err_set(err, EX_OSERR, "out of memory for the sketches of %zu documents", list->count + 1);
     if (count > 0) memcpy(list->chunks[list->n_chunks - 1] + list->used, terms, count * sizeof *terms);
     list->place[list->count] = (list->n_chunks - 1) * (uint64_t)CHUNK + list->used;

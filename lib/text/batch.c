@@ -6,12 +6,12 @@
 
 /* Copies bytes into the batch; false when there is no memory for them. */
 static bool keep(struct mf_docs_batch *b, const char *bytes, size_t size) {
-    if (b->bytes_room - b->used < size) {
-        size_t room = b->used + size + b->bytes_room / 2;
-        char *grown = realloc(b->bytes, room);
+    if (b->bytes_capacity - b->used < size) {
+        size_t capacity = b->used + size + b->bytes_capacity / 2;
+        char *grown = realloc(b->bytes, capacity);
         if (!grown) return false;
         b->bytes = grown;
-        b->bytes_room = room;
+        b->bytes_capacity = capacity;
     }
     if (size) memcpy(b->bytes + b->used, bytes, size);
     b->used += size;
@@ -19,11 +19,11 @@ static bool keep(struct mf_docs_batch *b, const char *bytes, size_t size) {
 }
 
 static int grow(struct mf_docs_batch *b, struct mf_err *err) {
-    size_t room = b->room ? 2 * b->room : 256;
-    struct mf_doc *grown = realloc(b->docs, room * sizeof *grown);
+    size_t capacity = b->capacity ? 2 * b->capacity : 256;
+    struct mf_doc *grown = realloc(b->docs, capacity * sizeof *grown);
     if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for documents");
     b->docs = grown;
-    b->room = room;
+    b->capacity = capacity;
     return 0;
 }
 
@@ -31,7 +31,7 @@ static int grow(struct mf_docs_batch *b, struct mf_err *err) {
  * The document that fills the batch stays where the reader has it: one large document is in memory once. */
 static int add(struct mf_docs_batch *b, const struct mf_doc *d, size_t bytes, struct mf_err *err) {
     size_t size = d->id_size + d->size + d->domain_size;
-    if (b->count == b->room && grow(b, err) < 0) return -1;
+    if (b->count == b->capacity && grow(b, err) < 0) return -1;
     b->docs[b->count++] = *d;
     b->borrowed = size >= bytes - b->used;
     if (b->borrowed) {

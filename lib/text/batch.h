@@ -10,9 +10,9 @@
 /* Zeroed at first. */
 struct mf_docs_batch {
     struct mf_doc *docs; /* [count] borrowed from the batch or its reader */
-    size_t count, room;
+    size_t count, capacity;
     char *bytes;
-    size_t used, bytes_room;
+    size_t used, bytes_capacity;
     bool borrowed; /* the last document's bytes are the reader's */
 };
 

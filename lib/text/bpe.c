@@ -8,23 +8,23 @@
 
 static size_t slot_of(const struct mf_pair_map *map, uint64_t key) {
     uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15);
-    size_t at = (size_t)(hash ^ hash >> 29) & (map->room - 1);
-    while (map->keys[at] != UINT64_MAX && map->keys[at] != key) at = (at + 1) & (map->room - 1);
+    size_t at = (size_t)(hash ^ hash >> 29) & (map->capacity - 1);
+    while (map->keys[at] != UINT64_MAX && map->keys[at] != key) at = (at + 1) & (map->capacity - 1);
     return at;
 }
 
 static int grow(struct mf_pair_map *map, struct mf_err *err) {
     struct mf_pair_map old = *map;
-    size_t room = old.room ? 2 * old.room : 1024;
-    uint64_t *keys = malloc(room * sizeof *keys), *values = malloc(room * sizeof *values);
+    size_t capacity = old.capacity ? 2 * old.capacity : 1024;
+    uint64_t *keys = malloc(capacity * sizeof *keys), *values = malloc(capacity * sizeof *values);
     if (!keys || !values) {
         free(keys);
         free(values);
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu pairs", room);
+        return mf_err_set(err, EX_OSERR, "out of memory for %zu pairs", capacity);
     }
-    memset(keys, 0xff, room * sizeof *keys);
-    *map = (struct mf_pair_map){keys, values, room, old.count};
-    for (size_t i = 0; i < old.room; i++) {
+    memset(keys, 0xff, capacity * sizeof *keys);
+    *map = (struct mf_pair_map){keys, values, capacity, old.count};
+    for (size_t i = 0; i < old.capacity; i++) {
         if (old.keys[i] == UINT64_MAX) continue;
         size_t at = slot_of(map, old.keys[i]);
         map->keys[at] = old.keys[i];
@@ -36,7 +36,7 @@ static int grow(struct mf_pair_map *map, struct mf_err *err) {
 }
 
 int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struct mf_err *err) {
-    if (3 * map->count >= 2 * map->room && grow(map, err) < 0) return -1;
+    if (3 * map->count >= 2 * map->capacity && grow(map, err) < 0) return -1;
     size_t at = slot_of(map, key);
     map->count += map->keys[at] == UINT64_MAX;
     map->keys[at] = key;
@@ -45,7 +45,7 @@ int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struc
 }
 
 const uint64_t *mf_pair_map_get(const struct mf_pair_map *map, uint64_t key) {
-    if (map->room == 0) return NULL;
+    if (map->capacity == 0) return NULL;
     size_t at = slot_of(map, key);
     return map->keys[at] == key ? &map->values[at] : NULL;
 }
@@ -123,10 +123,10 @@ struct candidate heap_pop(struct candidate *heap, size_t *n) {
 static int apply_long(const struct mf_pair_map *merges, struct mf_bpe_work *work, uint32_t *ids, size_t *n,
                       struct mf_err *err) {
     size_t count = *n, bytes = count * (3 * sizeof(struct candidate) + 2 * sizeof(size_t)), heaped = 0;
-    if (work->room < bytes) {
+    if (work->capacity < bytes) {
         free(work->memory);
         work->memory = malloc(bytes);
-        work->room = work->memory ? bytes : 0;
+        work->capacity = work->memory ? bytes : 0;
         if (!work->memory) return mf_err_set(err, EX_OSERR, "out of memory for a word of %zu bytes", count);
     }
     struct candidate *heap = work->memory;

@@ -15,7 +15,7 @@ static inline uint64_t mf_pair(uint32_t left, uint32_t right) {
 struct mf_pair_map {
     uint64_t *keys; /* UINT64_MAX: empty */
     uint64_t *values;
-    size_t room, count;
+    size_t capacity, count;
 };
 int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struct mf_err *err);
 const uint64_t *mf_pair_map_get(const struct mf_pair_map *map,
@@ -25,7 +25,7 @@ void mf_pair_map_free(struct mf_pair_map *map);
 /* Working memory of mf_bpe_apply; zeroed at first. */
 struct mf_bpe_work {
     void *memory;
-    size_t room;
+    size_t capacity;
 };
 void mf_bpe_work_free(struct mf_bpe_work *work);
 
@@ -46,7 +46,7 @@ typedef int mf_bpe_accept(void *context, uint32_t left, uint32_t right, uint32_t
 /* The pairs that were merged, in order. Zeroed at first; `pairs` is freed by free(). */
 struct mf_bpe_merges {
     uint64_t *pairs;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* Learns up to `n_tokens` tokens, most frequent pair first, of equal ones the pair with the lower ids; only

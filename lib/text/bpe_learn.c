@@ -13,7 +13,7 @@
 struct pair {
     uint64_t key, count;
     uint32_t *places;
-    size_t n_places, room;
+    size_t n_places, capacity;
     bool done; /* merged or refused */
 };
 
@@ -22,12 +22,12 @@ struct learner {
     size_t size;
     const uint64_t *counts; /* of each word */
     uint32_t *lengths;      /* of each token, in bytes */
-    size_t lengths_room;
+    size_t lengths_capacity;
     struct mf_pair_map index; /* key -> index in pairs */
     struct pair *pairs;
-    size_t n_pairs, pairs_room, first_new;
+    size_t n_pairs, pairs_capacity, first_new;
     struct candidate *heap;
-    size_t heaped, heap_room;
+    size_t heaped, heap_capacity;
     struct mf_err *err;
 };
 
@@ -36,17 +36,17 @@ static int out_of_memory(struct learner *l) {
 }
 
 /* Room for one more of `count` items of `size` bytes; NULL when there is none. */
-static void *one_more(void *items, size_t count, size_t *room, size_t first, size_t size) {
-    if (count < *room) return items;
-    size_t wanted = *room ? 2 * *room : first;
+static void *one_more(void *items, size_t count, size_t *capacity, size_t first, size_t size) {
+    if (count < *capacity) return items;
+    size_t wanted = *capacity ? 2 * *capacity : first;
     void *grown = realloc(items, wanted * size);
-    if (grown) *room = wanted;
+    if (grown) *capacity = wanted;
     return grown;
 }
 
 /* Queues a pair; the highest count comes first, of equal ones the lower pair of ids. */
 static int push(struct learner *l, const struct pair *p) {
-    struct candidate *heap = one_more(l->heap, l->heaped, &l->heap_room, 4096, sizeof *heap);
+    struct candidate *heap = one_more(l->heap, l->heaped, &l->heap_capacity, 4096, sizeof *heap);
     if (!heap) return out_of_memory(l);
     l->heap = heap;
     heap_push(heap, &l->heaped, (struct candidate){UINT64_MAX - p->count, p->key});
@@ -56,7 +56,7 @@ static int push(struct learner *l, const struct pair *p) {
 static struct pair *pair_of(struct learner *l, uint64_t key) {
     const uint64_t *at = mf_pair_map_get(&l->index, key);
     if (at) return &l->pairs[*at];
-    struct pair *pairs = one_more(l->pairs, l->n_pairs, &l->pairs_room, 1024, sizeof *pairs);
+    struct pair *pairs = one_more(l->pairs, l->n_pairs, &l->pairs_capacity, 1024, sizeof *pairs);
     if (!pairs) return out_of_memory(l), NULL;
     l->pairs = pairs;
     if (mf_pair_map_put(&l->index, key, l->n_pairs, l->err) < 0) return NULL;
@@ -68,7 +68,7 @@ static struct pair *pair_of(struct learner *l, uint64_t key) {
 static int add(struct learner *l, uint32_t left, uint32_t right, size_t place) {
     struct pair *p = pair_of(l, mf_pair(left, right));
     if (!p) return -1;
-    uint32_t *places = one_more(p->places, p->n_places, &p->room, 4, sizeof *places);
+    uint32_t *places = one_more(p->places, p->n_places, &p->capacity, 4, sizeof *places);
     if (!places) return out_of_memory(l);
     p->places = places;
     p->places[p->n_places++] = (uint32_t)place;
@@ -127,7 +127,7 @@ static int begin(struct learner *l, uint32_t first_id) {
     l->word = malloc(l->size * sizeof *l->word);
     l->lengths = malloc(first_id * sizeof *l->lengths);
     if (!l->word || !l->lengths) return out_of_memory(l);
-    l->lengths_room = first_id;
+    l->lengths_capacity = first_id;
     for (uint32_t id = 0; id < first_id; id++) l->lengths[id] = 1;
     uint32_t word = 0;
     for (size_t i = 1; i < l->size; i++) {
@@ -141,7 +141,7 @@ static int begin(struct learner *l, uint32_t first_id) {
 }
 
 static int new_length(struct learner *l, uint32_t id, uint32_t left, uint32_t right) {
-    uint32_t *lengths = one_more(l->lengths, id, &l->lengths_room, 1024, sizeof *lengths);
+    uint32_t *lengths = one_more(l->lengths, id, &l->lengths_capacity, 1024, sizeof *lengths);
     if (!lengths) return out_of_memory(l);
     l->lengths = lengths;
     lengths[id] = lengths[left] + lengths[right];
@@ -169,7 +169,7 @@ static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t
             p->done = true;
             continue;
         }
-        uint64_t *pairs = one_more(merges->pairs, merges->count, &merges->room, 1024, sizeof *pairs);
+        uint64_t *pairs = one_more(merges->pairs, merges->count, &merges->capacity, 1024, sizeof *pairs);
         if (!pairs) return out_of_memory(l);
         merges->pairs = pairs;
         pairs[merges->count++] = key;

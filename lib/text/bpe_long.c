@@ -105,7 +105,7 @@ static void merge_all(struct word *w) {
 
 static uint32_t ranks_of(const struct mf_pair_map *merges) {
     uint64_t most = 0;
-    for (size_t i = 0; i < merges->room; i++)
+    for (size_t i = 0; i < merges->capacity; i++)
         if (merges->keys[i] != UINT64_MAX && merges->values[i] >> 32 > most) most = merges->values[i] >> 32;
     return (uint32_t)most + 1;
 }

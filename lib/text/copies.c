@@ -28,16 +28,16 @@ struct known {
 struct table {
     uint64_t *keys;
     uint32_t *documents; /* UINT32_MAX: empty */
-    size_t room, count;
+    size_t capacity, count;
 };
 
 struct mf_copies {
     double near;
     struct table exact, bands;
     struct known *known;
-    size_t count, room;
+    size_t count, capacity;
     char *ids;
-    size_t ids_size, ids_room;
+    size_t ids_size, ids_capacity;
     uint32_t multiply[HASHES], add[HASHES];
     uint32_t signature[HASHES]; /* of the document being looked at */
 };
@@ -197,24 +197,24 @@ static void sign(struct mf_copies *c, const char *text, size_t size) {
 /* --- the table --- */
 
 static void place(const struct table *t, uint64_t key, uint32_t document) {
-    size_t i = (size_t)key & (t->room - 1);
-    while (t->documents[i] != UINT32_MAX) i = (i + 1) & (t->room - 1);
+    size_t i = (size_t)key & (t->capacity - 1);
+    while (t->documents[i] != UINT32_MAX) i = (i + 1) & (t->capacity - 1);
     t->keys[i] = key;
     t->documents[i] = document;
 }
 
 static int put(struct table *t, uint64_t key, uint32_t document, struct mf_err *err) {
-    if (2 * t->count >= t->room) {
-        struct table grown = {.room = t->room ? 2 * t->room : 4096, .count = t->count};
-        grown.keys = malloc(grown.room * sizeof *grown.keys);
-        grown.documents = malloc(grown.room * sizeof *grown.documents);
+    if (2 * t->count >= t->capacity) {
+        struct table grown = {.capacity = t->capacity ? 2 * t->capacity : 4096, .count = t->count};
+        grown.keys = malloc(grown.capacity * sizeof *grown.keys);
+        grown.documents = malloc(grown.capacity * sizeof *grown.documents);
         if (!grown.keys || !grown.documents) {
             free(grown.keys);
             free(grown.documents);
             return mf_err_set(err, EX_OSERR, "out of memory for the hashes of documents");
         }
-        memset(grown.documents, 0xff, grown.room * sizeof *grown.documents);
-        for (size_t i = 0; i < t->room; i++)
+        memset(grown.documents, 0xff, grown.capacity * sizeof *grown.documents);
+        for (size_t i = 0; i < t->capacity; i++)
             if (t->documents[i] != UINT32_MAX) place(&grown, t->keys[i], t->documents[i]);
         free(t->keys);
         free(t->documents);
@@ -227,10 +227,10 @@ static int put(struct table *t, uint64_t key, uint32_t document, struct mf_err *
 
 /* The next document with this key at or after slot *i; UINT32_MAX when there is none. */
 static uint32_t next(const struct table *t, uint64_t key, size_t *i) {
-    for (; t->room && t->documents[*i] != UINT32_MAX; *i = (*i + 1) & (t->room - 1)) {
+    for (; t->capacity && t->documents[*i] != UINT32_MAX; *i = (*i + 1) & (t->capacity - 1)) {
         if (t->keys[*i] != key) continue;
         uint32_t document = t->documents[*i];
-        *i = (*i + 1) & (t->room - 1);
+        *i = (*i + 1) & (t->capacity - 1);
         return document;
     }
     return UINT32_MAX;
@@ -254,7 +254,7 @@ static uint32_t find_near(const struct mf_copies *c) {
     double best_jaccard = c->near;
     for (size_t b = 0; b < BANDS; b++) {
         uint64_t key = band_key(c, b);
-        size_t i = (size_t)key & (c->bands.room - 1), looked = 0;
+        size_t i = (size_t)key & (c->bands.capacity - 1), looked = 0;
         uint32_t document, last = UINT32_MAX;
         while (looked++ < MOST && (document = next(&c->bands, key, &i)) != UINT32_MAX) {
             if (document == last || document == best || c->known[document].forgotten) continue;
@@ -270,7 +270,7 @@ static uint32_t find_near(const struct mf_copies *c) {
 
 /* The known document with this hash, or UINT32_MAX. */
 static uint32_t find_exact(const struct mf_copies *c, uint64_t hash) {
-    size_t i = (size_t)hash & (c->exact.room - 1);
+    size_t i = (size_t)hash & (c->exact.capacity - 1);
     uint32_t document;
     while ((document = next(&c->exact, hash, &i)) != UINT32_MAX)
         if (!c->known[document].forgotten) return document;
@@ -278,19 +278,19 @@ static uint32_t find_exact(const struct mf_copies *c, uint64_t hash) {
 }
 
 static int remember(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, struct mf_err *err) {
-    if (c->count == c->room) {
-        size_t room = c->room ? 2 * c->room : 1024;
-        struct known *grown = realloc(c->known, room * sizeof *grown);
+    if (c->count == c->capacity) {
+        size_t capacity = c->capacity ? 2 * c->capacity : 1024;
+        struct known *grown = realloc(c->known, capacity * sizeof *grown);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for the hashes of documents");
         c->known = grown;
-        c->room = room;
+        c->capacity = capacity;
     }
-    if (c->ids_room - c->ids_size < id_size) {
-        size_t room = 2 * c->ids_room + id_size + 4096;
-        char *grown = realloc(c->ids, room);
+    if (c->ids_capacity - c->ids_size < id_size) {
+        size_t capacity = 2 * c->ids_capacity + id_size + 4096;
+        char *grown = realloc(c->ids, capacity);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for the ids of documents");
         c->ids = grown;
-        c->ids_room = room;
+        c->ids_capacity = capacity;
     }
     uint32_t document = (uint32_t)c->count;
     struct known *k = &c->known[c->count++];
@@ -311,7 +311,7 @@ int mf_copies_check(struct mf_copies *c, uint64_t hash, const char *id, size_t i
     if (document == UINT32_MAX && c->near > 0) {
         sort = MF_COPY_NEAR;
         sign(c, text, size);
-        if (c->bands.room) document = find_near(c);
+        if (c->bands.capacity) document = find_near(c);
     }
     if (document == UINT32_MAX) return remember(c, hash, id, id_size, err) < 0 ? -1 : MF_COPY_NONE;
     *kept = c->ids + c->known[document].id;

@@ -12,20 +12,20 @@ static int64_t read_more(struct docs_file *f, struct mf_err *err) {
 
 /* Makes space for another block behind what is there. */
 static int make_space(struct docs_file *f, struct mf_err *err) {
-    if (f->begin > 0 && f->begin >= f->room / 2) {
+    if (f->begin > 0 && f->begin >= f->capacity / 2) {
         memmove(f->bytes, f->bytes + f->begin, f->end - f->begin);
         f->end -= f->begin;
         f->begin = 0;
     }
-    if (f->room - f->end >= DOCS_BLOCK) return 0;
+    if (f->capacity - f->end >= DOCS_BLOCK) return 0;
     if (f->end - f->begin > MF_DOC_LIMIT)
         return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->place->name,
                           MF_DOC_LIMIT);
-    size_t room = 2 * f->room + 2 * DOCS_BLOCK;
-    char *grown = realloc(f->bytes, room);
+    size_t capacity = 2 * f->capacity + 2 * DOCS_BLOCK;
+    char *grown = realloc(f->bytes, capacity);
     if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", f->place->name);
     f->bytes = grown;
-    f->room = room;
+    f->capacity = capacity;
     return 0;
 }
 

@@ -131,7 +131,7 @@ static bool is_heading(const char *line, size_t size) {
 /* A growing document. */
 struct gathered {
     char *text;
-    size_t size, room;
+    size_t size, capacity;
     uint64_t number;
 };
 
@@ -140,12 +140,12 @@ static int gather(const struct docs_file *f, struct gathered *g, const char *lin
     if (size >= MF_DOC_LIMIT - g->size)
         return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->place->name,
                           MF_DOC_LIMIT);
-    if (g->room - g->size < size + 1) {
-        size_t room = 2 * g->room + size + 4096;
-        char *grown = realloc(g->text, room);
+    if (g->capacity - g->size < size + 1) {
+        size_t capacity = 2 * g->capacity + size + 4096;
+        char *grown = realloc(g->text, capacity);
         if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", f->place->name);
         g->text = grown;
-        g->room = room;
+        g->capacity = capacity;
     }
     memcpy(g->text + g->size, line, size);
     g->text[g->size + size] = '\n';

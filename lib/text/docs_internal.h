@@ -38,7 +38,7 @@ struct docs_file {
     const char *id; /* the place's, without the suffix of a compressor */
     enum docs_encoding encoding;
     char *bytes;
-    size_t begin, end, room; /* bytes[begin, end) are there and not taken yet */
+    size_t begin, end, capacity; /* bytes[begin, end) are there and not taken yet */
     bool ended;
 };
 

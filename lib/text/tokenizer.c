@@ -42,19 +42,19 @@ void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **
     *size = t->pieces[id].size;
 }
 
-static int ids_room(struct mf_ids *ids, size_t more, struct mf_err *err) {
+static int ids_capacity(struct mf_ids *ids, size_t more, struct mf_err *err) {
     if (ids->drain && ids->count >= MF_IDS_DRAIN && ids->drain(ids->context, ids, err) < 0) return -1;
-    if (ids->room - ids->count >= more) return 0;
-    size_t room = 2 * ids->room + more + 256;
-    uint32_t *grown = realloc(ids->ids, room * sizeof *grown);
-    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", room);
+    if (ids->capacity - ids->count >= more) return 0;
+    size_t capacity = 2 * ids->capacity + more + 256;
+    uint32_t *grown = realloc(ids->ids, capacity * sizeof *grown);
+    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", capacity);
     ids->ids = grown;
-    ids->room = room;
+    ids->capacity = capacity;
     return 0;
 }
 
 int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err) {
-    if (ids_room(ids, 1, err) < 0) return -1;
+    if (ids_capacity(ids, 1, err) < 0) return -1;
     ids->ids[ids->count++] = id;
     return 0;
 }
@@ -75,9 +75,9 @@ struct mf_encoder {
     const struct mf_tokenizer *tokenizer;
     struct mf_bpe_work work;
     uint32_t *word;
-    size_t room;
+    size_t capacity;
     char *spaced; /* the begin of a text with a space before it */
-    size_t spaced_room;
+    size_t spaced_capacity;
     struct cached *cache;
 };
 
@@ -112,7 +112,7 @@ static struct cached *cache_slot(struct mf_encoder *e, const char *word, size_t 
 
 static int append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err) {
     if (n == 0) return 0;
-    if (ids_room(ids, n, err) < 0) return -1;
+    if (ids_capacity(ids, n, err) < 0) return -1;
     memcpy(ids->ids + ids->count, from, n * sizeof *from);
     ids->count += n;
     return 0;
@@ -139,11 +139,11 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
     struct cached *slot = size <= CACHE_BYTES ? cache_slot(e, word, size) : NULL;
     if (slot && slot->size == size && memcmp(slot->bytes, word, size) == 0)
         return append(ids, slot->ids, slot->n, err);
-    if (e->room < size) {
+    if (e->capacity < size) {
         uint32_t *grown = realloc(e->word, size * sizeof *grown);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a word of %zu bytes", size);
         e->word = grown;
-        e->room = size;
+        e->capacity = size;
     }
     size_t n;
     if (spell(t, word, size, e->word, &n, err) < 0) return -1;
@@ -159,11 +159,11 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
 
 /* Sets e->spaced to a space and the first size - 1 bytes of the text. */
 static int put_space(struct mf_encoder *e, const char *text, size_t size, struct mf_err *err) {
-    if (e->spaced_room < size) {
+    if (e->spaced_capacity < size) {
         char *grown = realloc(e->spaced, size);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a word of %zu bytes", size);
         e->spaced = grown;
-        e->spaced_room = size;
+        e->spaced_capacity = size;
     }
     *e->spaced = ' ';
     memcpy(e->spaced + 1, text, size - 1);
@@ -246,12 +246,12 @@ int mf_decode(const struct mf_tokenizer *t, const uint32_t *ids, size_t n, struc
     for (size_t i = 0; i < n; i++) {
         if (ids[i] >= t->size) continue;
         struct piece p = t->pieces[ids[i]];
-        if (text->room - text->size < p.size + PIECE_SLACK) {
-            size_t room = 2 * text->room + p.size + 4096;
-            char *grown = realloc(text->bytes, room);
-            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", room);
+        if (text->capacity - text->size < p.size + PIECE_SLACK) {
+            size_t capacity = 2 * text->capacity + p.size + 4096;
+            char *grown = realloc(text->bytes, capacity);
+            if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", capacity);
             text->bytes = grown;
-            text->room = room;
+            text->capacity = capacity;
         }
         /* copying a fixed number of bytes is much faster, and most pieces are short */
         if (p.size <= PIECE_SLACK)

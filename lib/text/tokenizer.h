@@ -45,7 +45,7 @@ void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **
 #define MF_IDS_DRAIN ((size_t)16384)
 struct mf_ids {
     uint32_t *ids;
-    size_t count, room;
+    size_t count, capacity;
     int (*drain)(void *context, struct mf_ids *ids, struct mf_err *err); /* NULL: none */
     void *context;
 };
@@ -70,7 +70,7 @@ int mf_encode_document(struct mf_encoder *encoder, const char *text, size_t size
 /* A growing text; zeroed at first, its memory freed by free(bytes). */
 struct mf_text {
     char *bytes;
-    size_t size, room;
+    size_t size, capacity;
 };
 
 /* Appends the bytes of `n` tokens; special tokens have none. */

@@ -165,7 +165,7 @@ static int read_merge(struct reading *r, const json_t *merge, size_t i, char *na
 }
 
 static int read_merges(struct reading *r, const json_t *merges) {
-    size_t i, longer = 0, room = 1;
+    size_t i, longer = 0, capacity = 1;
     const json_t *merge;
     for (size_t id = 0; id < r->t->size; id++) longer += r->t->pieces[id].size > 1;
     longer -= plain_added(r->t);
@@ -176,9 +176,9 @@ static int read_merges(struct reading *r, const json_t *merges) {
     json_array_foreach(merges, i, merge) {
         size_t size = json_string_length(merge) + json_string_length(json_array_get(merge, 0)) +
                       json_string_length(json_array_get(merge, 1)) + 1;
-        if (size > room) room = size;
+        if (size > capacity) capacity = size;
     }
-    char *name = malloc(room);
+    char *name = malloc(capacity);
     if (!name) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     int status = 0;
     json_array_foreach(merges, i, merge) {

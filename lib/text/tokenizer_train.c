@@ -15,14 +15,14 @@ struct vocabulary {
     char **pieces; /* [n] each token's bytes, owned */
     size_t *sizes;
     size_t n;
-    uint32_t *known; /* [room] 1 + id by the hash of the token's bytes, 0: empty */
-    size_t room;
+    uint32_t *known; /* [capacity] 1 + id by the hash of the token's bytes, 0: empty */
+    size_t capacity;
     struct mf_alphabet alphabet;
 };
 
 static uint32_t *find(const struct vocabulary *v, const char *bytes, size_t size) {
-    size_t i = (size_t)XXH3_64bits(bytes, size) & (v->room - 1);
-    for (;; i = (i + 1) & (v->room - 1)) {
+    size_t i = (size_t)XXH3_64bits(bytes, size) & (v->capacity - 1);
+    for (;; i = (i + 1) & (v->capacity - 1)) {
         uint32_t id = v->known[i] - 1;
         if (v->known[i] == 0 || (v->sizes[id] == size && memcmp(v->pieces[id], bytes, size) == 0))
             return &v->known[i];
@@ -58,8 +58,8 @@ static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
 static int start(struct vocabulary *v, size_t vocab_size, uint32_t byte_ids[256]) {
     v->pieces = calloc(vocab_size + 1, sizeof *v->pieces);
     v->sizes = calloc(vocab_size + 1, sizeof *v->sizes);
-    for (v->room = 1024; v->room < 2 * vocab_size;) v->room *= 2;
-    v->known = calloc(v->room, sizeof *v->known);
+    for (v->capacity = 1024; v->capacity < 2 * vocab_size;) v->capacity *= 2;
+    v->known = calloc(v->capacity, sizeof *v->known);
     if (!v->pieces || !v->sizes || !v->known) return -1;
     mf_alphabet_fill(&v->alphabet);
     for (size_t k = 0; k < MF_SPECIALS; k++)
@@ -148,10 +148,10 @@ static int dump(const char *bytes, size_t size, void *context) {
 /* The words as the symbols of mf_bpe_learn, and their counts. */
 static int symbols_of(const struct mf_words *w, const uint32_t byte_ids[256], uint32_t **out, size_t *n,
                       uint64_t **counts) {
-    size_t at = 0, size, words = mf_words_distinct(w), used = 0, room = 1 + words;
+    size_t at = 0, size, words = mf_words_distinct(w), used = 0, capacity = 1 + words;
     const char *word;
-    while (mf_words_next(w, &at, &word, &size)) room += size;
-    uint32_t *symbols = malloc(room * sizeof *symbols);
+    while (mf_words_next(w, &at, &word, &size)) capacity += size;
+    uint32_t *symbols = malloc(capacity * sizeof *symbols);
     *out = symbols;
     *counts = malloc((words + 1) * sizeof **counts);
     if (!symbols || !*counts) return -1;

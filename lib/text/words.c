@@ -17,9 +17,9 @@ struct word {
 
 struct mf_words {
     struct word *table;
-    size_t room, count;
+    size_t capacity, count;
     char *text; /* the distinct words' bytes */
-    size_t text_room, text_used;
+    size_t text_capacity, text_used;
     size_t max_word;
     uint64_t bytes;
 };
@@ -47,8 +47,8 @@ size_t mf_words_distinct(const struct mf_words *w) {
 }
 
 uint64_t mf_words_next(const struct mf_words *w, size_t *at, const char **word, size_t *size) {
-    while (*at < w->room && w->table[*at].count == 0) ++*at;
-    if (*at == w->room) return 0;
+    while (*at < w->capacity && w->table[*at].count == 0) ++*at;
+    if (*at == w->capacity) return 0;
     const struct word *x = &w->table[(*at)++];
     *word = w->text + x->at;
     *size = x->size;
@@ -56,8 +56,8 @@ uint64_t mf_words_next(const struct mf_words *w, size_t *at, const char **word, 
 }
 
 static struct word *find(const struct mf_words *w, uint64_t hash, const char *text, size_t size) {
-    size_t i = (size_t)hash & (w->room - 1);
-    for (;; i = (i + 1) & (w->room - 1)) {
+    size_t i = (size_t)hash & (w->capacity - 1);
+    for (;; i = (i + 1) & (w->capacity - 1)) {
         struct word *x = &w->table[i];
         if (x->count == 0) return x;
         if (x->hash == hash && x->size == size && memcmp(w->text + x->at, text, size) == 0) return x;
@@ -65,16 +65,16 @@ static struct word *find(const struct mf_words *w, uint64_t hash, const char *te
 }
 
 static int grow(struct mf_words *w, struct mf_err *err) {
-    size_t old_room = w->room;
+    size_t old_capacity = w->capacity;
     struct word *old = w->table, *table;
-    w->room = old_room ? 2 * old_room : 4096;
-    table = calloc(w->room, sizeof *table);
+    w->capacity = old_capacity ? 2 * old_capacity : 4096;
+    table = calloc(w->capacity, sizeof *table);
     if (!table) {
-        w->room = old_room;
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu words", 2 * old_room);
+        w->capacity = old_capacity;
+        return mf_err_set(err, EX_OSERR, "out of memory for %zu words", 2 * old_capacity);
     }
     w->table = table;
-    for (size_t i = 0; i < old_room; i++)
+    for (size_t i = 0; i < old_capacity; i++)
         if (old[i].count) *find(w, old[i].hash, w->text + old[i].at, old[i].size) = old[i];
     free(old);
     return 0;
@@ -82,16 +82,16 @@ static int grow(struct mf_words *w, struct mf_err *err) {
 
 static int count(struct mf_words *w, uint64_t hash, const char *text, size_t size, uint64_t times,
                  struct mf_err *err) {
-    if (2 * w->count >= w->room && grow(w, err) < 0) return -1;
+    if (2 * w->count >= w->capacity && grow(w, err) < 0) return -1;
     struct word *x = find(w, hash, text, size);
     x->count += times;
     if (x->count != times) return 0;
-    if (w->text_room - w->text_used <= size) {
-        size_t room = 2 * w->text_room + size + 65536;
-        char *grown = realloc(w->text, room);
+    if (w->text_capacity - w->text_used <= size) {
+        size_t capacity = 2 * w->text_capacity + size + 65536;
+        char *grown = realloc(w->text, capacity);
         if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for words");
         w->text = grown;
-        w->text_room = room;
+        w->text_capacity = capacity;
     }
     memcpy(w->text + w->text_used, text, size);
     *x = (struct word){hash, times, w->text_used, size};
@@ -122,14 +122,14 @@ static void release(struct mf_words *w) {
 
 /* Forgets all words, and keeps the memory. */
 static void empty(struct mf_words *w) {
-    if (w->room) memset(w->table, 0, w->room * sizeof *w->table);
+    if (w->capacity) memset(w->table, 0, w->capacity * sizeof *w->table);
     w->count = w->text_used = 0;
 }
 
 int mf_words_merge(struct mf_words *w, struct mf_words *from, struct mf_err *err) {
     w->bytes += from->bytes;
     from->bytes = 0;
-    for (size_t i = 0; i < from->room; i++) {
+    for (size_t i = 0; i < from->capacity; i++) {
         const struct word *x = &from->table[i];
         if (x->count && count(w, x->hash, from->text + x->at, x->size, x->count, err) < 0) return -1;
     }
@@ -153,7 +153,7 @@ int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
         struct mf_words *kept;
         if (mf_words_new(&kept, w->max_word, err) < 0) return -1;
         int status = 0;
-        for (size_t i = 0; i < w->room && status == 0; i++) {
+        for (size_t i = 0; i < w->capacity && status == 0; i++) {
             const struct word *x = &w->table[i];
             if (x->count > rare)
                 status = count(kept, x->hash, w->text + x->at, x->size, x->count, err);

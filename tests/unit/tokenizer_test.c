@@ -485,7 +485,7 @@ static void a_list_that_is_drained_stays_short_and_loses_nothing(void **state) {
     assert_int_equal(mf_encoder_new(&e, t, &err), 0);
     assert_int_equal(mf_encode(e, text, size, MF_SPECIAL_TEXT, &ids, &err), 0);
     assert_true(ids.count < MF_IDS_DRAIN + 8);
-    assert_true(ids.room < 4 * MF_IDS_DRAIN);
+    assert_true(ids.capacity < 4 * MF_IDS_DRAIN);
     assert_int_equal(take(&all, &ids, &err), 0);
     assert_int_equal(all.count, want.count);
     assert_memory_equal(all.ids, want.ids, want.count * sizeof *want.ids);
