@@ -28,13 +28,13 @@ static const char notes[] =
     "  mf-assemble -o model.safetensors shared.tar expert.*.tar\n"
     "  ls experts/*.tar | mf-assemble -o model.safetensors --list - shared.tar\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 a malformed piece or pieces that do not belong together, 66 input cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 a malformed bundle or bundles that do not belong together, 66 input cannot be\n"
     "opened, 73 or 74 cannot write, 78 bad config.\n";
 
 struct request {
     const struct mf_common *common;
     const char *output, *experts; /* experts: "3,0,1", or NULL */
-    const char *list;             /* a file that holds names of pieces, or NULL */
+    const char *list;             /* a file that holds names of components, or NULL */
     char *names;                  /* its contents */
     bool dense, average;
 };
@@ -56,7 +56,7 @@ static int parse_experts(const char *list, int64_t **numbers, size_t *n, struct 
     }
 }
 
-static int write_model(const struct request *r, const struct mf_spool *pieces, size_t n,
+static int write_model(const struct request *r, const struct mf_spool *components, size_t n,
                        const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
     struct mf_config config;
     struct mf_assembly a = {.scratch = -1};
@@ -68,7 +68,7 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     /* top_k is judged by the experts that are assembled; without a router any fits */
     size_t experts = kind != MF_ASSEMBLE_MIXTURE ? MF_EXPERTS_MAX : chosen ? n_chosen : n - 1;
     int status = mf_config_load_given(&config, &r->common->settings, "assemble", (int64_t)experts, err);
-    if (status == 0) status = mf_assembly_plan(&a, kind, &config, pieces, n, chosen, n_chosen, err);
+    if (status == 0) status = mf_assembly_plan(&a, kind, &config, components, n, chosen, n_chosen, err);
     if (status == 0) status = mf_pool_new(&pool, (int)r->common->threads, err);
     if (status == 0) status = mf_out_open(&out, r->output, err);
     if (status == 0) status = mf_assembly_write(&a, pool, out, err);
@@ -86,38 +86,40 @@ static int write_model(const struct request *r, const struct mf_spool *pieces, s
     return status;
 }
 
-/* Every piece is read twice, so that pipes are copied first. */
+/* Every component is read twice, so that pipes are copied first. */
 static int assemble(const struct request *r, const struct mf_strs *operands, struct mf_err *err) {
-    struct mf_spool *pieces = calloc(operands->count, sizeof *pieces);
+    struct mf_spool *components = calloc(operands->count, sizeof *components);
     int64_t *chosen = NULL;
     size_t n_chosen = 0, n = 0;
-    if (!pieces) mf_no_memory();
+    if (!components) mf_no_memory();
     int status = r->experts ? parse_experts(r->experts, &chosen, &n_chosen, err) : 0;
     for (; n < operands->count && status == 0; n++)
-        status = mf_spool_open(&pieces[n], operands->items[n], err);
-    if (status == 0) status = write_model(r, pieces, n, chosen, n_chosen, err);
+        status = mf_spool_open(&components[n], operands->items[n], err);
+    if (status == 0) status = write_model(r, components, n, chosen, n_chosen, err);
     for (size_t i = 0; i < n; i++) {
-        if (status < 0) mf_spool_name(&pieces[i], err);
-        mf_spool_close(&pieces[i]);
+        if (status < 0) mf_spool_name(&components[i], err);
+        mf_spool_close(&components[i]);
     }
-    free(pieces);
+    free(components);
     free(chosen);
     return status;
 }
 
-static int check_request(const struct request *r, size_t pieces, struct mf_err *err) {
+static int check_request(const struct request *r, size_t components, struct mf_err *err) {
     if (r->dense && r->average) return mf_err_set(err, EX_USAGE, "--dense or --average, not both");
-    if (r->dense && pieces != 1) return mf_err_set(err, EX_USAGE, "--dense takes the shared bundle alone");
-    if (!r->dense && pieces < 2)
+    if (r->dense && components != 1)
+        return mf_err_set(err, EX_USAGE, "--dense takes the shared bundle alone");
+    if (!r->dense && components < 2)
         return mf_err_set(err, EX_USAGE, "give a shared bundle and at least one expert");
     return 0;
 }
 
-static int run(void *request, const struct mf_common *common, struct mf_strs *pieces, struct mf_err *err) {
+static int run(void *request, const struct mf_common *common, struct mf_strs *components,
+               struct mf_err *err) {
     struct request *r = request;
     r->common = common;
-    if (mf_lines_add(pieces, &r->names, r->list, err) < 0) return -1;
-    return check_request(r, pieces->count, err) < 0 ? -1 : assemble(r, pieces, err);
+    if (mf_lines_add(components, &r->names, r->list, err) < 0) return -1;
+    return check_request(r, components->count, err) < 0 ? -1 : assemble(r, components, err);
 }
 
 int main(int argc, char **argv) {
@@ -127,7 +129,7 @@ int main(int argc, char **argv) {
          "write the model to FILE instead of standard output", 0, 0},
         {"experts", 0, MF_OPT_STRING, &r.experts, "LIST",
          "only the experts of these partitions, in this order, e.g. 3,0,1", 0, 0},
-        {"list", 0, MF_OPT_STRING, &r.list, "FILE", "more pieces: their names, one a line of FILE", 0, 0},
+        {"list", 0, MF_OPT_STRING, &r.list, "FILE", "more bundles: their names, one a line of FILE", 0, 0},
         {"dense", 0, MF_OPT_FLAG, &r.dense, NULL, "the shared bundle with its own FFN instead of experts", 0,
          0},
         {"average", 0, MF_OPT_FLAG, &r.average, NULL, "one FFN, the mean of the experts' weights", 0, 0},

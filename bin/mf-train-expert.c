@@ -23,7 +23,7 @@ static const char notes[] =
     "example:\n"
     "  mf-train-expert -s shared.tar -v val.mf --partition 3 -o expert.3.tar parts/part.3.mp\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or bundles that do not belong together, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
 /* The tensors of the shared bundle, its FFN where ours begins from it. */

@@ -29,7 +29,7 @@ static const char notes[] =
     "  mf-eval generate -m model.safetensors -t tokenizer.json -p 'The function returns' --temperature 0 --json\n"
     "  mf-eval generate -m model.safetensors -t tokenizer.json --interactive\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or bundles that do not belong together, 66 input cannot be\n"
     "opened, 70 the model's numbers are not finite, 73 or 74 cannot write, 78 bad config.\n";
 
 struct writer {

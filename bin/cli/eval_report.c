@@ -28,7 +28,7 @@ static const char notes[] =
     "  mf-eval report -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.1.tar \\\n"
     "      --metrics shared.metrics -o report.json test.mf\n"
     "\n"
-    "exit status: 0, or 64 wrong use, 65 malformed input or pieces that do not belong together, 66 input cannot be\n"
+    "exit status: 0, or 64 wrong use, 65 malformed input or bundles that do not belong together, 66 input cannot be\n"
     "opened, 70 a loss that is not finite, 73 or 74 cannot write, 78 bad config.\n";
 
 /* The least and most tokens of a sample by default: fewer tell little, and more take memory for digits that

@@ -51,7 +51,7 @@ static int print_tokens(struct mf_out *out, const struct mf_routing *r, const js
             char text[48] = "";
             const char *bytes = NULL;
             size_t size = 0;
-            if (tokenizer) mf_tokenizer_piece(tokenizer, top[i], &bytes, &size);
+            if (tokenizer) mf_tokenizer_bytes(tokenizer, top[i], &bytes, &size);
             if (size > 0) mf_utf8_line(text, sizeof text, bytes, size);
             int status = size > 0 ? mf_out_printf(out, err, " '%s'", text)
                                   : mf_out_printf(out, err, " %u", (unsigned)top[i]);
@@ -69,7 +69,7 @@ static void add_texts(json_t *json, const struct mf_tokenizer *tokenizer) {
     json_array_foreach(json_object_get(json, "top_tokens"), e, list) json_array_foreach(list, i, one) {
         const char *bytes;
         size_t size;
-        mf_tokenizer_piece(tokenizer, (uint32_t)json_integer_value(json_object_get(one, "token")), &bytes,
+        mf_tokenizer_bytes(tokenizer, (uint32_t)json_integer_value(json_object_get(one, "token")), &bytes,
                            &size);
         json_object_set_new(one, "text", mf_utf8_json(bytes, size));
     }

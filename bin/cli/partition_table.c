@@ -35,7 +35,7 @@ static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t 
 static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_t capacity) {
     const char *bytes;
     size_t size, letters = 0;
-    mf_tokenizer_piece(t, id, &bytes, &size);
+    mf_tokenizer_bytes(t, id, &bytes, &size);
     for (; size && *bytes == ' '; bytes++) size--;
     *word = '\0';
     if (size >= capacity) return;

@@ -77,7 +77,8 @@ int mf_train_session_run(struct mf_train_session *s, struct mf_training_result *
 /* Memory for the planned model; `role` names the FFN's tensors. */
 int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err);
 
-/* Writes the bundle: `meta` (taken over) beside the fields every piece has; then removes the checkpoint. */
+/* Writes the bundle: `meta` (taken over) beside the fields every component has; then removes the checkpoint.
+ */
 int mf_train_session_write(struct mf_train_session *s, const char *kind, const char *output, json_t *meta,
                            const struct mf_training_result *result, const struct mf_tensor *tensors,
                            size_t count, struct mf_err *err);

@@ -45,7 +45,7 @@ int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t
     return 0;
 }
 
-/* Every tensor of the piece is there, and no other that would be part of the model. */
+/* Every tensor of the component is there, and no other that would be part of the model. */
 static int check_tensors(const struct mf_component *p, const struct mf_tensor *expected, size_t count,
                          bool expert, struct mf_err *err) {
     size_t found = 0;
@@ -81,7 +81,7 @@ static int check_piece(const struct mf_component *p, bool expert, struct mf_err 
     return status;
 }
 
-/* Lists a piece's tensors in the order in which it holds them. */
+/* Lists a component's tensors in the order in which it holds them. */
 static int add_shared(struct mf_assembly *a, const struct mf_component *p, struct mf_err *err) {
     for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
@@ -133,22 +133,22 @@ static int match_specials(struct mf_assembly *a, const struct mf_specials *s, co
 }
 
 static int plan_expert(struct mf_assembly *a, const struct mf_component *shared, size_t e,
-                       const struct mf_spool *piece, struct mf_err *err) {
+                       const struct mf_spool *component, struct mf_err *err) {
     struct mf_component p;
     struct mf_expert_entry *entry = &a->experts[e];
-    if (mf_component_open(&p, piece->path, "expert", err) < 0) return -1;
+    if (mf_component_open(&p, component->path, "expert", err) < 0) return -1;
     const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
-    *entry = (struct mf_expert_entry){.path = piece->path,
-                                      .name = piece->name,
+    *entry = (struct mf_expert_entry){.path = component->path,
+                                      .name = component->name,
                                       .partition = integer(meta, "partition", -1),
                                       .documents = integer(training, "documents", 0),
                                       .tokens = integer(training, "tokens", 0)};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_component_match(shared, &p, err);
-    if (status == 0) status = match_specials(a, &p.specials, piece->name, err);
+    if (status == 0) status = match_specials(a, &p.specials, component->name, err);
     for (size_t i = 0; i < e && status == 0; i++)
         if (strcmp(a->experts[i].hash, p.hash) == 0)
-            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", piece->name,
+            status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", component->name,
                                 a->experts[i].name, p.hash);
     if (status == 0) status = check_piece(&p, true, err);
     mf_component_close(&p);
@@ -204,21 +204,21 @@ static int plan(struct mf_assembly *a, const struct mf_component *shared, const 
 }
 
 int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
-                     const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
+                     const struct mf_spool *components, size_t n, const int64_t *chosen, size_t n_chosen,
                      struct mf_err *err) {
     struct mf_component shared;
     *a = (struct mf_assembly){
-        .config = config, .kind = kind, .shared_path = pieces[0].path, .n_experts = n - 1, .scratch = -1};
+        .config = config, .kind = kind, .shared_path = components[0].path, .n_experts = n - 1, .scratch = -1};
     if (mf_component_open(&shared, a->shared_path, "shared", err) < 0) return -1;
     a->shape = shared.shape;
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
     a->specials = shared.specials;
-    a->specials_from = pieces[0].name;
+    a->specials_from = components[0].name;
     a->experts = calloc(n, sizeof *a->experts);
     a->buffer = malloc(MF_ASSEMBLY_THREADS * MF_ASSEMBLY_BUFFER);
     if (!a->experts || !a->buffer) mf_no_memory();
-    int status = plan(a, &shared, pieces + 1, chosen, n_chosen, err);
+    int status = plan(a, &shared, components + 1, chosen, n_chosen, err);
     mf_component_close(&shared);
     return status;
 }

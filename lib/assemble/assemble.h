@@ -1,6 +1,6 @@
 /* Joining a shared backbone and experts into one model by streaming.
  *
- * Two passes over the pieces: the manifests decide whether they belong together and what the header says;
+ * Two passes over the components: the manifests decide whether they belong together and what the header says;
  * then every tensor is copied, each thread's through a buffer of its own. What the router is made of (token
  * counts, statistics) goes through a scratch file, so memory does not grow with the number of experts. */
 #ifndef MF_ASSEMBLE_ASSEMBLE_H
@@ -20,8 +20,8 @@ struct mf_expert_entry {
     int64_t documents, tokens;
 };
 
-/* What becomes of the pieces. Dense and average have one expert and nothing to route: they are what a mixture
- * is compared with. */
+/* What becomes of the components. Dense and average have one expert and nothing to route: they are what a
+ * mixture is compared with. */
 enum mf_assembly_kind {
     MF_ASSEMBLE_MIXTURE, /* every expert, and a router */
     MF_ASSEMBLE_DENSE,   /* the shared bundle with its own dense FFN */
@@ -33,11 +33,11 @@ struct mf_assembly {
     enum mf_assembly_kind kind;
     const char *shared_path; /* borrowed */
     char shared_hash[65], tokenizer[65];
-    struct mf_specials specials; /* of the first piece that names them */
-    const char *specials_from;   /* that piece; borrowed */
+    struct mf_specials specials; /* of the first component that names them */
+    const char *specials_from;   /* that component; borrowed */
     struct mf_shape shape;
     struct mf_expert_entry *experts; /* [n_experts] */
-    size_t n_experts;                /* pieces; of the model only in a mixture */
+    size_t n_experts;                /* components; of the model only in a mixture */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, capacity;
     size_t n_shared;       /* of them come from the shared bundle */
@@ -45,18 +45,18 @@ struct mf_assembly {
     unsigned char *buffer; /* of each thread that copies */
 };
 
-/* Opens every manifest and checks that the pieces fit; lists the model's tensors.
- *   pieces  [n]           the shared bundle, then the experts; borrowed
+/* Opens every manifest and checks that the components fit; lists the model's tensors.
+ *   components  [n]           the shared bundle, then the experts; borrowed
  *   chosen  [n_chosen]    partitions: only their experts, in this order; NULL: all as they come
- * EX_NOINPUT; EX_DATAERR: a piece that does not belong, the same expert twice, no expert of a partition;
+ * EX_NOINPUT; EX_DATAERR: a component that does not belong, the same expert twice, no expert of a partition;
  * EX_CONFIG: top_k above the number of experts. Freed by mf_assembly_free, also after a failure. */
 int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const struct mf_config *config,
-                     const struct mf_spool *pieces, size_t n, const int64_t *chosen, size_t n_chosen,
+                     const struct mf_spool *components, size_t n, const int64_t *chosen, size_t n_chosen,
                      struct mf_err *err);
 
-/* Writes header and tensors: to a file, several pieces at a time, the same bytes whatever the number of
- * threads. EX_DATAERR also when a tensor's bytes do not match its hash or a piece has changed since the plan:
- * then nothing that was written may be kept. */
+/* Writes header and tensors: to a file, several components at a time, the same bytes whatever the number of
+ * threads. EX_DATAERR also when a tensor's bytes do not match its hash or a component has changed since the
+ * plan: then nothing that was written may be kept. */
 int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
 void mf_assembly_free(struct mf_assembly *a);

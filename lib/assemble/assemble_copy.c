@@ -1,4 +1,4 @@
-/* The copy: every tensor of the pieces once, several pieces at a time where the output is a file. */
+/* The copy: every tensor of the components once, several components at a time where the output is a file. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,8 @@ static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_ten
     return 0;
 }
 
-/* Copies a piece's part of the model, and keeps what the router needs in the `slot` of the scratch file. */
+/* Copies a component's part of the model, and keeps what the router needs in the `slot` of the scratch file.
+ */
 static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, bool expert, size_t slot, struct sink *to,
                       struct mf_err *err) {
     size_t index;

@@ -27,13 +27,13 @@ size_t mf_assembly_experts(const struct mf_assembly *a);
 int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
                      struct mf_err *err);
 
-/* Opens a piece again; EX_DATAERR unless it still is what was planned with. */
+/* Opens a component again; EX_DATAERR unless it still is what was planned with. */
 int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err);
 
 /* --- assemble_copy.c --- */
 
-/* Writes all that comes from the pieces as it is, and keeps what the router needs. Of several failures it
+/* Writes all that comes from the components as it is, and keeps what the router needs. Of several failures it
  * tells the one that a single thread would have met. */
 int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
@@ -45,7 +45,7 @@ int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *er
 
 /* --- assemble_router.c --- */
 
-/* Lists the router's tensors and those norms that no piece brings. */
+/* Lists the router's tensors and those norms that no component brings. */
 int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err);
 
 /* EX_DATAERR unless the expert's bundle has the statistics that the gates are made from. */

@@ -191,7 +191,7 @@ static bool says_nothing(const struct mf_specials *s, size_t v) {
     return (int64_t)v == s->pad || (int64_t)v == s->bos || (int64_t)v == s->eos;
 }
 
-/* The number of a token in the counts of a piece, for the router; 0 for a special token. */
+/* The number of a token in the counts of a component, for the router; 0 for a special token. */
 static double count_of(const struct mf_assembly *a, const int64_t *counts, size_t v) {
     return counts[v] > 0 && !says_nothing(&a->specials, v) ? (double)counts[v] : 0;
 }

@@ -7,7 +7,7 @@
 #include "assemble/assemble_internal.h"
 
 /* Floats that are added at once. */
-#define PIECE ((size_t)32 << 10)
+#define CHUNK ((size_t)32 << 10)
 
 static struct mf_tensor *tensors_of(const struct mf_assembly *a, enum mf_ffn_role role, size_t *count) {
     *count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL);
@@ -30,10 +30,10 @@ int mf_single_add(struct mf_assembly *a, struct mf_err *err) {
 /* Adds the bundle's current tensor, times `scale`, to the scratch file's floats from `at` on. */
 static int add(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t at, float scale,
                bool first, struct mf_err *err) {
-    float *fresh = (float *)a->buffer, *sum = fresh + PIECE;
+    float *fresh = (float *)a->buffer, *sum = fresh + CHUNK;
     size_t count = mf_tensor_count(t);
     for (size_t done = 0, n; done < count; done += n) {
-        n = count - done < PIECE ? count - done : PIECE;
+        n = count - done < CHUNK ? count - done : CHUNK;
         size_t bytes = n * sizeof *sum, offset = (at + done) * sizeof *sum;
         if (mf_assembly_read(b, t, fresh, bytes, err) < 0) return -1;
         if (!first && mf_pread_all(a->scratch, sum, bytes, offset, "scratch file", err) < 0) return -1;
@@ -43,7 +43,7 @@ static int add(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tenso
     return 0;
 }
 
-/* Adds all tensors of a piece's FFN, in the order of `role`'s list. */
+/* Adds all tensors of a component's FFN, in the order of `role`'s list. */
 static int add_piece(struct mf_assembly *a, struct mf_component *p, enum mf_ffn_role role, float scale,
                      bool first, struct mf_err *err) {
     size_t count, index;
@@ -80,7 +80,7 @@ int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *er
                          1 / (float)a->n_experts, e == 0, err);
     size_t left = mf_ffn_size(&a->shape) * sizeof(float);
     for (uint64_t at = 0; left > 0 && status == 0;) {
-        size_t n = left < PIECE ? left : PIECE;
+        size_t n = left < CHUNK ? left : CHUNK;
         status = mf_pread_all(a->scratch, a->buffer, n, at, "scratch file", err);
         if (status == 0) status = mf_out_write(out, a->buffer, n, err);
         at += n;

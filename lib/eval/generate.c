@@ -145,7 +145,7 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
             break;
         }
         uint32_t token = 0;
-        const char *piece;
+        const char *bytes;
         size_t size;
         if (draw(g, r, hidden, &o->sampling, rng, &token, err) < 0) return -1;
         if (mf_ids_add(&r->ids, token, err) < 0) return -1;
@@ -154,8 +154,8 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
             r->end = MF_END_EOS;
             break;
         }
-        mf_tokenizer_piece(g->tokenizer, token, &piece, &size);
-        if (mf_outtext_add(t, piece, size)) {
+        mf_tokenizer_bytes(g->tokenizer, token, &bytes, &size);
+        if (mf_outtext_add(t, bytes, size)) {
             r->end = MF_END_STOP;
             break;
         }

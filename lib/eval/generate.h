@@ -16,7 +16,7 @@ struct mf_generate_options {
     bool experts;                /* note the top expert of every token */
     void *context;
     bool (*halted)(void *context); /* asked before each token: true ends the text; may be NULL */
-    /* Called with each settled piece of the continuation, whole UTF-8 characters; may be NULL. */
+    /* Called with the settled text of the continuation, whole UTF-8 characters; may be NULL. */
     int (*text)(void *context, const char *bytes, size_t size, struct mf_err *err);
 };
 

@@ -31,7 +31,7 @@ uint32_t *mf_token_lengths_of(const struct mf_tokenizer *t) {
     for (size_t i = 0; i < V; i++) {
         const char *bytes;
         size_t size;
-        mf_tokenizer_piece(t, (uint32_t)i, &bytes, &size);
+        mf_tokenizer_bytes(t, (uint32_t)i, &bytes, &size);
         lengths[i] = (uint32_t)size;
     }
     return lengths;

@@ -17,7 +17,7 @@ struct mf_outtext {
 /* Appends bytes; true when a stop string is complete: the text then ends before it. */
 bool mf_outtext_add(struct mf_outtext *t, const char *bytes, size_t size);
 
-/* The next settled piece: 1, valid UTF-8 (U+FFFD for stray bytes), borrowed until the next call; 0 when there
+/* The next settled text: 1, valid UTF-8 (U+FFFD for stray bytes), borrowed until the next call; 0 when there
  * is none. With `end` everything is settled. To be called until it returns 0. */
 int mf_outtext_next(struct mf_outtext *t, bool end, const char **bytes, size_t *size);
 

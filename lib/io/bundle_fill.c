@@ -37,14 +37,14 @@ int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors,
     return 0;
 }
 
-/* The current tensor, F32, rounded to BF16 piece by piece. */
+/* The current tensor, F32, rounded to BF16 chunk by chunk. */
 static int read_rounded(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    float piece[4096];
-    size_t count = mf_tensor_count(t), most = sizeof piece / sizeof *piece;
+    float chunk[4096];
+    size_t count = mf_tensor_count(t), most = sizeof chunk / sizeof *chunk;
     for (size_t at = 0, n; at < count; at += n) {
         n = count - at < most ? count - at : most;
-        if (mf_bundle_read(b, piece, n * sizeof *piece, err) < 0) return -1;
-        mf_bf16_round((uint16_t *)t->data + at, piece, n);
+        if (mf_bundle_read(b, chunk, n * sizeof *chunk, err) < 0) return -1;
+        mf_bf16_round((uint16_t *)t->data + at, chunk, n);
     }
     return 0;
 }

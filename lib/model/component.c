@@ -1,4 +1,4 @@
-/* Opening pieces, and whether two belong together. */
+/* Opening components, and whether two belong together. */
 #include "model/component.h"
 
 #include <stdio.h>

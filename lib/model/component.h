@@ -1,4 +1,4 @@
-/* A trained piece on disk: a shared or an expert bundle, opened and checked to belong where it is put. */
+/* A trained component on disk: a shared or an expert bundle, opened and checked to belong where it is put. */
 #ifndef MF_MODEL_COMPONENT_H
 #define MF_MODEL_COMPONENT_H
 
@@ -17,16 +17,16 @@ struct mf_component {
 };
 
 /* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */
-int mf_component_open(struct mf_component *piece, const char *path, const char *kind, struct mf_err *err);
-void mf_component_close(struct mf_component *piece); /* of a zeroed one too */
+int mf_component_open(struct mf_component *component, const char *path, const char *kind, struct mf_err *err);
+void mf_component_close(struct mf_component *component); /* of a zeroed one too */
 
 /* EX_DATAERR unless the expert has the shared bundle's shape, tokenizer and special tokens and was trained
  * against it: names both files and both values. */
 int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,
                        struct mf_err *err);
 
-/* EX_DATAERR unless the tokenizer is the piece's. `name` is the file that was made with it. */
-int mf_component_tokenizer(const struct mf_component *piece, const char *tokenizer, const char *name,
+/* EX_DATAERR unless the tokenizer is the component's. `name` is the file that was made with it. */
+int mf_component_tokenizer(const struct mf_component *component, const char *tokenizer, const char *name,
                            struct mf_err *err);
 
 #endif

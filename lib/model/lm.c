@@ -63,7 +63,7 @@ struct mf_lm {
     struct online_softmax softmax;
     float *positions;        /* mf_layer_positions */
     float *attention, *sums; /* scratch */
-    float *widened, *tail;   /* of a narrow backbone: a layer or a piece of the embedding; the output norm */
+    float *widened, *tail;   /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
     uint32_t *own;           /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 

@@ -1,9 +1,9 @@
 /* The tensors of a model, named once: one table for each family (model.arch).
  *
- * A model has two pieces that are trained. The backbone (embedding, attention, output norm: the backbone that
- * all experts share) and the FFN (one a layer: the temporary dense one, or an expert) are each one flat array
- * of floats. Sizes, views, initial values, the optimizer's decay, bundles and the assembled model all follow
- * from the table. */
+ * A model has two components that are trained. The backbone (embedding, attention, output norm: the backbone
+ * that all experts share) and the FFN (one a layer: the temporary dense one, or an expert) are each one flat
+ * array of floats. Sizes, views, initial values, the optimizer's decay, bundles and the assembled model all
+ * follow from the table. */
 #ifndef MF_MODEL_TENSORS_H
 #define MF_MODEL_TENSORS_H
 
@@ -20,8 +20,8 @@ struct mf_matrix {
 };
 
 /* A layer's parameters; what a family does not have is NULL. Views into a flat array have all in memory; of a
- * NULL base (a frozen piece's gradients) all are NULL. A = H d columns of queries, C = (H+2K) d of queries,
- * keys and values. */
+ * NULL base (a frozen component's gradients) all are NULL. A = H d columns of queries, C = (H+2K) d of
+ * queries, keys and values. */
 struct mf_backbone_layer {
     float *norm_gain, *norm_bias; /* [D] the attention's norm */
     struct mf_matrix qkv;         /* [C,D] q, k and v; in a file maybe only q's [A,D], then also */

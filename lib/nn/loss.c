@@ -1,13 +1,13 @@
-/* Cross entropy by rows, of the vocabulary in pieces or whole. */
+/* Cross entropy by rows, of the vocabulary in chunks or whole. */
 #include "nn/loss.h"
 
 #include <math.h>
 #include <string.h>
 #include "nn/vector.h"
 
-/* --- in pieces --- */
+/* --- in chunks --- */
 
-struct piece {
+struct chunk {
     const struct online_softmax *l;
     float *logits, *mixed;
     const uint32_t *targets;
@@ -15,7 +15,7 @@ struct piece {
 };
 
 static void piece_part(void *context, size_t begin, size_t end, int thread) {
-    const struct piece *k = context;
+    const struct chunk *k = context;
     (void)thread;
     for (size_t n = begin; n < end; n++) {
         float *row = k->logits + n * k->P, *maximum = &k->l->maximum[n];
@@ -39,7 +39,7 @@ static void piece_part(void *context, size_t begin, size_t end, int thread) {
 
 void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D) {
-    struct piece k = {l, logits, mixed, targets, v, P, D};
+    struct chunk k = {l, logits, mixed, targets, v, P, D};
     mf_pool_run(pool, N, 1, piece_part, &k);
 }
 

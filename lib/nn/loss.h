@@ -7,15 +7,15 @@
 
 #define LOSS_IGNORE UINT32_MAX /* a target that is no token: no loss, no gradient */
 
-/* Cross entropy over the vocabulary in pieces, so that logits never exist whole: what is known of each row so
- * far. With exp(logits) of a piece times the embedding summed up in `mixed`, the gradient of the head's input
- * follows without a second look at any piece (the running softmax of Milakov & Gimelshein 2018). */
+/* Cross entropy over the vocabulary in chunks, so that logits never exist whole: what is known of each row so
+ * far. With exp(logits) of a chunk times the embedding summed up in `mixed`, the gradient of the head's input
+ * follows without a second look at any chunk (the running softmax of Milakov & Gimelshein 2018). */
 struct online_softmax {
     float *maximum, *at_target; /* [N], [N] */
     double *sum;                /* [N] of exp(logit - maximum) */
 };
 
-/* Takes in `logits` [N,P], those of the tokens v to v+P-1; pieces come in order, from v = 0 on. They become
+/* Takes in `logits` [N,P], those of the tokens v to v+P-1; chunks come in order, from v = 0 on. They become
  * exp(logit - maximum), zero in rows whose target is LOSS_IGNORE.
  *   targets [N] in, mixed [N,D] rescaled to the new maximum (NULL: none; not read at v = 0) */
 void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
@@ -25,7 +25,7 @@ void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, f
  */
 void cross_entropy_losses(const struct online_softmax *l, double *losses, const uint32_t *targets, size_t N);
 
-/* mixed [N,D], the sum over all pieces of exp(logit - maximum) embedding[v], becomes the gradient of the
+/* mixed [N,D], the sum over all chunks of exp(logit - maximum) embedding[v], becomes the gradient of the
  * head's input times `scale`: scale * sum_v (softmax(logits)[v] - onehot(target)[v]) embedding[v], zero for
  * LOSS_IGNORE.
  *   targets [N] in, rows [N] in: where in `table` [*,D] the targets' embeddings are */

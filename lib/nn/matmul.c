@@ -35,14 +35,14 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
 }
 
 /* Weights that a thread takes at a time for a product with one row. */
-#define PIECE ((size_t)32 << 10)
+#define CHUNK ((size_t)32 << 10)
 
 /* Few rows would leave threads idle or products tiny: then the other side is split. */
 void matmul_forward_block(struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
                           const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {y, x, w, ld_y, ld_x, ld_w, N, O, I, beta, N > 1 && N >= O};
     if (N == 1)
-        mf_pool_share(pool, O, I < PIECE / 16 ? PIECE / I : 16, forward_part, &p);
+        mf_pool_share(pool, O, I < CHUNK / 16 ? CHUNK / I : 16, forward_part, &p);
     else
         mf_pool_run(pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
 }

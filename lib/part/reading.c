@@ -21,10 +21,10 @@ int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *token
 
 int mf_reading_difficulty(struct mf_reading *r, const struct mf_token_doc *doc, double *difficulty,
                           struct mf_err *err) {
-    const char *piece;
+    const char *bytes;
     size_t total = 0, size;
     for (size_t i = 0; i < doc->n; i++) {
-        mf_tokenizer_piece(r->tokenizer, doc->tokens[i], &piece, &size);
+        mf_tokenizer_bytes(r->tokenizer, doc->tokens[i], &bytes, &size);
         total += size;
     }
     if (total > r->capacity) {
@@ -35,8 +35,8 @@ int mf_reading_difficulty(struct mf_reading *r, const struct mf_token_doc *doc, 
     }
     size_t at = 0;
     for (size_t i = 0; i < doc->n; i++) {
-        mf_tokenizer_piece(r->tokenizer, doc->tokens[i], &piece, &size);
-        if (size) memcpy(r->text + at, piece, size);
+        mf_tokenizer_bytes(r->tokenizer, doc->tokens[i], &bytes, &size);
+        if (size) memcpy(r->text + at, bytes, size);
         at += size;
     }
     return mf_difficulty(&r->words, r->text ? r->text : "", total, difficulty, err);

@@ -9,7 +9,7 @@ const char *const mf_special_names[MF_SPECIALS] = {"<pad>", "<unk>", "<bos>", "<
 
 void mf_tokenizer_free(struct mf_tokenizer *t) {
     if (!t) return;
-    free(t->pieces);
+    free(t->tokens);
     free(t->bytes);
     free(t->added);
     free(t->before.ids);
@@ -31,15 +31,15 @@ int64_t mf_tokenizer_special(const struct mf_tokenizer *t, enum mf_special_id sp
 }
 
 bool mf_tokenizer_is_special(const struct mf_tokenizer *t, uint32_t id) {
-    return id < t->size && t->pieces[id].special;
+    return id < t->size && t->tokens[id].special;
 }
 
-void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size) {
+void mf_tokenizer_bytes(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size) {
     *bytes = t->bytes;
     *size = 0;
-    if (id >= t->size || t->pieces[id].special) return;
-    *bytes = t->bytes + t->pieces[id].at;
-    *size = t->pieces[id].size;
+    if (id >= t->size || t->tokens[id].special) return;
+    *bytes = t->bytes + t->tokens[id].at;
+    *size = t->tokens[id].size;
 }
 
 static int ids_capacity(struct mf_ids *ids, size_t more, struct mf_err *err) {
@@ -245,17 +245,17 @@ int mf_decode(const struct mf_tokenizer *t, const uint32_t *ids, size_t n, struc
               struct mf_err *err) {
     for (size_t i = 0; i < n; i++) {
         if (ids[i] >= t->size) continue;
-        struct piece p = t->pieces[ids[i]];
-        if (text->capacity - text->size < p.size + PIECE_SLACK) {
+        struct token_bytes p = t->tokens[ids[i]];
+        if (text->capacity - text->size < p.size + TOKEN_SLACK) {
             size_t capacity = 2 * text->capacity + p.size + 4096;
             char *grown = realloc(text->bytes, capacity);
             if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", capacity);
             text->bytes = grown;
             text->capacity = capacity;
         }
-        /* copying a fixed number of bytes is much faster, and most pieces are short */
-        if (p.size <= PIECE_SLACK)
-            memcpy(text->bytes + text->size, t->bytes + p.at, PIECE_SLACK);
+        /* copying a fixed number of bytes is much faster, and most tokens are short */
+        if (p.size <= TOKEN_SLACK)
+            memcpy(text->bytes + text->size, t->bytes + p.at, TOKEN_SLACK);
         else
             memcpy(text->bytes + text->size, t->bytes + p.at, p.size);
         text->size += p.size;

@@ -37,7 +37,7 @@ int64_t mf_tokenizer_special(const struct mf_tokenizer *t, enum mf_special_id sp
 bool mf_tokenizer_is_special(const struct mf_tokenizer *t, uint32_t id);
 
 /* The bytes of a token, borrowed from the tokenizer; nothing for a special token or an unknown id. */
-void mf_tokenizer_piece(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size);
+void mf_tokenizer_bytes(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size);
 
 /* A growing list of ids; zeroed at first, its memory freed by free(ids).
  * With `drain` the list stays short: where it holds MF_IDS_DRAIN ids it is handed over before more are added.

@@ -8,7 +8,7 @@
 #include "text/bpe.h"
 #include "text/tokenizer.h"
 
-struct piece {
+struct token_bytes {
     size_t at, size; /* in bytes; special tokens have none */
     bool there, special;
 };
@@ -23,13 +23,13 @@ struct added {
     bool single_word, lstrip, rstrip; /* not inside a word; with the white space on its left, its right */
 };
 
-/* Copies of a piece may read so many bytes behind it. */
-#define PIECE_SLACK 16
+/* Copies of a token may read so many bytes behind it. */
+#define TOKEN_SLACK 16
 
 struct mf_tokenizer {
     size_t size;
-    struct piece *pieces;               /* [size] */
-    char *bytes;                        /* all pieces' bytes, and PIECE_SLACK more */
+    struct token_bytes *tokens;         /* [size] */
+    char *bytes;                        /* the bytes of all tokens, and TOKEN_SLACK more */
     int64_t byte_ids[256];              /* the token of each byte, or -1 */
     int64_t unk;                        /* stands for a byte without a token, or -1 */
     bool fuse_unk, prefix_space, whole; /* whole: text is not cut into words */

@@ -43,8 +43,8 @@ static int read_size(struct reading *r, const json_t *root) {
         return mf_err_set(r->err, EX_DATAERR, "%s: %zu tokens with ids up to %lld are not supported", r->path,
                           there, (long long)most);
     t->size = (size_t)most + 1;
-    t->pieces = calloc(t->size, sizeof *t->pieces);
-    if (!t->pieces) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
+    t->tokens = calloc(t->size, sizeof *t->tokens);
+    if (!t->tokens) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     for (size_t k = 0; k < MF_SPECIALS; k++) t->known[k] = -1;
     return 0;
 }
@@ -72,28 +72,28 @@ static int read_vocab(struct reading *r) {
     size_t total = 0, at = 0;
     json_object_foreach((json_t *)(uintptr_t)r->vocab, token, value) total += strlen(token);
     for (size_t i = 0; i < t->n_added; i++) total += t->added[i].size;
-    t->bytes = calloc(1, total + PIECE_SLACK);
+    t->bytes = calloc(1, total + TOKEN_SLACK);
     if (!t->bytes) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     for (size_t i = 0; i < t->n_added; i++) {
-        struct piece *p = &t->pieces[t->added[i].id];
+        struct token_bytes *p = &t->tokens[t->added[i].id];
         if (p->special) continue;
         int64_t size = mf_alphabet_read(&r->alphabet, t->added[i].text, t->added[i].size, t->bytes + at);
         if (size < 1) memcpy(t->bytes + at, t->added[i].text, t->added[i].size);
-        *p = (struct piece){at, size < 1 ? t->added[i].size : (size_t)size, true, false};
+        *p = (struct token_bytes){at, size < 1 ? t->added[i].size : (size_t)size, true, false};
         at += p->size;
     }
     for (size_t b = 0; b < 256; b++) t->byte_ids[b] = -1;
     json_object_foreach((json_t *)(uintptr_t)r->vocab, token, value) {
         uint32_t id = 0;
         if (reading_id(r, token, value, &id) < 0) return -1;
-        struct piece *p = &t->pieces[id];
+        struct token_bytes *p = &t->tokens[id];
         bool added = p->there && is_added(t, id, token);
         if (p->there && !added) return reading_bad(r, "an id used twice, by token", token);
         int64_t size = mf_alphabet_read(&r->alphabet, token, strlen(token), t->bytes + at);
         if (added && size == 1) t->byte_ids[(unsigned char)t->bytes[at]] = id; /* the byte keeps its token */
         if (added) continue;
         if (size < 1) return reading_bad(r, "a token outside the byte alphabet:", token);
-        *p = (struct piece){at, (size_t)size, true, false};
+        *p = (struct token_bytes){at, (size_t)size, true, false};
         if (size == 1) t->byte_ids[(unsigned char)t->bytes[at]] = id;
         at += (size_t)size;
     }
@@ -167,7 +167,7 @@ static int read_merge(struct reading *r, const json_t *merge, size_t i, char *na
 static int read_merges(struct reading *r, const json_t *merges) {
     size_t i, longer = 0, capacity = 1;
     const json_t *merge;
-    for (size_t id = 0; id < r->t->size; id++) longer += r->t->pieces[id].size > 1;
+    for (size_t id = 0; id < r->t->size; id++) longer += r->t->tokens[id].size > 1;
     longer -= plain_added(r->t);
     if (json_array_size(merges) == 0 && longer)
         return mf_err_set(r->err, EX_DATAERR,

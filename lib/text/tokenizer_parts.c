@@ -71,7 +71,7 @@ static int read_added(struct reading *r, const json_t *item) {
     const json_t *in_vocab = json_object_get(r->vocab, text);
     if (in_vocab && (size_t)json_integer_value(in_vocab) != id)
         return reading_bad(r, "two ids for added token", text);
-    if (t->pieces[id].there) return reading_bad(r, "an id used twice, by added token", text);
+    if (t->tokens[id].there) return reading_bad(r, "an id used twice, by added token", text);
     struct added *a = &t->added[t->n_added++];
     *a = (struct added){.size = size,
                         .id = id,
@@ -81,8 +81,8 @@ static int read_added(struct reading *r, const json_t *item) {
                         .lstrip = json_is_true(json_object_get(item, "lstrip")),
                         .rstrip = json_is_true(json_object_get(item, "rstrip"))};
     memcpy(a->text, text, size);
-    t->pieces[id].there = true;
-    t->pieces[id].special = a->special;
+    t->tokens[id].there = true;
+    t->tokens[id].special = a->special;
     t->begins[a->late][(unsigned char)*text] = true;
     for (size_t k = 0; k < MF_SPECIALS; k++)
         if (a->special && strcmp(text, mf_special_names[k]) == 0) t->known[k] = id;

@@ -12,7 +12,7 @@
 /* --- the vocabulary --- */
 
 struct vocabulary {
-    char **pieces; /* [n] each token's bytes, owned */
+    char **tokens; /* [n] each token's bytes, owned */
     size_t *sizes;
     size_t n;
     uint32_t *known; /* [capacity] 1 + id by the hash of the token's bytes, 0: empty */
@@ -24,18 +24,18 @@ static uint32_t *find(const struct vocabulary *v, const char *bytes, size_t size
     size_t i = (size_t)XXH3_64bits(bytes, size) & (v->capacity - 1);
     for (;; i = (i + 1) & (v->capacity - 1)) {
         uint32_t id = v->known[i] - 1;
-        if (v->known[i] == 0 || (v->sizes[id] == size && memcmp(v->pieces[id], bytes, size) == 0))
+        if (v->known[i] == 0 || (v->sizes[id] == size && memcmp(v->tokens[id], bytes, size) == 0))
             return &v->known[i];
     }
 }
 
-static int add_piece(struct vocabulary *v, const char *a, size_t a_size, const char *b, size_t b_size) {
-    char *piece = malloc(a_size + b_size + 1);
-    if (!piece) return -1;
-    memcpy(piece, a, a_size);
-    memcpy(piece + a_size, b, b_size);
-    piece[a_size + b_size] = '\0';
-    v->pieces[v->n] = piece;
+static int add_token(struct vocabulary *v, const char *a, size_t a_size, const char *b, size_t b_size) {
+    char *token = malloc(a_size + b_size + 1);
+    if (!token) return -1;
+    memcpy(token, a, a_size);
+    memcpy(token + a_size, b, b_size);
+    token[a_size + b_size] = '\0';
+    v->tokens[v->n] = token;
     v->sizes[v->n++] = a_size + b_size;
     return 0;
 }
@@ -44,10 +44,10 @@ static int add_piece(struct vocabulary *v, const char *a, size_t a_size, const c
  * never yield, or one of other halves. */
 static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
     struct vocabulary *v = context;
-    if (add_piece(v, v->pieces[left], v->sizes[left], v->pieces[right], v->sizes[right]) < 0) return -1;
-    uint32_t *same = find(v, v->pieces[id], v->sizes[id]);
+    if (add_token(v, v->tokens[left], v->sizes[left], v->tokens[right], v->sizes[right]) < 0) return -1;
+    uint32_t *same = find(v, v->tokens[id], v->sizes[id]);
     if (*same) {
-        free(v->pieces[--v->n]);
+        free(v->tokens[--v->n]);
         return 0;
     }
     *same = id + 1;
@@ -56,37 +56,37 @@ static int accept(void *context, uint32_t left, uint32_t right, uint32_t id) {
 
 /* The ids of bytes follow the order of their characters. */
 static int start(struct vocabulary *v, size_t vocab_size, uint32_t byte_ids[256]) {
-    v->pieces = calloc(vocab_size + 1, sizeof *v->pieces);
+    v->tokens = calloc(vocab_size + 1, sizeof *v->tokens);
     v->sizes = calloc(vocab_size + 1, sizeof *v->sizes);
     for (v->capacity = 1024; v->capacity < 2 * vocab_size;) v->capacity *= 2;
     v->known = calloc(v->capacity, sizeof *v->known);
-    if (!v->pieces || !v->sizes || !v->known) return -1;
+    if (!v->tokens || !v->sizes || !v->known) return -1;
     mf_alphabet_fill(&v->alphabet);
     for (size_t k = 0; k < MF_SPECIALS; k++)
-        if (add_piece(v, mf_special_names[k], strlen(mf_special_names[k]), "", 0) < 0) return -1;
+        if (add_token(v, mf_special_names[k], strlen(mf_special_names[k]), "", 0) < 0) return -1;
     for (size_t c = 0; c < 512; c++) {
         if (v->alphabet.byte[c] < 0) continue;
         char byte = (char)v->alphabet.byte[c];
         byte_ids[(unsigned char)byte] = (uint32_t)v->n;
-        if (add_piece(v, &byte, 1, "", 0) < 0) return -1;
+        if (add_token(v, &byte, 1, "", 0) < 0) return -1;
     }
-    for (uint32_t id = 0; id < v->n; id++) *find(v, v->pieces[id], v->sizes[id]) = id + 1;
+    for (uint32_t id = 0; id < v->n; id++) *find(v, v->tokens[id], v->sizes[id]) = id + 1;
     return 0;
 }
 
 static void finish(struct vocabulary *v) {
-    for (size_t i = 0; v->pieces && i < v->n; i++) free(v->pieces[i]);
-    free(v->pieces);
+    for (size_t i = 0; v->tokens && i < v->n; i++) free(v->tokens[i]);
+    free(v->tokens);
     free(v->sizes);
     free(v->known);
 }
 
-/* A piece as a JSON string in the alphabet; new. */
+/* A token as a JSON string in the alphabet; new. */
 static json_t *spelled(const struct vocabulary *v, size_t id) {
     if (id < MF_SPECIALS) return json_string(mf_special_names[id]);
     char *text = malloc(2 * v->sizes[id] + 1);
     if (!text) return NULL;
-    mf_alphabet_spell(&v->alphabet, v->pieces[id], v->sizes[id], text);
+    mf_alphabet_spell(&v->alphabet, v->tokens[id], v->sizes[id], text);
     json_t *string = json_string(text);
     free(text);
     return string;

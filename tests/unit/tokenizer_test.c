@@ -44,7 +44,7 @@ static size_t round_trip(const struct mf_tokenizer *t, struct mf_encoder *e, con
         const char *piece;
         size_t length;
         assert_false(mf_tokenizer_is_special(t, ids.ids[i]));
-        mf_tokenizer_piece(t, ids.ids[i], &piece, &length);
+        mf_tokenizer_bytes(t, ids.ids[i], &piece, &length);
         assert_true(length > 0 && length <= size - at);
         assert_memory_equal(text + at, piece, length);
         at += length;
@@ -71,14 +71,14 @@ static void specials_and_bytes_come_first(void **state) {
     const char *piece;
     size_t size;
     for (uint32_t id = 4; id < 260; id++) {
-        mf_tokenizer_piece(t, id, &piece, &size);
+        mf_tokenizer_bytes(t, id, &piece, &size);
         assert_int_equal(size, 1);
         seen[(unsigned char)*piece] = true;
     }
     for (int b = 0; b < 256; b++) assert_true(seen[b]);
-    mf_tokenizer_piece(t, 4, &piece, &size);
+    mf_tokenizer_bytes(t, 4, &piece, &size);
     assert_int_equal(*piece, '!'); /* by the order of their characters */
-    mf_tokenizer_piece(t, 0, &piece, &size);
+    mf_tokenizer_bytes(t, 0, &piece, &size);
     assert_int_equal(size, 0);
     mf_tokenizer_free(t);
 }
@@ -91,10 +91,10 @@ static void merges_are_those_of_a_hand_count(void **state) {
     struct mf_tokenizer *t = load("t.json");
     const char *piece;
     size_t size;
-    mf_tokenizer_piece(t, 260, &piece, &size);
+    mf_tokenizer_bytes(t, 260, &piece, &size);
     assert_int_equal(size, 2);
     assert_memory_equal(piece, "ab", 2);
-    mf_tokenizer_piece(t, 261, &piece, &size);
+    mf_tokenizer_bytes(t, 261, &piece, &size);
     assert_int_equal(size, 4);
     mf_tokenizer_free(t);
     assert_int_equal(train(text, 3, 16384, 4, "t.json"), 261); /* abab itself is too seldom */
@@ -123,7 +123,7 @@ static void no_merge_spells_a_special_token(void **state) {
     for (uint32_t id = MF_SPECIALS; id < mf_tokenizer_size(t); id++) {
         const char *piece;
         size_t size;
-        mf_tokenizer_piece(t, id, &piece, &size);
+        mf_tokenizer_bytes(t, id, &piece, &size);
         assert_true(size > 0);
         assert_false(size == 5 && (memcmp(piece, "<pad>", 5) == 0 || memcmp(piece, "<eos>", 5) == 0));
     }
