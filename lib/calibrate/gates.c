@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "calibrate/internal.h"
+#include "nn/cholesky.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
 
@@ -60,30 +61,6 @@ static int gather(struct moments *m, size_t from, size_t to, struct mf_err *err)
     return calibration_run(m->c, &hooks, m->rows, err);
 }
 
-/* Solves A x = b for symmetric positive definite A [D,D] (its lower triangle becomes its Cholesky factor); -1
- * when A is not. */
-static int cholesky(double *a, size_t D) {
-    for (size_t i = 0; i < D; i++)
-        for (size_t j = 0; j <= i; j++) {
-            double sum = a[i * D + j];
-            for (size_t k = 0; k < j; k++) sum -= a[i * D + k] * a[j * D + k];
-            if (i == j && !(sum > 0)) return -1;
-            a[i * D + j] = i == j ? sqrt(sum) : sum / a[j * D + j];
-        }
-    return 0;
-}
-
-static void solve(const double *factor, double *x, size_t D) {
-    for (size_t i = 0; i < D; i++) {
-        for (size_t k = 0; k < i; k++) x[i] -= factor[i * D + k] * x[k];
-        x[i] /= factor[i * D + i];
-    }
-    for (size_t i = D; i-- > 0;) {
-        for (size_t k = i + 1; k < D; k++) x[i] -= factor[k * D + i] * x[k];
-        x[i] /= factor[i * D + i];
-    }
-}
-
 /* gate_e h + b_e with gate_e = A^-1 (mean_e - mean), b_e = log P(e) - (mean_e + mean) gate_e / 2: the linear
  * discriminant (Fisher 1936; Hastie, Tibshirani, Friedman, eq. 4.10) where A is the covariance inside the
  * labels (`within`); with the covariance of all rows, least squares on the labels up to each row's scale, or
@@ -111,12 +88,12 @@ static int layer_gates(const struct moments *m, size_t layer, bool within, doubl
         for (size_t j = 0; j <= i; j++) a[i * D + j] -= mean[i] * mean[j];
     for (size_t i = 0; i < D; i++) trace += a[i * D + i];
     for (size_t i = 0; i < D; i++) a[i * D + i] += ridge * trace / (double)D + 1e-12;
-    if (cholesky(a, D) < 0) return -1;
+    if (cholesky_factor(a, D) < 0) return -1;
     for (size_t e = 0; e < E; e++) {
         const double *sum = m->sums + (layer * E + e) * D;
         double n = (double)m->counts[e], intercept = log((n + 0.5) / rows), total = 0;
         for (size_t d = 0; d < D; d++) x[d] = n > 0 ? sum[d] / n - mean[d] : 0;
-        solve(a, x, D);
+        cholesky_solve(a, x, D);
         for (size_t d = 0; d < D; d++) {
             if (n > 0) intercept -= x[d] * (sum[d] / n + mean[d]) / 2;
             total += x[d];

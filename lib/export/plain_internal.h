@@ -3,20 +3,23 @@
 #define MF_EXPORT_PLAIN_INTERNAL_H
 
 #include "export/plain.h"
+#include "export/prefix_router.h"
 #include "model/moe.h"
 #include "model/weights.h"
 
 struct plain_entry {
     struct mf_tensor tensor;
     struct mf_plain_role role;
-    size_t source; /* its index in the weights */
+    size_t source;        /* its index in the weights */
+    size_t rows, columns; /* there; a vector is a row */
 };
 
 struct mf_plain {
     struct mf_moe *moe;
     const struct mf_weights *weights; /* of `moe` */
     struct mf_shape shape;
-    size_t E; /* 0: dense */
+    size_t E;                     /* 0: dense */
+    struct prefix_router *prefix; /* or NULL */
     json_t *metadata;
     struct plain_entry *entries;
     size_t count, room;

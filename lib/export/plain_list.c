@@ -62,7 +62,11 @@ static int add_table(struct mf_plain *p, enum mf_table table, size_t layer, size
     for (size_t i = 0; i < n; i++) {
         const struct mf_tensor *s = &source[i];
         struct plain_entry *e = append(p);
-        *e = (struct plain_entry){plain[i], {kind_of(table, view[i]), layer, expert}, 0};
+        bool matrix = s->n_dims > 1;
+        *e = (struct plain_entry){.tensor = plain[i],
+                                  .role = {kind_of(table, view[i]), layer, expert},
+                                  .rows = matrix ? s->shape[0] : 1,
+                                  .columns = s->shape[matrix]};
         if (mf_weights_find(p->weights, s->name, s->shape[0], s->n_dims > 1 ? s->shape[1] : 0, &e->source,
                             err) < 0)
             return -1;

@@ -147,7 +147,33 @@ END
     random all.safetensors --weights all
     refuses 65 "all.safetensors: its router weighs by the softmax over all experts (weights 'all'), other programs by that over the chosen" \
         -m all.safetensors -t tokenizer.json -o hf
+    random sum.safetensors --kind prefix
+    refuses 65 "sum.safetensors: its router adds up token scores (token_scores 'sum'), which plain tensors cannot: assemble it again, for the mean" \
+        -m sum.safetensors -t tokenizer.json -o hf
     [ ! -e hf ]
+}
+
+@test "prefix routers that no head can compute are refused by what it is" {
+    local mean=(--kind prefix --token-scores mean)
+    random m.safetensors "${mean[@]}" --has qk-norm
+    refuses 65 "m.safetensors: a prefix router in plain weights needs keys of any length, and norms of queries and keys (model.qk_norm) leave them only one" \
+        -m m.safetensors -t tokenizer.json -o hf
+    random m.safetensors "${mean[@]}" --decay 0
+    refuses 65 "m.safetensors: the router's decay is 0, must be above 0" -m m.safetensors -t tokenizer.json -o hf
+    random m.safetensors "${mean[@]}" --rope-theta 10 --S 300
+    run --separate-stderr mf-export hf -m m.safetensors -t tokenizer.json -o hf
+    assert_equal "$status" 65
+    [[ $stderr == "mf-export hf: m.safetensors: heads of 10 columns and rope_theta 10 cannot follow the prefix router's scores over 300 tokens (off by "*")" ]]
+    [ ! -e hf ]
+}
+
+@test "a prefix router in plain weights: columns by the 32, one more key head, what chooses experts in F32" {
+    random m.safetensors --kind prefix --token-scores mean --E 3
+    mf-export hf --quiet -m m.safetensors -t tokenizer.json -o hf --type bf16
+    assert_equal "$(jq -c '[.hidden_size, .num_attention_heads, .num_key_value_heads, .torch_dtype]' hf/config.json)" '[64,6,3,"float32"]'
+    tensors hf/model.safetensors | awk '
+        { want = /norm|gate.weight|embed|layers.0.self_attn/ ? "F32" : "BF16" } $2 != want { print; bad = 1 } END { exit bad }'
+    grep -q 'a context holds one text' hf/README.md
 }
 
 @test "another tokenizer is refused, and nothing is left" {

@@ -115,7 +115,7 @@ class Llama:
 
 
 class Stored(Llama):
-    """As it lies in a file, a folder or a bundle."""
+    """As it lies in a file of this project's."""
 
     def __init__(self, path, expert=None):
         if os.path.isfile(path) and tarfile.is_tarfile(path):
@@ -123,16 +123,10 @@ class Stored(Llama):
             meta = {name: json.dumps(manifest[name]) for name in ("config", "special_tokens") if name in manifest}
         else:
             meta, tensors = read_safetensors(path)
-        if os.path.isdir(path):
-            with open(os.path.join(path, "config.json")) as file:
-                config = json.load(file)
-        else:
-            config = json.loads(meta["config"])
         if expert:
             tensors.update(read_bundle(expert)[1])
-        super().__init__(config, tensors)
-        ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
-        default = {"pad": 0, "bos": 2, "eos": 3} if "d_model" in config else {k: -1 if v is None else v for k, v in ids.items()}
+        super().__init__(json.loads(meta["config"]), tensors)
+        default = {"pad": 0, "bos": 2, "eos": 3}
         self.specials = json.loads(meta["special_tokens"]) if "special_tokens" in meta else default
         self.router = json.loads(meta.get("router", "{}"))
         self.mean = self.router.get("token_scores") == "mean"
@@ -153,5 +147,49 @@ class Stored(Llama):
         return running_evidence(table, tokens, self.specials, self.router, 1)
 
 
+class Noted(dict):
+    """Notes which keys were asked for."""
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.asked = set()
+
+    def __getitem__(self, key):
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        return self[key] if key in self else default
+
+
+class Folder(Llama):
+    """As it lies in a folder of Hugging Face's: config.json and tensors are all that is known of it."""
+
+    def __init__(self, path):
+        with open(os.path.join(path, "config.json")) as file:
+            config = json.load(file)
+        super().__init__(config, Noted(read_safetensors(path)[1]))
+        self.experts = config.get("num_local_experts", 0)
+        ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
+        self.specials = {name: -1 if value is None else value for name, value in ids.items()}
+        assert ("lm_head.weight" in self.t) != config.get("tie_word_embeddings", True)
+
+    def evidence(self, tokens):
+        return [None] * len(tokens)
+
+    def check(self):
+        """Was every tensor read? An expert's maybe not: it has to be there, and one of so many."""
+        for layer in range(self.c["n_layers"]):
+            for e in range(self.experts):
+                for w in "123":
+                    self.t["model.layers.%d.block_sparse_moe.experts.%d.w%s.weight" % (layer, e, w)]
+        assert self.t.asked == set(self.t), sorted(set(self.t) - self.t.asked)
+
+
 if __name__ == "__main__":
-    score(Stored(sys.argv[1], *sys.argv[4:]), *sys.argv[2:4])
+    if os.path.isdir(sys.argv[1]):
+        model = Folder(sys.argv[1])
+        score(model, *sys.argv[2:4])
+        model.check()
+    else:
+        score(Stored(sys.argv[1], *sys.argv[4:]), *sys.argv[2:4])

@@ -1,10 +1,14 @@
 /* Models as plain tensors (lib/export), made here of random numbers. */
+#include <complex.h>
+#include <math.h>
 #include "scratch.h"
 #include "nn.h"
 
 #include "export/plain.h"
+#include "export/score_fit.h"
 #include "io/safetensors.h"
 #include "model/tensors.h"
+#include "nn/cholesky.h"
 
 static const struct mf_shape llama = {.V = 23,
                                       .D = 8,
@@ -134,11 +138,89 @@ static void test_refusals(void **state) {
     expect_refusal("softmax over all experts");
 }
 
+/* --- scores that follow a line --- */
+
+/* The naive twin: by complex numbers, a query 1 in every pair against a key a + ib, each turned to its place. */
+static double naive_score(const double *fit, const double *frequencies, size_t d, size_t distance) {
+    double complex sum = 0;
+    for (size_t i = 0; i < d / 2; i++) {
+        double complex query = cexp(I * frequencies[i] * (double)(distance + 3)),
+                       key = (fit[i] + I * fit[d / 2 + i]) * cexp(I * frequencies[i] * 3);
+        sum += query * conj(key);
+    }
+    return creal(sum);
+}
+
+/* What the fit makes small, as score_fit.c says it. */
+static double cost_of(const double *fit, const double *frequencies, size_t d, size_t S, double start,
+                      double slope) {
+    double cost = 0;
+    for (size_t n = 0; n < S; n++)
+        cost += pow(naive_score(fit, frequencies, d, n) - start - slope * (double)n, 2);
+    for (size_t i = 0; i < d; i++) cost += (double)S * 1e-12 * fit[i] * fit[i];
+    return cost;
+}
+
+static void check_fit(size_t d, double theta, size_t S, double start, double slope, double bound) {
+    double fit[64], frequencies[32], most = 0;
+    rope_frequencies(frequencies, d, theta);
+    double off = score_fit(fit, frequencies, d, S, start, slope);
+    for (size_t n = 0; n < S; n++)
+        most = fmax(most, fabs(naive_score(fit, frequencies, d, n) - start - slope * (double)n));
+    assert_true(fabs(off - most) < 1e-9);
+    if (!(off < bound)) fail_msg("head of %zu, %zu tokens: off by %g, not below %g", d, S, off, bound);
+    double best = cost_of(fit, frequencies, d, S, start, slope);
+    for (size_t i = 0; i < 2 * d; i++) { /* no step to either side is better */
+        double kept = fit[i / 2];
+        fit[i / 2] += i % 2 ? 1e-3 : -1e-3;
+        assert_true(cost_of(fit, frequencies, d, S, start, slope) > best);
+        fit[i / 2] = kept;
+    }
+}
+
+static void test_score_fit(void **state) {
+    (void)state;
+    check_fit(2, 10000, 1, 8.3, 0, 1e-5);
+    check_fit(8, 10000, 16, log(4096), 0, 1e-5);
+    check_fit(16, 10000, 251, 0, log(0.99), 1e-4);
+    check_fit(64, 100000, 2048, log(4096), 0, 2e-5);
+    check_fit(64, 10000, 2048, 0, log(0.999), 1e-4);
+    double fit[6], frequencies[3];
+    rope_frequencies(frequencies, 6, 100);
+    assert_true(score_fit(fit, frequencies, 6, 512, log(4096), 0) > 1e-3); /* all turn too far */
+}
+
+static void test_cholesky(void **state) {
+    (void)state;
+    enum { N = 7 };
+    double a[N * N], factor[N * N], b[N] = {1, -2, 3, 0, 5, -6, 7}, x[N];
+    float *m = make_random(N * N, 9);
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < N; j++) {
+            a[i * N + j] = i == j;
+            for (size_t k = 0; k < N; k++) a[i * N + j] += (double)m[i * N + k] * (double)m[j * N + k];
+        }
+    memcpy(factor, a, sizeof a);
+    memcpy(x, b, sizeof b);
+    assert_int_equal(cholesky_factor(factor, N), 0);
+    cholesky_solve(factor, x, N);
+    for (size_t i = 0; i < N; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < N; j++) sum += a[i * N + j] * x[j];
+        assert_true(fabs(sum - b[i]) < 1e-9);
+    }
+    a[0] = -1;
+    assert_int_equal(cholesky_factor(a, N), -1);
+    free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sparse, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_dense, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_refusals, enter_folder, leave_folder),
+        cmocka_unit_test(test_score_fit),
+        cmocka_unit_test(test_cholesky),
     };
     return cmocka_run_group_tests_name("export", tests, NULL, NULL);
 }
