@@ -140,7 +140,8 @@ static void test_refusals(void **state) {
 
 /* --- scores that follow a line --- */
 
-/* The naive twin: by complex numbers, a query 1 in every pair against a key a + ib, each turned to its place. */
+/* The naive twin: by complex numbers, a query 1 in every pair against a key a + ib, each turned to its place.
+ */
 static double naive_score(const double *fit, const double *frequencies, size_t d, size_t distance) {
     double complex sum = 0;
     for (size_t i = 0; i < d / 2; i++) {
