@@ -1,6 +1,8 @@
 /* mf-cat: shows streams, bundles and models.
- *     mf-cat [--table | --stats] [--head N] [--follow] [-o FILE] [FILE]... */
+ *     mf-cat [--table | --stats] [--head N] [--follow] [-o FILE] [FILE]...
+ *     mf-cat --provenance MODEL [FILE]... */
 #include "cli/options.h"
+#include "cli/provenance.h"
 #include "cli/show.h"
 
 static const char notes[] =
@@ -10,11 +12,16 @@ static const char notes[] =
     "bundle's manifest, the model's metadata or the GGUF file's keys, then one for each record or tensor. A file that is\n"
     "shown to its end has been checked to its end: counts, hashes and trailer.\n"
     "\n"
+    "--provenance MODEL shows where an assembled model comes from: its tokenizer, backbone and experts with their hashes,\n"
+    "and the fingerprints of the tokens that each was trained and validated on. Bundles, tokenizers and tokens streams\n"
+    "given as FILE are shown beside their place; a file without a place in the model is an error (65).\n"
+    "\n"
     "examples:\n"
     "  mf-cat --head 3 docs.mf                 the first three documents\n"
     "  mf-cat metrics.mf | jq .loss            the losses of a training\n"
     "  mf-cat --follow --table metrics.mf      watch a training\n"
     "  mf-cat --stats model.safetensors        mean, spread and NaNs of every tensor\n"
+    "  mf-cat --provenance model.safetensors expert.*.tar parts/part.*.mp\n"
     "  mf-cat --table model.gguf               keys and tensors of a file for llama.cpp\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input, 66 input cannot be opened, 73 or 74 cannot write.\n";
@@ -48,12 +55,22 @@ static int show_all(const struct mf_strs *files, const struct mf_show *form, con
 struct request {
     struct mf_show form;
     bool table, stats;
-    const char *output;
+    const char *output, *model; /* model: of --provenance */
 };
+
+static int show_provenance(const struct request *q, const struct mf_strs *files, struct mf_err *err) {
+    struct mf_out *out;
+    if (q->table || q->stats || q->form.follow || q->form.head >= 0)
+        return mf_err_set(err, EX_USAGE, "--provenance has no other form than its own");
+    if (mf_out_open(&out, q->output, err) < 0) return -1;
+    return mf_out_end(out, mf_provenance(out, q->model, (const char *const *)files->items, files->count, err),
+                      err);
+}
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *files, struct mf_err *err) {
     struct request *q = request;
     (void)common;
+    if (q->model) return show_provenance(q, files, err);
     if (q->table && q->stats) return mf_err_set(err, EX_USAGE, "--table and --stats exclude each other");
     if (q->form.follow && files->count > 1)
         return mf_err_set(err, EX_USAGE, "--follow takes one file, not %zu", files->count);
@@ -72,6 +89,8 @@ int main(int argc, char **argv) {
          "only the first N records or tensors; the rest is not read", 0, 1e18},
         {"follow", 'f', MF_OPT_FLAG, &q.form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
+        {"provenance", 0, MF_OPT_STRING, &q.model, "MODEL",
+         "the components of a model and what they were trained on, beside the FILEs", 0, 0},
         MF_OUTPUT_OPTION(&q.output),
         {0},
     };

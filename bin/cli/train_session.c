@@ -241,6 +241,8 @@ static json_t *training_json(const struct mf_train_session *s, const struct mf_t
     json_object_set_new(j, "steps", json_integer((json_int_t)state->step));
     json_object_set_new(j, "documents", json_integer((json_int_t)s->data.documents));
     json_object_set_new(j, "tokens", json_integer((json_int_t)s->data.tokens));
+    json_object_set_new(j, "data_xxh64", hash_json(s->data.hash));
+    if (s->training.validation) json_object_set_new(j, "validation_xxh64", hash_json(s->validation.hash));
     if (state->best_step >= 0) {
         json_object_set_new(j, "best_step", json_integer((json_int_t)state->best_step));
         json_object_set_new(j, "validation_loss", json_real(state->best_loss));

@@ -132,17 +132,28 @@ static int match_specials(struct mf_assembly *a, const struct mf_specials *s, co
     return 0;
 }
 
+/* What the model takes over of a bundle's `training`: how much it was trained on, and the fingerprints of the
+ * tokens that it was trained and validated on. New. */
+static json_t *trained_json(const json_t *training) {
+    static const char *const fields[] = {"documents", "tokens", "data_xxh64", "validation_xxh64"};
+    json_t *j = json_object();
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        json_t *value = json_object_get(training, fields[i]);
+        if (value) json_object_set(j, fields[i], value);
+    }
+    return j;
+}
+
 static int plan_expert(struct mf_assembly *a, const struct mf_component *shared, size_t e,
                        const struct mf_spool *component, struct mf_err *err) {
     struct mf_component p;
     struct mf_expert_entry *entry = &a->experts[e];
     if (mf_component_open(&p, component->path, "expert", err) < 0) return -1;
-    const json_t *meta = mf_bundle_meta(p.bundle), *training = json_object_get(meta, "training");
+    const json_t *meta = mf_bundle_meta(p.bundle);
     *entry = (struct mf_expert_entry){.path = component->path,
                                       .name = component->name,
                                       .partition = integer(meta, "partition", -1),
-                                      .documents = integer(training, "documents", 0),
-                                      .tokens = integer(training, "tokens", 0)};
+                                      .trained = trained_json(json_object_get(meta, "training"))};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_component_match(shared, &p, err);
     if (status == 0) status = match_specials(a, &p.specials, component->name, err);
@@ -153,6 +164,11 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
     if (status == 0) status = check_piece(&p, true, err);
     mf_component_close(&p);
     return status;
+}
+
+static void free_experts(struct mf_assembly *a) {
+    for (size_t e = 0; e < a->n_experts && a->experts; e++) json_decref(a->experts[e].trained);
+    free(a->experts);
 }
 
 /* Only the experts of the chosen partitions, in their order. */
@@ -166,10 +182,12 @@ static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct
         if (e == a->n_experts)
             status = mf_err_set(err, EX_DATAERR, "no expert of partition %lld among the %zu given",
                                 (long long)chosen[i], a->n_experts);
-        else
+        else {
             kept[i] = a->experts[e];
+            json_incref(kept[i].trained);
+        }
     }
-    free(a->experts);
+    free_experts(a);
     a->experts = kept;
     a->n_experts = n;
     return status;
@@ -211,6 +229,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
         .config = config, .kind = kind, .shared_path = components[0].path, .n_experts = n - 1, .scratch = -1};
     if (mf_component_open(&shared, a->shared_path, "shared", err) < 0) return -1;
     a->shape = shared.shape;
+    a->shared_trained = trained_json(json_object_get(mf_bundle_meta(shared.bundle), "training"));
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
     a->specials = shared.specials;
@@ -224,7 +243,8 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
 }
 
 void mf_assembly_free(struct mf_assembly *a) {
-    free(a->experts);
+    free_experts(a);
+    json_decref(a->shared_trained);
     free(a->tensors);
     if (a->buffer && a->scratch >= 0) close(a->scratch);
     free(a->buffer);
@@ -233,18 +253,22 @@ void mf_assembly_free(struct mf_assembly *a) {
 
 /* --- the model --- */
 
+static json_t *file_json(const char *path) {
+    const char *slash = strrchr(path, '/');
+    json_t *file = json_string(slash ? slash + 1 : path);
+    return file ? file : json_string("?"); /* not UTF-8 */
+}
+
 static json_t *experts_json(const struct mf_assembly *a) {
     json_t *list = json_array();
     for (size_t e = 0; e < a->n_experts; e++) {
         const struct mf_expert_entry *x = &a->experts[e];
-        const char *slash = strrchr(x->name, '/');
-        json_t *entry = json_object(), *file = json_string(slash ? slash + 1 : x->name);
+        json_t *entry = json_object();
         if (x->partition >= 0)
             json_object_set_new(entry, "partition", json_integer((json_int_t)x->partition));
-        json_object_set_new(entry, "file", file ? file : json_string("?"));
+        json_object_set_new(entry, "file", file_json(x->name));
         json_object_set_new(entry, "sha256", json_string(x->hash));
-        json_object_set_new(entry, "documents", json_integer((json_int_t)x->documents));
-        json_object_set_new(entry, "tokens", json_integer((json_int_t)x->tokens));
+        json_object_update(entry, x->trained);
         json_array_append_new(list, entry);
     }
     return list;
@@ -259,6 +283,7 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     json_object_set_new(metadata, "tokenizer_sha256", json_string(a->tokenizer));
     if (a->specials.given) mf_metadata_set_json(metadata, "special_tokens", mf_specials_json(&a->specials));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
+    mf_metadata_set_json(metadata, "shared_trained", json_incref(a->shared_trained));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
     char router[16];
     mf_choice_name(MF_ROUTER_KINDS, mixture ? a->config->router.kind : MF_ROUTER_HIDDEN, router,

@@ -17,7 +17,7 @@ struct mf_expert_entry {
     const char *path, *name; /* borrowed */
     char hash[65];
     int64_t partition; /* -1: the bundle does not say */
-    int64_t documents, tokens;
+    json_t *trained;   /* what the model says of its training: counts and fingerprints; owned */
 };
 
 /* What becomes of the components. Dense and average have one expert and nothing to route: they are what a
@@ -33,6 +33,7 @@ struct mf_assembly {
     enum mf_assembly_kind kind;
     const char *shared_path; /* borrowed */
     char shared_hash[65], tokenizer[65];
+    json_t *shared_trained;      /* as an expert's */
     struct mf_specials specials; /* of the first component that names them */
     const char *specials_from;   /* that component; borrowed */
     struct mf_shape shape;

@@ -32,6 +32,8 @@ mf-assemble -o out shared.tar FILE
 mf-calibrate -o out -m FILE val.mf
 mf-calibrate -o out -m model.safetensors FILE
 mf-cat -o out FILE
+mf-cat -o out --provenance FILE
+mf-cat -o out --provenance model.safetensors FILE
 mf-config print -o out --config FILE
 mf-docs --quiet -o out FILE
 mf-eval perplexity -o out -m FILE test.mf
