@@ -4,5 +4,6 @@
 #define MF_CLI_EXPORT_COMMANDS_H
 
 int mf_export_hf(int argc, char **argv);
+int mf_export_gguf(int argc, char **argv);
 
 #endif

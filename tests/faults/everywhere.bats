@@ -49,6 +49,9 @@ mf-export hf --quiet -o out -m FILE -t tokenizer.json
 mf-export hf --quiet -o out -m llama.tar -e FILE -t tokenizer.json
 mf-export hf --quiet -o out -m llama.tar -t FILE
 mf-export hf --quiet -o out -m llama.tar -t tokenizer.json --report FILE
+mf-export gguf --quiet -o out -m FILE -t tokenizer.json
+mf-export gguf --quiet -o out -m llama.tar -e FILE -t tokenizer.json
+mf-export gguf --quiet -o out -m llama.tar -t FILE
 mf-partition --quiet -n 2 -o out FILE
 mf-partition --quiet --saved FILE --label -o out val.mf
 mf-time --quiet -o /dev/null -- FILE

@@ -60,6 +60,7 @@ CASES = {
     "assemble-average": ("mf-assemble --quiet --average --config {tiny} -o out.safetensors {i}/shared.tar {i}/expert.0.tar "
                          "{i}/expert.1.tar", ["out.safetensors"], None),
     "export-hf": ("mf-export hf --quiet --shard 60K -m {i}/llama.tar -t {i}/tokenizer.json -o hf", ["hf/*"], None),
+    "export-gguf": ("mf-export gguf --quiet -m {i}/llama.tar -t {i}/tokenizer.json -o out.gguf", ["out.gguf"], None),
     "calibrate": ("mf-calibrate --quiet --threads 2 --config {tiny} --set calibrate.max_tokens=500 -m {i}/model.safetensors "
                   "--report report.json -o out.safetensors {i}/val.labelled.mf", ["out.safetensors"], r"report\.json"),
     "eval-report": ("mf-eval report --quiet --threads 2 --config {tiny} --set eval.sample_tokens=3 -m {i}/model.safetensors "
