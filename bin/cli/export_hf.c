@@ -2,10 +2,12 @@
 #include "cli/export_commands.h"
 
 #include <stdio.h>
+#include <string.h>
 #include "base/clock.h"
 #include "cli/eval_session.h"
 #include "cli/options.h"
 #include "cli/report.h"
+#include "cli/report_notes.h"
 #include "export/hf.h"
 
 static const char notes[] =
@@ -58,13 +60,22 @@ static int export(const struct request *r, const struct mf_plain *plain, const j
     return 0;
 }
 
+/* A model card must not tell the figures of another model. */
+static int read_report(const struct request *r, json_t **report, struct mf_err *err) {
+    if (!r->report) return 0;
+    if (!(*report = mf_report_read(r->report, err))) return -1;
+    const char *of = json_string_value(json_object_get(*report, "model")), *name = mf_report_name(r->model);
+    if (of && strcmp(of, name) == 0) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: of the model '%s', not of '%s'", r->report, of ? of : "?", name);
+}
+
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
     const struct request *r = request;
     struct mf_plain *plain = NULL;
     json_t *report = NULL;
     if (check_request(r, operands, err) < 0) return -1;
-    if (r->report && !(report = mf_report_read(r->report, err))) return -1;
-    int status = mf_plain_open(&plain, r->model, r->expert, err);
+    int status = read_report(r, &report, err);
+    if (status == 0) status = mf_plain_open(&plain, r->model, r->expert, err);
     if (status == 0) status = export(r, plain, report, common->quiet, err);
     mf_plain_close(plain);
     json_decref(report);

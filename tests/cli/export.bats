@@ -113,7 +113,7 @@ refuses() { # STATUS REASON OPTION...
 
 @test "the model card says what report.json says" {
     cat > report.json <<'END'
-{"version": 1, "model": "m", "sample": {"tokens": 900, "documents": 7, "of_documents": 9},
+{"version": 1, "model": "moe.safetensors", "sample": {"tokens": 900, "documents": 7, "of_documents": 9},
  "measures": {"test": {"perplexity": 20.5, "error": 0.5, "bits_per_byte": 1.25},
   "dense": {"perplexity": 25, "behind": 0.2, "behind_error": 0.01}, "experts": [{"perplexity": 31}]}}
 END
@@ -126,6 +126,9 @@ END
     jq '.measures.dense.behind = 0.01' report.json > level.json
     mf-export hf --quiet -m moe.safetensors -t tokenizer.json --report level.json -o hf
     grep -q '^Verdict: it predicts no better and no worse' hf/README.md
+    refuses 65 "report.json: of the model 'moe.safetensors', not of 'dense.safetensors'" \
+        -m dense.safetensors -t tokenizer.json --report report.json -o dense
+    [ ! -e dense ]
 }
 
 @test "wrong use is refused" {
