@@ -47,6 +47,12 @@ int calibration_gates(struct calibration *c, struct mf_err *err);
 int calibration_train(struct calibration *c, struct mf_err *err);
 int calibration_norms(struct calibration *c, struct mf_err *err);
 
+/* Parts of the first, where token scores are a mean. The factors of the layers become their rows' mean rms,
+ * in units of their mean, which is *rms: then a scale of bos_weight * rms makes the first scores count as a
+ * sum's do. The rest is tried after the scale and the decay. */
+int calibration_layer_scales(struct calibration *c, double *rms, struct mf_err *err);
+int calibration_mean(struct calibration *c, double rms, struct mf_err *err);
+
 /* Bytes that calibration_gates, _train and _norms take. */
 size_t calibration_gates_memory(const struct mf_moe *moe, size_t batch);
 size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t tokens);

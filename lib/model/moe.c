@@ -77,6 +77,10 @@ void mf_moe_work_free(struct mf_moe_work *w) {
 
 /* --- one expert --- */
 
+const float *mf_moe_work_rstd(const struct mf_moe_work *w) {
+    return w->rstd;
+}
+
 /* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
 void moe_group(struct mf_moe_work *w, size_t slots, size_t E) {
     memset(w->first, 0, (E + 1) * sizeof *w->first);

@@ -109,6 +109,10 @@ int mf_moe_work_new(struct mf_moe_work **work, const struct mf_moe *moe, size_t 
 size_t mf_moe_work_memory(const struct mf_moe *moe, size_t max_rows, struct mf_pool *pool); /* its bytes */
 void mf_moe_work_free(struct mf_moe_work *work);                                            /* accepts NULL */
 
+/* For the hooks: [N] 1 / rms of the rows that went into the last FFN's norm (of a LayerNorm 1 / deviation).
+ */
+const float *mf_moe_work_rstd(const struct mf_moe_work *work);
+
 /* The hidden rows after the last layer and the output norm: *hidden [N,D], borrowed from `work` until its
  * next use. tokens [N] (EX_DATAERR when one is not below V), seqs (each at most S rows), token_scores [N,E]
  * or NULL (zeros). EX_IOERR when the file cannot be read any more. */
