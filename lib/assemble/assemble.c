@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "io/safetensors.h"
 #include "assemble/assemble_internal.h"
+#include "model/moe.h"
 
 size_t mf_assembly_experts(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
@@ -274,6 +275,23 @@ static json_t *experts_json(const struct mf_assembly *a) {
     return list;
 }
 
+/* Where rows have this rms the scores of a short text count as much as their sum does. */
+#define TYPICAL_RMS 8.0
+
+/* A llama's token scores are the mean that other programs can compute. */
+static json_t *router_json(const struct mf_assembly *a) {
+    bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
+    char kind[16];
+    mf_choice_name(MF_ROUTER_KINDS, mixture ? a->config->router.kind : MF_ROUTER_HIDDEN, kind, sizeof kind);
+    json_t *router = json_pack("{ss}", "kind", kind);
+    if (mf_assembly_has_token_scores(a) && a->shape.arch == MF_LLAMA) {
+        json_object_set_new(router, "token_scores", json_string("mean"));
+        json_object_set_new(router, "bos_weight", json_real(MF_BOS_WEIGHT));
+        json_object_set_new(router, "evidence_scale", json_real(MF_BOS_WEIGHT * TYPICAL_RMS));
+    }
+    return router;
+}
+
 static json_t *metadata_of(const struct mf_assembly *a) {
     json_t *metadata = json_object(), *config = mf_shape_json(&a->shape);
     json_object_set_new(config, "n_experts", json_integer((json_int_t)mf_assembly_experts(a)));
@@ -285,12 +303,9 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
     mf_metadata_set_json(metadata, "shared_trained", json_incref(a->shared_trained));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
-    char router[16];
-    mf_choice_name(MF_ROUTER_KINDS, mixture ? a->config->router.kind : MF_ROUTER_HIDDEN, router,
-                   sizeof router);
     if (!mixture)
         json_object_set_new(metadata, "ffn", json_string(a->kind == MF_ASSEMBLE_DENSE ? "dense" : "average"));
-    mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", router));
+    mf_metadata_set_json(metadata, "router", router_json(a));
     return metadata;
 }
 

@@ -45,6 +45,9 @@ int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *er
 
 /* --- assemble_router.c --- */
 
+/* Does the router score the tokens of the prefix? */
+bool mf_assembly_has_token_scores(const struct mf_assembly *a);
+
 /* Lists the router's tensors and those norms that no component brings. */
 int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err);
 

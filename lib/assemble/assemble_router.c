@@ -17,7 +17,7 @@ static bool wants_stats(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.init == MF_GATE_DATA_STATS;
 }
 
-static bool has_token_scores(const struct mf_assembly *a) {
+bool mf_assembly_has_token_scores(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.kind == MF_ROUTER_PREFIX;
 }
 
@@ -31,7 +31,7 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
                                 router[k].n_dims > 1 ? router[k].shape[1] : 0, err) < 0)
                 return -1;
     }
-    return has_token_scores(a)
+    return mf_assembly_has_token_scores(a)
                ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
                : 0;
 }
@@ -252,5 +252,5 @@ int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct m
     }
     free(row);
     free(sums);
-    return status == 0 && has_token_scores(a) ? write_token_scores(a, out, err) : status;
+    return status == 0 && mf_assembly_has_token_scores(a) ? write_token_scores(a, out, err) : status;
 }

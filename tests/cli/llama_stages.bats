@@ -103,6 +103,29 @@ END
     done
 }
 
+# A field of a model's metadata.
+metadata() { # MODEL FIELD
+    /usr/bin/python3 -c 'import json, struct, sys
+with open(sys.argv[1], "rb") as file:
+    (size,) = struct.unpack("<Q", file.read(8))
+    print(json.loads(file.read(size))["__metadata__"][sys.argv[2]])' "$@"
+}
+
+@test "token scores of the prefix are a mean, whose scales, weight of BOS and prior calibration tries; PyTorch agrees" {
+    needs_torch
+    assert_equal "$(metadata prefix.safetensors router | jq -c '[.token_scores, .bos_weight]')" '["mean",4096]'
+    mf-calibrate --quiet --config llama.yaml --set calibrate.router=keep --set calibrate.norms=false -m prefix.safetensors \
+        -o calibrated.safetensors val.labelled.mf
+    metadata calibrated.safetensors calibration | jq -r '.changes[].what' > tried
+    for what in evidence_scale decay bos_weight prior 'layer 0: layer_scale' 'layer 1: layer_scale'; do
+        grep -q "^$what" tried
+    done
+    run grep 'weights over' tried
+    assert_failure
+    metadata calibrated.safetensors router | jq -e '.token_scores == "mean" and (.layer_scale | length) == 2 and (.prior | length) == 3'
+    agrees_with_twin calibrated.safetensors
+}
+
 @test "pieces of another family or another rotation are refused, and so are heads that do not divide" {
     run --separate-stderr mf-train-shared --config llama.yaml --set model.n_kv_heads=3 -o s.tar train.mf
     assert_failure 78
