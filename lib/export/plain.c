@@ -175,7 +175,7 @@ int mf_plain_rows(const struct mf_plain *p, size_t i, size_t first, size_t count
     const struct plain_entry *e = &p->entries[i];
     size_t columns = mf_plain_columns(p, i), there = first < e->rows ? e->rows - first : 0;
     if (there > count) there = count;
-    if (read_rows(p, e, first, there, rows, err) < 0) return -1;
+    if (there > 0 && read_rows(p, e, first, there, rows, err) < 0) return -1;
     spread(rows, there, e->columns, columns);
     memset(rows + there * columns, 0, (count - there) * columns * sizeof *rows);
     if (p->prefix) prefix_router_rows(p->prefix, e->role, first, count, columns, rows);
