@@ -1,11 +1,12 @@
 # Benchmarks: ours and a peer in one run, with the ratio. Nothing here is a timed test; memory is asserted.
 
-# The tokenizers of others, for tests and benchmarks.
+# The programs of others, for tests and benchmarks: llama.cpp and tokenizers, prebuilt (llama.cpp's for CUDA and Vulkan are the
+# optional ones).
 PEERS := $B/peers/node_modules/.package-lock.json
 $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@mkdir -p $B/peers
 	@cp $^ $B/peers
-	@npm ci --prefix $B/peers --cache $B/peers/cache --no-audit --no-fund --loglevel=error >&2
+	@npm ci --prefix $B/peers --cache $B/peers/cache --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
 ## bench      measure training, assembly, generation, tokenizer and partitioning beside their peers; writes docs/performance.md

@@ -1,0 +1,206 @@
+# What mf-export gguf writes beside llama.cpp itself (npm node-llama-cpp): the same log-probabilities, the same greedy text, the
+# same tokens; and Hugging Face's parser of GGUF.
+load ../helper
+
+llama_cpp() { # COMMAND [ARGUMENT]...
+    nice node "$MF_ROOT/tests/oracle/llama_cpp.mjs" "$@"
+}
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/hard_texts.py" > hard.jsonl
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" < hard.jsonl > hard.mf
+    mf-tokenize train --quiet --vocab-size 320 -o tokenizer.json hard.mf
+    V=$(jq '.model.vocab | length' tokenizer.json)
+    export V
+    # as long as the context, and shorter
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" tokens --V "$V" --tokenizer "$(hash tokenizer.json)" -o t.mf \
+        a=17 b=20 c=2 d=40 e=64
+    mf-cat t.mf | jq -c 'select(.id).tokens' > ids
+}
+
+setup() {
+    link_made
+}
+
+hash() { # FILE
+    sha256sum "$1" | cut -d' ' -f1
+}
+
+random() { # NAME OPTION...: NAME.safetensors
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" llama -o "$1.safetensors" --D 32 --F 64 --S 64 --V "$V" \
+        --tokenizer "$(hash tokenizer.json)" "${@:2}"
+}
+
+exported() { # NAME [TYPE: f32]: NAME.TYPE.gguf
+    mf-export gguf --quiet -m "$1.safetensors" -t tokenizer.json --type "${2:-f32}" -o "$1.${2:-f32}.gguf"
+}
+
+# The largest and the mean difference of log-probabilities, ours from logits: OURS THEIRS.
+differences() {
+    /usr/bin/python3 - "$V" "$@" << 'PY'
+import array, math, sys
+V = int(sys.argv[1])
+rows = []
+for path in sys.argv[2:]:
+    a = array.array("f", open(path, "rb").read())
+    rows.append([a[i:i + V] for i in range(0, len(a), V)])
+assert len(rows[0]) == len(rows[1]) > 0, (len(rows[0]), len(rows[1]))
+worst, total = 0.0, 0.0
+for ours, theirs in zip(*rows):
+    most = max(ours)
+    norm = most + math.log(sum(math.exp(x - most) for x in ours))
+    apart = [abs(x - norm - y) for x, y in zip(ours, theirs)]
+    worst, total = max(worst, *apart), total + sum(apart)
+print(worst, total / V / len(rows[0]))
+PY
+}
+
+below() { # NUMBER LIMIT
+    awk -v x="$1" -v limit="$2" 'BEGIN { exit !(x + 0 == x && x < limit) }'
+}
+
+# Lines NAME OPTION...: each model's log-probabilities in F32 are llama.cpp's.
+agree() {
+    local name options worst files=()
+    while read -r name options; do
+        # shellcheck disable=SC2086
+        random "$name" $options
+        exported "$name"
+        mf-eval logits -m "$name.safetensors" -o "$name.ours" t.mf
+        files+=("$name.f32.gguf")
+    done
+    llama_cpp logprobs ids "${files[@]}"
+    for name in "${files[@]}"; do
+        worst=$(differences "${name%.f32.gguf}.ours" "$name.f32")
+        below "${worst% *}" 0.0005 || fail "${name%.f32.gguf}: $worst"
+    done
+}
+
+@test "F32 gives our log-probabilities: one FFN, tied and not, biases, wide and narrow heads, stretched positions" {
+    agree << 'END'
+tied --E 1 --top-k 1 --H 4 --K 2
+untied --E 1 --top-k 1 --has bias head --H 4 --K 4 --head-dim 12
+stretched --E 1 --top-k 1 --has bias --H 6 --K 1 --head-dim 4 --rope-scaling 4 1 4 32
+normed --E 1 --top-k 1 --has qk-norm --H 4 --K 2 --head-dim 12
+END
+}
+
+@test "F32 gives our log-probabilities: 2, 5 and 16 experts, one key head and many" {
+    agree << 'END'
+two --E 2 --H 4 --K 1
+five --E 5 --top-k 3 --has head --H 6 --K 3 --head-dim 6
+sixteen --E 16 --top-k 2 --has bias --H 4 --K 2 --rope-theta 500000
+normed --E 5 --top-k 2 --has qk-norm head --H 4 --K 4
+END
+}
+
+@test "F32 gives our log-probabilities: prefix routers in plain weights, decay 1 and below" {
+    prefix="--kind prefix --token-scores mean --evidence-scale 30"
+    agree << END
+all --E 5 --top-k 2 --H 4 --K 2 $prefix --decay 1
+decayed --E 2 --top-k 1 --has head --H 4 --K 1 --head-dim 16 $prefix --decay 0.97 --bos-weight 200
+many --E 16 --top-k 3 --H 4 --K 4 --head-dim 12 $prefix --decay 0.99
+END
+}
+
+@test "the same 200 tokens follow a prompt, and the same text" {
+    random long --E 5 --H 4 --K 2 --S 256
+    # special tokens have logit 0: untrained ones would be the likeliest now and then
+    /usr/bin/python3 - << 'PY'
+import json, struct
+data = bytearray(open("long.safetensors", "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+begin = 8 + n + json.loads(data[8:8 + n])["model.embed_tokens.weight"]["data_offsets"][0]
+data[begin:begin + 4 * 4 * 32] = bytes(4 * 4 * 32)
+open("long.safetensors", "wb").write(data)
+PY
+    exported long
+    nice node "$MF_ROOT/tests/oracle/llama_generate.mjs" long.f32.gguf 'as it was' 200 > theirs
+    printf 'as it was' | mf-eval generate --quiet -m long.safetensors -t tokenizer.json --temperature 0 --max-tokens 200 > ours
+    [ "$(wc -c < ours)" -gt 200 ]
+    cmp ours theirs
+}
+
+@test "a router of experts loses no more to F16 and BF16 than one FFN does" {
+    local type model
+    random dense --E 1 --top-k 1 --H 4 --K 2
+    random hidden --E 5 --H 4 --K 2
+    random prefix --E 5 --H 4 --K 2 --kind prefix --token-scores mean --evidence-scale 30
+    for model in dense hidden prefix; do
+        mf-eval logits -m $model.safetensors -o $model.ours t.mf
+        for type in f16 bf16; do exported $model $type; done
+    done
+    llama_cpp logprobs ids {dense,hidden,prefix}.{f16,bf16}.gguf
+    for type in f16 bf16; do
+        for model in dense hidden prefix; do differences $model.ours $model.$type.gguf.f32 > $model.$type; done
+        # the mean: where two experts are nearly as good as each other, rounding may take the other one
+        cat {dense,hidden,prefix}.$type
+        cut -d' ' -f2 {dense,hidden,prefix}.$type | paste -s | awk '{ exit !($1 > 1e-4 && $2 < 3 * $1 && $3 < 3 * $1) }'
+    done
+}
+
+# A trained backbone, and its experts behind a hidden router.
+trained() {
+    sed 's/^model:/model:\n  arch: llama\n  n_kv_heads: 1/' "$TINY" > llama.yaml
+    export TINY=$PWD/llama.yaml
+    make_tokens
+    make_pieces
+    mf-assemble --quiet --config llama.yaml --set router.kind=hidden -o assembled.safetensors shared.tar expert.?.tar
+    mf-calibrate --quiet --config llama.yaml -m assembled.safetensors -o hidden.safetensors val.labelled.mf
+    mf-assemble --quiet --config llama.yaml --dense -o dense.safetensors shared.tar
+}
+
+@test "perplexity of a trained model: ours in F32, within 1% in Q8_0 and 6% in Q4_0" {
+    rm tokenizer.json
+    trained
+    mf-cat test.mf | jq -c 'select(.id).tokens[:32]' | head -n 20 > ids
+    mf-cat test.mf | jq -c 'select(.id) | .tokens |= .[:32]' | head -n 20 | /usr/bin/python3 "$MF_ROOT/tests/stream.py" \
+        "$(mf-cat --head 0 test.mf | head -n 1)" > short.mf
+    local model type ours
+    for model in dense hidden; do
+        for type in f32 q8_0 q4_0; do exported $model $type; done
+        ours=$(mf-eval perplexity --quiet --json -m $model.safetensors short.mf | jq -r '[.perplexity, .tokens] | join(" ")')
+        { echo "$ours" && llama_cpp perplexity ids $model.{f32,q8_0,q4_0}.gguf; } > $model.all
+        cat $model.all
+        awk 'NR == 1 { ours = $1; n = $2 } { d = $1 / ours - 1; if (d < 0) d = -d }
+            $2 != n || (NR == 2 && d > 1e-4) || (NR == 3 && d > 0.01) || (NR == 4 && d > 0.06) { bad = 1 }
+            END { exit bad || NR != 4 }' $model.all
+        ! cmp -s $model.q8_0.gguf $model.f32.gguf
+    done
+}
+
+@test "ids of hard texts are ours" {
+    random ids --E 1 --top-k 1
+    exported ids
+    llama_cpp ids ids.f32.gguf < hard.jsonl > theirs
+    mf-tokenize encode -t tokenizer.json hard.mf | mf-cat | jq -c 'select(.id).tokens[1:-1]' | cmp - theirs
+}
+
+@test "ids of GPT-2's vocabulary are ours; of 10 MB in many languages with MF_LONG" {
+    NODE_PATH="$MF_ROOT/build/peers/node_modules" node "$MF_ROOT/tests/oracle/tokenizers.js" gpt2 > tokenizer.gpt2.json
+    mv tokenizer.gpt2.json tokenizer.json
+    V=50257 random ids --E 1 --top-k 1 --D 2 --H 1 --K 1 --F 2
+    exported ids
+    bytes=600000
+    [ -z "${MF_LONG:-}" ] || bytes=11500000
+    "$MF_ROOT/pipelines/corpus.sh" corpus 600000 > /dev/null
+    "$MF_ROOT/tests/bench/mixed.pl" "$bytes" corpus > mixed.jsonl
+    cat hard.jsonl >> mixed.jsonl
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" < mixed.jsonl > mixed.mf
+    llama_cpp ids ids.f32.gguf < mixed.jsonl > theirs
+    mf-tokenize encode -t tokenizer.json mixed.mf | mf-cat | jq -c 'select(.id).tokens' > ours
+    cmp ours theirs
+}
+
+@test "Hugging Face's parser of GGUF reads keys and tensors as mf-cat does" {
+    random header --E 3 --has head
+    for type in f32 q8_0 q4_0; do
+        exported header $type
+        llama_cpp header header.$type.gguf > theirs
+        mf-cat --head 0 header.$type.gguf | jq -S 'del(.["modularforge.version"])' > ours
+        jq -S '.metadata | del(.version, .tensor_count, .kv_count, .["modularforge.version"])' theirs | diff - ours
+        mf-cat header.$type.gguf | jq -c 'select(.name) | [.name, (.shape | reverse)]' > ours
+        jq -c '.tensorInfos[] | [.name, .shape]' theirs | cmp - ours
+    done
+}
