@@ -140,14 +140,17 @@ PY
     done
 }
 
-# A trained backbone, and its experts behind a hidden router.
+# A trained backbone, and its experts behind a hidden router and behind one of the prefix.
 trained() {
     sed 's/^model:/model:\n  arch: llama\n  n_kv_heads: 1/' "$TINY" > llama.yaml
     export TINY=$PWD/llama.yaml
     make_tokens
     make_pieces
-    mf-assemble --quiet --config llama.yaml --set router.kind=hidden -o assembled.safetensors shared.tar expert.?.tar
-    mf-calibrate --quiet --config llama.yaml -m assembled.safetensors -o hidden.safetensors val.labelled.mf
+    local kind
+    for kind in hidden prefix; do
+        mf-assemble --quiet --config llama.yaml --set router.kind=$kind -o assembled.safetensors shared.tar expert.?.tar
+        mf-calibrate --quiet --config llama.yaml -m assembled.safetensors -o $kind.safetensors val.labelled.mf
+    done
     mf-assemble --quiet --config llama.yaml --dense -o dense.safetensors shared.tar
 }
 
@@ -158,7 +161,7 @@ trained() {
     mf-cat test.mf | jq -c 'select(.id) | .tokens |= .[:32]' | head -n 20 | /usr/bin/python3 "$MF_ROOT/tests/stream.py" \
         "$(mf-cat --head 0 test.mf | head -n 1)" > short.mf
     local model type ours
-    for model in dense hidden; do
+    for model in dense hidden prefix; do
         for type in f32 q8_0 q4_0; do exported $model $type; done
         ours=$(mf-eval perplexity --quiet --json -m $model.safetensors short.mf | jq -r '[.perplexity, .tokens] | join(" ")')
         { echo "$ours" && llama_cpp perplexity ids $model.{f32,q8_0,q4_0}.gguf; } > $model.all
