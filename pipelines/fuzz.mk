@@ -4,7 +4,7 @@
 FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c bin/cli/*.c) tests/fuzz/readers.c)
 # Instrumented loops are not vectorized, whatever they ask for.
 $(eval $(call RULES,$B/fuzz,-fsanitize=fuzzer-no-link $(SANITIZE) -Wno-pass-failed))
-$B/fuzz/%: CC := clang
+$B/fuzz/%: override CC := clang
 $(FUZZED): | fuzz-deps
 
 $B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/cli.a $B/fuzz/libmf.a
