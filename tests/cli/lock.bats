@@ -66,7 +66,7 @@ second_waits() {
     GOAL=$PWD/runs/t/shared.tar mf_make > log 2>&1
     GOAL=experts strace -f -qq -e trace=openat -o calls bash -c "mf_make -j3" > log 2>&1
     ls runs/t/expert.{0,1,2}.tar
-    grep -o '"[^"]*", O_[A-Z_|]*O_CREAT' calls | grep -F runs/t/ | grep -F .tmp | sort > names
+    grep -o '"[^"]*", O_[A-Z_|]*O_CREAT' calls | grep -F runs/t/ | grep -F '.tmp"' | sort > names
     # of each expert its checkpoint, its metrics or the record of its stage, and itself
     for e in 0 1 2; do [ "$(grep -c "expert\.$e\." names)" -ge 3 ] || fail "$(cat names)"; done
     assert_equal "$(uniq -d names)" ""
