@@ -82,6 +82,16 @@ until_stopped() { # PROCESS
     stopped=$(sed -n '/stopped by SIGSTOP/{s/ .*//p;q}' struck)
 }
 
+# The largest difference of two files of float32; `relative`: in terms of the second's largest number.
+difference() { # FILE FILE [relative]
+    /usr/bin/python3 -c 'import sys, array
+a, b = array.array("f"), array.array("f")
+for x, path in ((a, sys.argv[1]), (b, sys.argv[2])):
+    x.frombytes(open(path, "rb").read())
+assert len(a) == len(b) > 0, (len(a), len(b))
+print(max(abs(x - y) for x, y in zip(a, b)) / (max(map(abs, b)) if sys.argv[3:] else 1))' "$@"
+}
+
 needs_torch() {
     /usr/bin/python3 -c 'import torch, msgpack' 2> /dev/null || skip "python3-torch is not installed"
 }

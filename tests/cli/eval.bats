@@ -5,16 +5,6 @@ make_random() {
     /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" "$@"
 }
 
-# The largest difference of two files of float32.
-difference() {
-    /usr/bin/python3 -c 'import sys, array
-a, b = array.array("f"), array.array("f")
-for x, path in ((a, sys.argv[1]), (b, sys.argv[2])):
-    x.frombytes(open(path, "rb").read())
-assert len(a) == len(b) > 0, (len(a), len(b))
-print(max(abs(x - y) for x, y in zip(a, b)))' "$1" "$2"
-}
-
 compare_with_oracle() {
     make_random model -o m.safetensors "$@"
     make_random tokens -o t.mf a=17 b=20 c=2 d=40 e=16

@@ -5,16 +5,6 @@ oracle() { # SCRIPT ARGUMENT...
     /usr/bin/python3 "$MF_ROOT/tests/oracle/$1.py" "${@:2}"
 }
 
-# The largest difference of two files of float32, in the largest number's terms.
-difference() {
-    /usr/bin/python3 -c 'import sys, array
-a, b = array.array("f"), array.array("f")
-for x, path in ((a, sys.argv[1]), (b, sys.argv[2])):
-    x.frombytes(open(path, "rb").read())
-assert len(a) == len(b) > 0, (len(a), len(b))
-print(max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b)))' "$1" "$2"
-}
-
 stretch=(--rope-scaling 4 1 4 32) # of positions
 
 kernels_agree() { # OPTION of the model...
@@ -23,7 +13,7 @@ kernels_agree() { # OPTION of the model...
     oracle random_model tokens -o t.mf a=17 b=20 c=2 d=40 e=16
     oracle llama m.safetensors t.mf theirs.f32
     "$MF_ROOT/build/tests/unit/llama_kernels_test" m.safetensors t.mf ours.f32 > log || fail "$(cat log)"
-    run difference ours.f32 theirs.f32
+    run difference ours.f32 theirs.f32 relative
     assert_success
     awk "BEGIN { exit !($output < 1e-5) }"
 }
@@ -56,7 +46,7 @@ stored_agrees() {
     oracle llama "$1" test.mf theirs.f32 "${@:2}" > theirs
     mf-eval logits -m "$1" ${2:+-e "$2"} -o ours.f32 test.mf
     mf-eval perplexity -m "$1" ${2:+-e "$2"} --json --quiet test.mf > ours.json
-    run difference ours.f32 theirs.f32
+    run difference ours.f32 theirs.f32 relative
     assert_success
     awk "BEGIN { exit !($output < 1e-5) }"
     read -r perplexity tokens < theirs
