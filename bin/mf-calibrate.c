@@ -45,17 +45,16 @@ static void show_trial(void *context, const char *what, double loss, bool kept) 
 }
 
 /* The partition of each expert, from the metadata; new. */
-static int read_partitions(int64_t **partition_of, const struct mf_moe *moe, struct mf_err *err) {
-    if (!mf_moe_model(moe)) return mf_err_set(err, EX_DATAERR, "%s: not an assembled model", moe->name);
+static int64_t *read_partitions(const struct mf_moe *moe) {
     json_t *entries = mf_session_entries(moe);
-    *partition_of = calloc(moe->router.n_experts, sizeof **partition_of);
-    if (!*partition_of) mf_no_memory();
+    int64_t *partition_of = calloc(moe->router.n_experts, sizeof *partition_of);
+    if (!partition_of) mf_no_memory();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
         const json_t *p = json_object_get(json_array_get(entries, e), "partition");
-        (*partition_of)[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
+        partition_of[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
     }
     json_decref(entries);
-    return 0;
+    return partition_of;
 }
 
 static int save(const struct mf_moe *moe, const char *output, const json_t *report, struct mf_err *err) {
@@ -88,8 +87,7 @@ struct request {
 
 static int fit(struct mf_session *s, const struct mf_common *common, json_t **report, struct mf_err *err) {
     struct show show = {common->quiet};
-    int64_t *partition_of;
-    if (read_partitions(&partition_of, s->moe, err) < 0) return -1;
+    int64_t *partition_of = read_partitions(s->moe);
     const struct mf_calibrate_options options = {&s->config, s->batch, partition_of, &show, show_trial};
     int status = mf_calibrate(s->moe, s->work, s->dataset, s->pool, &options, report, err);
     free(partition_of);
@@ -108,9 +106,6 @@ static int calibrate(void *request, const struct mf_common *common, struct mf_st
     r->max_tokens = s->config.calibrate.max_tokens;
     s->budget.least_windows = s->batch; /* fewer would round differently, and other changes might be kept */
     if (mf_session_open(s, err) < 0) return -1;
-    if (strcmp(s->moe->router.kind, "single") == 0)
-        return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router to calibrate",
-                          r->model);
     if (fit(s, common, &report, err) < 0) return -1;
     int status = q->report ? mf_session_write(q->report, json_incref(report), err) : 0;
     if (status == 0)
@@ -121,7 +116,7 @@ static int calibrate(void *request, const struct mf_common *common, struct mf_st
 }
 
 int main(int argc, char **argv) {
-    struct request q = {.s.request.beside = beside};
+    struct request q = {.s.request = {.beside = beside, .routed = true}};
     const struct mf_option options[] = {
         MF_MODEL_OPTION(q.s.request, "the assembled model"),
         {"output", 'o', MF_OPT_STRING, &q.s.request.output, "FILE",

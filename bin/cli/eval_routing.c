@@ -174,7 +174,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 }
 
 int mf_eval_routing(int argc, char **argv) {
-    struct request q = {.s.request = {.max_tokens = -1, .beside = beside}};
+    struct request q = {.s.request = {.max_tokens = -1, .beside = beside, .routed = true}};
     const struct mf_option options[] = {
         MF_MODEL_OPTION(q.s.request, "the model"),
         {"tokenizer", 't', MF_OPT_STRING, &q.s.request.tokenizer, "FILE",

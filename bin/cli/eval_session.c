@@ -96,12 +96,18 @@ static size_t beside_model(const void *context, const struct mf_moe *moe, size_t
            mf_session_tokenizer_memory(r->tokenizer);
 }
 
+static int check_router(const struct mf_moe *moe, struct mf_err *err) {
+    if (mf_moe_model(moe) && strcmp(moe->router.kind, "single") != 0) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: not an assembled model: there is no router", moe->name);
+}
+
 int mf_session_open(struct mf_session *s, struct mf_err *err) {
     const struct mf_session_request *r = &s->request;
     s->budget.limit = r->memory;
     s->budget.beside = beside_model;
     s->budget.context = r;
     if (mf_session_model(s, r->model, r->expert, err) < 0) return -1;
+    if (r->routed && check_router(s->moe, err) < 0) return -1;
     return mf_session_source(s, r->tokens, r->max_tokens, err);
 }
 

@@ -27,6 +27,7 @@ struct mf_session_request {
     /* Bytes that it takes beside the model, the tokens and the tokenizer. */
     size_t (*beside)(const void *context, const struct mf_moe *moe, size_t windows);
     const void *context;
+    bool routed; /* only a model that has a router will do */
 };
 
 /* Rows of options for it. */
@@ -77,7 +78,8 @@ void mf_session_end(struct mf_session *s); /* of a zeroed session too */
 int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens, struct mf_err *err);
 
 /* Opens the request's model, under its limit of memory, and its tokens. The session has begun. A document of
- * more than half a million tokens takes more than the limit counts. */
+ * more than half a million tokens takes more than the limit counts. EX_DATAERR: no router where one is asked
+ * for, said before tokens are read. */
 int mf_session_open(struct mf_session *s, struct mf_err *err);
 
 /* Writes `json` (taken over) as text with a line end to `path` (NULL: standard output). */

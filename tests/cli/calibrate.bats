@@ -238,6 +238,12 @@ PY
     run calibrate -m shared.tar -o x.safetensors val.mf
     assert_failure 65
     assert_output --partial "not an assembled model"
+    # that is said before tokens are read
+    for program in "mf-calibrate -o x.safetensors" "mf-eval routing"; do
+        run $program -m shared.tar nothing.mf
+        assert_failure 65
+        assert_output "${program%% -o*}: shared.tar: not an assembled model: there is no router"
+    done
     run calibrate -m prefix.safetensors --set calibrate.ridge=-1 -o x.safetensors val.mf
     assert_failure 78
     run calibrate -m prefix.safetensors -o no/x.safetensors val.mf
