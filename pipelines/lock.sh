@@ -25,11 +25,13 @@ if ! flock -n 9; then
 fi
 echo $$ > "$folder/.lock"
 
-"$(dirname "$0")/times.sh" restore "$folder"
+times=$(dirname "$0")/times.sh
+"$times" restore "$folder"
 
 # Files dated in the future, by a clock that was ahead, would not be older than what changes from now on. They get the time
 # it is now, in the order they have.
-find "$folder" -type f -newermt "@$EPOCHREALTIME" -printf '%T@ %p\n' | sort -n | while read -r _ file; do
+find "$folder" -type f ! -name '.*' -newermt "@$EPOCHREALTIME" -printf '%T@ %p\n' | sort -n | while read -r _ file; do
     touch -d "@$EPOCHREALTIME" "$file"
+    "$times" keep "$folder" "$file"
 done
 exec "$@"

@@ -4,10 +4,10 @@
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
-# times, which follow content where all files are as they were (pipelines/times.sh), so
-# that `make -n` and `make -q` know it too. The tokenizer and the shared backbone are made once: when documents
-# change, only the experts whose partitions changed are trained again, and the model is joined anew. `make fresh` forgets
-# the two, so that everything is made from the documents there are now. An interrupted training goes on where it was.
+# times, which follow content (pipelines/times.sh), so that `make -n` and `make -q` know it too. The tokenizer and the
+# shared backbone are made once: when documents change, only the experts whose partitions changed are trained again, and
+# the model is joined anew. `make fresh` forgets the two, so that everything is made from the documents there are now. An
+# interrupted training goes on where it was.
 
 THREADS ?= $(shell nproc)
 SET     ?=
@@ -55,12 +55,19 @@ EMPTY          := $(shell find $(RUN) -type f -empty ! -name '.*' ! -name stamp 
 endif
 $(filter-out unknown,$(SLICES_CHANGED)) $(EMPTY): changed
 
+# The target, or these files, begin to be made anew; they are made: $(call begun,FILES), $(call made,FILES). What was made
+# stays also where that cannot be noted.
+begun = @printf -- '- - %s\n' $(patsubst $(RUN)/%,%,$(or $(1),$@)) >> $(RUN)/.files
+made  = -@pipelines/times.sh keep $(RUN) $(or $(1),$@)
+
 $B/config.mk: $(BIN)/mf-config
 	@touch $@
 
 $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-config
+	$(begun)
 	@mkdir -p $(@D)
 	$(BIN)/mf-config stage $* $(SETTINGS) -o $@
+	$(made)
 
 # --- names and goals ---
 
@@ -101,37 +108,47 @@ those_there = for file in $(1); do [ ! -e "$$file" ] || echo "$$file"; done
 # --- documents and tokens ---
 
 $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
+	$(begun)
 	@mkdir -p $(@D)
 	@pipelines/data.sh $(RUN) $(DOCUMENTS)
 	@$(list_inputs) > $@.tmp
 	@mv $@.tmp $@
+	$(made)
 
 # One reading writes the three splits.
 $(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
+	$(call begun,$@ $(DOCS))
 	@mkdir -p $(@D)
 	$(call timed,docs,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(DOCUMENTS)
 	@touch $@
+	$(call made,$@ $(DOCS))
 
 # A split that did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
 $(DOCS): $(RUN)/docs/stamp
 	+
 
 $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
+	$(begun)
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+	$(made)
 
 # One split is enough to say that the tokenizer is of other text.
 $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
+	$(begun)
 	@mkdir -p $(@D)
 	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train,$*),,--quiet )-t $(RUN)/tokenizer.json -o $@ $<
+	$(made)
 
 # --- partitions ---
 
 # New documents join the partitioning there is, unless its settings or the tokenizer changed. A larger model.n_experts
 # alone makes more partitions, out of the documents that are new since the last run; the old ones stay as they are.
 # Where documents go does not depend on model.context, which is only what a partition's tokens are compared with.
+DIVIDED  = $(RUN)/parts/stamp $(RUN)/parts/partition.mp $(RUN)/parts/part.$(NUMBERS).mp
 dividing = grep -v -e n_experts -e context $(SLICE)/partition.yaml
 $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json \
     $(call lost,$(PARTS)) | $(TIMED) $(BIN)/mf-partition
+	$(call begun,$(DIVIDED))
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
 	@$(dividing) | cmp -s - $(@D)/settings && \
@@ -141,13 +158,16 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
 	@$(dividing) > $(@D)/settings.tmp; mv $(@D)/settings.tmp $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts.tmp; mv $(@D)/experts.tmp $(@D)/experts
 	@touch $@
+	$(call made,$(DIVIDED))
 
 # A part that did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
 $(PARTS): $(RUN)/parts/stamp
 	+
 
 $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
+	$(begun)
 	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+	$(made)
 
 # --- training ---
 
@@ -159,39 +179,49 @@ endef
 # All that needs no training is made before it, so that what is missing there is said before hours of work.
 UNTRAINED := $(SPLITS:%=$(RUN)/tokens/%.mf) $(PARTS) $(RUN)/tokens/val.labelled.mf
 $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
+	$(begun)
 	$(drop_stale_checkpoint)
 	$(call timed,shared,) $(BIN)/mf-train-shared $(call several,shared)--config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
+	$(made)
 
 $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
+	$(begun)
 	$(drop_stale_checkpoint)
 	$(call timed,expert.$*,220) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
+	$(made)
 
 # --- the model ---
 
 $(RUN)/assembled.safetensors: $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml | $(TIMED) $(BIN)/mf-assemble
+	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/join
 	$(call timed,join,16) $(BIN)/mf-assemble --config $(SLICE)/assemble.yaml -o $@ $(RUN)/shared.tar --list $(LISTS)/join
+	$(made)
 
 $(RUN)/model.safetensors: $(RUN)/assembled.safetensors $(RUN)/tokens/val.labelled.mf $(SLICE)/calibrate.yaml \
     $(call lost,$(RUN)/calibration.json) | $(TIMED) $(BIN)/mf-calibrate
+	$(begun)
 	$(call timed,calibrate,100) $(BIN)/mf-calibrate --config $(SLICE)/calibrate.yaml $(COMMON) -m $< --report $(RUN)/calibration.json \
 	    -o $@ $(RUN)/tokens/val.labelled.mf
+	$(made)
 
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
+	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
 	@$(call those_there,$(RUN)/shared.metrics.mf $(RUN)/expert.$(NUMBERS).metrics.mf) > $(LISTS)/metrics
 	@$(call those_there,$(STAGES:%=$(RUN)/stages/%.json)) > $(LISTS)/stages
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
+	$(made)
 
 # By now no stage runs: what a killed mf-time left of its record can go, and the checkpoints of trainings that were killed
-# between naming their bundle and removing them. Then the times of all files are noted, and what took too much memory is
-# named.
+# between naming their bundle and removing them. What took too much memory is named.
 $(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
+	$(begun)
 	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt*
 	$(BIN)/mf-eval page -o $@ $<
-	@pipelines/times.sh keep $(RUN)
+	$(made)
 	@pipelines/bounds.sh $(RUN)/stages >&2

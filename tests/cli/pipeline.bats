@@ -100,10 +100,15 @@ setup() {
     assert_equal "$(stages log)" ""
 }
 
+# Touches all files of a run, in no order of theirs.
+shuffle() { # RUN
+    find "$1" -type f | sort | shuf --random-source="$TINY" | while read -r file; do touch "$file"; done
+}
+
 @test "copied, touched or in another order, a run is as it was; a change of content is seen" {
     mf_make > log 2>&1
     cp -r runs/t runs/u
-    find runs/u -type f -printf '%p\n' | shuf --random-source="$TINY" | while read -r file; do touch "$file"; done
+    shuffle runs/u
     mf_make NAME=u > log 2>&1
     assert_equal "$(stages log)" ""
     touch runs/t/parts/part.1.mp runs/t/tokenizer.json
@@ -129,6 +134,39 @@ setup() {
     cat other/part.1.mp > runs/t/parts/part.1.mp
     mf_make > log 2>&1
     assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
+}
+
+@test "a run broken off is as it was too when it is copied or touched; a change of content in it is seen" {
+    more="train_expert.steps=600 train_expert.checkpoint_every=40"
+    run -2 strike KILL runs/t/expert.1.tar.ckpt 2 bash -c "mf_make SET='$more'"
+    [ -s runs/t/expert.0.tar ]
+    [ -s runs/t/expert.1.tar.ckpt ]
+    cp -r runs/t runs/u
+    shuffle runs/u
+    # other bytes in one file, of a time when all was old
+    cp -r runs/t runs/v
+    mf-partition --quiet --config "$TINY" --seed 5 -n 3 -o other runs/t/tokens/train.mf
+    refute cmp other/part.0.mp runs/v/parts/part.0.mp
+    cp other/part.0.mp runs/v/parts/part.0.mp
+    touch -d 2001-01-01 runs/v/parts/part.0.mp
+    mf_make SET="$more" > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval train-expert.1 train-expert.2 "
+    GOAL=$PWD/runs/u/expert.0.tar mf_make NAME=u SET="$more" > log 2>&1
+    assert_equal "$(stages log)" ""
+    # the training that was stopped goes on
+    for made in shared.tar parts/part.1.mp config/train-expert.yaml; do [ "runs/u/$made" -ot runs/u/expert.1.tar.ckpt ]; done
+    mf_make NAME=u SET="$more" > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval train-expert.1 train-expert.2 "
+    cmp runs/t/model.safetensors runs/u/model.safetensors
+    mf_make NAME=v SET="$more" > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate config eval train-expert.0 train-expert.1 train-expert.2 "
+    # what was to be made anew is not taken for new
+    run -2 strike KILL runs/t/expert.1.tar.ckpt 1 bash -c "mf_make SET='$more train_expert.lr=0.002'"
+    rm -r runs/u
+    cp -r runs/t runs/u
+    shuffle runs/u
+    mf_make NAME=u SET="$more train_expert.lr=0.002" > log 2>&1
+    assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 train-expert.2 "
 }
 
 @test "another corpus under the same name is said, once each by tokenizer and partition" {
