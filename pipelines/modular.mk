@@ -136,7 +136,7 @@ $(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $
 $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	$(begun)
 	@mkdir -p $(@D)
-	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train,$*),,--quiet )-t $(RUN)/tokenizer.json -o $@ $<
+	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train,$*),,--no-warning )-t $(RUN)/tokenizer.json -o $@ $<
 	$(made)
 
 # --- partitions ---

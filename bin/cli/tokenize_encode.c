@@ -27,7 +27,7 @@ struct request {
     const struct mf_common *common;
     const char *path, *tokenizer, *output;
     int special; /* enum mf_special */
-    bool plain;
+    bool plain, unwarned;
 };
 
 static void show_documents(void *progress, uint64_t documents) {
@@ -87,7 +87,7 @@ static int encode(const struct request *r, const struct mf_tokenizer *tokenizer,
     if (mf_encoding_new(&e, tokenizer, (enum mf_special)r->special, threads, err) < 0) return -1;
     int status = mf_out_open(&out, r->output, err);
     if (status == 0) status = mf_out_end(out, write_tokens(r, tokenizer, e, out, err), err);
-    if (status == 0 && !r->common->quiet) warn_of_foreign(e);
+    if (status == 0 && !r->common->quiet && !r->unwarned) warn_of_foreign(e);
     mf_encoding_free(e);
     return status;
 }
@@ -117,6 +117,7 @@ int mf_tokenize_encode(int argc, char **argv) {
         {"special", 0, MF_OPT_CHOICE, &r.special, "text|parse|error",
          "what the spelling of a special token in a text is (default: text)", 0, 0},
         {"text", 0, MF_OPT_FLAG, &r.plain, NULL, "the input is plain text, one document", 0, 0},
+        {"no-warning", 0, MF_OPT_FLAG, &r.unwarned, NULL, "do not warn of text unlike the tokenizer's", 0, 0},
         MF_OUTPUT_OPTION(&r.output),
         {0}};
     const struct mf_usage usage = {"mf-tokenize encode", "documents to tokens",
