@@ -3,6 +3,7 @@
 #include "train/checkpoint.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,11 +66,18 @@ static int rotate(const char *path, int64_t keep, struct mf_err *err) {
     return 0;
 }
 
+void mf_checkpoint_unlink(const char *path, const char *suffix) {
+    char place[PATH_MAX];
+    int size = snprintf(place, sizeof place, "%s%s", path, suffix);
+    if (size > 0 && (size_t)size < sizeof place) unlink(place);
+}
+
 void mf_checkpoint_remove(const char *path, int64_t keep) {
-    for (int64_t n = 0; n <= keep; n++) {
-        char *place = numbered(path, n);
-        unlink(place);
-        free(place);
+    mf_checkpoint_unlink(path, "");
+    for (int64_t n = 1; n <= keep; n++) {
+        char number[24];
+        snprintf(number, sizeof number, ".%lld", (long long)n);
+        mf_checkpoint_unlink(path, number);
     }
 }
 

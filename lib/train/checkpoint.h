@@ -33,6 +33,10 @@ int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
                         struct mf_err *err);
 void mf_checkpoint_remove(const char *path, int64_t keep);
 
+/* Removes the file PATH + SUFFIX, if it is there. Takes no memory: the training is done and its bundle has
+ * its name, so nothing may fail any more. */
+void mf_checkpoint_unlink(const char *path, const char *suffix);
+
 /* Reads one. EX_NOINPUT; EX_DATAERR: malformed, or of another training, naming what differs. */
 int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,
                        const struct mf_train_arrays *arrays, struct mf_err *err);

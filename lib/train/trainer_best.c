@@ -46,7 +46,5 @@ int training_take_best(struct training_loop *l, struct mf_err *err) {
 }
 
 void training_remove_best(const char *checkpoint) {
-    char *path = best_path(checkpoint);
-    unlink(path);
-    free(path);
+    mf_checkpoint_unlink(checkpoint, ".best");
 }
