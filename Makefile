@@ -99,7 +99,10 @@ $(1)/bin/%: $(1)/obj/bin/%.o $(1)/cli.a $(1)/libmf.a
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
 
 $(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
-$(1)/bin/mf-train-shared: $(MPI_C) $B/mpi
+$(1)/bin/mf-train-shared: $(MPI_C) $(1)/mpi
+$(1)/mpi: $(if $(LOOKING),,$(if $(filter-out '$(shell cat $(1)/mpi 2>/dev/null)','$(MPI)')$(MPI_COMES),mpi-stale)) | deps
+	@mkdir -p $$(@D)
+	@echo '$(MPI)' > $$@
 
 $(1)/tests/%: $(1)/obj/tests/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)
@@ -107,12 +110,9 @@ $(1)/tests/%: $(1)/obj/tests/%.o $(1)/cli.a $(1)/libmf.a
 	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
 
-# The MPI that mf-train-shared is linked with; written again, and the program linked, when another is there or is to come
-# with the packages.
+# A build notes the MPI that mf-train-shared was linked with ($(1)/mpi); it is written again, and the program linked, when
+# another is there or is to come with the packages.
 MPI_COMES := $(if $(MPI),,$(filter $(MPI_PACKAGES),$(WANTED)))
-$B/mpi: $(if $(LOOKING),,$(if $(filter-out '$(shell cat $B/mpi 2>/dev/null)','$(MPI)')$(MPI_COMES),mpi-stale)) | deps
-	@mkdir -p $(@D)
-	@echo '$(MPI)' > $@
 .PHONY: mpi-stale
 mpi-stale:
 
