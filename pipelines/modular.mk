@@ -1,4 +1,5 @@
-# The pipeline: documents -> tokens -> partitions -> shared backbone -> experts -> model -> calibration -> report -> page.
+# The pipeline: documents -> tokens -> partitions -> shared backbone -> experts -> model -> calibration -> report -> exports
+# -> page.
 #
 #   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1]
 #
@@ -217,9 +218,27 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
 	$(made)
 
+# --- for other programs ---
+
+# A model of family llama also becomes a file for llama.cpp and a folder for transformers. What these programs cannot run
+# (65) is said, and costs nothing but that.
+EXPORTS := $(if $(filter llama,$(call answer,get model.arch $(SETTINGS))),$(RUN)/model.gguf $(RUN)/hf/config.json)
+exported = || [ $$? -eq 65 ]
+
+$(RUN)/model.gguf: $(RUN)/model.safetensors | $(TIMED) $(BIN)/mf-export
+	$(begun)
+	$(call timed,gguf,64) $(BIN)/mf-export gguf -m $< -t $(RUN)/tokenizer.json -o $@ $(exported)
+	$(made)
+
+$(RUN)/hf/config.json: $(RUN)/model.safetensors $(RUN)/report.json | $(TIMED) $(BIN)/mf-export
+	$(begun)
+	@[ -s $@ ] || rm -rf $(@D)
+	$(call timed,hf,64) $(BIN)/mf-export hf -m $< -t $(RUN)/tokenizer.json --report $(RUN)/report.json -o $(@D) $(exported)
+	$(made)
+
 # By now no stage runs: what a killed mf-time left of its record can go, and the checkpoints of trainings that were killed
 # between naming their bundle and removing them. What took too much memory is named.
-$(RUN)/report.html: $(RUN)/report.json | $(BIN)/mf-eval
+$(RUN)/report.html: $(RUN)/report.json $(EXPORTS) | $(BIN)/mf-eval
 	$(begun)
 	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt*
 	$(BIN)/mf-eval page -o $@ $<

@@ -53,6 +53,26 @@ setup() {
     cmp one/t/shared.tar runs/t/shared.tar
 }
 
+@test "a run of family llama ends with what llama.cpp and transformers read, the same bytes by -j1 and -j2" {
+    llama='model.arch=llama train_shared.steps=8 train_shared.warmup=1 train_expert.steps=4 train_expert.warmup=1 eval.samples=0'
+    mf_make -j1 SET="$llama" > log 2>&1
+    cp -r runs one
+    mf-cat runs/t/model.gguf | head -n 1 | jq -e '."general.architecture" == "llama" and ."llama.expert_count" == 3'
+    jq -e '.architectures == ["MixtralForCausalLM"]' runs/t/hf/config.json
+    [ -s runs/t/hf/model.safetensors ]
+    grep -q '[0-9]' runs/t/hf/README.md
+    mf_make SET="$llama" > again 2>&1
+    assert_equal "$(stages again)" ""
+    rm runs/t/model.gguf runs/t/hf/config.json
+    mf_make SET="$llama" > again 2>&1
+    assert_equal "$(stages again)" "eval export "
+    cmp one/t/model.gguf runs/t/model.gguf
+    rm -r runs
+    mf_make -j2 SET="$llama" > log 2>&1
+    cmp one/t/model.gguf runs/t/model.gguf
+    cmp one/t/hf/model.safetensors runs/t/hf/model.safetensors
+}
+
 @test "new documents of one kind retrain one expert" {
     mf_make > log 2>&1
     sha256sum runs/t/expert.*.tar runs/t/shared.tar runs/t/tokenizer.json > before
