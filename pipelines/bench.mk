@@ -27,7 +27,7 @@ bench-growth: deps build $B/bench/.folder
 bench-assemble: deps build $B/bench/.folder
 	@tests/bench/assemble.sh $B $(THREADS) | tee $B/bench/assemble.txt
 
-bench-generate: deps build $B/tests/bench/bandwidth_bench $B/bench/.folder
+bench-generate: deps build $B/tests/bench/bandwidth_bench $(PEERS) $B/bench/.folder
 	@tests/bench/generate.sh $B $(THREADS) | tee $B/bench/generate.txt
 
 bench-tokenizer: deps build $B/tests/bench/tokenizer_bench $(PEERS) $B/bench/.folder

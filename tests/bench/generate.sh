@@ -3,7 +3,7 @@
 #
 # Decoded tokens a second (the time of 400 new tokens less that of 100, so loading does not count) over what memory gives: the
 # bytes of the weights a token meets, at the speed memory was read just before and after. Then the PyTorch twin without a cache,
-# from the same length on. Last the peaks of resident memory with 5 and with 64 experts, which must stay below 100 MB.
+# from the same length on, and llama.cpp with an exported model of family llama. Last the peaks of resident memory with 5 and with 64 experts, which must stay below 100 MB.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
 threads=$2
@@ -49,6 +49,34 @@ for _ in 1 2 3; do
 done | sort -g | tail -n 1 > best
 theirs=$(/usr/bin/python3 "$here/tests/peers/generate_torch.py" model.safetensors 100 20 "$threads")
 awk -v theirs="$theirs" '{ printf "%12.0f %12.1f %12.0f %9.0f%% %12.1f %9.1fx\n", $2, $3, $4, 100 * $1, theirs, $2 / theirs }' best
+
+# The like in family llama beside llama.cpp, each with the best of three runs: this program with F32, and llama.cpp with what
+# mf-export made of the same model.
+F=$(mf-config get model.d_ff --config "$here/configs/llama.yaml")
+/usr/bin/python3 "$here/tests/oracle/random_model.py" llama --tile --kind prefix --token-scores mean --decay 1 --V "$V" --D "$D" \
+    --H "$H" --K "$H" --L "$L" --F "$F" --S "$S" --E 5 --top-k "$K" --tokenizer "$(sha256sum < tokenizer.json | cut -d ' ' -f 1)" -o llama.safetensors
+best_of_three() { # COMMAND...: which prints tokens a second
+    for _ in 1 2 3; do "$@"; done | sort -g | tail -n 1
+}
+ours() {
+    local short long
+    short=$(seconds keep_llama 100) long=$(seconds keep_llama 400)
+    awk -v s="$short" -v l="$long" 'BEGIN { print 300 / (l - s) }'
+}
+keep_llama() { # TOKENS
+    generate llama.safetensors "$1" > "llama.$1"
+}
+printf '\n%-28s %12s %12s\n' "family llama" tokens/s "over ours"
+here_rate=$(best_of_three ours)
+printf '%-28s %12.0f\n' "mf-eval generate, F32" "$here_rate"
+for type in f32 q8_0; do
+    mf-export gguf --quiet -m llama.safetensors -t tokenizer.json --type "$type" -o "$type.gguf"
+    rate=$(best_of_three node "$here/tests/peers/generate_llama_cpp.mjs" "$work/$type.gguf" 100 300 "$threads")
+    [ "$type" != f32 ] || f32=$rate
+    awk -v type="$type" -v rate="$rate" -v ours="$here_rate" 'BEGIN {
+        printf "%-28s %12.0f %11.2fx\n", "llama.cpp, " type, rate, rate / ours }'
+done
+awk -v ours="$here_rate" -v f32="$f32" 'BEGIN { printf "ours over llama.cpp, F32: %.2fx\n\n", ours / f32 }'
 
 random tokens a=900@x b=700@y c=600@x d=1500@y -o tokens.mf
 random shared -o shared.tar

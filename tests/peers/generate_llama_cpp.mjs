@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+// Generation by llama.cpp (npm node-llama-cpp): what `make bench-generate` measures ours against.
+//
+//   generate_llama_cpp.mjs MODEL.gguf FIRST COUNT THREADS
+//
+// From FIRST tokens on, takes the likeliest COUNT times, and prints tokens a second.
+const peers = new URL('../../build/peers/node_modules/', import.meta.url)
+const { getLlama } = await import(new URL('node-llama-cpp/dist/index.js', peers))
+const [, , path, first, count, threads] = process.argv
+const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'error', maxThreads: Number(threads) })
+const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
+const context = await model.createContext({ contextSize: model.trainContextSize, threads: Number(threads) })
+const ids = [model.tokens.bos, ...Array.from({ length: Number(first) - 1 }, (_, i) => 4 + ((7 * i) % 256))]
+let made = 0
+let began
+for await (const _ of context.getSequence().evaluate(ids, { temperature: 0, yieldEogToken: true })) {
+  if (made++ === 0) began = process.hrtime.bigint() // the prompt does not count
+  if (made > Number(count)) break
+}
+process.stdout.write(`${(Number(count) / (Number(process.hrtime.bigint() - began) / 1e9)).toFixed(1)}\n`, () => process.exit(0))
