@@ -298,8 +298,8 @@ def compare(whole, run):
     if set(whole.files()) != set(run.files()):
         sys.exit("not the same files: %s" % (set(whole.files()) ^ set(run.files())))
     differ = [name for name in run.files() if run.content(name) != whole.content(name)]
-    if differ or run.strays():
-        sys.exit("these differ: %s; left over: %s" % (differ, run.strays()))
+    if differ or run.leftovers():
+        sys.exit("these differ: %s; left over: %s" % (differ, run.leftovers()))
 
 
 def main():
