@@ -88,6 +88,7 @@ seeds checkpoint stopped.tar.ckpt
 seeds shared shared.tar shared.tar.zst
 seeds expert expert.0.tar expert.1.tar
 seeds model model.safetensors calibrated.safetensors shared.tar
+# shellcheck disable=SC2016 # the fence of a page
 sed -n '/^```hex$/,/^```$/p' "$MF_ROOT/formats/gguf.md" | xxd -r -p > example.gguf
 seeds gguf example.gguf
 seeds show example.gguf model.safetensors expert.0.tar train.mf metrics.mf train.docs

@@ -146,7 +146,7 @@ static int read_checkpoint(const char *path) {
     struct mf_train_state state;
     struct mf_tensor tensors[16];
     struct mf_moments moments[16];
-    float parameters[256], m[256], v[256];
+    float parameters[256], m[256] = {0}, v[256] = {0};
     if (mf_ffn_size(&micro) > 256) abort();
     size_t count = mf_ffn_tensors(&micro, MF_FFN_EXPERT, 0, parameters, tensors);
     for (size_t i = 0; i < count; i++) {
