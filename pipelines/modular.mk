@@ -65,7 +65,6 @@ $B/config.mk: $(BIN)/mf-config
 	@touch $@
 
 $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-config
-	$(begun)
 	@mkdir -p $(@D)
 	$(BIN)/mf-config stage $* $(SETTINGS) -o $@
 	$(made)

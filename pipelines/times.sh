@@ -7,55 +7,49 @@
 #                               that is noted
 #
 # A note is made when its file is, so it holds also where the make was broken off later. A line "- - FILE" says that FILE
-# begins to be made anew: until the next note it may be the old file or a new one. A file whose time is as noted is not
-# read.
+# begins to be made anew: until the next note it may be the old file or a new one. Other bytes are noted when something was
+# made while they were there, so that until then the old ones may come back. A file whose time is as noted is not read.
 set -euo pipefail
 export LC_ALL=C
-run=$2
+cd "$2"
 
-if [ "$1" = keep ]; then
-    sums=$(sha256sum -- "${@:3}")
-    times=$(find "${@:3}" -maxdepth 0 -printf '%T@ %p\n')
-    notes=$(paste -d ' ' <(cut -c -64 <<< "$sums") - <<< "$times")
-    { flock 8 && printf '%s\n' "${notes// "$run/"/ }" >&8; } 8>> "$run/.files"
-    exit
-fi
-
-cd "$run"
-rm -f .files.tmp # of a make that was killed; the lock is ours
-[ -e .files ] || exit 0
 declare -A digest time begun
 while read -r sum at path; do
     [ -n "$path" ] || continue # the process that wrote it was killed
     begun[$path]=
     if [ "$sum" = - ]; then begun[$path]=yes; else digest[$path]=$sum time[$path]=$at; fi
-done < .files
+done < <(cat .files 2> /dev/null)
 
-noted() { # prints time and name of each file that has a note
-    find . -type f -printf '%T@ %P\n' | while read -r at path; do
-        [ -z "${time[$path]:-}" ] || printf '%s %s\n' "$at" "$path"
-    done
-}
-moved=() there=0 copied=
+moved=() # files that do not have the time of their note
 while read -r at path; do
-    there=$((there + 1))
-    [ "${time[$path]}" != "$at" ] || continue
-    moved+=("$path")
-    [ -n "${begun[$path]}" ] || copied=yes
-done < <(noted)
-# nothing moved, and no note was replaced or has lost its file
-[ ${#moved[@]} -gt 0 ] || [ "$(wc -l < .files)" -ne $there ] || exit 0
+    [ "${time[$path]:-$at}" = "$at" ] || moved+=("$path")
+done < <(find . -type f -printf '%T@ %P\n')
 
-newest=$(printf '%s\n' "${time[@]}" | sort -n | tail -n 1)
-touch -d "@${newest:-0}" .files.tmp
+note() { # FILE...
+    local sums times lines
+    sums=$(sha256sum -- "$@")
+    times=$(find "$@" -maxdepth 0 -printf '%T@ %p\n')
+    lines=$(paste -d ' ' <(cut -c -64 <<< "$sums") - <<< "$times")
+    { flock 8 && printf '%s\n' "$lines" >&8; } 8>> .files
+}
+
+if [ "$1" = keep ]; then
+    made=("${@:3}")
+    note "${made[@]#"$2/"}" ${moved[@]+"${moved[@]}"}
+    exit
+fi
+
+[ ${#moved[@]} -gt 0 ] || exit 0
+copied=
+for path in "${moved[@]}"; do [ -n "${begun[$path]}" ] || copied=yes; done
+touch -d "@$(printf '%s\n' "${time[@]}" | sort -n | tail -n 1)" .files.tmp # of the newest note
 while read -r sum path; do
     if [ "${digest[$path]}" = "$sum" ]; then
         # where only files that were begun moved, they were made, to the bytes they had
         [ -z "$copied" ] || touch -d "@${time[$path]}" -- "$path"
     elif [ -z "${begun[$path]}" ] && [ ! "$path" -nt .files.tmp ]; then
         touch -- "$path"
+        note "$path"
     fi
-    digest[$path]=$sum
-done < <([ ${#moved[@]} -eq 0 ] || printf '%s\n' "${moved[@]}" | xargs -d '\n' sha256sum --)
-noted | while read -r at path; do printf '%s %s %s\n' "${digest[$path]}" "$at" "$path"; done > .files.tmp
-mv .files.tmp .files
+done < <(printf '%s\n' "${moved[@]}" | xargs -d '\n' sha256sum --)
+rm -f .files.tmp
