@@ -15,7 +15,7 @@ attempt() {
 find "$build" -name '*.gcda' -delete
 for unit in "$build"/tests/unit/*_test; do attempt "$unit"; done
 export MF_BIN="$build/bin"
-for file in cli/{cat,assemble} faults/{reading,faults}; do attempt bats "tests/$file.bats"; done
+for file in cli/{cat,assemble,export} faults/{reading,faults}; do attempt bats "tests/$file.bats"; done
 
 gcovr --root . --object-directory "$build/obj" --filter lib/ --txt "$work/table" --json-summary "$work/sums"
 cut -c 1-78 "$work/table"

@@ -229,3 +229,9 @@ END
     assert_success
     [ "$output" -lt 32 ] # of 63 MB of experts
 }
+
+@test "a folder below one that is not there is refused in one line" {
+    run -73 --separate-stderr mf-export hf --quiet -m moe.safetensors -t tokenizer.json -o absent/hf
+    assert_regex "$stderr" "^mf-export hf: absent/hf: [^:]*$"
+    [ ! -e absent ]
+}
