@@ -201,20 +201,20 @@ static int write_entry(const struct writing *w, const struct gguf_entry *e, stru
 }
 
 /* The most numbers that are handled at once. */
-static size_t room_for(const struct mf_plain *p) {
-    size_t room = BLOCK;
+static size_t block_of(const struct mf_plain *p) {
+    size_t capacity = BLOCK;
     for (size_t i = 0; i < mf_plain_count(p); i++)
-        if (mf_plain_columns(p, i) > room) room = mf_plain_columns(p, i);
-    return room;
+        if (mf_plain_columns(p, i) > capacity) capacity = mf_plain_columns(p, i);
+    return capacity;
 }
 
 int gguf_tensors(const struct mf_gguf_file *f, const struct gguf_list *list, struct mf_out *out,
                  struct mf_err *err) {
-    size_t room = room_for(f->plain);
+    size_t capacity = block_of(f->plain);
     struct writing w = {.f = f, .out = out};
-    w.rows = calloc(room, sizeof *w.rows);
-    w.heads = calloc(room, sizeof *w.heads);
-    w.stored = calloc(room, sizeof(float));
+    w.rows = calloc(capacity, sizeof *w.rows);
+    w.heads = calloc(capacity, sizeof *w.heads);
+    w.stored = calloc(capacity, sizeof(float));
     if (!w.rows || !w.heads || !w.stored) mf_no_memory();
     int result = 0;
     for (size_t i = 0; i < list->count && result == 0; i++) result = write_entry(&w, &list->entries[i], err);

@@ -136,9 +136,9 @@ int hf_tensors(struct mf_hf *hf, struct mf_folder *folder, struct mf_err *err) {
     struct writing w = {.hf = hf, .folder = folder, .count = mf_plain_count(hf->plain)};
     w.tensors = calloc(w.count, sizeof *w.tensors);
     if (!w.tensors) mf_no_memory();
-    size_t widest = list(&w), room = widest > BLOCK ? widest : BLOCK;
-    w.rows = calloc(room, sizeof *w.rows);
-    w.halves = calloc(room, sizeof *w.halves);
+    size_t widest = list(&w), capacity = widest > BLOCK ? widest : BLOCK;
+    w.rows = calloc(capacity, sizeof *w.rows);
+    w.halves = calloc(capacity, sizeof *w.halves);
     if (!w.rows || !w.halves) mf_no_memory();
     w.metadata = metadata_of(hf->plain);
     int status = write_shards(&w, err);

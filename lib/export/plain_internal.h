@@ -22,7 +22,7 @@ struct mf_plain {
     struct prefix_router *prefix; /* or NULL */
     json_t *metadata;
     struct plain_entry *entries;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* Lists the tensors of `p`, whose model, shape and number of experts are set. */

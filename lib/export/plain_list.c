@@ -38,9 +38,9 @@ static enum mf_plain_kind kind_of(enum mf_table table, size_t view) {
 }
 
 static struct plain_entry *append(struct mf_plain *p) {
-    if (p->count == p->room) {
-        p->room = p->room ? 2 * p->room : 64;
-        p->entries = reallocarray(p->entries, p->room, sizeof *p->entries);
+    if (p->count == p->capacity) {
+        p->capacity = p->capacity ? 2 * p->capacity : 64;
+        p->entries = reallocarray(p->entries, p->capacity, sizeof *p->entries);
         if (!p->entries) mf_no_memory();
     }
     return &p->entries[p->count++];
