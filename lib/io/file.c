@@ -208,6 +208,17 @@ int mf_scratch_open(struct mf_err *err) {
     return fd;
 }
 
+int mf_open_by_position(const char *path, char **name, struct mf_err *err) {
+    bool standard = !path || strcmp(path, "-") == 0;
+    int fd;
+    *name = strdup(standard ? "standard input" : path);
+    if (!*name) mf_no_memory();
+    do /* a named pipe must not block here */
+        fd = open(standard ? "/dev/stdin" : path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", *name) : fd;
+}
+
 int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err) {
     unsigned char *to = buffer;
     while (size > 0) {

@@ -119,6 +119,10 @@ int mf_scratch_open(struct mf_err *err);
 /* Writes at an offset of a scratch file. EX_IOERR. May be called from several threads. */
 int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err);
 
+/* Opens a file that is read by position; NULL or "-" is standard input. *name is its name for messages, owned
+ * by the caller also after a failure. Returns the descriptor, or -1 with EX_NOINPUT. */
+int mf_open_by_position(const char *path, char **name, struct mf_err *err);
+
 /* pread, pwrite and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file
  * ends too soon. */
 int mf_pread_all(int fd, void *buffer, size_t size, uint64_t offset, const char *name, struct mf_err *err);

@@ -283,18 +283,11 @@ static int check_file(struct mf_gguf *g, struct mf_err *err) {
 }
 
 int mf_gguf_open(struct mf_gguf **gguf, const char *path, struct mf_err *err) {
-    bool standard = !path || strcmp(path, "-") == 0;
-    if (standard) path = "/dev/stdin";
     struct mf_gguf *g = calloc(1, sizeof *g);
     if (!g) mf_no_memory();
     g->align = GGUF_ALIGN;
-    g->name = strdup(standard ? "standard input" : path);
-    if (!g->name) mf_no_memory();
-    do
-        g->fd =
-            open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a named pipe must not block here */
-    while (g->fd < 0 && errno == EINTR);
-    int result = g->fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", g->name) : check_file(g, err);
+    g->fd = mf_open_by_position(path, &g->name, err);
+    int result = g->fd < 0 ? -1 : check_file(g, err);
     if (result < 0) {
         mf_gguf_close(g);
         return -1;

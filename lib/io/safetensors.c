@@ -201,17 +201,10 @@ static int read_header(struct mf_safetensors *st, struct mf_err *err) {
 }
 
 int mf_safetensors_open(struct mf_safetensors **model, const char *path, struct mf_err *err) {
-    bool standard = !path || strcmp(path, "-") == 0;
-    if (standard) path = "/dev/stdin";
     struct mf_safetensors *st = calloc(1, sizeof *st);
     if (!st) mf_no_memory();
-    st->name = strdup(standard ? "standard input" : path);
-    if (!st->name) mf_no_memory();
-    do
-        st->fd =
-            open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a named pipe must not block here */
-    while (st->fd < 0 && errno == EINTR);
-    int result = st->fd < 0 ? mf_err_sys(err, EX_NOINPUT, "%s", st->name) : read_header(st, err);
+    st->fd = mf_open_by_position(path, &st->name, err);
+    int result = st->fd < 0 ? -1 : read_header(st, err);
     if (result < 0) {
         mf_safetensors_close(st);
         return -1;
