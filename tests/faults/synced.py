@@ -28,9 +28,10 @@ def check(name, folder):
                 call, path, old, new = match.groups() if match else [None] * 4
                 if old:
                     named += 1
-                    if os.path.join(cwd, old) in dirty:
+                    before, after = (os.path.normpath(os.path.join(cwd, name)) for name in (old, new))  # as strace names what is open
+                    if before in dirty:
                         wrong.append("%s is not synced when it becomes %s" % (old, new))
-                    folders.add(os.path.dirname(os.path.join(cwd, new)))
+                    folders.add(os.path.dirname(after))
                 elif call in ("fsync", "fdatasync"):
                     dirty.discard(path)
                     folders.discard(path)
