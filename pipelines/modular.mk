@@ -224,9 +224,9 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 EXPORTS := $(if $(filter llama,$(call answer,get model.arch $(SETTINGS))),$(RUN)/model.gguf $(RUN)/hf/config.json)
 exported = || [ $$? -eq 65 ]
 
-$(RUN)/model.gguf: $(RUN)/model.safetensors | $(TIMED) $(BIN)/mf-export
+$(RUN)/model.gguf: $(RUN)/model.safetensors $(SLICE)/export.yaml | $(TIMED) $(BIN)/mf-export
 	$(begun)
-	$(call timed,gguf,64) $(BIN)/mf-export gguf -m $< -t $(RUN)/tokenizer.json -o $@ $(exported)
+	$(call timed,gguf,64) $(BIN)/mf-export gguf --config $(SLICE)/export.yaml -m $< -t $(RUN)/tokenizer.json -o $@ $(exported)
 	$(made)
 
 $(RUN)/hf/config.json: $(RUN)/model.safetensors $(RUN)/report.json | $(TIMED) $(BIN)/mf-export

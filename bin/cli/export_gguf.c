@@ -36,8 +36,10 @@ static int check_request(const struct request *r, const struct mf_strs *operands
 }
 
 static int export(const struct request *r, const struct mf_plain *plain, bool quiet, struct mf_err *err) {
-    static const enum mf_gguf_type types[] = {MF_GGUF_F32, MF_GGUF_F16, MF_GGUF_BF16, MF_GGUF_Q8_0,
-                                              MF_GGUF_Q4_0};
+    static const enum mf_gguf_type types[] = {
+        [MF_EXPORT_F32] = MF_GGUF_F32,   [MF_EXPORT_F16] = MF_GGUF_F16,   [MF_EXPORT_BF16] = MF_GGUF_BF16,
+        [MF_EXPORT_Q8_0] = MF_GGUF_Q8_0, [MF_EXPORT_Q4_0] = MF_GGUF_Q4_0,
+    };
     struct mf_gguf_file file = {.plain = plain,
                                 .path = r->output,
                                 .tokenizer = r->tokenizer,
@@ -52,9 +54,12 @@ static int export(const struct request *r, const struct mf_plain *plain, bool qu
 }
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
-    const struct request *r = request;
+    struct request *r = request;
+    struct mf_config config;
     struct mf_plain *plain;
     if (check_request(r, operands, err) < 0) return -1;
+    if (mf_config_load_stage(&config, &common->settings, "export", err) < 0) return -1;
+    if (r->type < 0) r->type = config.export.type;
     if (mf_plain_open(&plain, r->model, r->expert, err) < 0) return -1;
     int status = export(r, plain, common->quiet, err);
     mf_plain_close(plain);
@@ -62,13 +67,13 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 }
 
 int mf_export_gguf(int argc, char **argv) {
-    struct request r = {.name = "ModularForge", .type = 1};
+    struct request r = {.name = "ModularForge", .type = -1};
     const struct mf_option options[] = {
         MF_MODEL_OPTIONS(r),
         MF_TOKENIZER_OPTION(&r.tokenizer),
         MF_OUTPUT_OPTION(&r.output),
-        {"type", 0, MF_OPT_CHOICE, &r.type, "f32|f16|bf16|q8_0|q4_0",
-         "what matrices are stored as (default f16)", 0, 0},
+        {"type", 0, MF_OPT_CHOICE, &r.type, MF_EXPORT_TYPES,
+         "what matrices are stored as (default: export.type, f16)", 0, 0},
         {"name", 0, MF_OPT_STRING, &r.name, "NAME", "what the model is called (default ModularForge)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-export gguf", "a file for llama.cpp",

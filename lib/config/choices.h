@@ -34,4 +34,7 @@ enum mf_calibrate_router {
 };
 #define MF_CALIBRATE_ROUTERS "keep|temperature|ridge|discriminant|best|train"
 
+enum mf_export_type { MF_EXPORT_F32, MF_EXPORT_F16, MF_EXPORT_BF16, MF_EXPORT_Q8_0, MF_EXPORT_Q4_0 };
+#define MF_EXPORT_TYPES "f32|f16|bf16|q8_0|q4_0"
+
 #endif

@@ -74,6 +74,9 @@ struct mf_config {
         char prompts[1024]; /* prompts of the report's samples, separated by '|' */
     } eval;
     struct {
+        int type; /* enum mf_export_type */
+    } export;
+    struct {
         char launch[1024]; /* the command that runs a stage elsewhere; "": none */
         int64_t minutes, spare_mb, retries;
     } cluster;

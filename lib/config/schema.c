@@ -5,8 +5,9 @@
 #include <string.h>
 
 /* Pipeline order; the bits below follow it. */
-static const char *const stages[] = {"docs",         "tokenizer", "encode",    "partition", "train-shared",
-                                     "train-expert", "assemble",  "calibrate", "eval",      NULL};
+static const char *const stages[] = {"docs",         "tokenizer",    "encode",   "partition",
+                                     "train-shared", "train-expert", "assemble", "calibrate",
+                                     "eval",         "export",       NULL};
 enum {
     DOCS = 1 << 0,
     TOKENIZER = 1 << 1,
@@ -16,7 +17,8 @@ enum {
     ASSEMBLE = 1 << 6,
     CALIBRATE = 1 << 7,
     EVAL = 1 << 8,
-    ALL_STAGES = (1 << 9) - 1,
+    EXPORT = 1 << 9,
+    ALL_STAGES = (1 << 10) - 1,
     NO_STAGE = 0 /* read by make: no result depends on it */
 };
 
@@ -132,6 +134,8 @@ static const struct mf_key keys[] = {
     {"eval.prompts", MF_KEY_TEXT, AT(eval.prompts),
      "In the beginning|The function returns|The most important", 0, 1023, NULL, EVAL,
      "prompts of the samples, separated by |"},
+
+    CHOICE(export.type, "f16", MF_EXPORT_TYPES, EXPORT, "llama: what model.gguf stores matrices as"),
 
     {"cluster.launch", MF_KEY_TEXT, AT(cluster.launch), "", 0, 1023, NULL, NO_STAGE,
      "before each stage's command; {run} {stage} {cpus} {memory_mb} {minutes} are filled in"},

@@ -93,7 +93,7 @@ refuses() {
 
 @test "slices change their time only with their values" {
     mf-config slices s --set model.top_k=3
-    assert_equal "$(ls s | tr '\n' ' ')" "assemble.yaml calibrate.yaml docs.yaml encode.yaml eval.yaml partition.yaml tokenizer.yaml train-expert.yaml train-shared.yaml "
+    assert_equal "$(ls s | tr '\n' ' ')" "assemble.yaml calibrate.yaml docs.yaml encode.yaml eval.yaml export.yaml partition.yaml tokenizer.yaml train-expert.yaml train-shared.yaml "
     touch -d '2001-01-01' s/*
     mf-config slices s --set model.top_k=2 --set eval.samples=9
     assert_equal "$(find s -newermt 2002-01-01 -printf '%f\n' | grep yaml | sort | tr '\n' ' ')" "assemble.yaml eval.yaml "
@@ -103,7 +103,7 @@ refuses() {
     run -0 mf-config slices --dry-run s --set model.top_k=2 --set eval.samples=9 --set docs.max_docs=3
     assert_output s/docs.yaml
     refute grep -q 'max_docs: 3' s/docs.yaml
-    assert_equal "$(mf-config slices --dry-run new | wc -l)" 9
+    assert_equal "$(mf-config slices --dry-run new | wc -l)" 10
     [ ! -e new ]
     # a slice is a config of its own
     for slice in s/*.yaml; do mf-config check --config "$slice"; done

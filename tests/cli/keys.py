@@ -25,10 +25,11 @@ FOLLOWS = {
     "train-shared": ["train-expert", "assemble"],
     "train-expert": ["assemble"],
     "assemble": ["calibrate"],
-    "calibrate": ["eval"],
-    "eval": [],
+    "calibrate": ["eval", "export"],
+    "eval": ["export"],
+    "export": [],
 }
-RECORDS = {"tokens": "encode", "shared": "train-shared", "expert": "train-expert", "join": "assemble", "report": "eval"}
+RECORDS = {"tokens": "encode", "shared": "train-shared", "expert": "train-expert", "join": "assemble", "report": "eval", "gguf": "export", "hf": "export"}
 
 
 def output(*command):
@@ -91,8 +92,8 @@ def check_stages(config, runs, settings, make, pool):
 
     def wrong(key):
         expected = closure(key["stages"])
-        if config.others[key["key"]] == "model.arch=llama":  # only these models are exported
-            expected |= {"gguf", "hf"}
+        if config.show(["get", "model.arch"], [config.others[key["key"]]]).strip() != "llama":  # only these are exported
+            expected -= {"export"}
         commands = output(*make, "-n", "SET=%s %s" % (settings, config.others[key["key"]]),
                           *(docs if "docs" in expected else []), *(parts if "partition" in expected else []))
         if shown(commands) != expected:
