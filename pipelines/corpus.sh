@@ -87,7 +87,7 @@ fetch() { # DOMAIN
         return
     fi
     rm -rf "$into"
-    return 1
+    [ -d "$fetched/$name" ] # by another that fetched it meanwhile
 }
 
 # The folder whose files are the documents' names.

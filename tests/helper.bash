@@ -6,6 +6,8 @@ bats_require_minimum_version 1.5.0
 MF_ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 export MF_ROOT
 export PATH="${MF_BIN:-$MF_ROOT/build/bin}:$PATH"
+# Where the text of the demo's packages is fetched to, once.
+export CORPUS_FETCH=${CORPUS_FETCH-$MF_ROOT/runs/packages}
 
 # What tests look for is the same in every language: ranges of letters are ASCII's, numbers of awk have points.
 export LC_COLLATE=C

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-export PATH=$build/bin:$PATH
+export PATH=$build/bin:$PATH CORPUS_FETCH=$here/runs/packages
 seconds() { # COMMAND...: which prints nothing itself
     local begin=$EPOCHREALTIME
     "$@"

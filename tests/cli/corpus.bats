@@ -2,7 +2,7 @@
 load ../helper
 
 corpus() {
-    CORPUS_FETCH=${CORPUS_FETCH-$MF_ROOT/runs/packages} "$MF_ROOT/pipelines/corpus.sh" "$@"
+    "$MF_ROOT/pipelines/corpus.sh" "$@"
 }
 
 @test "corpus has five domains of many documents within the size asked for" {
