@@ -108,7 +108,7 @@ static int divide(struct mf_divide *d, bool labels, const char *output, int64_t 
     if (status == 0 && !quiet && !labels) {
         warn(&division);
         status = mf_division_print(&division, stderr, err);
-        fprintf(stderr, "mf-partition: %zu of %zu parts changed\n", changed, division.saved.E);
+        fprintf(stderr, "mf-partition: %zu of %zu partitions changed\n", changed, division.saved.E);
         warn_of_windows(&division, context);
     }
     if (status == 0 && !quiet && labels) warn_of_labels(&division, d->name);
@@ -171,19 +171,20 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 int main(int argc, char **argv) {
     struct request q = {.method = -1, .overlap = -1};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &q.output, "DIR", "the folder of the parts; with --label the file", 0,
-         0},
+        {"output", 'o', MF_OPT_STRING, &q.output, "DIR",
+         "the folder of the partitions; with --label the file", 0, 0},
         {"tokenizer", 't', MF_OPT_STRING, &q.divide.tokenizer, "FILE",
-         "tokenizer.json: shows the words that tell the parts apart; needed for the curriculum", 0, 0},
+         "tokenizer.json: shows the words that tell partitions apart; needed for the curriculum", 0, 0},
         {"partitions", 'n', MF_OPT_INT, &q.partitions, "N",
          "how many (default: model.n_experts, or as many as --saved has)", 1, MF_PARTITIONS_MAX},
         {"method", 0, MF_OPT_CHOICE, &q.method, MF_PARTITION_METHODS,
          "how to divide (default: partition.method)", 0, 0},
         {"by", 0, MF_OPT_CHOICE, &q.method, MF_PARTITION_METHODS, "another name for --method", 0, 0},
         {"overlap", 0, MF_OPT_REAL, &q.overlap, "X",
-         "add each part's nearest other documents, up to X of its tokens (default: partition.overlap)", 0, 1},
+         "add each partition's nearest other documents, up to X of its tokens (default: partition.overlap)",
+         0, 1},
         {"balance", 0, MF_OPT_REAL, &q.balance, "X",
-         "largest part over the mean (default: partition.balance)", 1, 1000},
+         "largest partition over the mean (default: partition.balance)", 1, 1000},
         {"saved", 0, MF_OPT_STRING, &q.divide.saved, "FILE", "go on with a saved partitioning", 0, 0},
         {"centroids", 0, MF_OPT_STRING, &q.divide.saved, "FILE", "another name for --saved", 0, 0},
         {"label", 0, MF_OPT_FLAG, &q.labels, NULL, "write the stream with a field `partition` in each record",

@@ -99,7 +99,7 @@ int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *er
     uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
     if (!counts) return mf_err_set(err, EX_OSERR, "out of memory for a table of %zu partitions", E);
     for (size_t i = 0; i < c->count; i++)
-        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.part[i] * n + c->labels[i]]++;
+        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.partition[i] * n + c->labels[i]]++;
     print_rows(d, counts, file);
     char method[16];
     mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);

@@ -3,7 +3,7 @@
 #define MF_CLI_PARTITION_TABLE_H
 
 #include <stdio.h>
-#include "part/divide.h"
+#include "partition/divide.h"
 
 /* One line a partition: documents, tokens, share, the most frequent domain where documents have labels, and
  * the words that tell it from the others where the tokenizer is at hand; then how well partitions and labels

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "part/nmi.h"
+#include "partition/nmi.h"
 
 /* What the forward pass's callback needs. */
 struct run {

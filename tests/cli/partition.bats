@@ -67,7 +67,7 @@ END
         assert_regex "${stderr_lines[$e]}" "^$((e - 1)) +25 +[0-9]+ +[0-9.]+% +100% (fish|rock|star|tree)$"
     done
     assert_equal "${stderr_lines[5]}" "mf-partition: clustered, agreement with 4 domains 1.000"
-    assert_equal "${stderr_lines[6]}" "mf-partition: 4 of 4 parts changed"
+    assert_equal "${stderr_lines[6]}" "mf-partition: 4 of 4 partitions changed"
     assert_equal "${#stderr_lines[@]}" 7
     assert_equal "$(ls -A parts | tr '\n' ' ')" "part.0.mp part.1.mp part.2.mp part.3.mp partition.mp "
     assert_parted t.mf parts
@@ -118,7 +118,7 @@ END
     run -1 diff -rq six seven
 }
 
-@test "random lots are balanced and ignore the topics" {
+@test "random partitions are balanced and ignore the topics" {
     topics 25 | tokens >t.mf
     run -0 --separate-stderr mf-partition -n 5 --method random -o parts t.mf
     assert_regex "$stderr" 'random, agreement with 4 domains 0\.[01]'
@@ -204,12 +204,12 @@ END
     done
 }
 
-@test "an unchanged part keeps its file and time, a part too many goes" {
+@test "an unchanged partition keeps its file and time, one too many goes" {
     topics 20 | tokens >t.mf
     mf-partition --quiet -n 4 -o parts t.mf
     stat -c '%n %i %.Y' parts/* >before
     run -0 --separate-stderr mf-partition -n 4 -o parts t.mf
-    assert_equal "${stderr_lines[-1]}" "mf-partition: 0 of 4 parts changed"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 0 of 4 partitions changed"
     stat -c '%n %i %.Y' parts/* | diff before -
     mf-partition --quiet -n 3 -o parts t.mf
     assert_equal "$(ls -A parts | tr '\n' ' ')" "part.0.mp part.1.mp part.2.mp partition.mp "
@@ -235,7 +235,7 @@ END
     grep -v 'new-\(rock\|star\|tree\)' lines | tokens >one.mf
     stat -c '%n %i %.Y' first/part.* >before
     run -0 --separate-stderr mf-partition --saved first/partition.mp -o first one.mf
-    assert_equal "${stderr_lines[-1]}" "mf-partition: 1 of 4 parts changed"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 1 of 4 partitions changed"
     assert_equal "$(stat -c '%n %i %.Y' first/part.* | comm -12 before - | wc -l)" 3
     # the order of the documents does not matter to where they are
     tac lines | tokens >turned.mf
@@ -251,12 +251,12 @@ END
     stat -c '%n %i %.Y' parts/part.* >before
     sha256sum parts/part.* >sums
     run -0 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts three.mf
-    assert_equal "${stderr_lines[-1]}" "mf-partition: 1 of 3 parts changed"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 1 of 3 partitions changed"
     stat -c '%n %i %.Y' parts/part.[01].mp | diff before -
     assert_equal "$(ids parts/part.2.mp)" "$(ids three.mf | grep tree)"
     # nothing more to do; new texts go to the nearest, the new ones too
     run -0 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts three.mf
-    assert_equal "${stderr_lines[-1]}" "mf-partition: 0 of 3 parts changed"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: 0 of 3 partitions changed"
     topics 5 99 | jq -c 'select(.domain == "tree")' | tokens >val.mf
     mf-partition --label --saved parts/partition.mp val.mf | mf-cat >shown
     assert_equal "$(jq -s -c '[.[] | select(.id).partition] | unique' shown)" "[2]"
@@ -518,7 +518,7 @@ END
     assert_parted t.mf parts
 }
 
-@test "more partitions than the hard limit of open files: they are opened in turns, and the parts are the same" {
+@test "more partitions than the hard limit of open files: they are opened in turns, with the same bytes" {
     topics 30 | tokens > t.mf
     mf-partition --quiet -n 100 --by random -o whole t.mf
     for most in 26 40; do

@@ -25,7 +25,7 @@
 #include "io/utf8.h"
 #include "assemble/assemble.h"
 #include "model/moe.h"
-#include "part/saved.h"
+#include "partition/saved.h"
 #include "text/select.h"
 #include "text/tokenizer.h"
 #include "train/checkpoint.h"

@@ -1,6 +1,6 @@
 /* How hard a text is to read, for the curriculum. */
-#ifndef MF_PART_DIFFICULTY_H
-#define MF_PART_DIFFICULTY_H
+#ifndef MF_PARTITION_DIFFICULTY_H
+#define MF_PARTITION_DIFFICULTY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Writes part files beside the old ones and swaps only those that differ. */
-#include "part/files.h"
+/* Writes partition files beside the old ones and swaps only those that differ. */
+#include "partition/files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,23 +14,23 @@
 
 #define SAVED "partition.mp"
 
-struct part_file {
+struct partition_file {
     struct mf_out *out;
     struct mf_stream_writer *writer;
     struct mf_tempfile *temp; /* the new file is complete under its temporary name */
     uint64_t used;            /* the turn it was last written in; 0 while it has no descriptor */
 };
 
-struct mf_part_files {
+struct mf_partition_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
     size_t capacity, E;
-    size_t open, most; /* descriptors of parts, as many as there may be */
+    size_t open, most; /* descriptors of partitions, as many as there may be */
     uint64_t turn;
-    struct part_file *parts; /* [E + 1]; the last is partition.mp, without a writer of ours */
+    struct partition_file *partitions; /* [E + 1]; the last is partition.mp, without a writer of ours */
 };
 
 /* Sets path and new_path to file e of the folder: "part.e.mp" and ".part.e.mp.new". */
-static void set_paths(struct mf_part_files *files, size_t e) {
+static void set_paths(struct mf_partition_files *files, size_t e) {
     char name[40];
     if (e < files->E)
         snprintf(name, sizeof name, "part.%zu.mp", e);
@@ -40,18 +40,18 @@ static void set_paths(struct mf_part_files *files, size_t e) {
     snprintf(files->new_path, files->capacity, "%s/.%s.new", files->folder, name);
 }
 
-void mf_part_files_abandon(struct mf_part_files *files) {
+void mf_partition_files_abandon(struct mf_partition_files *files) {
     if (!files) return;
-    bool whole = files->parts && files->folder && files->path && files->new_path;
+    bool whole = files->partitions && files->folder && files->path && files->new_path;
     for (size_t e = 0; whole && e <= files->E; e++) {
-        mf_stream_drop(files->parts[e].writer);
-        mf_out_abandon(files->parts[e].out);
+        mf_stream_drop(files->partitions[e].writer);
+        mf_out_abandon(files->partitions[e].out);
         set_paths(files, e);
-        if (!files->parts[e].temp) continue;
+        if (!files->partitions[e].temp) continue;
         unlink(files->new_path);
-        mf_tempfile_drop(files->parts[e].temp);
+        mf_tempfile_drop(files->partitions[e].temp);
     }
-    free(files->parts);
+    free(files->partitions);
     free(files->folder);
     free(files->path);
     free(files->new_path);
@@ -75,11 +75,11 @@ static size_t allow_files(size_t count) {
 }
 
 /* Part e is written now: where all descriptors are taken, the one that waited longest gives its own. */
-static int take_turn(struct mf_part_files *files, size_t e, struct mf_err *err) {
-    struct part_file *part = &files->parts[e], *oldest = NULL;
-    if (part->used == 0) {
+static int take_turn(struct mf_partition_files *files, size_t e, struct mf_err *err) {
+    struct partition_file *partition = &files->partitions[e], *oldest = NULL;
+    if (partition->used == 0) {
         for (size_t i = 0; i < files->E && files->open == files->most; i++) {
-            struct part_file *p = &files->parts[i];
+            struct partition_file *p = &files->partitions[i];
             if (p->used && (!oldest || p->used < oldest->used)) oldest = p;
         }
         if (oldest) {
@@ -89,69 +89,69 @@ static int take_turn(struct mf_part_files *files, size_t e, struct mf_err *err) 
         }
         files->open++;
     }
-    part->used = ++files->turn;
+    partition->used = ++files->turn;
     return 0;
 }
 
-static int open_part(struct mf_part_files *files, size_t e, const struct mf_tokens_header *header,
-                     struct mf_err *err) {
-    struct part_file *part = &files->parts[e];
+static int open_partition(struct mf_partition_files *files, size_t e, const struct mf_tokens_header *header,
+                          struct mf_err *err) {
+    struct partition_file *partition = &files->partitions[e];
     set_paths(files, e);
-    if (take_turn(files, e, err) < 0 || mf_out_open(&part->out, files->new_path, err) < 0) return -1;
-    return mf_tokens_create(&part->writer, part->out, header, (int64_t)e, err);
+    if (take_turn(files, e, err) < 0 || mf_out_open(&partition->out, files->new_path, err) < 0) return -1;
+    return mf_tokens_create(&partition->writer, partition->out, header, (int64_t)e, err);
 }
 
-int mf_part_files_open(struct mf_part_files **out, const char *folder, const struct mf_tokens_header *header,
-                       size_t E, struct mf_err *err) {
+int mf_partition_files_open(struct mf_partition_files **out, const char *folder,
+                            const struct mf_tokens_header *header, size_t E, struct mf_err *err) {
     if (mf_folder_make(folder, err) < 0) return -1;
-    struct mf_part_files *files = calloc(1, sizeof *files);
+    struct mf_partition_files *files = calloc(1, sizeof *files);
     if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
     files->E = E;
     files->capacity = strlen(folder) + 60;
     files->folder = strdup(folder);
     files->path = malloc(files->capacity);
     files->new_path = malloc(files->capacity);
-    files->parts = calloc(E + 1, sizeof *files->parts);
+    files->partitions = calloc(E + 1, sizeof *files->partitions);
     int result = 0;
     files->most = allow_files(E);
-    if (!files->folder || !files->path || !files->new_path || !files->parts)
+    if (!files->folder || !files->path || !files->new_path || !files->partitions)
         result = mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
-    for (size_t e = 0; result == 0 && e < E; e++) result = open_part(files, e, header, err);
+    for (size_t e = 0; result == 0 && e < E; e++) result = open_partition(files, e, header, err);
     if (result == 0) {
         *out = files;
         return 0;
     }
-    mf_part_files_abandon(files);
+    mf_partition_files_abandon(files);
     return -1;
 }
 
-int mf_part_files_add(struct mf_part_files *files, size_t e, const struct mf_record *record,
-                      struct mf_err *err) {
+int mf_partition_files_add(struct mf_partition_files *files, size_t e, const struct mf_record *record,
+                           struct mf_err *err) {
     if (take_turn(files, e, err) < 0) return -1;
-    return mf_stream_copy(files->parts[e].writer, record, err);
+    return mf_stream_copy(files->partitions[e].writer, record, err);
 }
 
 /* Completes file e under its temporary name. */
-static int finish(struct mf_part_files *files, size_t e, struct mf_err *err) {
-    struct part_file *part = &files->parts[e];
-    if (part->writer) {
+static int finish(struct mf_partition_files *files, size_t e, struct mf_err *err) {
+    struct partition_file *partition = &files->partitions[e];
+    if (partition->writer) {
         if (take_turn(files, e, err) < 0) return -1;
-        struct mf_stream_writer *writer = part->writer;
-        part->writer = NULL;
+        struct mf_stream_writer *writer = partition->writer;
+        partition->writer = NULL;
         if (mf_stream_finish(writer, err) < 0) return -1;
     }
-    struct mf_out *out = part->out;
-    part->out = NULL;
-    files->open -= part->used > 0;
-    part->used = 0;
+    struct mf_out *out = partition->out;
+    partition->out = NULL;
+    files->open -= partition->used > 0;
+    partition->used = 0;
     set_paths(files, e);
-    part->temp = mf_tempfile_add(files->new_path);
+    partition->temp = mf_tempfile_add(files->new_path);
     return mf_out_commit(out, err);
 }
 
-/* Removes "part.N.mp" with N >= E: left by a partitioning into more parts, they would be taken for parts of
- * this. */
-static int remove_stale(struct mf_part_files *files, struct mf_err *err) {
+/* Removes "part.N.mp" with N >= E: left by a partitioning into more partitions, they would be taken for
+ * partitions of this. */
+static int remove_stale(struct mf_partition_files *files, struct mf_err *err) {
     DIR *folder = opendir(files->folder);
     if (!folder) return mf_err_sys(err, EX_CANTCREAT, "%s", files->folder);
     struct dirent *entry;
@@ -169,9 +169,9 @@ static int remove_stale(struct mf_part_files *files, struct mf_err *err) {
     return 0;
 }
 
-int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition *saved, size_t *changed,
-                         struct mf_err *err) {
-    struct part_file *last = &files->parts[files->E];
+int mf_partition_files_commit(struct mf_partition_files *files, const struct mf_partition *saved,
+                              size_t *changed, struct mf_err *err) {
+    struct partition_file *last = &files->partitions[files->E];
     int result = 0;
     *changed = 0;
     set_paths(files, files->E);
@@ -185,13 +185,13 @@ int mf_part_files_commit(struct mf_part_files *files, const struct mf_partition 
         if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
         } else {
-            mf_tempfile_drop(files->parts[e].temp);
-            files->parts[e].temp = NULL;
+            mf_tempfile_drop(files->partitions[e].temp);
+            files->partitions[e].temp = NULL;
         }
         *changed += e < files->E;
     }
     if (result == 0) result = remove_stale(files, err);
     if (result == 0) result = mf_folder_sync(files->folder, err);
-    mf_part_files_abandon(files); /* removes the new files that equal the old */
+    mf_partition_files_abandon(files); /* removes the new files that equal the old */
     return result;
 }

@@ -1,12 +1,12 @@
 /* Spherical k-means: seeding, the iterations on a sample with restarts, the last passes over all documents.
  */
-#include "part/kmeans.h"
+#include "partition/kmeans.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
-#include "part/assign.h"
+#include "partition/assign.h"
 
 #define UNIT        (1.0f / 65535)
 #define SEED_TRIALS 3 /* candidates for each further seed; the one that leaves the least distance wins */
@@ -51,7 +51,7 @@ struct means_job {
     const struct mf_sketches *sketches;
     const uint32_t *index;
     size_t n;
-    const uint16_t *part;
+    const uint16_t *partition;
     size_t features, E;
     double *sums; /* [E,F] */
     float *centroids;
@@ -63,7 +63,7 @@ static void sum_clusters(void *context, size_t begin, size_t end, int thread) {
     const struct means_job *job = context;
     size_t count;
     for (size_t i = 0; i < job->n; i++) {
-        size_t e = job->part[i];
+        size_t e = job->partition[i];
         if (e < begin || e >= end) continue;
         const struct mf_sketch_term *terms =
             mf_sketches_get(job->sketches, job->index ? job->index[i] : i, &count);
@@ -79,11 +79,12 @@ static void sum_clusters(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-int mf_centroids(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const uint16_t *part,
-                 size_t features, size_t E, float *centroids, struct mf_pool *pool, struct mf_err *err) {
+int mf_centroids(const struct mf_sketches *sketches, const uint32_t *index, size_t n,
+                 const uint16_t *partition, size_t features, size_t E, float *centroids, struct mf_pool *pool,
+                 struct mf_err *err) {
     double *sums = calloc(features * E + 1, sizeof *sums);
     if (!sums) return mf_err_set(err, EX_OSERR, "out of memory for %zu centroids", E);
-    struct means_job job = {sketches, index, n, part, features, E, sums, centroids};
+    struct means_job job = {sketches, index, n, partition, features, E, sums, centroids};
     mf_pool_run(pool, E, 1, sum_clusters, &job);
     free(sums);
     return 0;
@@ -99,7 +100,7 @@ struct run {
     double capacity;
     uint32_t *index;  /* [n] the sample's documents */
     uint32_t *tokens; /* [n] */
-    uint16_t *part, *last_part;
+    uint16_t *partition, *last_partition;
     float *scores, *centroids, *best_centroids;
     float *nearest, *similar, *column; /* [n] [n] [F], for seeding */
     double *prices;
@@ -161,27 +162,29 @@ static void choose_seeds(struct run *r, struct mf_rng *rng) {
 /* Iterates to a fixed point or the limit; *objective is the sum of cosines to the own centroid. */
 static int iterate(struct run *r, double *objective, struct mf_err *err) {
     size_t E = r->params->clusters;
-    memset(r->last_part, 0xff, r->n * sizeof *r->last_part);
+    memset(r->last_partition, 0xff, r->n * sizeof *r->last_partition);
     for (int64_t step = 0;; step++) {
         mf_scores(r->sketches, r->index, r->n, r->centroids, E, r->scores, r->pool);
-        if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->part, r->prices, err) < 0)
+        if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->partition, r->prices, err) < 0)
             return -1;
-        if (step >= r->params->iterations || !memcmp(r->part, r->last_part, r->n * sizeof *r->part)) break;
-        memcpy(r->last_part, r->part, r->n * sizeof *r->part);
-        if (mf_centroids(r->sketches, r->index, r->n, r->part, r->features, E, r->centroids, r->pool, err) <
-            0)
+        if (step >= r->params->iterations ||
+            !memcmp(r->partition, r->last_partition, r->n * sizeof *r->partition))
+            break;
+        memcpy(r->last_partition, r->partition, r->n * sizeof *r->partition);
+        if (mf_centroids(r->sketches, r->index, r->n, r->partition, r->features, E, r->centroids, r->pool,
+                         err) < 0)
             return -1;
     }
     *objective = 0;
-    for (size_t i = 0; i < r->n; i++) *objective += r->scores[i * E + r->part[i]];
+    for (size_t i = 0; i < r->n; i++) *objective += r->scores[i * E + r->partition[i]];
     return 0;
 }
 
 static void free_run(struct run *r) {
     free(r->index);
     free(r->tokens);
-    free(r->part);
-    free(r->last_part);
+    free(r->partition);
+    free(r->last_partition);
     free(r->scores);
     free(r->centroids);
     free(r->best_centroids);
@@ -195,8 +198,8 @@ static int init_run(struct run *r, size_t documents, const uint32_t *tokens, str
     size_t n = r->n, E = r->params->clusters, F = r->features;
     r->index = malloc(n * sizeof *r->index);
     r->tokens = malloc(n * sizeof *r->tokens);
-    r->part = malloc(n * sizeof *r->part);
-    r->last_part = malloc(n * sizeof *r->last_part);
+    r->partition = malloc(n * sizeof *r->partition);
+    r->last_partition = malloc(n * sizeof *r->last_partition);
     r->scores = malloc(n * E * sizeof *r->scores);
     r->centroids = calloc(F * E + 1, sizeof *r->centroids);
     r->best_centroids = calloc(F * E + 1, sizeof *r->best_centroids);
@@ -204,7 +207,7 @@ static int init_run(struct run *r, size_t documents, const uint32_t *tokens, str
     r->similar = malloc(n * sizeof *r->similar);
     r->column = malloc((F + 1) * sizeof *r->column);
     r->prices = calloc(E, sizeof *r->prices);
-    if (!r->index || !r->tokens || !r->part || !r->last_part || !r->scores || !r->centroids ||
+    if (!r->index || !r->tokens || !r->partition || !r->last_partition || !r->scores || !r->centroids ||
         !r->best_centroids || !r->nearest || !r->similar || !r->column || !r->prices)
         return mf_err_set(err, EX_OSERR, "out of memory to cluster %zu documents", n);
     double total = 0;
@@ -235,7 +238,7 @@ static int best_of_restarts(struct run *r, struct mf_err *err) {
 }
 
 int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t features,
-              const struct mf_kmeans_params *params, struct mf_pool *pool, uint16_t *part, float *scores,
+              const struct mf_kmeans_params *params, struct mf_pool *pool, uint16_t *partition, float *scores,
               float *centroids, double *prices, struct mf_err *err) {
     size_t documents = mf_sketches_count(sketches), E = params->clusters;
     struct run r = {.sketches = sketches, .params = params, .pool = pool, .features = features};
@@ -250,10 +253,10 @@ int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t
     for (size_t i = 0; i < documents; i++) total += tokens[i];
     for (int pass = 0; result == 0 && pass < LAST_PASSES; pass++) {
         mf_scores(sketches, NULL, documents, centroids, E, scores, pool);
-        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E, part,
-                                    prices, err);
+        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E,
+                                    partition, prices, err);
         if (result == 0 && pass + 1 < LAST_PASSES)
-            result = mf_centroids(sketches, NULL, documents, part, features, E, centroids, pool, err);
+            result = mf_centroids(sketches, NULL, documents, partition, features, E, centroids, pool, err);
     }
     return result;
 }

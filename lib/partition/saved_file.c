@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/strings.h"
 #include "io/stream.h"
-#include "part/saved.h"
+#include "partition/saved.h"
 
 #define CHUNK 65536 /* documents in one record of the table */
 
@@ -52,7 +52,7 @@ static int write_documents(const struct mf_partition *p, struct mf_stream_writer
         size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
         if (mf_stream_begin(w, 2, err) < 0) return -1;
         if (mf_put_bin(w, "prints", p->fingerprints + i, count * sizeof *p->fingerprints, err) < 0) return -1;
-        if (mf_put_bin(w, "parts", p->parts + i, count * sizeof *p->parts, err) < 0) return -1;
+        if (mf_put_bin(w, "parts", p->partitions + i, count * sizeof *p->partitions, err) < 0) return -1;
     }
     return 0;
 }
@@ -189,10 +189,10 @@ static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, st
         if (next_record(r, &rec, err) < 0) return -1;
         if (need_bin(r, rec, "prints", p->fingerprints + i, count, sizeof *p->fingerprints, err) < 0)
             return -1;
-        if (need_bin(r, rec, "parts", p->parts + i, count, sizeof *p->parts, err) < 0) return -1;
+        if (need_bin(r, rec, "parts", p->partitions + i, count, sizeof *p->partitions, err) < 0) return -1;
     }
     for (size_t i = 0; i < p->documents; i++)
-        if (p->parts[i] >= p->E || (i > 0 && p->fingerprints[i] < p->fingerprints[i - 1]))
+        if (p->partitions[i] >= p->E || (i > 0 && p->fingerprints[i] < p->fingerprints[i - 1]))
             return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu",
                               mf_stream_name(r), i);
     int more = mf_stream_next(r, &rec, err);

@@ -1,10 +1,10 @@
 /* A partitioning in memory: room, the table of known documents, and placing. */
-#include "part/saved.h"
+#include "partition/saved.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
-#include "part/assign.h"
+#include "partition/assign.h"
 
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     size_t E = p->E, n = p->documents;
@@ -16,10 +16,10 @@ int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     p->sizes = calloc(E + 1, sizeof *p->sizes);
     p->n_tokens = calloc(E + 1, sizeof *p->n_tokens);
     p->fingerprints = calloc(n + 1, sizeof *p->fingerprints);
-    p->parts = calloc(n + 1, sizeof *p->parts);
+    p->partitions = calloc(n + 1, sizeof *p->partitions);
     p->used = calloc(n + 1, sizeof *p->used);
     if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens &&
-        p->fingerprints && p->parts && p->used)
+        p->fingerprints && p->partitions && p->used)
         return 0;
     return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions of %zu documents", E, n);
 }
@@ -35,7 +35,7 @@ void mf_partition_free(struct mf_partition *p) {
     free(p->sizes);
     free(p->n_tokens);
     free(p->fingerprints);
-    free(p->parts);
+    free(p->partitions);
     free(p->used);
     *p = (struct mf_partition){0};
 }
@@ -52,7 +52,7 @@ int mf_partition_name(struct mf_partition *p, size_t e, const char *name, size_t
 struct known {
     uint64_t fingerprint;
     uint32_t order;
-    uint16_t part;
+    uint16_t partition;
 };
 
 static int by_fingerprint(const void *a, const void *b) {
@@ -61,16 +61,16 @@ static int by_fingerprint(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *part,
+int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *partition,
                           struct mf_err *err) {
     size_t n = p->documents;
     struct known *known = malloc((n + 1) * sizeof *known);
     if (!known) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
-    for (size_t i = 0; i < n; i++) known[i] = (struct known){fingerprints[i], (uint32_t)i, part[i]};
+    for (size_t i = 0; i < n; i++) known[i] = (struct known){fingerprints[i], (uint32_t)i, partition[i]};
     qsort(known, n, sizeof *known, by_fingerprint);
     for (size_t i = 0; i < n; i++) {
         p->fingerprints[i] = known[i].fingerprint;
-        p->parts[i] = known[i].part;
+        p->partitions[i] = known[i].partition;
     }
     free(known);
     return 0;
@@ -100,7 +100,7 @@ static long find_known(struct mf_partition *p, uint64_t fingerprint) {
     if (low == p->documents) return -1;
     size_t at = low + p->used[low];
     if (at + 1 < p->documents && p->fingerprints[at + 1] == fingerprint) p->used[low]++;
-    return p->parts[at];
+    return p->partitions[at];
 }
 
 float mf_partition_lot(uint64_t seed, uint64_t fingerprint, size_t e) {

@@ -1,11 +1,11 @@
 /* What a partitioning keeps of a tokens stream. */
-#ifndef MF_PART_CORPUS_H
-#define MF_PART_CORPUS_H
+#ifndef MF_PARTITION_CORPUS_H
+#define MF_PARTITION_CORPUS_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
-#include "part/nmi.h"
+#include "partition/nmi.h"
 #include "text/tokenizer.h"
 #include "text/tokens.h"
 
@@ -30,7 +30,7 @@ int mf_corpus_scan(struct mf_corpus *corpus, const char *path, const struct mf_t
                    struct mf_err *err);
 void mf_corpus_free(struct mf_corpus *corpus);
 
-/* The difficulty of one document's text (part/difficulty.h). */
+/* The difficulty of one document's text (partition/difficulty.h). */
 struct mf_reading;
 int mf_reading_new(struct mf_reading **reading, const struct mf_tokenizer *tokenizer, struct mf_err *err);
 int mf_reading_difficulty(struct mf_reading *reading, const struct mf_token_doc *doc, double *difficulty,

@@ -1,5 +1,5 @@
 /* Mutual information and purity from a table of counts. */
-#include "part/nmi.h"
+#include "partition/nmi.h"
 
 #include <math.h>
 

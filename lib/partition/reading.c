@@ -1,8 +1,8 @@
 /* The text of a document of tokens, for how hard it is to read. */
 #include <stdlib.h>
 #include <string.h>
-#include "part/corpus.h"
-#include "part/difficulty.h"
+#include "partition/corpus.h"
+#include "partition/difficulty.h"
 
 struct mf_reading {
     const struct mf_tokenizer *tokenizer; /* borrowed */

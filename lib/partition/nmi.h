@@ -1,6 +1,6 @@
 /* How well partitions agree with labels. */
-#ifndef MF_PART_NMI_H
-#define MF_PART_NMI_H
+#ifndef MF_PARTITION_NMI_H
+#define MF_PARTITION_NMI_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/rng.h"
-#include "part/nmi.h"
-#include "part/assign.h"
-#include "part/kmeans.h"
-#include "part/partition.h"
-#include "part/sketch.h"
-#include "part/difficulty.h"
+#include "partition/nmi.h"
+#include "partition/assign.h"
+#include "partition/kmeans.h"
+#include "partition/plan.h"
+#include "partition/sketch.h"
+#include "partition/difficulty.h"
 
 static struct mf_err err;
 
@@ -113,12 +113,13 @@ static void a_long_document_keeps_its_heaviest_terms(void **state) {
 /* --- assignment --- */
 
 /* No partition is empty, and none without its smallest document reaches the capacity. */
-static void check_balance(const uint16_t *part, const uint32_t *tokens, size_t n, size_t E, double capacity) {
+static void check_balance(const uint16_t *partition, const uint32_t *tokens, size_t n, size_t E,
+                          double capacity) {
     for (size_t e = 0; e < E; e++) {
         double load = 0, largest = 0;
         size_t count = 0;
         for (size_t i = 0; i < n; i++) {
-            if (part[i] != e) continue;
+            if (partition[i] != e) continue;
             load += tokens[i];
             largest = fmax(largest, tokens[i]);
             count++;
@@ -133,7 +134,7 @@ static void assignment_balances_whatever_the_scores(void **state) {
     enum { N = 300, E = 7 };
     float scores[N * E];
     uint32_t tokens[N];
-    uint16_t part[N], again[N];
+    uint16_t partition[N], again[N];
     double prices[E], total;
     struct mf_rng rng;
     mf_rng_seed(&rng, 1);
@@ -150,10 +151,10 @@ static void assignment_balances_whatever_the_scores(void **state) {
         }
         for (int slack = 0; slack < 2; slack++) {
             double capacity = (slack ? 1.3 : 1.0) * total / E;
-            assert_int_equal(mf_assign_balanced(scores, tokens, N, E, capacity, part, prices, &err), 0);
-            check_balance(part, tokens, N, E, capacity);
+            assert_int_equal(mf_assign_balanced(scores, tokens, N, E, capacity, partition, prices, &err), 0);
+            check_balance(partition, tokens, N, E, capacity);
             assert_int_equal(mf_assign_balanced(scores, tokens, N, E, capacity, again, prices, &err), 0);
-            assert_memory_equal(part, again, sizeof part);
+            assert_memory_equal(partition, again, sizeof partition);
             for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]) && prices[e] >= 0);
         }
     }
@@ -164,7 +165,7 @@ static void assignment_is_optimal_where_it_can_be_tried_out(void **state) {
     enum { N = 8 };
     float scores[N * 2];
     uint32_t tokens[N];
-    uint16_t part[N];
+    uint16_t partition[N];
     double prices[2];
     struct mf_rng rng;
     mf_rng_seed(&rng, 2);
@@ -172,7 +173,7 @@ static void assignment_is_optimal_where_it_can_be_tried_out(void **state) {
         for (int i = 0; i < N; i++)
             tokens[i] = 1, scores[2 * i] = (float)mf_rng_uniform(&rng),
             scores[2 * i + 1] = (float)mf_rng_uniform(&rng) * 0.3f;
-        assert_int_equal(mf_assign_balanced(scores, tokens, N, 2, 0.5 * N, part, prices, &err), 0);
+        assert_int_equal(mf_assign_balanced(scores, tokens, N, 2, 0.5 * N, partition, prices, &err), 0);
         double best = -1, own = 0;
         for (unsigned mask = 0; mask < 1u << N; mask++) {
             double sum = 0;
@@ -180,7 +181,7 @@ static void assignment_is_optimal_where_it_can_be_tried_out(void **state) {
             for (int i = 0; i < N; i++) sum += scores[2 * i + (mask >> i & 1)];
             best = fmax(best, sum);
         }
-        for (int i = 0; i < N; i++) own += scores[2 * i + part[i]];
+        for (int i = 0; i < N; i++) own += scores[2 * i + partition[i]];
         assert_true(fabs(best - own) < 1e-5);
     }
 }
@@ -189,19 +190,19 @@ static void assignment_without_pressure_takes_the_best(void **state) {
     (void)state;
     float scores[] = {0.1f, 0.9f, 0.8f, 0.2f, 0.3f, 0.4f, 0.5f, 0.1f};
     uint32_t tokens[] = {5, 5, 5, 5};
-    uint16_t part[4];
+    uint16_t partition[4];
     double prices[2];
-    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 1000, part, prices, &err), 0);
-    assert_int_equal(part[0], 1);
-    assert_int_equal(part[1], 0);
-    assert_int_equal(part[2], 1);
-    assert_int_equal(part[3], 0);
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 1000, partition, prices, &err), 0);
+    assert_int_equal(partition[0], 1);
+    assert_int_equal(partition[1], 0);
+    assert_int_equal(partition[2], 1);
+    assert_int_equal(partition[3], 0);
     assert_true(prices[0] == 0 && prices[1] == 0);
     /* one partition; no tokens at all */
-    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 1, 20, part, prices, &err), 0);
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 1, 20, partition, prices, &err), 0);
     memset(tokens, 0, sizeof tokens);
-    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 0, part, prices, &err), 0);
-    check_balance(part, tokens, 4, 2, 1);
+    assert_int_equal(mf_assign_balanced(scores, tokens, 4, 2, 0, partition, prices, &err), 0);
+    check_balance(partition, tokens, 4, 2, 1);
 }
 
 /* --- k-means --- */
@@ -242,7 +243,7 @@ static void kmeans_finds_topics_whatever_the_threads(void **state) {
     struct mf_terms terms;
     struct mf_sketches *sketches;
     uint32_t sizes[N];
-    uint16_t part[2][N];
+    uint16_t partition[2][N];
     float scores[N * GROUPS];
     double prices[GROUPS];
     make_topics(&terms, &sketches, sizes);
@@ -252,15 +253,15 @@ static void kmeans_finds_topics_whatever_the_threads(void **state) {
         struct mf_kmeans_params params = {GROUPS, 1.0, 3, 20, 42};
         centroids[k] = calloc(terms.count * GROUPS, sizeof(float));
         assert_int_equal(mf_pool_new(&pool, k ? 3 : 1, &err), 0);
-        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, part[k], scores, centroids[k],
-                                   prices, &err),
+        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, partition[k], scores,
+                                   centroids[k], prices, &err),
                          0);
         mf_pool_free(pool);
     }
-    assert_memory_equal(part[0], part[1], sizeof part[0]);
+    assert_memory_equal(partition[0], partition[1], sizeof partition[0]);
     assert_memory_equal(centroids[0], centroids[1], terms.count * GROUPS * sizeof(float));
     uint64_t counts[GROUPS * GROUPS] = {0};
-    for (int i = 0; i < N; i++) counts[part[0][i] * GROUPS + i % GROUPS]++;
+    for (int i = 0; i < N; i++) counts[partition[0][i] * GROUPS + i % GROUPS]++;
     assert_true(mf_nmi(counts, GROUPS, GROUPS) > 0.999);
     for (int e = 0; e < GROUPS; e++) {
         double squares = 0;
@@ -280,7 +281,7 @@ static void kmeans_survives_points_that_coincide(void **state) {
     struct mf_sketch_term same = {0, 65535}, other = {1, 65535};
     struct mf_sketches *sketches;
     uint32_t sizes[N];
-    uint16_t part[N];
+    uint16_t partition[N];
     float scores[N * E], centroids[F * E];
     double prices[E];
     struct mf_pool *pool;
@@ -293,9 +294,9 @@ static void kmeans_survives_points_that_coincide(void **state) {
             sizes[i] = 10;
         }
         struct mf_kmeans_params params = {E, 1.0, 4, 10, 1};
-        assert_int_equal(mf_kmeans(sketches, sizes, F, &params, pool, part, scores, centroids, prices, &err),
-                         0);
-        check_balance(part, sizes, N, E, N * 10.0 / E);
+        assert_int_equal(
+            mf_kmeans(sketches, sizes, F, &params, pool, partition, scores, centroids, prices, &err), 0);
+        check_balance(partition, sizes, N, E, N * 10.0 / E);
         for (int i = 0; i < F * E; i++) assert_true(isfinite(centroids[i]));
         for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]));
         mf_sketches_free(sketches);
@@ -332,24 +333,25 @@ static void the_curriculum_is_cut_in_equal_parts(void **state) {
     (void)state;
     float difficulty[] = {9, 1, 5, 3, 7, 2};
     uint32_t tokens[] = {10, 10, 10, 10, 10, 10};
-    uint16_t part[6], want[] = {2, 0, 1, 1, 2, 0};
+    uint16_t partition[6], want[] = {2, 0, 1, 1, 2, 0};
     float scores[18];
     double upper[3];
-    assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, 3, part, upper, scores, &err), 0);
-    assert_memory_equal(part, want, sizeof want);
+    assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, 3, partition, upper, scores, &err), 0);
+    assert_memory_equal(partition, want, sizeof want);
     assert_true(upper[0] == 2 && upper[1] == 5 && upper[2] == 9);
-    assert_true(scores[2 * 3 + 1] == 0); /* document 2 is in part 1 */
-    assert_true(scores[2 * 3 + 2] == 0); /* and borders on part 2 */
+    assert_true(scores[2 * 3 + 1] == 0); /* document 2 is in partition 1 */
+    assert_true(scores[2 * 3 + 2] == 0); /* and borders on partition 2 */
     assert_true(scores[0 * 3 + 0] == -30);
-    /* equal difficulties, and a document of nearly all tokens at either end: no part is empty */
+    /* equal difficulties, and a document of nearly all tokens at either end: no partition is empty */
     for (int heavy = 0; heavy < 6; heavy++) {
         bool seen[6] = {false};
         for (int i = 0; i < 6; i++) difficulty[i] = 4, tokens[i] = i == heavy ? 1000 : 1;
         for (size_t E = 1; E <= 6; E++) {
             double tops[6];
-            assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, E, part, tops, NULL, &err), 0);
-            for (int i = 0; i < 6; i++) assert_true(i == 0 ? part[0] == 0 : part[i] - part[i - 1] <= 1);
-            assert_int_equal(part[5], E - 1);
+            assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, E, partition, tops, NULL, &err), 0);
+            for (int i = 0; i < 6; i++)
+                assert_true(i == 0 ? partition[0] == 0 : partition[i] - partition[i - 1] <= 1);
+            assert_int_equal(partition[5], E - 1);
         }
         (void)seen;
     }
@@ -362,7 +364,7 @@ static void overlap_takes_the_nearest_of_others(void **state) {
     float to_first[] = {1, 1, 1, 0.2f, 0.9f, 0.3f};
     assert_int_equal(mf_plan_alloc(&plan, 6, 2, &err), 0);
     for (int i = 0; i < 6; i++) {
-        plan.part[i] = i >= 3;
+        plan.partition[i] = i >= 3;
         plan.scores[2 * i] = to_first[i];
     }
     assert_int_equal(mf_plan_overlap(&plan, tokens, 0.5, &err), 0);
@@ -388,7 +390,7 @@ static void nmi_and_purity_by_hand(void **state) {
     assert_true(mf_nmi(one, 1, 2) == 0);
     assert_true(mf_nmi(one, 1, 1) == 1);
     assert_true(mf_nmi(none, 2, 2) == 0);
-    double want = log(2) + 0.75 * log(0.75) + 0.25 * log(0.25); /* I = H(label) - H(label | part) */
+    double want = log(2) + 0.75 * log(0.75) + 0.25 * log(0.25); /* I = H(label) - H(label | partition) */
     assert_true(fabs(mf_nmi(some, 2, 2) - want / log(2)) < 1e-12);
     assert_true(fabs(mf_purity(some + 2, 2, &label) - 0.75) < 1e-12);
     assert_int_equal(label, 1);

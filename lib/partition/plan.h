@@ -1,12 +1,12 @@
 /* Which documents go into which partitions: the four methods, and overlap. */
-#ifndef MF_PART_PARTITION_H
-#define MF_PART_PARTITION_H
+#ifndef MF_PARTITION_PLAN_H
+#define MF_PARTITION_PLAN_H
 
 #include "base/pool.h"
-#include "part/corpus.h"
-#include "part/kmeans.h"
-#include "part/saved.h"
-#include "part/sketch.h"
+#include "partition/corpus.h"
+#include "partition/kmeans.h"
+#include "partition/saved.h"
+#include "partition/sketch.h"
 
 struct mf_plan_params {
     enum mf_partition_method method;
@@ -19,7 +19,7 @@ struct mf_plan_params {
 
 struct mf_plan {
     size_t n, E;
-    uint16_t *part;       /* [n] each document's own partition */
+    uint16_t *partition;  /* [n] each document's own partition */
     float *scores;        /* [n,E] nearness, larger is nearer */
     unsigned char *extra; /* [E, (n + 7) / 8] bits: documents added by overlap; NULL without overlap */
 };
@@ -40,13 +40,13 @@ int mf_plan_overlap(struct mf_plan *plan, const uint32_t *tokens, double overlap
 int mf_plan_has(const struct mf_plan *plan, size_t document, size_t e); /* by itself or by overlap */
 void mf_plan_free(struct mf_plan *plan);
 
-/* Cuts documents, from easy to hard, into E parts of equal tokens; equal ones in stream order. Each part has
- * at least one (n >= E). EX_OSERR.
+/* Cuts documents, from easy to hard, into E partitions of equal tokens; equal ones in stream order. Each
+ * partition has at least one (n >= E). EX_OSERR.
  *   difficulty, tokens  [n]    in
- *   part                [n]    out
- *   upper               [E]    out  the hardest of each part
- *   scores              [n,E]  out  minus the distance to the part in tokens, 0 inside; may be NULL */
-int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E, uint16_t *part,
-                       double *upper, float *scores, struct mf_err *err);
+ *   partition           [n]    out
+ *   upper               [E]    out  the hardest of each partition
+ *   scores              [n,E]  out  minus the distance to the partition in tokens, 0 inside; may be NULL */
+int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E,
+                       uint16_t *partition, double *upper, float *scores, struct mf_err *err);
 
 #endif

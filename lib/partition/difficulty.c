@@ -1,5 +1,5 @@
 /* Words of a text: their number, their lengths, how many differ. */
-#include "part/difficulty.h"
+#include "partition/difficulty.h"
 
 #include <math.h>
 #include <stdbool.h>

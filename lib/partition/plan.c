@@ -1,21 +1,21 @@
-/* The four ways to divide documents, and overlap between the parts. */
-#include "part/partition.h"
+/* The four ways to divide documents, and overlap between the partitions. */
+#include "partition/plan.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "part/assign.h"
+#include "partition/assign.h"
 
 int mf_plan_alloc(struct mf_plan *plan, size_t n, size_t E, struct mf_err *err) {
     *plan = (struct mf_plan){.n = n, .E = E};
     if (n <= SIZE_MAX / sizeof(float) / E) plan->scores = calloc(n * E + 1, sizeof *plan->scores);
-    plan->part = calloc(n + 1, sizeof *plan->part);
-    if (plan->scores && plan->part) return 0;
+    plan->partition = calloc(n + 1, sizeof *plan->partition);
+    if (plan->scores && plan->partition) return 0;
     return mf_err_set(err, EX_OSERR, "out of memory for %zu documents in %zu partitions", n, E);
 }
 
 void mf_plan_free(struct mf_plan *plan) {
-    free(plan->part);
+    free(plan->partition);
     free(plan->scores);
     free(plan->extra);
     *plan = (struct mf_plan){0};
@@ -34,11 +34,11 @@ static int by_difficulty(const void *a, const void *b) {
     return x->document < y->document ? -1 : x->document > y->document;
 }
 
-int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E, uint16_t *part,
-                       double *upper, float *scores, struct mf_err *err) {
+int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E,
+                       uint16_t *partition, double *upper, float *scores, struct mf_err *err) {
     double total = 0, passed = 0;
     struct scaled *scale = malloc((n + 1) * sizeof *scale);
-    double *begin = calloc(E + 1, sizeof *begin); /* tokens before each part */
+    double *begin = calloc(E + 1, sizeof *begin); /* tokens before each partition */
     if (!scale || !begin) {
         free(scale);
         free(begin);
@@ -54,10 +54,11 @@ int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n
         size_t i = scale[rank].document;
         double middle = total > 0 ? (passed + tokens[i] / 2.0) / total : (double)rank / (double)n;
         size_t want = (size_t)(middle * (double)E);
-        /* Go on by one part at most, so that none is empty, and leave a document for each part still to come.
+        /* Go on by one partition at most, so that none is empty, and leave a document for each partition
+         * still to come.
          */
         if (rank > 0 && e + 1 < E && (want > e || n - rank <= E - 1 - e)) begin[++e] = passed;
-        part[i] = (uint16_t)e;
+        partition[i] = (uint16_t)e;
         upper[e] = scale[rank].difficulty;
         passed += tokens[i];
     }
@@ -87,12 +88,13 @@ static int by_random(struct mf_plan *plan, struct mf_partition *saved, const str
         for (size_t e = 0; e < plan->E; e++)
             plan->scores[i * plan->E + e] = mf_partition_lot(params->seed, corpus->fingerprints[i], e);
     return mf_assign_balanced(plan->scores, corpus->tokens, plan->n, plan->E,
-                              capacity(corpus, params->balance, plan->E), plan->part, saved->prices, err);
+                              capacity(corpus, params->balance, plan->E), plan->partition, saved->prices,
+                              err);
 }
 
 static int by_domain(struct mf_plan *plan, struct mf_partition *saved, const struct mf_corpus *corpus,
                      struct mf_err *err) {
-    for (size_t i = 0; i < plan->n; i++) plan->part[i] = corpus->labels[i];
+    for (size_t i = 0; i < plan->n; i++) plan->partition[i] = corpus->labels[i];
     for (size_t e = 0; e < plan->E; e++)
         if (mf_partition_name(saved, e, corpus->names[e], corpus->name_sizes[e], err) < 0) return -1;
     return 0;
@@ -148,12 +150,12 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
     int result = 0;
     if (params->method == MF_CLUSTERED) {
         struct mf_kmeans_params k = {E, params->balance, params->restarts, params->iterations, params->seed};
-        result = mf_kmeans(sketches, corpus->tokens, F, &k, pool, plan->part, plan->scores, saved->centroids,
-                           saved->prices, err);
+        result = mf_kmeans(sketches, corpus->tokens, F, &k, pool, plan->partition, plan->scores,
+                           saved->centroids, saved->prices, err);
     } else if (params->method == MF_RANDOM) {
         result = by_random(plan, saved, corpus, params, err);
     } else if (params->method == MF_CURRICULUM) {
-        result = mf_plan_curriculum(corpus->difficulty, corpus->tokens, n, E, plan->part, saved->upper,
+        result = mf_plan_curriculum(corpus->difficulty, corpus->tokens, n, E, plan->partition, saved->upper,
                                     plan->scores, err);
     } else {
         result = by_domain(plan, saved, corpus, err);
@@ -162,14 +164,14 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
     /* Clusters keep the centroids that made them; the others get theirs for the table, and domains for new
      * documents. */
     if (params->method != MF_CLUSTERED &&
-        mf_centroids(sketches, NULL, n, plan->part, F, E, saved->centroids, pool, err) < 0)
+        mf_centroids(sketches, NULL, n, plan->partition, F, E, saved->centroids, pool, err) < 0)
         return -1;
     if (params->method == MF_DOMAIN) mf_scores(sketches, NULL, n, saved->centroids, E, plan->scores, pool);
     for (size_t i = 0; i < n; i++) {
-        saved->sizes[plan->part[i]]++;
-        saved->n_tokens[plan->part[i]] += corpus->tokens[i];
+        saved->sizes[plan->partition[i]]++;
+        saved->n_tokens[plan->partition[i]] += corpus->tokens[i];
     }
-    if (mf_partition_remember(saved, corpus->fingerprints, plan->part, err) < 0) return -1;
+    if (mf_partition_remember(saved, corpus->fingerprints, plan->partition, err) < 0) return -1;
     return mf_plan_overlap(plan, corpus->tokens, params->overlap, err);
 }
 
@@ -199,7 +201,7 @@ int mf_plan_overlap(struct mf_plan *plan, const uint32_t *tokens, double overlap
         double own = 0, added = 0;
         size_t count = 0;
         for (size_t i = 0; i < plan->n; i++) {
-            if (plan->part[i] == e)
+            if (plan->partition[i] == e)
                 own += tokens[i];
             else
                 candidates[count++] = (struct candidate){plan->scores[i * plan->E + e], (uint32_t)i};
@@ -216,7 +218,7 @@ int mf_plan_overlap(struct mf_plan *plan, const uint32_t *tokens, double overlap
 }
 
 int mf_plan_has(const struct mf_plan *plan, size_t document, size_t e) {
-    if (plan->part[document] == e) return 1;
+    if (plan->partition[document] == e) return 1;
     size_t row = (plan->n + 7) / 8;
     return plan->extra && (plan->extra[e * row + document / 8] >> document % 8 & 1);
 }

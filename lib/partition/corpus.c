@@ -1,9 +1,9 @@
 /* Gathers the per-document numbers of a tokens stream. */
-#include "part/corpus.h"
+#include "partition/corpus.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include "part/difficulty.h"
+#include "partition/difficulty.h"
 
 static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
     size_t capacity = c->capacity ? c->capacity + c->capacity / 2 : 1024;

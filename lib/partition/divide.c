@@ -1,11 +1,11 @@
 /* The passes: counts, then sketches, then the plan; and writing what was decided. */
-#include "part/divide.h"
+#include "partition/divide.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
-#include "part/files.h"
-#include "part/grow.h"
+#include "partition/files.h"
+#include "partition/grow.h"
 
 /* A tokenizer, if there is one, that is the stream's. */
 static int load_tokenizer(struct mf_tokenizer **tokenizer, const struct mf_divide *d, bool needed,
@@ -64,7 +64,7 @@ static int place_all(struct mf_division *division, const struct mf_divide *d, st
     for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0 && i < division->corpus.count; i++) {
         const struct mf_sketch_term *sketch = mf_sketches_get(division->sketches, i, &n);
         double difficulty = division->corpus.difficulty ? (double)division->corpus.difficulty[i] : 0;
-        division->plan.part[i] =
+        division->plan.partition[i] =
             (uint16_t)mf_partition_place(p, &doc, sketch, n, difficulty, division->plan.scores + i * p->E);
     }
     mf_tokens_close(&docs);
@@ -76,23 +76,23 @@ static int remember_all(struct mf_division *division, struct mf_err *err) {
     struct mf_partition *p = &division->saved;
     size_t n = division->corpus.count;
     uint64_t *fingerprints = calloc(n + 1, sizeof *fingerprints);
-    uint16_t *parts = calloc(n + 1, sizeof *parts);
+    uint16_t *partitions = calloc(n + 1, sizeof *partitions);
     uint32_t *used = calloc(n + 1, sizeof *used);
-    if (!fingerprints || !parts || !used) mf_no_memory();
+    if (!fingerprints || !partitions || !used) mf_no_memory();
     free(p->fingerprints);
-    free(p->parts);
+    free(p->partitions);
     free(p->used);
     p->fingerprints = fingerprints;
-    p->parts = parts;
+    p->partitions = partitions;
     p->used = used;
     p->documents = n;
     memset(p->sizes, 0, p->E * sizeof *p->sizes);
     memset(p->n_tokens, 0, p->E * sizeof *p->n_tokens);
     for (size_t i = 0; i < n; i++) {
-        p->sizes[division->plan.part[i]]++;
-        p->n_tokens[division->plan.part[i]] += division->corpus.tokens[i];
+        p->sizes[division->plan.partition[i]]++;
+        p->n_tokens[division->plan.partition[i]] += division->corpus.tokens[i];
     }
-    return mf_partition_remember(p, division->corpus.fingerprints, division->plan.part, err);
+    return mf_partition_remember(p, division->corpus.fingerprints, division->plan.partition, err);
 }
 
 static int grow(struct mf_division *division, const struct mf_divide *d, struct mf_err *err) {
@@ -145,21 +145,22 @@ void mf_division_free(struct mf_division *division) {
 
 int mf_division_write(const struct mf_division *division, const struct mf_divide *d, const char *folder,
                       size_t *changed, struct mf_err *err) {
-    struct mf_part_files *files;
+    struct mf_partition_files *files;
     struct mf_tokens_reader docs;
     struct mf_token_doc doc;
     size_t E = division->saved.E;
-    if (mf_part_files_open(&files, folder, &division->corpus.header, E, err) < 0) return -1;
+    if (mf_partition_files_open(&files, folder, &division->corpus.header, E, err) < 0) return -1;
     int more = mf_tokens_open(&docs, d->path, err);
     if (more == 0) {
         for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
             for (size_t e = 0; e < E && more > 0; e++)
-                if (mf_plan_has(&division->plan, i, e) && mf_part_files_add(files, e, doc.record, err) < 0)
+                if (mf_plan_has(&division->plan, i, e) &&
+                    mf_partition_files_add(files, e, doc.record, err) < 0)
                     more = -1;
         mf_tokens_close(&docs);
     }
-    if (more == 0) return mf_part_files_commit(files, &division->saved, changed, err);
-    mf_part_files_abandon(files);
+    if (more == 0) return mf_partition_files_commit(files, &division->saved, changed, err);
+    mf_partition_files_abandon(files);
     return -1;
 }
 
@@ -172,7 +173,7 @@ int mf_division_label(const struct mf_division *division, const struct mf_divide
     int more = mf_tokens_create(&w, out, &docs.header, -1, err);
     if (more == 0) {
         for (size_t i = 0; more == 0 && (more = mf_tokens_next(&docs, &doc, err)) > 0; i++) {
-            doc.partition = division->plan.part[i];
+            doc.partition = division->plan.partition[i];
             more = mf_tokens_put(w, &doc, err);
         }
         more = mf_stream_end(w, more, err);

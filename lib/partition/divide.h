@@ -1,9 +1,9 @@
 /* Dividing a tokens stream into partitions: the passes over it. */
-#ifndef MF_PART_DIVIDE_H
-#define MF_PART_DIVIDE_H
+#ifndef MF_PARTITION_DIVIDE_H
+#define MF_PARTITION_DIVIDE_H
 
 #include "base/pool.h"
-#include "part/partition.h"
+#include "partition/plan.h"
 
 struct mf_divide {
     const char *path;             /* the tokens stream: a file, for it is read several times */
@@ -25,14 +25,14 @@ struct mf_division {
 };
 
 /* Decides where each document goes. With `saved`, documents known to it stay where they are, others are
- * placed by its method, or make the partitions that are added (part/grow.h), and division->saved then knows
- * all of them. EX_DATAERR: too few documents, another tokenizer than the saved one's; EX_USAGE: fewer
+ * placed by its method, or make the partitions that are added (partition/grow.h), and division->saved then
+ * knows all of them. EX_DATAERR: too few documents, another tokenizer than the saved one's; EX_USAGE: fewer
  * partitions than the saved one has; others as for reading. Freed by mf_division_free, also after a failure.
  */
 int mf_divide(struct mf_division *division, const struct mf_divide *divide, struct mf_err *err);
 void mf_division_free(struct mf_division *division);
 
-/* Writes the parts into `folder` (part/files.h). */
+/* Writes the partitions into `folder` (partition/files.h). */
 int mf_division_write(const struct mf_division *division, const struct mf_divide *divide, const char *folder,
                       size_t *changed, struct mf_err *err);
 

@@ -1,5 +1,5 @@
 /* Term choice, tf-idf sketches and their compact store. */
-#include "part/sketch.h"
+#include "partition/sketch.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,11 +1,11 @@
 /* More partitions for a saved partitioning, out of the documents it has not seen. */
-#include "part/grow.h"
+#include "partition/grow.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include "part/assign.h"
-#include "part/kmeans.h"
+#include "partition/assign.h"
+#include "partition/kmeans.h"
 
 /* The documents that are not known yet, as a corpus of their own. */
 struct fresh {
@@ -13,7 +13,7 @@ struct fresh {
     uint32_t *document;           /* [n] its number in the stream */
     uint32_t *tokens;             /* [n] */
     uint64_t *fingerprints;       /* [n] */
-    uint16_t *part;               /* [n] from 0: the first new partition */
+    uint16_t *partition;          /* [n] from 0: the first new partition */
     struct mf_sketches *sketches; /* one each */
 };
 
@@ -21,7 +21,7 @@ static void free_fresh(struct fresh *f) {
     free(f->document);
     free(f->tokens);
     free(f->fingerprints);
-    free(f->part);
+    free(f->partition);
     mf_sketches_free(f->sketches);
 }
 
@@ -32,8 +32,8 @@ static int find_fresh(struct fresh *f, const struct mf_partition *p, const struc
     f->document = calloc(capacity, sizeof *f->document);
     f->tokens = calloc(capacity, sizeof *f->tokens);
     f->fingerprints = calloc(capacity, sizeof *f->fingerprints);
-    f->part = calloc(capacity, sizeof *f->part);
-    if (!f->document || !f->tokens || !f->fingerprints || !f->part)
+    f->partition = calloc(capacity, sizeof *f->partition);
+    if (!f->document || !f->tokens || !f->fingerprints || !f->partition)
         return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", corpus->count);
     if (mf_sketches_new(&f->sketches, err) < 0) return -1;
     for (size_t i = 0; i < corpus->count; i++) {
@@ -60,8 +60,8 @@ static int by_lot(struct fresh *f, const struct mf_partition *p, size_t k, doubl
         for (size_t e = 0; e < k; e++)
             scores[i * k + e] = mf_partition_lot(p->seed, f->fingerprints[i], p->E + e);
     }
-    int status =
-        mf_assign_balanced(scores, f->tokens, f->n, k, p->balance * total / (double)k, f->part, prices, err);
+    int status = mf_assign_balanced(scores, f->tokens, f->n, k, p->balance * total / (double)k, f->partition,
+                                    prices, err);
     free(scores);
     return status;
 }
@@ -71,8 +71,8 @@ static int by_clusters(struct fresh *f, const struct mf_partition *p, size_t k, 
     struct mf_kmeans_params km = {k, p->balance, g->restarts, g->iterations, p->seed};
     float *scores = calloc(f->n * k + 1, sizeof *scores);
     if (!scores) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", f->n);
-    int status = mf_kmeans(f->sketches, f->tokens, p->terms.count, &km, g->pool, f->part, scores, centroids,
-                           prices, err);
+    int status = mf_kmeans(f->sketches, f->tokens, p->terms.count, &km, g->pool, f->partition, scores,
+                           centroids, prices, err);
     free(scores);
     return status;
 }
@@ -89,28 +89,28 @@ static int by_label(struct fresh *f, const struct mf_partition *p, size_t k, con
                     size_t *names, struct mf_err *err) {
     const struct mf_corpus *corpus = g->corpus;
     size_t n = 0, kept = 0;
-    uint16_t *part_of = calloc(corpus->n_names + 1, sizeof *part_of);
-    if (!part_of) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
+    uint16_t *partition_of = calloc(corpus->n_names + 1, sizeof *partition_of);
+    if (!partition_of) return mf_err_set(err, EX_OSERR, "out of memory for domain names");
     for (size_t i = 0; i < f->n; i++) {
         uint16_t label = corpus->labels[f->document[i]];
-        if (label != MF_NO_LABEL) part_of[label] = 1;
+        if (label != MF_NO_LABEL) partition_of[label] = 1;
     }
     for (size_t l = 0; l < corpus->n_names; l++) {
-        bool is_fresh = part_of[l] == 1;
-        part_of[l] = MF_NO_LABEL;
+        bool is_fresh = partition_of[l] == 1;
+        partition_of[l] = MF_NO_LABEL;
         if (!is_fresh || has_name(p, corpus->names[l], corpus->name_sizes[l])) continue;
         if (n < k) names[n] = l;
-        part_of[l] = (uint16_t)n++;
+        partition_of[l] = (uint16_t)n++;
     }
     for (size_t i = 0; n == k && i < f->n; i++) {
         uint16_t label = corpus->labels[f->document[i]];
-        if (label == MF_NO_LABEL || part_of[label] == MF_NO_LABEL) continue;
+        if (label == MF_NO_LABEL || partition_of[label] == MF_NO_LABEL) continue;
         f->document[kept] = f->document[i];
         f->fingerprints[kept] = f->fingerprints[i];
-        f->part[kept++] = part_of[label];
+        f->partition[kept++] = partition_of[label];
     }
     f->n = kept;
-    free(part_of);
+    free(partition_of);
     if (n == k) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: documents of %zu new domains do not make %zu more partitions",
                       g->name, n, k);
@@ -123,15 +123,17 @@ static int remember(struct mf_partition *to, const struct mf_partition *p, const
                     struct mf_err *err) {
     size_t n = p->documents + f->n;
     uint64_t *fingerprints = calloc(n + 1, sizeof *fingerprints);
-    uint16_t *parts = calloc(n + 1, sizeof *parts);
-    int status = fingerprints && parts ? 0 : mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
+    uint16_t *partitions = calloc(n + 1, sizeof *partitions);
+    int status =
+        fingerprints && partitions ? 0 : mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
     for (size_t i = 0; status == 0 && i < n; i++) {
         fingerprints[i] = i < p->documents ? p->fingerprints[i] : f->fingerprints[i - p->documents];
-        parts[i] = i < p->documents ? p->parts[i] : (uint16_t)(p->E + f->part[i - p->documents]);
+        partitions[i] =
+            i < p->documents ? p->partitions[i] : (uint16_t)(p->E + f->partition[i - p->documents]);
     }
-    if (status == 0) status = mf_partition_remember(to, fingerprints, parts, err);
+    if (status == 0) status = mf_partition_remember(to, fingerprints, partitions, err);
     free(fingerprints);
-    free(parts);
+    free(partitions);
     return status;
 }
 
@@ -174,7 +176,8 @@ static int deal(struct fresh *f, const struct mf_partition *p, size_t k, const s
     if (p->method == MF_CLUSTERED) return by_clusters(f, p, k, g, centroids, prices, err);
     int status = p->method == MF_RANDOM ? by_lot(f, p, k, prices, err) : by_label(f, p, k, g, names, err);
     if (status < 0) return -1;
-    return mf_centroids(g->sketches, f->document, f->n, f->part, p->terms.count, k, centroids, g->pool, err);
+    return mf_centroids(g->sketches, f->document, f->n, f->partition, p->terms.count, k, centroids, g->pool,
+                        err);
 }
 
 int mf_partition_grow(struct mf_partition *p, size_t E, const struct mf_growth *g, struct mf_err *err) {

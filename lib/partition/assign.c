@@ -1,5 +1,5 @@
-/* Balanced assignment by prices, then by greedy moves for what prices cannot part. */
-#include "part/assign.h"
+/* Balanced assignment by prices, then by greedy moves for what prices cannot separate. */
+#include "partition/assign.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct assignment {
     const uint32_t *tokens;
     size_t n, E;
     double capacity;
-    uint16_t *part;
+    uint16_t *partition;
     double *prices;
     double *loads;          /* [E] tokens */
     struct member *members; /* [n] of the partition being looked at */
@@ -40,7 +40,7 @@ static int by_regret(const void *a, const void *b) {
 static size_t list_members(struct assignment *a, size_t e, size_t *count) {
     size_t n = 0;
     for (size_t i = 0; i < a->n; i++) {
-        if (a->part[i] != e) continue;
+        if (a->partition[i] != e) continue;
         const float *s = a->scores + i * a->E;
         size_t other = e == 0 ? 1 : 0;
         for (size_t f = other + 1; f < a->E; f++)
@@ -57,9 +57,9 @@ static size_t list_members(struct assignment *a, size_t e, size_t *count) {
 }
 
 static void move(struct assignment *a, size_t document, size_t to) {
-    a->loads[a->part[document]] -= a->tokens[document];
+    a->loads[a->partition[document]] -= a->tokens[document];
     a->loads[to] += a->tokens[document];
-    a->part[document] = (uint16_t)to;
+    a->partition[document] = (uint16_t)to;
 }
 
 /* The fullest partition of those that may be too full and were not found to be in order; E when there is
@@ -111,30 +111,30 @@ static void settle_greedily(struct assignment *a) {
 /* An empty partition takes the document that loses least by it from one that has others. */
 static void fill_empty(struct assignment *a, size_t *counts) {
     memset(counts, 0, a->E * sizeof *counts);
-    for (size_t i = 0; i < a->n; i++) counts[a->part[i]]++;
+    for (size_t i = 0; i < a->n; i++) counts[a->partition[i]]++;
     for (size_t e = 0; e < a->E; e++) {
         if (counts[e] > 0) continue;
         size_t best = a->n;
         double gain = -INFINITY;
         for (size_t i = 0; i < a->n; i++) {
             const float *s = a->scores + i * a->E;
-            if (counts[a->part[i]] < 2 || s[e] - s[a->part[i]] <= gain) continue;
-            gain = s[e] - s[a->part[i]];
+            if (counts[a->partition[i]] < 2 || s[e] - s[a->partition[i]] <= gain) continue;
+            gain = s[e] - s[a->partition[i]];
             best = i;
         }
         if (best == a->n) return;
-        counts[a->part[best]]--;
+        counts[a->partition[best]]--;
         counts[e]++;
         move(a, best, e);
     }
 }
 
 int mf_assign_balanced(const float *scores, const uint32_t *tokens, size_t n, size_t E, double capacity,
-                       uint16_t *part, double *prices, struct mf_err *err) {
-    struct assignment a = {scores, tokens, n, E, capacity, part, prices, NULL, NULL};
+                       uint16_t *partition, double *prices, struct mf_err *err) {
+    struct assignment a = {scores, tokens, n, E, capacity, partition, prices, NULL, NULL};
     for (size_t e = 0; e < E; e++) prices[e] = 0;
     if (E < 2) {
-        memset(part, 0, n * sizeof *part);
+        memset(partition, 0, n * sizeof *partition);
         return 0;
     }
     a.loads = calloc(E, sizeof *a.loads);
@@ -146,8 +146,8 @@ int mf_assign_balanced(const float *scores, const uint32_t *tokens, size_t n, si
         result = mf_err_set(err, EX_OSERR, "out of memory to assign %zu documents", n);
     } else {
         for (size_t i = 0; i < n; i++) {
-            part[i] = (uint16_t)mf_assign_nearest(scores + i * E, prices, E);
-            a.loads[part[i]] += tokens[i];
+            partition[i] = (uint16_t)mf_assign_nearest(scores + i * E, prices, E);
+            a.loads[partition[i]] += tokens[i];
         }
         settle_by_prices(&a, in_order);
         settle_greedily(&a);

@@ -2,8 +2,8 @@
  *
  * The terms are BPE ids chosen by how much they can tell apart (mf_terms_choose); a document keeps at most
  * MF_SKETCH_TERMS of them. Memory: 4 bytes a kept term and 10 bytes a document. */
-#ifndef MF_PART_SKETCH_H
-#define MF_PART_SKETCH_H
+#ifndef MF_PARTITION_SKETCH_H
+#define MF_PARTITION_SKETCH_H
 
 #include <stddef.h>
 #include <stdint.h>

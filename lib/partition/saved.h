@@ -1,6 +1,6 @@
 /* A partitioning that can be kept and applied to other documents (formats/partition.md). */
-#ifndef MF_PART_SAVED_H
-#define MF_PART_SAVED_H
+#ifndef MF_PARTITION_SAVED_H
+#define MF_PARTITION_SAVED_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "config/choices.h"
 #include "io/file.h"
-#include "part/corpus.h"
-#include "part/sketch.h"
+#include "partition/corpus.h"
+#include "partition/sketch.h"
 
 #define MF_PARTITIONS_MAX 4096
 
@@ -28,7 +28,7 @@ struct mf_partition {
     size_t *name_sizes;         /* [E] */
     uint64_t *sizes, *n_tokens; /* [E] documents and tokens of their own, without overlap */
     uint64_t *fingerprints;     /* [documents] ascending: the documents it was made from ... */
-    uint16_t *parts;            /* [documents] ... and where each is */
+    uint16_t *partitions;       /* [documents] ... and where each is */
     uint32_t *used;             /* [documents] copies met so far while placing */
 };
 
@@ -37,8 +37,9 @@ struct mf_partition {
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err);
 void mf_partition_free(struct mf_partition *p); /* does nothing when zeroed */
 
-/* Remembers where each document is: fingerprints and parts from [documents] in stream order. EX_OSERR. */
-int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *part,
+/* Remembers where each document is: fingerprints and partitions from [documents] in stream order. EX_OSERR.
+ */
+int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *partition,
                           struct mf_err *err);
 
 /* Names partition e, which has no name yet. EX_OSERR. */
