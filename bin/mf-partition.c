@@ -57,14 +57,14 @@ static void warn(const struct mf_division *d) {
 }
 
 /* "partition 3" or "partitions 0, 2, 5, ... (12)": those with `least` to `most` of something. False: none. */
-static bool list_poor(const struct mf_partition *p, const uint64_t *amounts, uint64_t least, uint64_t most,
+static bool list_poor(const struct mf_partition *p, const uint64_t *amounts, uint64_t min, uint64_t max,
                       char *text, size_t capacity) {
     size_t count = 0, at = 0;
-    for (size_t e = 0; e < p->E; e++) count += amounts[e] >= least && amounts[e] <= most;
+    for (size_t e = 0; e < p->E; e++) count += amounts[e] >= min && amounts[e] <= max;
     if (count == 0) return false;
     at = (size_t)snprintf(text, capacity, "partition%s", count > 1 ? "s" : "");
     for (size_t e = 0, n = 0; e < p->E && n < NAMED; e++) {
-        if (amounts[e] < least || amounts[e] > most) continue;
+        if (amounts[e] < min || amounts[e] > max) continue;
         at += (size_t)snprintf(text + at, capacity - at, "%s %zu", n ? "," : "", e);
         if (++n == NAMED && count > n) snprintf(text + at, capacity - at, ", ... (%zu)", count);
     }

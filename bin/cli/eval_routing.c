@@ -28,15 +28,15 @@ static const char notes[] =
 
 /* The two experts that are chosen together most often in a layer, and of how many of its rows. */
 static int print_pair(struct mf_out *out, const struct mf_routing *r, size_t layer, struct mf_err *err) {
-    uint64_t most = 0;
+    uint64_t max = 0;
     size_t a = 0, b = 0;
     for (size_t i = 0; i < r->E; i++)
         for (size_t j = i + 1; j < r->E; j++) {
             uint64_t n = r->together[(layer * r->E + i) * r->E + j];
-            if (n > most) most = n, a = i, b = j;
+            if (n > max) max = n, a = i, b = j;
         }
-    if (most == 0) return mf_out_printf(out, err, " %14s", "-");
-    return mf_out_printf(out, err, " %3zu+%-3zu %6.4f", a, b, (double)most / (double)r->rows);
+    if (max == 0) return mf_out_printf(out, err, " %14s", "-");
+    return mf_out_printf(out, err, " %3zu+%-3zu %6.4f", a, b, (double)max / (double)r->rows);
 }
 
 /* For each expert the tokens that take it most often as their first choice, as text where it is known. */

@@ -143,15 +143,15 @@ static void prepare_domains(json_t *report) {
     json_t *list = mf_template_find(report, "measures.test.domains"), *item;
     const json_t *first = json_object_get(json_array_get(list, 0), "domain");
     bool none = json_array_size(list) == 1 && is_none(json_string_value(first));
-    double most = 0;
+    double max = 0;
     size_t i;
     json_array_foreach(list, i, item) {
         double dense = same_domain(mf_template_find(report, "measures.dense.domains"), item);
-        most = fmax(most, mf_page_number(item, "perplexity") + fmax(mf_page_number(item, "error"), 0));
-        most = fmax(most, dense);
+        max = fmax(max, mf_page_number(item, "perplexity") + fmax(mf_page_number(item, "error"), 0));
+        max = fmax(max, dense);
         mf_page_set(item, "dense", mf_page_real(dense));
     }
-    mf_page_set(report, "domains_end", !none && most > 0 ? mf_page_real(1.02 * most) : NULL);
+    mf_page_set(report, "domains_end", !none && max > 0 ? mf_page_real(1.02 * max) : NULL);
 }
 
 /* --- routing: tables of rows and experts --- */
@@ -172,20 +172,20 @@ static json_t *numbers(size_t from, size_t to) {
 }
 
 /* A share, 0 to 1, as its percentage and its part of the largest; the shares of many experts are small. */
-static json_t *cell(double share, double most, size_t E, bool dead) {
+static json_t *cell(double share, double max, size_t E, bool dead) {
     if (dead) return mf_page_pack("{s:b}", "dead", 1);
     if (!isfinite(share)) return json_null();
     return mf_page_pack("{s:o,s:o*}", "percent",
                         json_sprintf("%.*f%%", E > COLUMNS && share < .0995, 100 * share), "heat",
-                        mf_page_real(most > 0 ? share / most : 0));
+                        mf_page_real(max > 0 ? share / max : 0));
 }
 
 /* Rows are layers, where an expert without a share is dead, or domains. */
 static json_t *tables(const json_t *rows, size_t E, bool layers) {
     json_t *list = mf_page_pack("[]"), *row;
-    double most = 0;
+    double max = 0;
     size_t i, from, to, e;
-    json_array_foreach(rows, i, row) for (e = 0; e < E; e++) most = fmax(most, share_of(row, e));
+    json_array_foreach(rows, i, row) for (e = 0; e < E; e++) max = fmax(max, share_of(row, e));
     for (from = 0; from < E; from = to) {
         json_t *body = mf_page_pack("[]"), *cells;
         to = E - from > COLUMNS ? from + COLUMNS : E;
@@ -195,7 +195,7 @@ static json_t *tables(const json_t *rows, size_t E, bool layers) {
                                               json_object_get(row, "domain"), "balance",
                                               json_object_get(row, "balance"), "last", to == E));
             for (e = from; e < to; e++)
-                mf_page_append(cells, cell(share_of(row, e), most, E, layers && share_of(row, e) == 0));
+                mf_page_append(cells, cell(share_of(row, e), max, E, layers && share_of(row, e) == 0));
         }
         mf_page_append(list, mf_page_pack("{s:o,s:o,s:o,s:b}", "from", whole(from), "columns",
                                           numbers(from, to), "rows", body, "last", to == E));
@@ -278,18 +278,18 @@ static void prepare_samples(json_t *report) {
 
 static void prepare_stages(json_t *report) {
     json_t *stage;
-    double most = 0, longest = 0, sum = 0;
+    double max = 0, longest = 0, sum = 0;
     size_t i;
     json_array_foreach(json_object_get(report, "stages"), i, stage) {
         double peak = mf_page_number(stage, "peak_memory"), bound = mf_page_number(stage, "bound");
-        most = fmax(most, fmax(peak, bound));
+        max = fmax(max, fmax(peak, bound));
         longest = fmax(longest, mf_page_number(stage, "seconds"));
         sum += fmax(mf_page_number(stage, "seconds"), 0);
         mf_page_set(stage, "over", flag(peak > bound));
         mf_page_set(stage, "again", flag(mf_page_number(stage, "attempts") > 1));
     }
-    bool any = most > 0 && longest > 0;
-    mf_page_set(report, "memory_end", any ? mf_page_real(1.02 * most) : NULL);
+    bool any = max > 0 && longest > 0;
+    mf_page_set(report, "memory_end", any ? mf_page_real(1.02 * max) : NULL);
     mf_page_set(report, "time_end", mf_page_real(longest));
     mf_page_set(report, "seconds", mf_page_real(sum));
 }

@@ -22,7 +22,7 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
     struct mf_stream_reader *r;
     const struct mf_record *rec;
     json_t *loss = json_array(), *validation = json_array(), *one = json_object();
-    int64_t step = 0, memory = 0, most = 0;
+    int64_t step = 0, memory = 0, max = 0;
     double value, speed = 0;
     int got = 0;
     json_object_set_new(one, "file", mf_utf8_json(mf_report_name(path), strlen(mf_report_name(path))));
@@ -42,13 +42,13 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
             json_array_append_new(validation, json_pack("[I,o]", (json_int_t)step, mf_real_json(value)));
         if (there < 0) got = -1;
         if (got < 0) break;
-        if (memory > most) most = memory;
+        if (memory > max) max = memory;
     }
     mf_stream_close(r);
     json_object_set_new(one, "steps", json_integer((json_int_t)step));
     json_object_set_new(one, "tokens_per_s", mf_real_json(speed));
-    json_object_set_new(one, "peak_memory", json_integer((json_int_t)most));
-    if (most > *peak) *peak = most;
+    json_object_set_new(one, "peak_memory", json_integer((json_int_t)max));
+    if (max > *peak) *peak = max;
     return got < 0 ? -1 : 0;
 }
 

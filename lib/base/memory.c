@@ -15,7 +15,7 @@ void mf_no_memory(void) {
     abort();
 }
 
-int mf_memory_refuse(const char *what, size_t least, size_t limit, struct mf_err *err) {
+int mf_memory_refuse(const char *what, size_t min, size_t limit, struct mf_err *err) {
     return mf_err_set(err, EX_CONFIG, "--max-memory: %s needs at least %zu MB, not %.1f MB", what,
-                      least / 1000000 + 1, (double)limit / 1e6);
+                      min / 1000000 + 1, (double)limit / 1e6);
 }

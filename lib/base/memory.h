@@ -15,8 +15,8 @@ void mf_no_memory(void) __attribute__((noreturn));
  * have nothing that could hold it. Set before threads start. */
 void mf_memory_hook(void (*end)(void));
 
-/* Refuses a limit of memory (--max-memory) that is below the `least` that `what` needs: EX_CONFIG, with both
- * in MB, the least rounded up. Returns -1. */
-int mf_memory_refuse(const char *what, size_t least, size_t limit, struct mf_err *err);
+/* Refuses a limit of memory (--max-memory) that is below the `min` that `what` needs: EX_CONFIG, with both
+ * in MB, the minimum rounded up. Returns -1. */
+int mf_memory_refuse(const char *what, size_t min, size_t limit, struct mf_err *err);
 
 #endif

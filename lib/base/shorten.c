@@ -52,10 +52,10 @@ static bool inside_character(char c) {
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Replaces the middle of the `size` bytes at `at` by dots, so that about `most` remain. */
-static void cut_middle(char *at, size_t size, size_t most) {
+/* Replaces the middle of the `size` bytes at `at` by dots, so that about `max` remain. */
+static void cut_middle(char *at, size_t size, size_t max) {
     static const char dots[] = "...";
-    char *from = at + most / 2, *to = at + size - (most - most / 2 - strlen(dots));
+    char *from = at + max / 2, *to = at + size - (max - max / 2 - strlen(dots));
     for (int i = 0; i < 3 && from > at && inside_character(*from); i++) from--;
     for (int i = 0; i < 3 && inside_character(*to); i++) to++;
     memcpy(from, dots, strlen(dots));

@@ -74,7 +74,7 @@ int mf_parse_size(const char *text, uint64_t *value) {
 
 #define LONGEST 63 /* letters of a name that is worth guessing */
 
-static size_t least(size_t a, size_t b) {
+static size_t min(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
@@ -89,9 +89,9 @@ static size_t difference(const char *a, size_t n, const char *b, size_t m) {
         row[0] = 2 * i;
         for (size_t j = 1; j <= m; j++) {
             row[j] = above[j - 1] + (a[i - 1] != b[j - 1] ? 3 : 0);
-            row[j] = least(row[j], least(above[j], row[j - 1]) + 2);
+            row[j] = min(row[j], min(above[j], row[j - 1]) + 2);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = least(row[j], second[j - 2] + 2);
+                row[j] = min(row[j], second[j - 2] + 2);
         }
     }
     return rows[n % 3][m];

@@ -19,7 +19,7 @@ struct mf_tempfile {
     atomic_int live; /* set last, cleared first */
 };
 
-static _Atomic(struct mf_tempfile *) temps;
+static _Atomic(struct mf_tempfile *) tempfiles;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* among threads; the handler does not take it */
 static atomic_int owner; /* a forked child must not remove its parent's files */
 
@@ -35,9 +35,9 @@ const char *mf_tempfile_folder(void) {
 
 void mf_tempfiles_remove(void) {
     if (atomic_load(&owner) != (int)getpid()) return;
-    for (struct mf_tempfile *t = atomic_load(&temps); t; t = t->next)
+    for (struct mf_tempfile *t = atomic_load(&tempfiles); t; t = t->next)
         if (atomic_load(&t->live)) unlink(t->path);
-    for (struct mf_tempfile *t = atomic_load(&temps); t; t = t->next) /* folders, when they are empty */
+    for (struct mf_tempfile *t = atomic_load(&tempfiles); t; t = t->next) /* folders, when they are empty */
         if (atomic_load(&t->live)) rmdir(t->path);
 }
 
@@ -67,13 +67,13 @@ struct mf_tempfile *mf_tempfile_add(const char *path) {
     if (!copy) mf_no_memory();
     pthread_mutex_lock(&lock);
     if (atomic_load(&owner) != (int)getpid()) install();
-    struct mf_tempfile *t = atomic_load(&temps);
+    struct mf_tempfile *t = atomic_load(&tempfiles);
     while (t && atomic_load(&t->live)) t = t->next;
     if (!t) {
         t = calloc(1, sizeof *t);
         if (!t) mf_no_memory();
-        t->next = atomic_load(&temps);
-        atomic_store(&temps, t);
+        t->next = atomic_load(&tempfiles);
+        atomic_store(&tempfiles, t);
     }
     free(t->path);
     t->path = copy;

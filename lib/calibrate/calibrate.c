@@ -224,12 +224,12 @@ static void note_too_little(struct calibration *c, enum mf_dataset_halves halves
 }
 
 size_t mf_calibrate_memory(const struct mf_moe *moe, const struct mf_calibrate_options *o, size_t tokens) {
-    size_t most = calibration_gates_memory(moe, o->batch), other = calibration_norms_memory(moe, o->batch);
-    if (other > most) most = other;
+    size_t max = calibration_gates_memory(moe, o->batch), other = calibration_norms_memory(moe, o->batch);
+    if (other > max) max = other;
     if (o->config->calibrate.router == MF_CALIBRATE_TRAIN)
         other = calibration_train_memory(moe, o->batch, tokens);
-    if (other > most) most = other;
-    return most + mf_windows_memory(moe, o->batch) + mf_routing_memory(moe);
+    if (other > max) max = other;
+    return max + mf_windows_memory(moe, o->batch) + mf_routing_memory(moe);
 }
 
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,

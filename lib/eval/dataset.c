@@ -100,14 +100,14 @@ static int by_order(const void *a, const void *b) {
 }
 
 /* Tokens that are held when no document has more than `most`. */
-static size_t held_within(const struct mf_dataset *s, size_t most) {
+static size_t held_within(const struct mf_dataset *s, size_t max) {
     size_t total = 0;
-    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].doc.n < most ? s->held[i].doc.n : most;
+    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].doc.n < max ? s->held[i].doc.n : max;
     return total;
 }
 
 /* Tokens that one document may give: as many as let all documents fit, but no fewer than the spread says. */
-static size_t most_of_one(const struct mf_dataset *s, size_t max_tokens) {
+static size_t max_of_one(const struct mf_dataset *s, size_t max_tokens) {
     size_t low = s->spread ? 2 + max_tokens / s->spread : max_tokens, high = max_tokens;
     while (low < high) {
         size_t middle = low + (high - low + 1) / 2;
@@ -122,7 +122,7 @@ static size_t most_of_one(const struct mf_dataset *s, size_t max_tokens) {
 /* Keeps the lowest hashes that fit and cuts documents that are too long. One that is dropped or cut here
  * could not come back: whatever is read later only takes room from it. Returns the tokens kept. */
 static size_t prune(struct mf_dataset *s, size_t max_tokens) {
-    size_t total = 0, kept = 0, one = most_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
+    size_t total = 0, kept = 0, one = max_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
     if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
         struct held *h = &s->held[kept];

@@ -43,8 +43,8 @@ static size_t held_from(const struct mf_outtext *t) {
     for (size_t i = 0; t->stops && i < t->stops->count; i++) {
         const char *stop = t->stops->items[i];
         size_t n = strlen(stop), left = t->size - t->done;
-        size_t most = n == 0 ? 0 : n - 1 < left ? n - 1 : left;
-        for (size_t k = most; k > held; k--)
+        size_t max = n == 0 ? 0 : n - 1 < left ? n - 1 : left;
+        for (size_t k = max; k > held; k--)
             if (memcmp(t->bytes + t->size - k, stop, k) == 0) held = k;
     }
     return t->size - held;

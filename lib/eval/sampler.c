@@ -45,8 +45,8 @@ static size_t cut(const struct mf_sampling *s, const struct mf_candidate *c, siz
         n = kept;
     }
     if (s->min_p > 0) {
-        double least = (s->min_p < 1 ? s->min_p : 1) * c[0].p;
-        while (n > 1 && c[n - 1].p < least) n--;
+        double min = (s->min_p < 1 ? s->min_p : 1) * c[0].p;
+        while (n > 1 && c[n - 1].p < min) n--;
     }
     return n;
 }

@@ -32,14 +32,14 @@ double prefix_mean_square(const float *x, size_t n) {
 
 /* The largest score of all tokens becomes 1. */
 static void find_score_unit(struct prefix_router *r) {
-    double *scores = calloc(r->E, sizeof *scores), most = 0;
+    double *scores = calloc(r->E, sizeof *scores), max = 0;
     if (!scores) mf_no_memory();
     for (size_t token = 0; token < r->model->shape.V; token++) {
         prefix_token_scores(r, token, scores);
-        for (size_t e = 0; e < r->E; e++) most = fmax(most, fabs(scores[e]));
+        for (size_t e = 0; e < r->E; e++) max = fmax(max, fabs(scores[e]));
     }
     free(scores);
-    r->score_unit = most > 0 ? 1 / most : 1;
+    r->score_unit = max > 0 ? 1 / max : 1;
 }
 
 /* The rms of the embedding. */
@@ -70,15 +70,15 @@ static int fit_head(struct prefix_router *r, struct mf_err *err) {
     if (s->stretch.factor != 0) rope_stretch(frequencies, d, &s->stretch);
     double off = fmax(score_fit(r->key, frequencies, d, s->S, 0, log(router->decay)),
                       score_fit(r->bos_key, frequencies, d, s->S, log(router->bos_weight), 0)),
-           most = 1e-30;
+           max = 1e-30;
     if (!(off <= DEVIATION))
         return mf_err_set(
             err, EX_DATAERR,
             "%s: heads of %zu columns and rope_theta %g cannot follow the prefix router's scores over %zu "
             "tokens (off by %.2g)",
             r->model->name, d, s->rope_theta, s->S, off);
-    for (size_t i = 0; i < d; i++) most = fmax(most, fmax(fabs(r->key[i]), fabs(r->bos_key[i])));
-    double even = sqrt(most * sqrt((double)d)); /* queries and keys of the same size */
+    for (size_t i = 0; i < d; i++) max = fmax(max, fmax(fabs(r->key[i]), fabs(r->bos_key[i])));
+    double even = sqrt(max * sqrt((double)d)); /* queries and keys of the same size */
     for (size_t i = 0; i < d; i++) {
         r->query[i] = i < d / 2 ? even : 0;
         r->key[i] *= sqrt((double)d) / even;

@@ -25,9 +25,9 @@ static float inverse(float d) {
 }
 
 static void narrow_q8_0(struct q8_0 *to, const float *x) {
-    float most = 0;
-    for (size_t i = 0; i < BLOCK; i++) most = fmaxf(most, fabsf(x[i]));
-    float d = most / 127, scale = inverse(d);
+    float max = 0;
+    for (size_t i = 0; i < BLOCK; i++) max = fmaxf(max, fabsf(x[i]));
+    float d = max / 127, scale = inverse(d);
     mf_f16_round(&to->scale, &d, 1);
     for (size_t i = 0; i < BLOCK; i++) to->q[i] = (int8_t)roundf(x[i] * scale);
 }
@@ -44,10 +44,10 @@ static uint8_t nibble(float x) {
 }
 
 static void narrow_q4_0(struct q4_0 *to, const float *x) {
-    float most = 0;
+    float max = 0;
     for (size_t i = 0; i < BLOCK; i++)
-        if (fabsf(x[i]) > fabsf(most)) most = x[i];
-    float d = most / -8, scale = inverse(d);
+        if (fabsf(x[i]) > fabsf(max)) max = x[i];
+    float d = max / -8, scale = inverse(d);
     mf_f16_round(&to->scale, &d, 1);
     for (size_t i = 0; i < BLOCK / 2; i++)
         to->q[i] = (uint8_t)(nibble(x[i] * scale) | nibble(x[i + BLOCK / 2] * scale) << 4);

@@ -35,7 +35,7 @@ static double deviation_of(const double *fit, const double *row, size_t d, doubl
 }
 
 double score_fit(double *fit, const double *frequencies, size_t d, size_t S, double start, double slope) {
-    double *matrix = calloc(d * (d + 1), sizeof *matrix), most = 0;
+    double *matrix = calloc(d * (d + 1), sizeof *matrix), max = 0;
     if (!matrix) mf_no_memory();
     double *row = matrix + d * d;
     memset(fit, 0, d * sizeof *fit);
@@ -48,8 +48,8 @@ double score_fit(double *fit, const double *frequencies, size_t d, size_t S, dou
     if (status == 0) cholesky_solve(matrix, fit, d);
     for (size_t n = 0; n < S && status == 0; n++) {
         fill_row(row, frequencies, d, n);
-        most = fmax(most, deviation_of(fit, row, d, start + slope * (double)n));
+        max = fmax(max, deviation_of(fit, row, d, start + slope * (double)n));
     }
     free(matrix);
-    return status == 0 ? most : HUGE_VAL;
+    return status == 0 ? max : HUGE_VAL;
 }

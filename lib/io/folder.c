@@ -31,7 +31,7 @@ struct mf_folder {
     struct mf_tempfile *temp;
     int fd; /* of the temporary, locked */
     struct entry *files;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* --- temporaries --- */
@@ -131,9 +131,9 @@ int mf_folder_open(struct mf_folder **folder, const char *path, struct mf_err *e
 }
 
 const char *mf_folder_file(struct mf_folder *f, const char *name) {
-    if (f->count == f->room) {
-        f->room = f->room ? 2 * f->room : 16;
-        f->files = reallocarray(f->files, f->room, sizeof *f->files);
+    if (f->count == f->capacity) {
+        f->capacity = f->capacity ? 2 * f->capacity : 16;
+        f->files = reallocarray(f->files, f->capacity, sizeof *f->files);
         if (!f->files) mf_no_memory();
     }
     struct entry *e = &f->files[f->count++];

@@ -109,7 +109,7 @@ int mf_gguf_read(const struct mf_gguf *g, size_t i, uint64_t offset, void *buffe
 /* The keys so far, as they are in the file; zeroed at first. */
 struct mf_gguf_keys {
     unsigned char *bytes;
-    size_t size, room;
+    size_t size, capacity;
     uint64_t count;
 };
 void mf_gguf_put_u32(struct mf_gguf_keys *keys, const char *name, uint32_t value);

@@ -8,12 +8,12 @@
 /* --- keys --- */
 
 static void add(struct mf_gguf_keys *keys, const void *bytes, size_t size) {
-    if (keys->room - keys->size < size) {
-        size_t room = 2 * (keys->size + size);
-        unsigned char *larger = realloc(keys->bytes, room);
+    if (keys->capacity - keys->size < size) {
+        size_t capacity = 2 * (keys->size + size);
+        unsigned char *larger = realloc(keys->bytes, capacity);
         if (!larger) mf_no_memory();
         keys->bytes = larger;
-        keys->room = room;
+        keys->capacity = capacity;
     }
     if (size > 0) memcpy(keys->bytes + keys->size, bytes, size);
     keys->size += size;

@@ -9,7 +9,7 @@
 
 /* The line in which a text has its value number most + 1, or 0: a value is the text itself or stands behind a
  * bracket or a comma. */
-static int line_of_excess(const char *bytes, size_t size, size_t most) {
+static int line_of_excess(const char *bytes, size_t size, size_t max) {
     size_t values = 1;
     int line = 1;
     bool string = false;
@@ -22,18 +22,18 @@ static int line_of_excess(const char *bytes, size_t size, size_t most) {
         }
         line += c == '\n';
         values += c == ',' || c == '[' || c == '{';
-        if (values > most) return line;
+        if (values > max) return line;
     }
     return 0;
 }
 
-json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t most, json_error_t *error) {
+json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, json_error_t *error) {
     json_error_t unused;
     if (!error) error = &unused;
-    int line = line_of_excess(bytes, size, most);
+    int line = line_of_excess(bytes, size, max);
     if (line == 0) return json_loadb(bytes, size, flags, error);
     *error = (json_error_t){.line = line};
-    snprintf(error->text, sizeof error->text, "more than %zu values", most);
+    snprintf(error->text, sizeof error->text, "more than %zu values", max);
     return NULL;
 }
 

@@ -10,9 +10,9 @@
 #define MF_JSON_SMALL ((size_t)1 << 20)
 #define MF_JSON_LARGE ((size_t)1 << 21)
 
-/* json_loadb for a text that may be anything: one of more than `most` values is refused before memory is
+/* json_loadb for a text that may be anything: one of more than `max` values is refused before memory is
  * taken for it. NULL with what is wrong in `error` (line and text). */
-json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t most, json_error_t *error);
+json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, json_error_t *error);
 
 /* Reads a JSON text of at most `limit` bytes (path NULL or "-": standard input) with jansson's flags; new.
  * NULL with EX_DATAERR, naming the line, when it is none; others as mf_read_all. */

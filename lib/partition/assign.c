@@ -152,9 +152,9 @@ int mf_assign_balanced(const float *scores, const uint32_t *tokens, size_t n, si
         settle_by_prices(&a, in_order);
         settle_greedily(&a);
         fill_empty(&a, counts);
-        double least = prices[0];
-        for (size_t e = 1; e < E; e++) least = fmin(least, prices[e]);
-        for (size_t e = 0; e < E; e++) prices[e] -= least;
+        double min = prices[0];
+        for (size_t e = 1; e < E; e++) min = fmin(min, prices[e]);
+        for (size_t e = 0; e < E; e++) prices[e] -= min;
     }
     free(a.loads);
     free(a.members);

@@ -24,7 +24,7 @@ struct partition_file {
 struct mf_partition_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
     size_t capacity, E;
-    size_t open, most; /* descriptors of partitions, as many as there may be */
+    size_t open, max; /* descriptors of partitions, as many as there may be */
     uint64_t turn;
     struct partition_file *partitions; /* [E + 1]; the last is partition.mp, without a writer of ours */
 };
@@ -78,7 +78,7 @@ static size_t allow_files(size_t count) {
 static int take_turn(struct mf_partition_files *files, size_t e, struct mf_err *err) {
     struct partition_file *partition = &files->partitions[e], *oldest = NULL;
     if (partition->used == 0) {
-        for (size_t i = 0; i < files->E && files->open == files->most; i++) {
+        for (size_t i = 0; i < files->E && files->open == files->max; i++) {
             struct partition_file *p = &files->partitions[i];
             if (p->used && (!oldest || p->used < oldest->used)) oldest = p;
         }
@@ -113,7 +113,7 @@ int mf_partition_files_open(struct mf_partition_files **out, const char *folder,
     files->new_path = malloc(files->capacity);
     files->partitions = calloc(E + 1, sizeof *files->partitions);
     int result = 0;
-    files->most = allow_files(E);
+    files->max = allow_files(E);
     if (!files->folder || !files->path || !files->new_path || !files->partitions)
         result = mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
     for (size_t e = 0; result == 0 && e < E; e++) result = open_partition(files, e, header, err);

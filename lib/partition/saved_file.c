@@ -129,8 +129,8 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
         return -1;
     if (size != 64 || partitions < 1 || count > vocab)
         return mf_err_set(err, EX_DATAERR, "%s: the header's numbers do not fit together", mf_stream_name(r));
-    int64_t size_there = mf_stream_size(r), least = partitions * count * 4 + documents * 10;
-    if (size_there >= 0 && least > size_there)
+    int64_t size_there = mf_stream_size(r), min = partitions * count * 4 + documents * 10;
+    if (size_there >= 0 && min > size_there)
         return mf_err_set(
             err, EX_DATAERR,
             "%s: truncated: %lld partitions of %lld terms and %lld documents do not fit into %lld bytes",
