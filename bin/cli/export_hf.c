@@ -13,9 +13,9 @@
 static const char notes[] =
     "Writes config.json, model.safetensors (or shards of it and their index), tokenizer.json, tokenizer_config.json,\n"
     "generation_config.json and a model card README.md into a new folder. A model with several experts becomes a\n"
-    "MixtralForCausalLM; a shared bundle, alone or with one expert, a LlamaForCausalLM (with biases\n"
-    "Qwen2ForCausalLM, with norms of queries and keys Qwen3ForCausalLM). Only models of family llama\n"
-    "(model.arch=llama) can be exported.\n"
+    "MixtralForCausalLM, with norms of queries and keys a Qwen3MoeForCausalLM. A shared bundle, alone or with one\n"
+    "expert, becomes a LlamaForCausalLM, with biases a Qwen2ForCausalLM, with norms of queries and keys a\n"
+    "Qwen3ForCausalLM. Only models of family llama (model.arch=llama) can be exported.\n"
     "\n"
     "The folder is there when it is complete. One that mf-export made before is replaced, another is refused. The\n"
     "tokenizer has to be the one that the model was trained with. Memory does not grow with the number of experts.\n"

@@ -6,19 +6,24 @@
 int hf_class_of(const struct mf_plain *p, const struct hf_class **class, struct mf_err *err) {
     static const struct hf_class llama = {"LlamaForCausalLM", "llama"}, qwen2 = {"Qwen2ForCausalLM", "qwen2"},
                                  qwen3 = {"Qwen3ForCausalLM", "qwen3"},
-                                 mixtral = {"MixtralForCausalLM", "mixtral"};
+                                 mixtral = {"MixtralForCausalLM", "mixtral"},
+                                 qwen3_moe = {"Qwen3MoeForCausalLM", "qwen3_moe"};
     const struct mf_shape *s = mf_plain_shape(p);
     bool sparse = mf_plain_experts(p) > 0;
-    if (sparse && (s->qk_norm || s->qkv_bias))
-        return mf_err_set(err, EX_DATAERR,
-                          "%s: MixtralForCausalLM has no %s: export the dense model, or to GGUF",
-                          mf_plain_name(p), s->qk_norm ? "norms of queries and keys" : "biases of queries");
+    if (sparse && s->qkv_bias)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: MixtralForCausalLM has no biases of queries: export the dense model, or to GGUF",
+            mf_plain_name(p));
     if (s->qk_norm && s->qkv_bias)
         return mf_err_set(
             err, EX_DATAERR,
             "%s: no class of transformers has norms of queries and keys beside biases of theirs",
             mf_plain_name(p));
-    *class = sparse ? &mixtral : s->qk_norm ? &qwen3 : s->qkv_bias ? &qwen2 : &llama;
+    if (sparse)
+        *class = s->qk_norm ? &qwen3_moe : &mixtral;
+    else
+        *class = s->qk_norm ? &qwen3 : s->qkv_bias ? &qwen2 : &llama;
     return 0;
 }
 
@@ -53,8 +58,18 @@ static void set_dimensions(json_t *config, const struct mf_shape *s) {
     json_object_set_new(config, "tie_word_embeddings", json_boolean(!s->untied));
 }
 
+/* Mixtral weighs the chosen experts by a softmax over them. Qwen3Moe does so with norm_topk_prob; its layers
+ * are sparse each decoder_sparse_step unless they are in mlp_only_layers. */
 static void set_experts(json_t *config, const struct mf_plain *p) {
-    json_object_set_new(config, "num_local_experts", json_integer((json_int_t)mf_plain_experts(p)));
+    bool qwen3_moe = mf_plain_shape(p)->qk_norm;
+    json_object_set_new(config, qwen3_moe ? "num_experts" : "num_local_experts",
+                        json_integer((json_int_t)mf_plain_experts(p)));
+    if (qwen3_moe) {
+        json_object_set_new(config, "moe_intermediate_size", json_integer((json_int_t)mf_plain_shape(p)->F));
+        json_object_set_new(config, "norm_topk_prob", json_true());
+        json_object_set_new(config, "decoder_sparse_step", json_integer(1));
+        json_object_set_new(config, "mlp_only_layers", json_array());
+    }
     json_object_set_new(config, "num_experts_per_tok", json_integer((json_int_t)mf_plain_top_k(p)));
     json_object_set_new(config, "output_router_logits", json_false());
 }

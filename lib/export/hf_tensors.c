@@ -119,14 +119,28 @@ static json_t *metadata_of(const struct mf_plain *p) {
     return metadata;
 }
 
+/* The experts' tensors have Mixtral's names here; Qwen3Moe has others for them. */
+static void name_for_qwen3_moe(struct mf_tensor *t, struct mf_plain_role role) {
+    static const char *const matrices[] = {
+        [MF_PLAIN_GATE] = "gate_proj", [MF_PLAIN_DOWN] = "down_proj", [MF_PLAIN_UP] = "up_proj"};
+    if (role.kind == MF_PLAIN_ROUTER)
+        snprintf(t->name, sizeof t->name, "model.layers.%zu.mlp.gate.weight", role.layer);
+    if (role.kind == MF_PLAIN_GATE || role.kind == MF_PLAIN_DOWN || role.kind == MF_PLAIN_UP)
+        snprintf(t->name, sizeof t->name, "model.layers.%zu.mlp.experts.%zu.%s.weight", role.layer,
+                 role.expert, matrices[role.kind]);
+}
+
 /* The dtypes and the largest row; counts bytes and shards. */
 static size_t list(struct writing *w) {
+    const struct mf_plain *p = w->hf->plain;
+    bool qwen3_moe = mf_plain_experts(p) > 0 && mf_plain_shape(p)->qk_norm;
     size_t widest = 0;
     for (size_t i = 0; i < w->count; i++) {
-        w->tensors[i] = *mf_plain_tensor(w->hf->plain, i);
+        w->tensors[i] = *mf_plain_tensor(p, i);
+        if (qwen3_moe) name_for_qwen3_moe(&w->tensors[i], mf_plain_role(p, i));
         w->tensors[i].dtype = dtype_of(w->hf, i);
         w->hf->bytes += mf_tensor_bytes(&w->tensors[i]);
-        if (mf_plain_columns(w->hf->plain, i) > widest) widest = mf_plain_columns(w->hf->plain, i);
+        if (mf_plain_columns(p, i) > widest) widest = mf_plain_columns(p, i);
     }
     for (size_t i = 0; i < w->count; i += shard_length(w, i)) w->hf->shards++;
     return widest;

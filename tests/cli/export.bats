@@ -144,9 +144,9 @@ END
     /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" model -o reference.safetensors
     refuses 65 "reference.safetensors: a model of family reference, which other programs do not know: train one with model.arch=llama" \
         -m reference.safetensors -t tokenizer.json -o hf
-    random normed.safetensors --has qk-norm
-    refuses 65 "normed.safetensors: MixtralForCausalLM has no norms of queries and keys: export the dense model, or to GGUF" \
-        -m normed.safetensors -t tokenizer.json -o hf
+    random biased.safetensors --has bias
+    refuses 65 "biased.safetensors: MixtralForCausalLM has no biases of queries: export the dense model, or to GGUF" \
+        -m biased.safetensors -t tokenizer.json -o hf
     random all.safetensors --weights all
     refuses 65 "all.safetensors: its router weighs by the softmax over all experts (weights 'all'), other programs by that over the chosen" \
         -m all.safetensors -t tokenizer.json -o hf

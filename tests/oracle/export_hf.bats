@@ -90,6 +90,12 @@ routes() { # CONTEXT
     routes 24
 }
 
+@test "hidden router beside norms of queries and keys" {
+    random llama m.safetensors --E 5 --H 4 --K 2 --head-dim 6 --has qk-norm --S 24
+    routes 24
+    jq -e '.architectures == ["Qwen3MoeForCausalLM"]' hf/config.json
+}
+
 # The priors of the generator would choose alone.
 prefix() { # OPTION...
     random llama m.safetensors --kind prefix --token-scores mean --evidence-scale "$TAU" "$@"

@@ -49,6 +49,8 @@ def frequencies(c):
 
 
 class Llama:
+    sparse, matrices = "block_sparse_moe", ("w1", "w3", "w2")  # the names of Mixtral's experts
+
     def __init__(self, config, tensors):
         self.c, self.t = shape_of(config), tensors
         self.S, self.rate = self.c["context"], frequencies(self.c)
@@ -91,7 +93,7 @@ class Llama:
         for e in chosen.unique().tolist():
             rows, place = (chosen == e).nonzero(as_tuple=True)
             expert = "%s.experts.%d." % (name, e)
-            y = self.gated(h[rows], expert + "w1", expert + "w3", expert + "w2")
+            y = self.gated(h[rows], *(expert + matrix for matrix in self.matrices))
             out = out.index_add(0, rows, best[rows, place, None] * y)
         return out
 
@@ -99,9 +101,9 @@ class Llama:
         return self.linear(h, name + ".gate")
 
     def ffn(self, x, layer, evidence):
-        h, mlp, sparse = self.norm(x, layer + "post_attention_layernorm"), layer + "mlp", layer + "block_sparse_moe"
-        if sparse + ".gate.weight" in self.t:
-            return self.mixture(x, h, sparse, evidence)
+        h, mlp = self.norm(x, layer + "post_attention_layernorm"), layer + "mlp"
+        if layer + self.sparse + ".gate.weight" in self.t:
+            return self.mixture(x, h, layer + self.sparse, evidence)
         return self.gated(h, mlp + ".gate_proj", mlp + ".up_proj", mlp + ".down_proj")
 
     def logits(self, tokens, evidence=None):
@@ -169,7 +171,10 @@ class Folder(Llama):
         with open(os.path.join(path, "config.json")) as file:
             config = json.load(file)
         super().__init__(config, Noted(read_safetensors(path)[1]))
-        self.experts = config.get("num_local_experts", 0)
+        self.experts = config.get("num_local_experts", config.get("num_experts", 0))
+        if config["model_type"] == "qwen3_moe":
+            assert config["norm_topk_prob"] and config["decoder_sparse_step"] == 1 and config["mlp_only_layers"] == []
+            self.sparse, self.matrices = "mlp", ("gate_proj", "up_proj", "down_proj")
         ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
         self.specials = {name: -1 if value is None else value for name, value in ids.items()}
         assert ("lm_head.weight" in self.t) != config.get("tie_word_embeddings", True)
@@ -181,8 +186,8 @@ class Folder(Llama):
         """Was every tensor read? An expert's maybe not: it has to be there, and one of so many."""
         for layer in range(self.c["n_layers"]):
             for e in range(self.experts):
-                for w in "123":
-                    self.t["model.layers.%d.block_sparse_moe.experts.%d.w%s.weight" % (layer, e, w)]
+                for matrix in self.matrices:
+                    self.t["model.layers.%d.%s.experts.%d.%s.weight" % (layer, self.sparse, e, matrix)]
         assert self.t.asked == set(self.t), sorted(set(self.t) - self.t.asked)
 
 
