@@ -44,14 +44,15 @@ static void show_trial(void *context, const char *what, double loss, bool kept) 
     if (!s->quiet) fprintf(stderr, "mf-calibrate: %-36s loss %.5f%s\n", what, loss, kept ? "  kept" : "");
 }
 
-/* The partition of each expert, from the metadata; new. */
+/* The partition of each expert, from the metadata; new. One with a name, as the anchor, has none. */
 static int64_t *read_partitions(const struct mf_moe *moe) {
     json_t *entries = mf_session_entries(moe);
     int64_t *partition_of = calloc(moe->router.n_experts, sizeof *partition_of);
     if (!partition_of) mf_no_memory();
     for (size_t e = 0; e < moe->router.n_experts; e++) {
-        const json_t *p = json_object_get(json_array_get(entries, e), "partition");
-        partition_of[e] = json_is_integer(p) ? json_integer_value(p) : (int64_t)e;
+        const json_t *entry = json_array_get(entries, e), *p = json_object_get(entry, "partition");
+        bool named = json_object_get(entry, "name") != NULL;
+        partition_of[e] = json_is_integer(p) ? json_integer_value(p) : named ? INT64_MIN : (int64_t)e;
     }
     json_decref(entries);
     return partition_of;

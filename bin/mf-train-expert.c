@@ -11,7 +11,9 @@
 static const char notes[] =
     "Reads a tokens stream (one partition) and writes an expert bundle: the expert's layers, the counts of the tokens\n"
     "in its documents, and statistics of the inputs of its norms. The keys train_expert.* set the training;\n"
-    "expert.init chooses whether the expert starts from the shared bundle's FFN or from random weights.\n"
+    "expert.init chooses whether the expert starts from the shared bundle's FFN or from random weights. With\n"
+    "expert.rank the expert is changes of that rank to the matrices of the shared bundle's FFN, and the bundle holds\n"
+    "their factors only: less memory, a smaller file, and the weights that the backbone brings stay as they are.\n"
     "\n"
     "The weights with the lowest validation loss are kept, those before the first step included: an expert that does\n"
     "not improve keeps its initial weights. Validation windows cross the ends of documents, so mf-eval perplexity,\n"
@@ -26,14 +28,18 @@ static const char notes[] =
     "exit status: 0, or 64 wrong use, 65 malformed input or bundles that do not belong together, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
 
-/* The tensors of the shared bundle, its FFN where ours begins from it. */
+/* The tensors of the shared bundle, its FFN where ours begins from it or changes it. */
 static int load_shared(struct mf_train_session *s, struct mf_component *shared, struct mf_err *err) {
-    const struct mf_shape *shape = &shared->shape;
-    size_t count = s->n_tensors;
+    size_t count = s->n_backbone + s->n_ffn;
     struct mf_tensor *wanted = calloc(count, sizeof *wanted);
     if (!wanted) return mf_err_set(err, EX_OSERR, "out of memory");
-    memcpy(wanted, s->tensors, s->n_backbone * sizeof *wanted);
-    mf_ffn_tensors(shape, MF_FFN_DENSE, 0, s->ffn, wanted + s->n_backbone);
+    mf_ffn_tensors(&shared->shape, MF_FFN_DENSE, 0, NULL, wanted + s->n_backbone);
+    for (size_t i = 0; i < count; i++) {
+        const struct mf_tensor *t = &s->tensors[i];
+        if (i < s->n_backbone) wanted[i] = *t;
+        wanted[i].dtype = t->dtype;
+        wanted[i].data = t->data;
+    }
     int status = mf_bundle_fill(shared->bundle, wanted, count, err);
     free(wanted);
     return status;
@@ -44,7 +50,8 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
                         const struct mf_training_result *result, const char *stats_path, struct mf_err *err) {
     struct mf_stats stats;
     struct mf_tensor *tensors = NULL;
-    int status = mf_stats_gather(&stats, &shared->shape, &s->training.weights, &s->data, s->pool, err);
+    const struct mf_training *t = &s->training;
+    int status = mf_stats_gather(&stats, &t->shape, &t->memory.plan, &t->weights, &s->data, s->pool, err);
     size_t count = s->training.count + mf_stats_tensors(&stats, NULL);
     if (status == 0) {
         tensors = calloc(count, sizeof *tensors);
@@ -52,6 +59,7 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
         memcpy(tensors, s->training.tensors, s->training.count * sizeof *tensors);
         mf_stats_tensors(&stats, tensors + s->training.count);
         json_t *meta = json_pack("{ss}", "shared_sha256", shared->hash);
+        mf_low_rank_put(&t->low_rank, meta);
         if (partition >= 0) json_object_set_new(meta, "partition", json_integer((json_int_t)partition));
         status = stats_path ? mf_stats_write(&stats, stats_path, err) : 0;
         if (status == 0)
@@ -92,7 +100,9 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     if (mf_train_session_model(s, MF_FFN_EXPERT, err) < 0) return -1;
     if (load_shared(s, shared, err) < 0) return -1;
     uint64_t own = (uint64_t)s->config.seed + (q->partition > 0 ? (uint64_t)q->partition : 0);
-    if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->ffn, own);
+    if (s->training.low_rank.R)
+        mf_changes_init(&shared->shape, s->training.low_rank.R, s->training.weights.changes, own);
+    if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->training.weights.ffn, own);
     if (mf_train_session_run(s, &result, err) < 0) return -1;
     return result.signal ? 128 + result.signal
                          : write_expert(s, o, shared, q->partition, &result, q->stats, err);

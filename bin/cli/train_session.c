@@ -39,11 +39,18 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
     return mf_shape_check(shape, "config", err);
 }
 
+/* What an expert learns by the configuration. */
+static struct mf_low_rank low_rank_of(const struct mf_config *c) {
+    size_t R = (size_t)c->expert.rank;
+    return (struct mf_low_rank){R, c->expert.alpha > 0 ? c->expert.alpha : 2 * (double)R};
+}
+
 int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
                       struct mf_err *err) {
     const struct mf_data any = {.fd = -1};
     struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
+    if (frozen) t.low_rank = low_rank_of(config);
     if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
     *bytes = t.memory.total;
@@ -96,54 +103,80 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
     return 0;
 }
 
-static void layout(struct mf_train_session *s, const struct mf_shape *shape, bool narrow) {
-    size_t backbone = mf_backbone_size(shape);
-    if (narrow) {
-        s->narrow = mf_arena_take(&s->arena, backbone, sizeof *s->narrow);
-        s->ffn = mf_arena_floats(&s->arena, mf_ffn_size(shape));
-    } else {
-        s->backbone = mf_arena_floats(&s->arena, backbone + mf_ffn_size(shape));
-        s->ffn = s->backbone ? s->backbone + backbone : NULL;
+/* Memory for all tensors in turn, of the frozen ones as the plan has them. */
+static void layout(struct mf_train_session *s, struct mf_tensor *tensors) {
+    struct mf_arena *a = &s->arena;
+    size_t numbers[2] = {0, 0}; /* frozen, learning */
+    for (size_t i = 0; i < s->n_tensors; i++) numbers[i >= s->n_frozen] += mf_tensor_count(&tensors[i]);
+    enum mf_dtype dtype = s->training.memory.plan.narrow ? MF_BF16 : MF_F32;
+    unsigned char *frozen = mf_arena_take(a, numbers[0], mf_dtype_size(dtype));
+    float *learning = mf_arena_floats(a, numbers[1]);
+    for (size_t i = 0; i < s->n_tensors && a->base; i++) {
+        struct mf_tensor *t = &tensors[i];
+        if (i < s->n_frozen) {
+            t->dtype = dtype;
+            t->data = frozen;
+            frozen += mf_tensor_bytes(t);
+        } else {
+            t->data = learning;
+            learning += mf_tensor_count(t);
+        }
     }
-    s->tensors = mf_arena_take(&s->arena, s->n_tensors, sizeof *s->tensors);
+}
+
+/* What the layers work with. */
+static void set_weights(struct mf_train_session *s) {
+    struct mf_training *t = &s->training;
+    size_t R = t->low_rank.R;
+    float *learning = s->tensors[s->n_frozen].data;
+    t->tensors = s->tensors + s->n_frozen;
+    t->count = s->n_tensors - s->n_frozen;
+    t->weights = (struct mf_lm_weights){.frozen = s->tensors};
+    if (R)
+        t->weights.changes = learning;
+    else if (t->frozen)
+        t->weights.ffn = learning;
+    else {
+        t->weights.backbone = learning;
+        t->weights.ffn = learning + mf_backbone_size(&t->shape);
+    }
 }
 
 int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err) {
-    struct mf_training *t = &s->training;
+    const struct mf_training *t = &s->training;
     const struct mf_shape *shape = &t->shape;
-    bool narrow = t->memory.plan.narrow;
+    size_t R = t->low_rank.R;
     s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
-    s->n_tensors = s->n_backbone + mf_ffn_tensors(shape, role, 0, NULL, NULL);
-    layout(s, shape, narrow);
+    s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
+    s->n_frozen = (t->frozen ? s->n_backbone : 0) + (R ? s->n_ffn : 0);
+    s->n_tensors = s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : 0);
+    s->tensors = calloc(s->n_tensors, sizeof *s->tensors);
+    if (!s->tensors) mf_no_memory();
+    mf_backbone_tensors(shape, NULL, s->tensors);
+    mf_ffn_tensors(shape, R ? MF_FFN_DENSE : role, 0, NULL, s->tensors + s->n_backbone);
+    if (R) mf_changes_tensors(shape, R, NULL, s->tensors + s->n_backbone + s->n_ffn);
+    layout(s, s->tensors);
     if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
-    layout(s, shape, narrow);
-    mf_backbone_tensors(shape, s->backbone, s->tensors);
-    mf_ffn_tensors(shape, role, 0, s->ffn, s->tensors + s->n_backbone);
-    size_t at = 0;
-    for (size_t i = 0; narrow && i < s->n_backbone; i++) {
-        s->tensors[i].dtype = MF_BF16;
-        s->tensors[i].data = s->narrow + at;
-        at += mf_tensor_count(&s->tensors[i]);
-    }
-    t->weights = (struct mf_lm_weights){s->backbone, s->ffn, s->narrow};
-    t->tensors = s->tensors + (t->frozen ? s->n_backbone : 0);
-    t->count = s->n_tensors - (t->frozen ? s->n_backbone : 0);
+    layout(s, s->tensors);
+    set_weights(s);
     return 0;
 }
 
 static void say_plan(const struct mf_train_session *s) {
     const struct mf_train_memory *m = &s->training.memory;
-    char each[48] = "";
+    char each[48] = "", frozen[48] = "";
     int ranks = mf_ranks_count(s->training.ranks);
     if (s->common->quiet) return;
     if (ranks > 1) snprintf(each, sizeof each, " in each of %d processes", ranks);
+    if (m->frozen)
+        snprintf(frozen, sizeof frozen, " (%.1f frozen%s)", megabytes(m->frozen),
+                 m->plan.narrow ? ", bf16" : "");
     fprintf(stderr,
             "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
             "(%zu rows at once%s), workspace %.1f\n",
-            s->program, megabytes(m->total), each, megabytes(m->parameters),
-            m->plan.narrow ? " (the frozen ones bf16)" : "", megabytes(m->gradients), megabytes(m->optimizer),
-            megabytes(m->activations), m->plan.max_rows, m->plan.recompute ? ", some made again" : "",
-            megabytes(m->workspace));
+            s->program, megabytes(m->total), each, megabytes(m->parameters), frozen, megabytes(m->gradients),
+            megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
+            m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
 }
 
 /* Models and checkpoints of one process say nothing of it. */
@@ -162,6 +195,8 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     struct mf_training *t = &s->training;
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
+    if (t->frozen) t->low_rank = low_rank_of(&s->config);
+    if (mf_low_rank_check(&t->low_rank, shape, "config", err) < 0) return -1;
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
@@ -284,5 +319,6 @@ void mf_train_session_end(struct mf_train_session *s) {
     mf_pool_free(s->pool);
     json_decref(s->identity);
     free(s->checkpoint);
+    free(s->tensors);
     mf_arena_free(&s->arena);
 }

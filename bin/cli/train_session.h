@@ -44,10 +44,10 @@ struct mf_train_session {
     char *checkpoint; /* owned; NULL when there is none */
     struct mf_training training;
     struct mf_arena arena;
-    float *backbone, *ffn;     /* one array, the backbone first */
-    uint16_t *narrow;          /* the backbone, where the plan has it in bf16; `backbone` is NULL then */
-    struct mf_tensor *tensors; /* all of the backbone's, then the FFN's, with data */
-    size_t n_backbone, n_tensors;
+    /* All of the backbone's, the FFN's and the changes', with data: first those that are frozen, then those
+     * that learn, in one array. */
+    struct mf_tensor *tensors;
+    size_t n_backbone, n_ffn, n_frozen, n_tensors;
 };
 
 /* The shape that a configuration asks for, with a vocabulary of V tokens. EX_DATAERR as mf_shape_check. */
@@ -74,7 +74,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
 /* Trains (mf_train), with progress and in the end one line on standard error, unless quiet. */
 int mf_train_session_run(struct mf_train_session *s, struct mf_training_result *result, struct mf_err *err);
 
-/* Memory for the planned model; `role` names the FFN's tensors. */
+/* Memory for the planned model; `role` names the FFN's tensors where it learns. */
 int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err);
 
 /* Writes the bundle: `meta` (taken over) beside the fields every component has; then removes the checkpoint.

@@ -12,7 +12,7 @@
 #include "model/moe.h"
 
 size_t mf_assembly_experts(const struct mf_assembly *a) {
-    return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts : 1;
+    return a->kind == MF_ASSEMBLE_MIXTURE ? a->n_experts + a->anchor : 1;
 }
 
 static bool begins(const char *name, const char *prefix) {
@@ -61,22 +61,9 @@ static int check_tensors(const struct mf_component *p, const struct mf_tensor *e
     return 0;
 }
 
-/* The tensors a bundle must hold, and token_counts. New memory. */
-static struct mf_tensor *expected_of(const struct mf_shape *s, bool expert, size_t *count) {
-    size_t backbone = expert ? 0 : mf_backbone_tensors(s, NULL, NULL);
-    enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
-    *count = backbone + mf_ffn_tensors(s, role, 0, NULL, NULL) + 1;
-    struct mf_tensor *t = calloc(*count, sizeof *t);
-    if (!t) mf_no_memory();
-    if (!expert) mf_backbone_tensors(s, NULL, t);
-    mf_ffn_tensors(s, role, 0, NULL, t + backbone);
-    t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
-    return t;
-}
-
 static int check_piece(const struct mf_component *p, bool expert, struct mf_err *err) {
     size_t count;
-    struct mf_tensor *expected = expected_of(&p->shape, expert, &count);
+    struct mf_tensor *expected = mf_component_tensors(p, expert, &count);
     int status = check_tensors(p, expected, count, expert, err);
     free(expected);
     return status;
@@ -99,13 +86,15 @@ static int add_shared(struct mf_assembly *a, const struct mf_component *p, struc
     return 0;
 }
 
-/* An expert's tensors have names of their own in the model. */
-static int add_expert(struct mf_assembly *a, const struct mf_component *p, size_t e, struct mf_err *err) {
-    size_t count = mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, NULL);
+/* An expert's tensors have names of their own in the model. `role` is what p has: a whole FFN or the dense
+ * one. */
+static int add_expert(struct mf_assembly *a, const struct mf_component *p, enum mf_ffn_role role, size_t e,
+                      struct mf_err *err) {
+    size_t count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL);
     struct mf_tensor *from = calloc(2 * count, sizeof *from);
     if (!from) mf_no_memory();
     struct mf_tensor *to = from + count;
-    mf_ffn_tensors(&a->shape, MF_FFN_EXPERT, 0, NULL, from);
+    mf_ffn_tensors(&a->shape, role, 0, NULL, from);
     mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
     int status = 0;
     for (size_t i = 0; i < mf_bundle_count(p->bundle) && status == 0; i++) {
@@ -154,7 +143,8 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
     *entry = (struct mf_expert_entry){.path = component->path,
                                       .name = component->name,
                                       .partition = integer(meta, "partition", -1),
-                                      .trained = trained_json(json_object_get(meta, "training"))};
+                                      .trained = trained_json(json_object_get(meta, "training")),
+                                      .low_rank = p.low_rank};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_component_match(shared, &p, err);
     if (status == 0) status = match_specials(a, &p.specials, component->name, err);
@@ -195,16 +185,26 @@ static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct
 }
 
 /* Lists the tensors of all experts that are in the model. */
-static int add_experts(struct mf_assembly *a, struct mf_err *err) {
+static int add_experts(struct mf_assembly *a, const struct mf_component *shared, struct mf_err *err) {
     for (size_t e = 0; e < a->n_experts; e++) {
         struct mf_component p;
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
         int status = mf_assembly_expect_stats(a, p.bundle, err);
-        if (status == 0) status = add_expert(a, &p, e, err);
+        if (status == 0)
+            status = p.low_rank.R ? add_expert(a, shared, MF_FFN_DENSE, e, err)
+                                  : add_expert(a, &p, MF_FFN_EXPERT, e, err);
         mf_component_close(&p);
         if (status < 0) return -1;
     }
-    return 0;
+    return a->anchor ? add_expert(a, shared, MF_FFN_DENSE, a->n_experts, err) : 0;
+}
+
+/* Every token meets top_k experts. */
+static int check_top_k(const struct mf_assembly *a, struct mf_err *err) {
+    size_t E = mf_assembly_experts(a);
+    if (a->kind != MF_ASSEMBLE_MIXTURE || a->config->model.top_k <= (int64_t)E) return 0;
+    return mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
+                      (long long)a->config->model.top_k, E == 1 ? "is" : "are", E, E == 1 ? "" : "s");
 }
 
 static int plan(struct mf_assembly *a, const struct mf_component *shared, const struct mf_spool *experts,
@@ -213,12 +213,10 @@ static int plan(struct mf_assembly *a, const struct mf_component *shared, const 
     for (size_t e = 0; e < a->n_experts && status == 0; e++)
         status = plan_expert(a, shared, e, &experts[e], err);
     if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);
-    if (status == 0 && a->kind == MF_ASSEMBLE_MIXTURE && a->config->model.top_k > (int64_t)a->n_experts)
-        status = mf_err_set(err, EX_CONFIG, "model.top_k is %lld, but there %s %zu expert%s",
-                            (long long)a->config->model.top_k, a->n_experts == 1 ? "is" : "are", a->n_experts,
-                            a->n_experts == 1 ? "" : "s");
+    if (status == 0) status = check_top_k(a, err);
     if (status == 0) status = add_shared(a, shared, err);
-    if (status == 0) status = a->kind == MF_ASSEMBLE_MIXTURE ? add_experts(a, err) : mf_single_add(a, err);
+    if (status == 0)
+        status = a->kind == MF_ASSEMBLE_MIXTURE ? add_experts(a, shared, err) : mf_single_add(a, err);
     return status == 0 ? mf_assembly_add_router(a, err) : -1;
 }
 
@@ -230,6 +228,8 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
         .config = config, .kind = kind, .shared_path = components[0].path, .n_experts = n - 1, .scratch = -1};
     if (mf_component_open(&shared, a->shared_path, "shared", err) < 0) return -1;
     a->shape = shared.shape;
+    a->anchor = kind == MF_ASSEMBLE_MIXTURE && config->assemble.anchor;
+    a->shared_name = components[0].name;
     a->shared_trained = trained_json(json_object_get(mf_bundle_meta(shared.bundle), "training"));
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
@@ -269,7 +269,14 @@ static json_t *experts_json(const struct mf_assembly *a) {
             json_object_set_new(entry, "partition", json_integer((json_int_t)x->partition));
         json_object_set_new(entry, "file", file_json(x->name));
         json_object_set_new(entry, "sha256", json_string(x->hash));
+        if (x->low_rank.R) json_object_set_new(entry, "rank", json_integer((json_int_t)x->low_rank.R));
         json_object_update(entry, x->trained);
+        json_array_append_new(list, entry);
+    }
+    if (a->anchor) {
+        json_t *entry = json_pack("{ss,so,ss}", "name", "anchor", "file", file_json(a->shared_name), "sha256",
+                                  a->shared_hash);
+        json_object_update(entry, a->shared_trained);
         json_array_append_new(list, entry);
     }
     return list;

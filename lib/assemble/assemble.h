@@ -16,8 +16,9 @@
 struct mf_expert_entry {
     const char *path, *name; /* borrowed */
     char hash[65];
-    int64_t partition; /* -1: the bundle does not say */
-    json_t *trained;   /* what the model says of its training: counts and fingerprints; owned */
+    int64_t partition;           /* -1: the bundle does not say */
+    json_t *trained;             /* what the model says of its training: counts and fingerprints; owned */
+    struct mf_low_rank low_rank; /* R > 0: it is changes to the dense FFN */
 };
 
 /* What becomes of the components. Dense and average have one expert and nothing to route: they are what a
@@ -31,7 +32,7 @@ enum mf_assembly_kind {
 struct mf_assembly {
     const struct mf_config *config;
     enum mf_assembly_kind kind;
-    const char *shared_path; /* borrowed */
+    const char *shared_path, *shared_name; /* borrowed */
     char shared_hash[65], tokenizer[65];
     json_t *shared_trained;      /* as an expert's */
     struct mf_specials specials; /* of the first component that names them */
@@ -39,6 +40,7 @@ struct mf_assembly {
     struct mf_shape shape;
     struct mf_expert_entry *experts; /* [n_experts] */
     size_t n_experts;                /* components; of the model only in a mixture */
+    bool anchor;                     /* the dense FFN is one more expert of the model, the last */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, capacity;
     size_t n_shared;       /* of them come from the shared bundle */

@@ -98,13 +98,26 @@ static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
     return bytes;
 }
 
+static int put_numbers(void *context, size_t index, size_t first, float *x, size_t count,
+                       struct mf_err *err) {
+    (void)index, (void)first;
+    return put(context, x, count * sizeof *x, err);
+}
+
+/* An expert that is the dense FFN, with changes or (the anchor) without. */
+static int copy_dense(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
+    const struct mf_ffn_visit visit = {put_numbers, to, to->buffer, e};
+    return mf_assembly_dense(a, e < a->n_experts ? &a->experts[e] : NULL, &visit, err);
+}
+
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
     struct mf_component p;
     int status;
+    size_t e = part - EXPERTS;
+    if (part >= EXPERTS && (e == a->n_experts || a->experts[e].low_rank.R)) return copy_dense(a, e, to, err);
     if ((part == HEAD || part == POSITIONS) && !mf_assembly_repeats(a)) return 0;
     if (part == POSITIONS) return write_positions(a, to, err);
     if (part >= EXPERTS) {
-        size_t e = part - EXPERTS;
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
         status = copy_piece(a, p.bundle, true, e, to, err);
     } else {
@@ -149,7 +162,7 @@ static void copy_parts(void *context, size_t begin, size_t end, int thread) {
 
 int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {
     bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
-    struct copying c = {.a = a, .out = out, .parts = EXPERTS + (mixture ? a->n_experts : 0)};
+    struct copying c = {.a = a, .out = out, .parts = EXPERTS + (mixture ? mf_assembly_experts(a) : 0)};
     int placed = mf_out_reserve(out, part_begin(a, c.parts), &c.begin, err);
     if (placed < 0) return -1;
     c.placed = placed;

@@ -37,6 +37,22 @@ int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kin
  * tells the one that a single thread would have met. */
 int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
+/* --- assemble_ffn.c: FFNs that are the shared bundle's --- */
+
+/* Who is shown an FFN's numbers: [first, first + count) of tensor `index` of mf_ffn_tensors, tensor by tensor
+ * in the order of the shared bundle; x may be changed. */
+struct mf_ffn_visit {
+    int (*show)(void *context, size_t index, size_t first, float *x, size_t count, struct mf_err *err);
+    void *context;
+    void *buffer; /* [MF_ASSEMBLY_BUFFER] */
+    size_t slot;  /* of the scratch file, for what the router needs of the expert, or MF_NO_SLOT */
+};
+#define MF_NO_SLOT SIZE_MAX
+
+/* Shows the dense FFN with an expert's changes of low rank added, or (NULL) as it is. */
+int mf_assembly_dense(struct mf_assembly *a, const struct mf_expert_entry *expert,
+                      const struct mf_ffn_visit *visit, struct mf_err *err);
+
 /* --- assemble_single.c: the one FFN of a model without experts --- */
 
 /* Lists its tensors, as moe_layers.I.experts.0.*, and writes them. */

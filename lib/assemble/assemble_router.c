@@ -32,7 +32,7 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
                 return -1;
     }
     return mf_assembly_has_token_scores(a)
-               ? mf_assembly_add(a, "prefix_router.log_likelihood", a->n_experts, a->shape.V, err)
+               ? mf_assembly_add(a, "prefix_router.log_likelihood", mf_assembly_experts(a), a->shape.V, err)
                : 0;
 }
 
@@ -119,6 +119,13 @@ static int read_stats(const struct mf_assembly *a, size_t expert, size_t layer, 
 
 /* --- gates --- */
 
+static int fill_rows(struct mf_out *out, float *row, float value, size_t D, size_t rows, struct mf_err *err) {
+    for (size_t d = 0; d < D; d++) row[d] = value;
+    for (size_t r = 0; r < rows; r++)
+        if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
+    return 0;
+}
+
 /* variance [D] of plain-normalised rows n becomes what a difference of their means is divided by for a gate
  * on the router's input, gain * n: at least 1e-6, times the gain. A column without gain says nothing:
  * infinity.
@@ -136,7 +143,8 @@ static int scale_by_gain(const struct mf_assembly *a, size_t layer, float *row, 
 }
 
 /* The diagonal discriminant: gate_e = (mean_e - mean of means) / mean within-partition variance (Fisher 1936,
- * with a diagonal covariance). row, mean, variance [D]. */
+ * with a diagonal covariance). The anchor's mean is that of the means, so its gate is zero. row, mean,
+ * variance [D]. */
 static int stats_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row, double *mean,
                       double *variance, struct mf_err *err) {
     size_t D = a->shape.D, E = a->n_experts;
@@ -157,7 +165,7 @@ static int stats_gate(const struct mf_assembly *a, struct mf_out *out, size_t la
         for (size_t d = 0; d < D; d++) row[d] = (float)(((double)row[d] - mean[d]) / variance[d]);
         if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
     }
-    return 0;
+    return a->anchor ? fill_rows(out, row, 0, D, 1, err) : 0;
 }
 
 /* uniform: within 1/sqrt(D), as the reference's linear layers begin; kaiming: N(0, 2/D). */
@@ -167,19 +175,12 @@ static int random_gate(const struct mf_assembly *a, struct mf_out *out, size_t l
     size_t D = a->shape.D;
     mf_rng_seed(&rng, mf_rng_key((uint64_t)a->config->seed, "gate", layer));
     bool uniform = a->config->router.init == MF_GATE_UNIFORM;
-    for (size_t e = 0; e < a->n_experts; e++) {
+    for (size_t e = 0; e < mf_assembly_experts(a); e++) {
         for (size_t d = 0; d < D; d++)
             row[d] = (float)(uniform ? (2 * mf_rng_uniform(&rng) - 1) / sqrt((double)D)
                                      : mf_rng_normal(&rng) * sqrt(2 / (double)D));
         if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
     }
-    return 0;
-}
-
-static int fill_rows(struct mf_out *out, float *row, float value, size_t D, size_t rows, struct mf_err *err) {
-    for (size_t d = 0; d < D; d++) row[d] = value;
-    for (size_t r = 0; r < rows; r++)
-        if (mf_out_write(out, row, D * sizeof *row, err) < 0) return -1;
     return 0;
 }
 
@@ -196,22 +197,39 @@ static double count_of(const struct mf_assembly *a, const int64_t *counts, size_
     return counts[v] > 0 && !says_nothing(&a->specials, v) ? (double)counts[v] : 0;
 }
 
+/* The tokens of all text: of the shared bundle, or where it has counted none, of all experts. */
+static int read_all_counts(const struct mf_assembly *a, int64_t *counts, int64_t *scratch,
+                           struct mf_err *err) {
+    size_t V = a->shape.V;
+    bool none = true;
+    if (read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err) < 0) return -1;
+    for (size_t v = 0; v < V; v++) none = none && counts[v] <= 0;
+    for (size_t e = 0; none && e < a->n_experts; e++) {
+        if (read_slot(a, e, 0, scratch, V * sizeof *scratch, err) < 0) return -1;
+        for (size_t v = 0; v < V; v++)
+            if (scratch[v] > 0 && __builtin_add_overflow(counts[v], scratch[v], &counts[v]))
+                counts[v] = INT64_MAX;
+    }
+    return 0;
+}
+
 /* log P(v | partition e) = log((c_e[v] + s q[v]) / (N_e + s)): counts smoothed towards the whole corpus'
  * shares q with the weight of s = smoothing * V tokens (Chen and Goodman 1999, eq. 3, as a Dirichlet prior).
- * Special tokens say nothing: 0. */
+ * The anchor's counts are the whole corpus'. Special tokens say nothing: 0. */
 static int write_token_scores(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
     size_t V = a->shape.V;
-    int64_t *counts = malloc(V * sizeof *counts);
+    int64_t *all = malloc(V * sizeof *all), *own = malloc(V * sizeof *own);
     double *share = calloc(V, sizeof *share);
     float *row = malloc(V * sizeof *row);
-    if (!counts || !share || !row) mf_no_memory();
+    if (!all || !own || !share || !row) mf_no_memory();
     double total = 0, strength = a->config->router.smoothing * (double)V;
-    int status = read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err);
+    int status = read_all_counts(a, all, own, err);
     for (size_t v = 0; v < V; v++)
-        if (!says_nothing(&a->specials, v)) total += share[v] = count_of(a, counts, v) + 1;
-    for (size_t e = 0; e < a->n_experts && status == 0; e++) {
+        if (!says_nothing(&a->specials, v)) total += share[v] = count_of(a, all, v) + 1;
+    for (size_t e = 0; e < mf_assembly_experts(a) && status == 0; e++) {
+        const int64_t *counts = e < a->n_experts ? own : all;
         double n = 0;
-        status = read_slot(a, e, 0, counts, V * sizeof *counts, err);
+        if (e < a->n_experts) status = read_slot(a, e, 0, own, V * sizeof *own, err);
         for (size_t v = 0; v < V; v++) n += count_of(a, counts, v);
         for (size_t v = 0; v < V; v++) {
             double smoothed = count_of(a, counts, v) + strength * share[v] / total;
@@ -219,7 +237,8 @@ static int write_token_scores(const struct mf_assembly *a, struct mf_out *out, s
         }
         if (status == 0) status = mf_out_write(out, row, V * sizeof *row, err);
     }
-    free(counts);
+    free(all);
+    free(own);
     free(share);
     free(row);
     return status;

@@ -27,64 +27,85 @@ int mf_single_add(struct mf_assembly *a, struct mf_err *err) {
     return status;
 }
 
-/* Adds the bundle's current tensor, times `scale`, to the scratch file's floats from `at` on. */
-static int add(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t at, float scale,
-               bool first, struct mf_err *err) {
-    float *fresh = (float *)a->buffer, *sum = fresh + CHUNK;
-    size_t count = mf_tensor_count(t);
+/* A sum of FFNs in the scratch file. */
+struct sum {
+    struct mf_assembly *a;
+    const struct mf_tensor *tensors; /* of the FFN, in the order of the file */
+    float scale;                     /* of the FFN that is added */
+    bool first;
+};
+
+/* Adds numbers of a tensor to the sum; x is scratch afterwards. */
+static int add(void *context, size_t index, size_t first, float *x, size_t count, struct mf_err *err) {
+    const struct sum *s = context;
+    float *sum = (float *)s->a->buffer + CHUNK;
+    size_t begin = first;
+    for (size_t i = 0; i < index; i++) begin += mf_tensor_count(&s->tensors[i]);
     for (size_t done = 0, n; done < count; done += n) {
         n = count - done < CHUNK ? count - done : CHUNK;
-        size_t bytes = n * sizeof *sum, offset = (at + done) * sizeof *sum;
-        if (mf_assembly_read(b, t, fresh, bytes, err) < 0) return -1;
-        if (!first && mf_pread_all(a->scratch, sum, bytes, offset, "scratch file", err) < 0) return -1;
-        for (size_t i = 0; i < n; i++) sum[i] = (first ? 0 : sum[i]) + scale * fresh[i];
-        if (mf_scratch_write(a->scratch, sum, bytes, offset, err) < 0) return -1;
+        size_t bytes = n * sizeof *sum, offset = (begin + done) * sizeof *sum;
+        if (!s->first && mf_pread_all(s->a->scratch, sum, bytes, offset, "scratch file", err) < 0) return -1;
+        for (size_t i = 0; i < n; i++) sum[i] = (s->first ? 0 : sum[i]) + s->scale * x[done + i];
+        if (mf_scratch_write(s->a->scratch, sum, bytes, offset, err) < 0) return -1;
     }
     return 0;
 }
 
-/* Adds all tensors of a component's FFN, in the order of `role`'s list. */
-static int add_piece(struct mf_assembly *a, struct mf_component *p, enum mf_ffn_role role, float scale,
-                     bool first, struct mf_err *err) {
-    size_t count, index;
-    struct mf_tensor *t = tensors_of(a, role, &count);
+/* Adds the bundle's current tensor. */
+static int add_tensor(struct sum *s, struct mf_bundle *b, const struct mf_tensor *t, size_t index,
+                      struct mf_err *err) {
+    float *fresh = (float *)s->a->buffer;
+    size_t count = mf_tensor_count(t);
+    for (size_t done = 0, n; done < count; done += n) {
+        n = count - done < CHUNK ? count - done : CHUNK;
+        if (mf_assembly_read(b, t, fresh, n * sizeof *fresh, err) < 0) return -1;
+        if (add(s, index, done, fresh, n, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* Adds an expert's whole FFN. */
+static int add_expert(struct sum *s, const struct mf_expert_entry *e, struct mf_err *err) {
+    struct mf_component p;
+    size_t count = mf_ffn_tensors(&s->a->shape, MF_FFN_EXPERT, 0, NULL, NULL), index;
     int more;
-    while ((more = mf_bundle_next(p->bundle, &index, err)) > 0) {
-        const struct mf_tensor *there = mf_bundle_tensor(p->bundle, index);
-        size_t i = 0, at = 0;
-        for (; i < count && strcmp(t[i].name, there->name) != 0; i++) at += mf_tensor_count(&t[i]);
-        if (i < count && add(a, p->bundle, there, at, scale, first, err) < 0) {
+    if (mf_assembly_reopen(&p, e->path, "expert", e->hash, err) < 0) return -1;
+    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
+        const struct mf_tensor *there = mf_bundle_tensor(p.bundle, index);
+        size_t i = 0;
+        while (i < count && strcmp(s->tensors[i].name, there->name) != 0) i++;
+        if (i < count && add_tensor(s, p.bundle, there, i, err) < 0) {
             more = -1;
             break;
         }
     }
-    free(t);
+    mf_component_close(&p);
     return more;
 }
 
-static int add_one(struct mf_assembly *a, const char *path, const char *kind, const char *hash,
-                   enum mf_ffn_role role, float scale, bool first, struct mf_err *err) {
-    struct mf_component p;
-    if (mf_assembly_reopen(&p, path, kind, hash, err) < 0) return -1;
-    int status = add_piece(a, &p, role, scale, first, err);
-    mf_component_close(&p);
-    return status;
+/* Adds the dense FFN, or (not NULL) an expert. */
+static int add_one(struct sum *s, const struct mf_expert_entry *e, struct mf_err *err) {
+    const struct mf_ffn_visit visit = {add, s, s->a->buffer + MF_ASSEMBLY_BUFFER, MF_NO_SLOT};
+    return e && !e->low_rank.R ? add_expert(s, e, err) : mf_assembly_dense(s->a, e, &visit, err);
 }
 
 int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    size_t count, n = a->kind == MF_ASSEMBLE_DENSE ? 1 : a->n_experts;
+    struct mf_tensor *tensors = tensors_of(a, MF_FFN_EXPERT, &count);
+    struct sum sum = {a, tensors, 1 / (float)n, true};
     int status = 0;
-    if (a->kind == MF_ASSEMBLE_DENSE)
-        status = add_one(a, a->shared_path, "shared", a->shared_hash, MF_FFN_DENSE, 1, true, err);
-    for (size_t e = 0; e < a->n_experts && status == 0 && a->kind == MF_ASSEMBLE_AVERAGE; e++)
-        status = add_one(a, a->experts[e].path, "expert", a->experts[e].hash, MF_FFN_EXPERT,
-                         1 / (float)a->n_experts, e == 0, err);
+    for (size_t e = 0; e < n && status == 0; e++) {
+        sum.first = e == 0;
+        status = add_one(&sum, a->kind == MF_ASSEMBLE_DENSE ? NULL : &a->experts[e], err);
+    }
+    free(tensors);
     size_t left = mf_ffn_size(&a->shape) * sizeof(float);
     for (uint64_t at = 0; left > 0 && status == 0;) {
-        size_t n = left < CHUNK ? left : CHUNK;
-        status = mf_pread_all(a->scratch, a->buffer, n, at, "scratch file", err);
-        if (status == 0) status = mf_out_write(out, a->buffer, n, err);
-        at += n;
-        left -= n;
+        size_t part = left < CHUNK ? left : CHUNK;
+        status = mf_pread_all(a->scratch, a->buffer, part, at, "scratch file", err);
+        if (status == 0) status = mf_out_write(out, a->buffer, part, err);
+        at += part;
+        left -= part;
     }
     return status;
 }

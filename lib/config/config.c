@@ -280,7 +280,7 @@ static int check(const struct mf_config *c, const struct origins *o, struct mf_e
         snprintf(what, sizeof what, "model.d_model is %" PRId64 ", must be even", c->model.d_model);
         return unfit(o, "model.d_model", "model.d_model", what, err);
     }
-    if (c->model.top_k > c->model.n_experts) {
+    if (c->model.top_k > c->model.n_experts + c->assemble.anchor) {
         snprintf(what, sizeof what,
                  o->experts ? "model.top_k is %" PRId64 ", above the number of experts given, %" PRId64
                             : "model.top_k is %" PRId64 ", above model.n_experts, which is %" PRId64,
@@ -297,6 +297,12 @@ static int check(const struct mf_config *c, const struct origins *o, struct mf_e
         snprintf(what, sizeof what, "docs.max_chars is %" PRId64 ", below docs.min_chars, which is %" PRId64,
                  c->docs.max_chars, c->docs.min_chars);
         return unfit(o, "docs.max_chars", "docs.min_chars", what, err);
+    }
+    if (c->expert.rank && c->expert.init != MF_INIT_SHARED) {
+        snprintf(what, sizeof what,
+                 "expert.rank %" PRId64 " changes the shared FFN: expert.init must be shared",
+                 c->expert.rank);
+        return unfit(o, "expert.rank", "expert.init", what, err);
     }
     if (check_training(&c->train_shared, "train_shared", o, err) < 0) return -1;
     return check_training(&c->train_expert, "train_expert", o, err);
@@ -316,8 +322,9 @@ static void follow(struct mf_config *c, const struct origins *o) {
         if (o->lines[index_of(mf_key_find(both[i].warmup))] == 0 && t->warmup > t->steps)
             t->warmup = t->steps / 10;
     }
-    if (o->lines[index_of(mf_key_find("model.top_k"))] == 0 && c->model.top_k > c->model.n_experts)
-        c->model.top_k = c->model.n_experts;
+    if (o->lines[index_of(mf_key_find("model.top_k"))] == 0 &&
+        c->model.top_k > c->model.n_experts + c->assemble.anchor)
+        c->model.top_k = c->model.n_experts + c->assemble.anchor;
 }
 
 static void set_default(struct mf_config *config, const struct mf_key *key) {

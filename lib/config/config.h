@@ -52,9 +52,14 @@ struct mf_config {
         bool qkv_bias, qk_norm, tied;
     } model;
     struct {
-        int init; /* enum mf_expert_init */
+        int init;     /* enum mf_expert_init */
+        int64_t rank; /* of the changes that an expert learns; 0: whole FFNs */
+        double alpha; /* 0: twice the rank */
     } expert;
     struct mf_train_config train_shared, train_expert;
+    struct {
+        bool anchor;
+    } assemble;
     struct {
         int kind, init; /* enum mf_router_kind, mf_router_init */
         double smoothing;

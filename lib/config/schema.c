@@ -104,10 +104,16 @@ static const struct mf_key keys[] = {
 
     CHOICE(expert.init, "shared", MF_EXPERT_INITS, EXPERT,
            "experts start from the shared FFN or from scratch"),
+    INT(expert.rank, "0", 0, 65536, EXPERT,
+        "experts learn changes of this rank to the shared FFN; 0: a whole FFN"),
+    REAL(expert.alpha, "0", 0, 1e6, EXPERT,
+         "a change is its two factors' product times alpha / rank; 0: 2 rank"),
 
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
+    {"assemble.anchor", MF_KEY_BOOL, AT(assemble.anchor), "false", 0, 0, NULL, ASSEMBLE,
+     "the shared FFN is one more expert, for text of no partition"},
     CHOICE(router.kind, "prefix", MF_ROUTER_KINDS, ASSEMBLE,
            "routing by hidden state or by the prefix's tokens"),
     CHOICE(router.init, "data_stats", MF_ROUTER_INITS, ASSEMBLE, "first gate of a hidden router"),

@@ -2,7 +2,9 @@
 #include "model/component.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "io/sha256.h"
 
 /* A field of 64 hex digits. */
@@ -25,6 +27,8 @@ int mf_component_open(struct mf_component *p, const char *path, const char *kind
     if (status == 0) status = mf_specials_parse(&p->specials, specials, p->shape.V, p->name, err);
     if (status == 0) status = hash_field(p, "tokenizer_sha256", p->tokenizer, err);
     if (status == 0 && strcmp(kind, "expert") == 0) status = hash_field(p, "shared_sha256", p->shared, err);
+    if (status == 0 && strcmp(kind, "expert") == 0)
+        status = mf_low_rank_parse(&p->low_rank, mf_bundle_meta(p->bundle), &p->shape, p->name, err);
     if (status < 0) mf_component_close(p);
     return status;
 }
@@ -33,6 +37,31 @@ void mf_component_close(struct mf_component *p) {
     mf_bundle_close(p->bundle);
     p->bundle = NULL;
     p->name = NULL;
+}
+
+struct mf_tensor *mf_component_tensors(const struct mf_component *p, bool expert, size_t *count) {
+    const struct mf_shape *s = &p->shape;
+    size_t backbone = expert ? 0 : mf_backbone_tensors(s, NULL, NULL), R = p->low_rank.R;
+    enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
+    *count =
+        backbone + 1 + (R ? mf_changes_tensors(s, R, NULL, NULL) : mf_ffn_tensors(s, role, 0, NULL, NULL));
+    struct mf_tensor *t = calloc(*count, sizeof *t);
+    if (!t) mf_no_memory();
+    if (backbone) mf_backbone_tensors(s, NULL, t);
+    if (R)
+        mf_changes_tensors(s, R, NULL, t);
+    else
+        mf_ffn_tensors(s, role, 0, NULL, t + backbone);
+    t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
+    return t;
+}
+
+int mf_component_check(const struct mf_component *p, bool expert, struct mf_err *err) {
+    size_t count;
+    struct mf_tensor *expected = mf_component_tensors(p, expert, &count);
+    int status = mf_bundle_expect(p->bundle, expected, count - 1, err);
+    free(expected);
+    return status;
 }
 
 int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,

@@ -3,7 +3,7 @@
 #define MF_MODEL_COMPONENT_H
 
 #include "io/bundle.h"
-#include "model/tensors.h"
+#include "model/low_rank.h"
 #include "text/specials.h"
 
 struct mf_component {
@@ -12,13 +12,19 @@ struct mf_component {
     const char *name; /* the file, for messages; the bundle's */
     char hash[65];    /* mf_bundle_hash */
     struct mf_specials specials;
-    char tokenizer[65]; /* SHA-256 of the tokenizer.json it was trained with */
-    char shared[65];    /* an expert's: the hash of the shared bundle it was trained against */
+    char tokenizer[65];          /* SHA-256 of the tokenizer.json it was trained with */
+    char shared[65];             /* an expert's: the hash of the shared bundle it was trained against */
+    struct mf_low_rank low_rank; /* an expert's: of the changes to the shared bundle's FFN that it is */
 };
 
 /* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */
 int mf_component_open(struct mf_component *component, const char *path, const char *kind, struct mf_err *err);
 void mf_component_close(struct mf_component *component); /* of a zeroed one too */
+
+/* The tensors that a component of its kind and shape holds, token_counts last; new memory, freed by the
+ * caller. And whether its manifest promises all before that: else EX_DATAERR. */
+struct mf_tensor *mf_component_tensors(const struct mf_component *component, bool expert, size_t *count);
+int mf_component_check(const struct mf_component *component, bool expert, struct mf_err *err);
 
 /* EX_DATAERR unless the expert has the shared bundle's shape, tokenizer and special tokens and was trained
  * against it: names both files and both values. */

@@ -7,6 +7,7 @@
 #include "nn/embedding.h"
 #include "nn/gelu.h"
 #include "nn/layernorm.h"
+#include "nn/low_rank.h"
 #include "nn/matmul.h"
 #include "nn/residual.h"
 #include "nn/rmsnorm.h"
@@ -52,17 +53,48 @@ static void rms_norm_backward(const struct mf_layer *c, float *dx, const struct 
 struct block {
     const struct mf_ffn_layer *w, *g; /* g: backward only */
     const float *h, *dy;              /* [N,D] in; dy: backward only */
-    float *pre, *dh;                  /* [products,N,U], [N,D] */
+    float *pre, *dh;                  /* [products,N,U], [N,D]; dh NULL: nothing below learns */
     size_t f, U, N;
 };
+
+/* Does a matrix learn, itself or a change to it? */
+static bool learns(const struct mf_matrix *g) {
+    return g->data || g->a;
+}
+
+/* The change to the block's rows of fc1 or up, and to its columns of fc2. */
+static struct low_rank rows_change(const struct mf_layer *c, const struct mf_matrix *w,
+                                   const struct block *b) {
+    size_t D = c->shape->D, R = c->rank;
+    return (struct low_rank){w->a, w->b + b->f * R, D, R, b->U, D, c->change};
+}
+
+static struct low_rank columns_change(const struct mf_layer *c, const struct block *b) {
+    const struct mf_matrix *w = &b->w->fc2;
+    return (struct low_rank){w->a + b->f, w->b, c->shape->F, c->rank, c->shape->D, b->U, c->change};
+}
 
 /* out [N,U] = h times the block's rows of w. */
 static int product(const struct mf_layer *c, const struct mf_matrix *w, const struct block *b, float *out,
                    struct mf_err *err) {
     const float *rows;
+    size_t D = c->shape->D;
     if (numbers(w, &rows, err) < 0) return -1;
-    matmul_forward(c->pool, out, b->h, rows + b->f * c->shape->D, b->N, b->U, c->shape->D, 0);
+    matmul_forward(c->pool, out, b->h, rows + b->f * D, b->N, b->U, D, 0);
+    if (!w->a) return 0;
+    struct low_rank change = rows_change(c, w, b);
+    low_rank_forward(c->pool, out, b->U, b->h, D, &change, b->N, c->low);
     return 0;
+}
+
+static void product_change_backward(const struct mf_layer *c, const struct mf_matrix *w,
+                                    const struct mf_matrix *g, const struct block *b, const float *d) {
+    struct low_rank change = rows_change(c, w, b);
+    size_t D = c->shape->D, N = b->N;
+    if (g->a)
+        low_rank_backward_weight(c->pool, g->a, g->b + b->f * c->rank, d, b->U, b->h, D, &change, N, c->low,
+                                 c->low + N * c->rank);
+    if (b->dh) low_rank_backward_input(c->pool, b->dh, D, d, b->U, &change, N, c->low);
 }
 
 /* The same back: the gradients of w's rows, and of h (added to what is there where `more`), of d [N,U]. */
@@ -71,8 +103,11 @@ static int product_backward(const struct mf_layer *c, const struct mf_matrix *w,
     const float *rows;
     size_t D = c->shape->D, first = b->f * D;
     if (g->data) matmul_backward_weight(c->pool, g->data + first, d, b->h, b->N, b->U, D);
-    if (numbers(w, &rows, err) < 0) return -1;
-    matmul_backward_input(c->pool, b->dh, d, rows + first, b->N, b->U, D, more);
+    if (b->dh) {
+        if (numbers(w, &rows, err) < 0) return -1;
+        matmul_backward_input(c->pool, b->dh, d, rows + first, b->N, b->U, D, more);
+    }
+    if (w->a) product_change_backward(c, w, g, b, d);
     return 0;
 }
 
@@ -82,6 +117,9 @@ static int to_output(const struct mf_layer *c, const struct block *b, struct mf_
     size_t D = c->shape->D, F = c->shape->F;
     if (numbers(&b->w->fc2, &fc2, err) < 0) return -1;
     matmul_forward_block(c->pool, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U, b->f > 0);
+    if (!b->w->fc2.a) return 0;
+    struct low_rank change = columns_change(c, b);
+    low_rank_forward(c->pool, c->y, D, c->wide, b->U, &change, b->N, c->low);
     return 0;
 }
 
@@ -91,6 +129,10 @@ static void output_weight_backward(const struct mf_layer *c, const struct block 
     if (b->g->fc2.data)
         matmul_backward_weight_block(c->pool, b->g->fc2.data + b->f, F, b->dy, D, c->wide, b->U, b->N, D,
                                      b->U);
+    if (!b->g->fc2.a) return;
+    struct low_rank change = columns_change(c, b);
+    low_rank_backward_weight(c->pool, b->g->fc2.a + b->f, b->g->fc2.b, b->dy, D, c->wide, b->U, &change, b->N,
+                             c->low, c->low + b->N * c->rank);
 }
 
 /* wide = gradient of the units. */
@@ -99,6 +141,9 @@ static int output_backward(const struct mf_layer *c, const struct block *b, stru
     size_t D = c->shape->D, F = c->shape->F;
     if (numbers(&b->w->fc2, &fc2, err) < 0) return -1;
     matmul_backward_input_block(c->pool, c->wide, b->U, b->dy, D, fc2 + b->f, F, b->N, D, b->U, 0);
+    if (!b->w->fc2.a) return 0;
+    struct low_rank change = columns_change(c, b);
+    low_rank_backward_input(c->pool, c->wide, b->U, b->dy, D, &change, b->N, c->low);
     return 0;
 }
 
@@ -113,7 +158,7 @@ static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, st
     const float *bias = b->w->fc1_bias + b->f;
     float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
     if (c->recompute && product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
-    if (b->g->fc2.data) bias_gelu_forward(c->pool, c->wide, b->pre, bias, b->N, b->U);
+    if (learns(&b->g->fc2)) bias_gelu_forward(c->pool, c->wide, b->pre, bias, b->N, b->U);
     output_weight_backward(c, b);
     if (output_backward(c, b, err) < 0) return -1;
     bias_gelu_backward(c->pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
@@ -197,6 +242,7 @@ void mf_layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf
 /* --- attention --- */
 
 /* The rows of the product that makes q, k and v that one matrix has: all where it is one, else those of each.
+ * In memory it is one where k is right behind q: all of a flat array, of tensors that lie apart maybe none.
  */
 struct part {
     const struct mf_matrix *w;
@@ -206,7 +252,7 @@ struct part {
 static size_t parts_of(const struct mf_layer *c, const struct mf_backbone_layer *w, struct part parts[3]) {
     const struct heads heads = mf_shape_heads(c->shape);
     size_t A = heads.H * heads.d, KV = heads.K * heads.d;
-    bool one = w->qkv.data || !w->k.file;
+    bool one = !w->k.file && (!w->k.data || w->k.data == w->qkv.data + A * c->shape->D);
     parts[0] = (struct part){&w->qkv, 0, one ? A + 2 * KV : A};
     parts[1] = (struct part){&w->k, A, KV};
     parts[2] = (struct part){&w->v, A + KV, KV};
@@ -400,10 +446,12 @@ int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer
                              const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, float *dh, float *dx,
                              size_t R, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
-    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, dh, 0, 0, R};
-    if (w->norm_gain && (c->recompute || g->fc1.data)) mf_layer_norm(c, 0, &norm, R);
+    bool down = !c->bottom || g->norm_gain; /* what is below learns */
+    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, 0, 0, R};
+    if (w->norm_gain && (c->recompute || learns(&g->fc1))) mf_layer_norm(c, 0, &norm, R);
     while (next_block(c, &b))
         if (family(c)->ffn_backward(c, &b, err) < 0) return -1;
+    if (!down) return 0;
     if (w->norm_gain)
         mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, dh, R);
     else

@@ -44,11 +44,15 @@ struct mf_layer {
     float *h;               /* [N,W] what a norm made of the rows */
     float *y;               /* [N,D] a branch's result, or the gradient of its input. NULL, for attention
                                forward without dropout: the branch is added to the stream as it is made */
-    float *wide;        /* [N,units] hidden units at work; backward of attention: [N,C] gradient of q, k, v */
-    size_t units;       /* of an FFN at once; d_ff, or fewer with `recompute` */
-    bool recompute;     /* the backward makes the products before attention and activation again */
-    float *scratch;     /* attention_scratch(); with a cache [H,S] too */
-    float *sums;        /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
+    float *wide;    /* [N,units] hidden units at work; backward of attention: [N,C] gradient of q, k, v */
+    size_t units;   /* of an FFN at once; d_ff, or fewer with `recompute` */
+    bool recompute; /* the backward makes the products before attention and activation again */
+    float *scratch; /* attention_scratch(); with a cache [H,S] too */
+    float *sums;    /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
+    size_t rank;    /* of the changes to an FFN's matrices, or 0; they are multiplied by `change` */
+    float change;
+    float *low;         /* [2,N,rank] */
+    bool bottom;        /* backward of an FFN whose own tensors learn at most: below it nothing does */
     mf_norm_hook *hook; /* or NULL */
     void *context;
 };
@@ -99,7 +103,8 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
 int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_layer *w,
                  const struct mf_ffn_kept *k, struct dropout dropout, float *out, struct mf_err *err);
 
-/* dx: the gradient of the sum in, of k->x out; dh [N,D] is scratch. ADDS to the gradients g. */
+/* dx: the gradient of the sum in, of k->x out (at the bottom anything); dh [N,D] is scratch. ADDS to the
+ * gradients g; of a matrix with a change only the change may learn. */
 int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
                           const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, struct dropout dropout,
                           float *dh, float *dx, struct mf_err *err);

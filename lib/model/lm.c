@@ -16,7 +16,7 @@
  *
  * x1 is the layer's sum after attention, xL the last layer's; `pre` goes before the activation; dnorm is the
  * gradient of what a norm made.
- * (a) Of a narrow backbone, the embeddings of the batch's tokens.
+ * (a) Of a backbone in bf16, the embeddings of the batch's tokens.
  * (b) With plan.recompute: qkv, pre and mixed are made again where the backward needs them, so all layers
  *     have theirs in turn in one place. Without it each layer keeps its own from forward to backward, and
  *     there is no `again`.
@@ -61,10 +61,14 @@ struct mf_lm {
     size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
     double *losses;     /* [N] */
     struct online_softmax softmax;
-    float *positions;        /* mf_layer_positions */
-    float *attention, *sums; /* scratch */
-    float *widened, *tail;   /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
-    uint32_t *own;           /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
+    float *positions;              /* mf_layer_positions */
+    float *attention, *sums;       /* scratch */
+    float *low;                    /* [2,N,R] */
+    size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
+    size_t n_backbone;
+    float *widened, *tail; /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
+    float *widened_ffn;    /* of a narrow FFN: a layer */
+    uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
 /* A layer whose attention needs no backward: everything below it is frozen. */
@@ -150,12 +154,22 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, larger(2 * D, heads.d)));
+    lm->low = mf_arena_floats(a, 2 * N * lm->plan.low_rank.R);
+    if (lm->plan.narrow && lm->plan.low_rank.R) lm->widened_ffn = mf_arena_floats(a, mf_ffn_size(s) / s->L);
     if (lm->plan.narrow) {
         lm->widened = mf_arena_floats(a, larger(mf_backbone_layer_size(s), lm->columns * D));
         lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));
         lm->own = mf_arena_take(a, N, sizeof *lm->own);
     }
     layout_layers(lm, lm->layers);
+}
+
+static void count_tensors(struct mf_lm *lm) {
+    struct mf_tensor tensors[MF_TABLE_MAX];
+    lm->n_head = mf_table_tensors(&lm->shape, MF_TABLE_HEAD, 0, 0, 0, 0, tensors, NULL);
+    lm->n_layer = mf_table_tensors(&lm->shape, MF_TABLE_LAYER, 0, 0, 0, 0, tensors, NULL);
+    lm->n_ffn = mf_table_tensors(&lm->shape, MF_TABLE_FFN, 0, 0, 0, 0, tensors, NULL);
+    lm->n_backbone = mf_backbone_tensors(&lm->shape, NULL, NULL);
 }
 
 int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_lm_plan *plan,
@@ -171,6 +185,7 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
         return -1;
     }
     layout(lm, mf_pool_threads(pool));
+    count_tensors(lm);
     mf_layer_positions(shape, lm->positions, 0, shape->S);
     for (size_t n = 0; plan->narrow && n < plan->max_rows; n++) lm->own[n] = (uint32_t)n;
     *out = lm;
@@ -208,32 +223,89 @@ static struct dropout dropout_at(const struct pass *p, size_t site) {
     return dropout;
 }
 
-/* A layer's parameters; of a narrow backbone they stay until the next call. */
-static struct mf_backbone_layer backbone_layer(const struct pass *p, size_t i) {
-    struct mf_lm *lm = p->lm;
-    if (!lm->plan.narrow) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
-    mf_bf16_widen(lm->widened, p->w->narrow + mf_backbone_layer_offset(&lm->shape, i),
-                  mf_backbone_layer_size(&lm->shape));
-    return mf_backbone_layer_view(&lm->shape, lm->widened);
+struct widening {
+    float *to;
+    const uint16_t *from;
+};
+
+static void widen_part(void *context, size_t begin, size_t end, int thread) {
+    const struct widening *w = context;
+    (void)thread;
+    mf_bf16_widen(w->to + begin, w->from + begin, end - begin);
 }
 
-/* An FFN's parameters, with the norm of its backbone layer where it has none of its own; or their gradients.
- */
-static struct mf_ffn_layer ffn_layer(const struct pass *p, float *ffn,
-                                     const struct mf_backbone_layer *backbone, size_t i) {
-    struct mf_ffn_layer view = mf_ffn_layer(&p->lm->shape, ffn, i);
+/* Widens n tensors in bf16, one behind the other. */
+static float *widen(const struct pass *p, float *to, const struct mf_tensor *tensors, size_t n) {
+    for (size_t i = 0, at = 0; i < n; i++) {
+        struct widening w = {to + at, tensors[i].data};
+        mf_pool_run(p->lm->pool, mf_tensor_count(&tensors[i]), 64, widen_part, &w);
+        at += mf_tensor_count(&tensors[i]);
+    }
+    return to;
+}
+
+/* The tensors that lie apart, from a layer's first one of the backbone on (L: the tail's), or of the FFN. */
+static const struct mf_tensor *frozen_layer(const struct pass *p, size_t i) {
+    return p->w->frozen + p->lm->n_head + i * p->lm->n_layer;
+}
+
+static const struct mf_tensor *frozen_ffn(const struct pass *p, size_t i) {
+    return p->w->frozen + p->lm->n_backbone + i * p->lm->n_ffn;
+}
+
+/* A layer's parameters; those widened stay until the next call. */
+static struct mf_backbone_layer backbone_layer(const struct pass *p, size_t i) {
+    struct mf_lm *lm = p->lm;
+    struct mf_backbone_layer view = {0};
+    if (p->w->backbone) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
+    if (lm->plan.narrow)
+        return mf_backbone_layer_view(&lm->shape, widen(p, lm->widened, frozen_layer(p, i), lm->n_layer));
+    mf_table_point(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), &view);
+    return view;
+}
+
+/* An FFN's parameters, with the norm of its backbone layer where it has none of its own; those widened stay
+ * until the next call. */
+static struct mf_ffn_layer ffn_layer(const struct pass *p, const struct mf_backbone_layer *backbone,
+                                     size_t i) {
+    struct mf_lm *lm = p->lm;
+    struct mf_ffn_layer view = {0};
+    if (p->w->ffn)
+        view = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+    else if (lm->plan.narrow)
+        view = mf_ffn_layer(&lm->shape, widen(p, lm->widened_ffn, frozen_ffn(p, i), lm->n_ffn), 0);
+    else
+        mf_table_point(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), &view);
+    mf_changes_layer(&lm->shape, lm->plan.low_rank.R, p->w->changes, i, &view);
     if (!view.norm_gain) view.norm_gain = backbone->ffn_norm;
+    return view;
+}
+
+/* Its gradients. */
+static struct mf_ffn_layer ffn_gradients(const struct pass *p, const struct mf_backbone_layer *dbackbone,
+                                         size_t i) {
+    const struct mf_shape *s = &p->lm->shape;
+    struct mf_ffn_layer view = mf_ffn_layer(s, p->grad->ffn, i);
+    mf_changes_layer(s, p->lm->plan.low_rank.R, p->grad->changes, i, &view);
+    if (!view.norm_gain) view.norm_gain = dbackbone->ffn_norm;
     return view;
 }
 
 /* The ends of the backbone; of a narrow one the output norm only. */
 static struct mf_backbone_ends backbone_ends(const struct pass *p) {
     struct mf_lm *lm = p->lm;
-    size_t D = lm->shape.D, size = mf_backbone_norm_size(&lm->shape);
-    if (!lm->plan.narrow) return mf_backbone_ends(&lm->shape, p->w->backbone);
-    mf_bf16_widen(lm->tail, p->w->narrow + mf_backbone_layer_offset(&lm->shape, lm->shape.L), size);
-    return (struct mf_backbone_ends){.out_norm_gain = lm->tail,
-                                     .out_norm_bias = size > D ? lm->tail + D : NULL};
+    const struct mf_shape *s = &lm->shape;
+    struct mf_backbone_ends view = {0};
+    size_t size = mf_backbone_norm_size(s);
+    if (p->w->backbone) return mf_backbone_ends(s, p->w->backbone);
+    if (lm->plan.narrow) {
+        widen(p, lm->tail, frozen_layer(p, s->L), size / s->D);
+        return (struct mf_backbone_ends){.out_norm_gain = lm->tail,
+                                         .out_norm_bias = size > s->D ? lm->tail + s->D : NULL};
+    }
+    mf_table_point(s, MF_TABLE_HEAD, p->w->frozen, &view);
+    mf_table_point(s, MF_TABLE_TAIL, frozen_layer(p, s->L), &view);
+    return view;
 }
 
 /* A matrix [V,D] of the backbone: the embedding, or the head where that is another. */
@@ -242,9 +314,11 @@ struct table {
     const uint16_t *narrow;
 };
 
-static struct table table_at(const struct pass *p, size_t offset) {
-    return (struct table){p->w->backbone ? p->w->backbone + offset : NULL,
-                          p->w->narrow ? p->w->narrow + offset : NULL};
+static struct table table_of(const struct pass *p, bool head) {
+    const struct mf_shape *s = &p->lm->shape;
+    if (p->w->backbone) return (struct table){p->w->backbone + (head ? mf_backbone_head_offset(s) : 0), NULL};
+    const struct mf_tensor *t = p->w->frozen + (head && s->untied ? p->lm->n_backbone - 1 : 0);
+    return p->lm->plan.narrow ? (struct table){NULL, t->data} : (struct table){t->data, NULL};
 }
 
 /* Where the rows `ids` [N] of a table are: of a narrow one, `widened` [N,D], with the rows
@@ -308,7 +382,7 @@ static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
     struct mf_backbone_ends w = backbone_ends(p), g = {0};
     size_t N = p->N, D = lm->shape.D;
-    struct table table = table_at(p, mf_backbone_head_offset(&lm->shape));
+    struct table table = table_of(p, true);
     const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
     if (p->grad) g = mf_backbone_ends(&lm->shape, p->grad->backbone);
     mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, N);
@@ -329,7 +403,7 @@ static double head(const struct pass *p, float scale) {
 static void embed(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     const uint32_t *tokens = p->batch->tokens;
-    const float *table = rows_table(p, lm->y, table_at(p, 0), tokens);
+    const float *table = rows_table(p, lm->y, table_of(p, false), tokens);
     embedding_forward(lm->pool, lm->layers[0].attention.x, lm->plan.narrow ? lm->own : tokens,
                       &p->batch->seqs, table, mf_layer_turns(&lm->shape) ? NULL : lm->positions,
                       dropout_at(p, 0), lm->shape.D);
@@ -341,7 +415,7 @@ static void forward(const struct pass *p) {
     for (size_t i = 0; i < lm->shape.L; i++) {
         const struct kept *k = &lm->layers[i];
         struct mf_backbone_layer backbone = backbone_layer(p, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &backbone, i);
+        struct mf_ffn_layer ffn = ffn_layer(p, &backbone, i);
         float *out = i + 1 < lm->shape.L ? lm->layers[i + 1].attention.x : lm->x;
         mf_layer_attention(&p->layer, i, &backbone, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
                            NULL);
@@ -350,16 +424,17 @@ static void forward(const struct pass *p) {
 }
 
 /* dx, the gradient of the last layer's output, becomes that of the lowest layer's input; where the backbone
- * is frozen, of its FFN's. */
+ * is frozen the backward ends with the lowest tensor that learns, in that layer's FFN. */
 static void backward(const struct pass *p) {
     struct mf_lm *lm = p->lm;
     for (size_t i = lm->shape.L; i-- > 0;) {
         const struct kept *k = &lm->layers[i];
         struct mf_backbone_layer backbone = backbone_layer(p, i),
                                  dbackbone = mf_backbone_layer(&lm->shape, p->grad->backbone, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, p->w->ffn, &backbone, i),
-                            dffn = ffn_layer(p, p->grad->ffn, &dbackbone, i);
-        mf_layer_ffn_backward(&p->layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
+        struct mf_ffn_layer ffn = ffn_layer(p, &backbone, i), dffn = ffn_gradients(p, &dbackbone, i);
+        struct mf_layer layer = p->layer;
+        layer.bottom = lowest(lm, i);
+        mf_layer_ffn_backward(&layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
         if (lowest(lm, i)) break;
         mf_layer_attention_backward(&p->layer, &backbone, &dbackbone, &k->attention, dropout_at(p, 1 + 2 * i),
                                     lm->dx, NULL);
@@ -380,7 +455,10 @@ static struct pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w, cons
                                 .units = lm->units,
                                 .recompute = lm->plan.recompute,
                                 .scratch = lm->attention,
-                                .sums = lm->sums};
+                                .sums = lm->sums,
+                                .rank = lm->plan.low_rank.R,
+                                .change = mf_low_rank_scale(&lm->plan.low_rank),
+                                .low = lm->low};
     return p;
 }
 

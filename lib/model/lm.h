@@ -1,9 +1,9 @@
 /* A language model that can be trained: a backbone and one FFN a layer, forward and backward.
  *
  * This is the model of shared training (backbone and temporary FFN learn) and of an expert's (only the FFN
- * learns; the backbone is frozen: it has no gradient, and nothing is kept for one). Parameters and gradients
- * are flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only activations, all allocated
- * up front. */
+ * learns, or changes of low rank to it; the rest is frozen: it has no gradient, and nothing is kept for one).
+ * Parameters and gradients are flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only
+ * activations, all allocated up front. */
 #ifndef MF_MODEL_LM_H
 #define MF_MODEL_LM_H
 
@@ -11,13 +11,19 @@
 #include <stdint.h>
 #include "base/pool.h"
 #include "model/layer.h"
+#include "model/low_rank.h"
 #include "nn/loss.h"
 
 /* Parameters, or their gradients. */
 struct mf_lm_weights {
-    float *backbone;        /* mf_backbone_size floats; as gradients NULL: frozen */
-    float *ffn;             /* mf_ffn_size floats */
-    const uint16_t *narrow; /* with plan.narrow the backbone, in bf16; `backbone` is NULL then */
+    float *backbone; /* mf_backbone_size floats; as gradients NULL: frozen */
+    float *ffn;      /* mf_ffn_size floats; as gradients with changes NULL: frozen */
+    float *changes;  /* with plan.low_rank mf_changes_size floats, else NULL */
+    /* Parameters that are frozen may lie apart, each tensor anywhere: in the place of a `backbone` that is
+     * NULL all of mf_backbone_tensors, then in the place of an `ffn` that is NULL all of mf_ffn_tensors.
+     * Matrices are F32, or BF16 with plan.narrow; the vectors of a layer are of the same dtype, one behind
+     * the other where their matrices would be one (model/tensors.h). */
+    const struct mf_tensor *frozen;
 };
 
 /* Rows to predict: row n has the input tokens[n] and the target targets[n] (LOSS_IGNORE: none). */
@@ -32,8 +38,10 @@ struct mf_lm_plan {
     bool frozen;     /* the backbone is never trained: nothing is kept for its gradients */
     bool recompute;  /* fc1's and qkv's products are made again in the backward pass: about a sixth more work,
                         and less than half of the memory */
-    bool narrow;     /* with frozen: the backbone is in bf16, and widened layer by layer where it is used */
+    bool narrow;     /* with frozen: what is frozen is in bf16, and widened layer by layer where it is used */
     int64_t pad;     /* the token whose row of the embedding never learns; -1: none */
+    struct mf_low_rank
+        low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
 };
 
 struct mf_lm;

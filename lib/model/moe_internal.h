@@ -1,11 +1,13 @@
 /* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
- * moe_open.c (reading a model), moe_router.c and moe_route.c (its router) share. */
+ * moe_open.c (reading a model), moe_changes.c (an expert of low rank), moe_router.c and moe_route.c (its
+ * router) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
 #include <jansson.h>
 #include "base/arena.h"
 #include "model/layer.h"
+#include "model/low_rank.h"
 #include "model/moe.h"
 #include "model/weights.h"
 #include "nn/loss.h"
@@ -39,6 +41,10 @@ int moe_router_parse(struct mf_moe *m, const json_t *config, const json_t *route
 void moe_router_place(struct mf_moe *m, struct mf_arena *a); /* takes memory for the arrays */
 void moe_router_fill(struct mf_moe *m);                      /* from the file, or as if it said nothing */
 json_t *moe_router_json(const struct mf_moe *m);
+
+/* Gives the dense FFN's matrices, which the model's weights have, an expert's changes, which they have too.
+ */
+int moe_merge_changes(struct mf_moe *m, const struct mf_low_rank *low_rank, struct mf_err *err);
 
 /* Bytes that a model takes besides its working memory: the small tensors, and the least of the cache. */
 struct moe_needs {

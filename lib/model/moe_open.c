@@ -319,6 +319,8 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     memcpy(m->shared_sha256, shared.hash, sizeof m->shared_sha256);
     int status = expert ? mf_component_open(&one, expert, "expert", err) : 0;
     if (status == 0 && expert) status = mf_component_match(&shared, &one, err);
+    if (status == 0 && expert) status = mf_component_check(&one, true, err);
+    const struct mf_low_rank low_rank = one.low_rank;
     memcpy(m->expert_sha256, one.hash, sizeof m->expert_sha256);
     if (status == 0) {
         needs.small = BUNDLE + count_layout(m, true, false);
@@ -332,8 +334,9 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (status == 0 && expert) status = mf_weights_add_bundle(m->file->weights, one.bundle, err);
     mf_component_close(&shared);
     mf_component_close(&one);
+    if (status == 0 && low_rank.R) status = moe_merge_changes(m, &low_rank, err);
     if (status < 0 || build(m, true, false, err) < 0 || load_backbone(m, true, err) < 0) return -1;
-    return load_ffn(m, expert ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
+    return load_ffn(m, expert && !low_rank.R ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 
 static int looks_like_bundle(const char *path, bool *bundle, struct mf_err *err) {

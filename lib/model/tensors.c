@@ -159,6 +159,14 @@ static void table_view(const struct mf_shape *s, enum mf_table table, float *bas
     }
 }
 
+void mf_table_point(const struct mf_shape *s, enum mf_table table, const struct mf_tensor *tensors,
+                    void *view) {
+    FOR_FIELDS(f, s, table) {
+        memcpy((char *)view + f->view, &tensors->data, sizeof tensors->data);
+        tensors++;
+    }
+}
+
 size_t mf_backbone_layer_size(const struct mf_shape *s) {
     return table_size(s, MF_TABLE_LAYER);
 }

@@ -17,6 +17,7 @@ struct mf_matrix {
     float *data; /* NULL: */
     struct mf_weights *file;
     size_t index; /* model/weights.h */
+    float *a, *b; /* an FFN's matrix [O,I] may have a change of low rank (nn/low_rank.h): [R,I], [O,R] */
 };
 
 /* A layer's parameters; what a family does not have is NULL. Views into a flat array have all in memory; of a
@@ -85,6 +86,10 @@ enum mf_table { MF_TABLE_HEAD, MF_TABLE_LAYER, MF_TABLE_TAIL, MF_TABLE_FFN, MF_T
 size_t mf_table_tensors(const struct mf_shape *shape, enum mf_table table, enum mf_ffn_role role,
                         size_t layer, size_t expert, size_t E, struct mf_tensor tensors[MF_TABLE_MAX],
                         size_t view[MF_TABLE_MAX]);
+
+/* Sets the pointers of a table's view to its tensors' data, wherever they are. */
+void mf_table_point(const struct mf_shape *shape, enum mf_table table, const struct mf_tensor *tensors,
+                    void *view);
 
 /* Is this the name of a tensor with a row for each token: the embedding, or a head of its own? */
 bool mf_is_vocabulary(const struct mf_shape *shape, const char *name);

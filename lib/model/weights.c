@@ -76,8 +76,8 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
     return 0;
 }
 
-/* Copies the bundle's current tensor into the scratch file, block by block. */
-static int put_aside(struct mf_weights *w, struct entry *e, struct mf_bundle *bundle, size_t bytes,
+/* Copies a tensor into the scratch file, block by block. */
+static int put_aside(struct mf_weights *w, struct entry *e, mf_weights_source *read, void *from, size_t bytes,
                      struct mf_err *err) {
     if (w->scratch < 0 && (w->scratch = mf_scratch_open(err)) < 0) return -1;
     unsigned char *block = malloc(BLOCK);
@@ -85,7 +85,7 @@ static int put_aside(struct mf_weights *w, struct entry *e, struct mf_bundle *bu
     int status = 0;
     for (size_t done = 0, n; done < bytes && status == 0; done += n) {
         n = bytes - done < BLOCK ? bytes - done : BLOCK;
-        status = mf_bundle_read(bundle, block, n, err);
+        status = read(from, block, n, err);
         if (status == 0) status = mf_scratch_write(w->scratch, block, n, w->scratch_size + done, err);
     }
     free(block);
@@ -95,16 +95,31 @@ static int put_aside(struct mf_weights *w, struct entry *e, struct mf_bundle *bu
     return status;
 }
 
-/* Reads the bundle's current tensor into memory, for good. */
-static int keep(struct mf_weights *w, struct entry *e, struct mf_bundle *bundle, size_t bytes,
+/* Reads a tensor into memory, for good. */
+static int keep(struct mf_weights *w, struct entry *e, mf_weights_source *read, void *from, size_t bytes,
                 struct mf_err *err) {
     e->kept = true;
     e->tensor.data = malloc(bytes ? bytes : 1);
     if (!e->tensor.data)
-        return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", mf_bundle_name(bundle),
-                          e->tensor.name);
+        return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
     w->cached += bytes;
-    return mf_bundle_read(bundle, e->tensor.data, bytes, err);
+    return read(from, e->tensor.data, bytes, err);
+}
+
+/* Takes a tensor whose bytes come in order. */
+static int take(struct mf_weights *w, struct entry *e, const struct mf_tensor *t, mf_weights_source *read,
+                void *from, struct mf_err *err) {
+    size_t bytes = mf_tensor_bytes(t), half = w->capacity / 2;
+    e->tensor = *t;
+    e->tensor.data = NULL;
+    bool fits = bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
+    return fits ? keep(w, e, read, from, bytes, err) : put_aside(w, e, read, from, bytes, err);
+}
+
+int mf_weights_add(struct mf_weights *w, const struct mf_tensor *t, mf_weights_source *read, void *from,
+                   struct mf_err *err) {
+    if (add_entries(w, 1, err) < 0) return -1;
+    return take(w, &w->entries[w->count - 1], t, read, from, err);
 }
 
 /* Reads [from, from + bytes) of a tensor that is not in memory. */
@@ -114,16 +129,18 @@ static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t
     return mf_pread_all(w->scratch, data, bytes, e->in_file + from, "scratch file", err);
 }
 
+static int read_bundle(void *from, void *buffer, size_t bytes, struct mf_err *err) {
+    return mf_bundle_read(from, buffer, bytes, err);
+}
+
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {
     size_t first = w->count, index;
     if (add_entries(w, mf_bundle_count(bundle), err) < 0) return -1;
     int more;
     while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
-        struct entry *e = &w->entries[first + index];
-        e->tensor = *mf_bundle_tensor(bundle, index);
-        size_t bytes = mf_tensor_bytes(&e->tensor), half = w->capacity / 2;
-        bool fits = bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
-        if ((fits ? keep(w, e, bundle, bytes, err) : put_aside(w, e, bundle, bytes, err)) < 0) return -1;
+        if (take(w, &w->entries[first + index], mf_bundle_tensor(bundle, index), read_bundle, bundle, err) <
+            0)
+            return -1;
     }
     return more;
 }

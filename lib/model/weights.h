@@ -27,6 +27,11 @@ const struct mf_safetensors *mf_weights_model(const struct mf_weights *w);
 int mf_weights_new(struct mf_weights **w, const char *name, size_t cache_bytes, struct mf_err *err);
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err);
 
+/* Adds one tensor, whose bytes `read` gives in order. Of two with one name the one added last counts. */
+typedef int mf_weights_source(void *from, void *buffer, size_t bytes, struct mf_err *err);
+int mf_weights_add(struct mf_weights *w, const struct mf_tensor *tensor, mf_weights_source *read, void *from,
+                   struct mf_err *err);
+
 void mf_weights_free(struct mf_weights *w); /* accepts NULL */
 
 /* What a tensor of `bytes` takes in the cache. */

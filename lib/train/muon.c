@@ -3,7 +3,7 @@
 
 #include <math.h>
 #include <string.h>
-#include "model/tensors.h"
+#include "model/low_rank.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
 
@@ -20,18 +20,29 @@ static size_t scratch_of(const struct mf_tensor *t) {
     return 2 * R * C + 2 * shorter * shorter;
 }
 
-struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen) {
+/* Adds a layer's tensors, of L alike. */
+static void add_layer(struct mf_muon_memory *memory, const struct mf_shape *shape,
+                      const struct mf_tensor *tensors, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!mf_muon_takes(shape, &tensors[i])) continue;
+        memory->matrices += shape->L * mf_tensor_count(&tensors[i]);
+        if (scratch_of(&tensors[i]) > memory->scratch) memory->scratch = scratch_of(&tensors[i]);
+    }
+}
+
+struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen, size_t R) {
     struct mf_tensor tensors[MF_TABLE_MAX];
     struct mf_muon_memory memory = {0, 0};
-    for (int k = 0; k < (frozen ? 1 : 2); k++) {
-        size_t n =
-            mf_table_tensors(shape, k ? MF_TABLE_LAYER : MF_TABLE_FFN, MF_FFN_DENSE, 0, 0, 0, tensors, NULL);
-        for (size_t i = 0; i < n; i++) {
-            if (!mf_muon_takes(shape, &tensors[i])) continue;
-            memory.matrices += shape->L * mf_tensor_count(&tensors[i]);
-            if (scratch_of(&tensors[i]) > memory.scratch) memory.scratch = scratch_of(&tensors[i]);
-        }
+    struct mf_shape layer = *shape;
+    layer.L = 1;
+    if (R) {
+        add_layer(&memory, shape, tensors, mf_changes_tensors(&layer, R, NULL, tensors));
+        return memory;
     }
+    for (int k = 0; k < (frozen ? 1 : 2); k++)
+        add_layer(
+            &memory, shape, tensors,
+            mf_table_tensors(shape, k ? MF_TABLE_LAYER : MF_TABLE_FFN, MF_FFN_DENSE, 0, 0, 0, tensors, NULL));
     return memory;
 }
 

@@ -36,12 +36,16 @@ static int run(struct mf_stats *s, const struct mf_lm_weights *weights, const st
     return 0;
 }
 
-int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const struct mf_lm_weights *weights,
-                    const struct mf_data *data, struct mf_pool *pool, struct mf_err *err) {
+int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const struct mf_lm_plan *trained,
+                    const struct mf_lm_weights *weights, const struct mf_data *data, struct mf_pool *pool,
+                    struct mf_err *err) {
     struct mf_window_batch b = {0};
     struct mf_lm *lm = NULL;
-    struct mf_lm_plan plan = {
-        .max_rows = shape->S, .frozen = true, .recompute = true, .narrow = weights->narrow != NULL};
+    struct mf_lm_plan plan = {.max_rows = shape->S,
+                              .frozen = true,
+                              .recompute = true,
+                              .narrow = trained->narrow,
+                              .low_rank = trained->low_rank};
     *s = (struct mf_stats){.shape = *shape, .sites = 2 * shape->L + 1};
     s->mean = calloc(s->sites * shape->D, sizeof *s->mean);
     s->square = calloc(s->sites * shape->D, sizeof *s->square);

@@ -17,9 +17,11 @@ struct mf_stats {
     double *sums;         /* [2,sites,D] */
 };
 
-/* Runs the model over its data. Freed by mf_stats_free, also after a failure. */
-int mf_stats_gather(struct mf_stats *stats, const struct mf_shape *shape, const struct mf_lm_weights *weights,
-                    const struct mf_data *data, struct mf_pool *pool, struct mf_err *err);
+/* Runs the model, as it was trained by `trained`, over its data. Freed by mf_stats_free, also after a
+ * failure. */
+int mf_stats_gather(struct mf_stats *stats, const struct mf_shape *shape, const struct mf_lm_plan *trained,
+                    const struct mf_lm_weights *weights, const struct mf_data *data, struct mf_pool *pool,
+                    struct mf_err *err);
 void mf_stats_free(struct mf_stats *stats);
 
 /* The tensors stats.SITE.mean and stats.SITE.square of a bundle; returns their number (NULL: only counts).

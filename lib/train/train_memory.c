@@ -17,14 +17,16 @@
 static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads) {
     struct mf_train_memory *m = &t->memory;
     size_t windows = (size_t)(t->config->batch * t->config->accumulation);
-    size_t n = (t->frozen ? 0 : mf_backbone_size(&t->shape)) + mf_ffn_size(&t->shape); /* what learns */
+    size_t backbone = mf_backbone_size(&t->shape), ffn = mf_ffn_size(&t->shape), R = t->low_rank.R;
+    size_t n = R ? mf_changes_size(&t->shape, R) : (t->frozen ? 0 : backbone) + ffn; /* what learns */
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
     m->plan = plan;
-    m->parameters = mf_backbone_size(&t->shape) * (plan.narrow ? sizeof(uint16_t) : sizeof(float)) +
-                    mf_ffn_size(&t->shape) * sizeof(float);
+    m->frozen =
+        ((t->frozen ? backbone : 0) + (R ? ffn : 0)) * (plan.narrow ? sizeof(uint16_t) : sizeof(float));
+    m->parameters = m->frozen + n * sizeof(float);
     m->gradients = n * sizeof(float);
     struct mf_muon_memory muon = {0, 0};
-    if (t->config->optimizer == MF_MUON) muon = mf_muon_memory(&t->shape, t->frozen);
+    if (t->config->optimizer == MF_MUON) muon = mf_muon_memory(&t->shape, t->frozen, R);
     m->optimizer = (2 * n - muon.matrices + muon.scratch) * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
@@ -38,7 +40,7 @@ static size_t rank_rows(const struct mf_training *t) {
 }
 
 /* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
- * a frozen backbone in bf16. Leaves the first that fits, or the smallest. */
+ * what is frozen in bf16. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
     size_t S = t->shape.S, most = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
@@ -47,7 +49,8 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
         for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
-                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad}, n_threads);
+                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank},
+                        n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }
             if (rows == S) break;

@@ -21,7 +21,7 @@ static bool by_muon(const struct mf_training *t, const struct mf_tensor *tensor)
 }
 
 static struct mf_muon_memory muon_memory(const struct mf_training *t) {
-    if (t->config->optimizer == MF_MUON) return mf_muon_memory(&t->shape, t->frozen);
+    if (t->config->optimizer == MF_MUON) return mf_muon_memory(&t->shape, t->frozen, t->low_rank.R);
     return (struct mf_muon_memory){0, 0};
 }
 
@@ -55,8 +55,12 @@ static int begin(struct training_loop *l, struct mf_err *err) {
     layout(l);
     if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
     layout(l);
-    l->gradients.backbone = t->frozen ? NULL : l->gradient;
-    l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_backbone_size(&t->shape));
+    if (t->low_rank.R)
+        l->gradients.changes = l->gradient;
+    else {
+        l->gradients.backbone = t->frozen ? NULL : l->gradient;
+        l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_backbone_size(&t->shape));
+    }
     divide_moments(l);
     l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->moments};
     if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;

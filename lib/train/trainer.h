@@ -12,6 +12,7 @@
 /* Bytes that a training takes, by what they are for. */
 struct mf_train_memory {
     size_t parameters, gradients, optimizer, activations;
+    size_t frozen;    /* of the parameters */
     size_t workspace; /* program, libraries, batches, ranks */
     size_t total;
     struct mf_lm_plan plan;
@@ -34,11 +35,13 @@ struct mf_training {
     /* NULL: this process alone. Each takes config->batch windows of a batch that is as many times as large.
      */
     const struct mf_ranks *ranks;
-    bool frozen; /* only the FFN learns */
-    int64_t pad; /* as in mf_lm_plan */
+    bool frozen;                 /* only the FFN learns, */
+    struct mf_low_rank low_rank; /* with R > 0: or changes of low rank to it */
+    int64_t pad;                 /* as in mf_lm_plan */
     /* Initial values in, the best ones out; backbone and FFN in one array unless frozen. */
     struct mf_lm_weights weights;
-    /* [count] what learns, one behind the other: the backbone's (unless frozen), the FFN's. */
+    /* [count] what learns, one behind the other: the backbone's (unless frozen), the FFN's or the changes'.
+     */
     const struct mf_tensor *tensors;
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */

@@ -42,6 +42,29 @@ def read_bundle(path):
     return manifest, tensors
 
 
+class Changed(dict):
+    """Tensors by name, of which those of a dense FFN have an expert's changes: w + alpha / rank B A."""
+
+    def __init__(self, tensors, path):
+        super().__init__(tensors)
+        manifest, self.factors = read_bundle(path)
+        self.scale = manifest["alpha"] / manifest["rank"]
+
+    def __getitem__(self, name):
+        w, stem = super().__getitem__(name), name.replace("dense_ffn.", "layers.")[: -len("weight")]
+        a, b = (self.factors.get(stem + "lora_%s.weight" % x) for x in "AB")
+        return w if a is None else w + self.scale * b @ a
+
+    def get(self, name, default=None):
+        return self[name] if name in self else default
+
+
+def with_expert(tensors, path):
+    """The tensors of a shared bundle with an expert's FFN in the place of their own."""
+    manifest, expert = read_bundle(path)
+    return Changed(tensors, path) if "rank" in manifest else {**tensors, **expert}
+
+
 def read_documents(path):
     with open(path, "rb") as file:
         objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))

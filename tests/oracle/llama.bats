@@ -101,6 +101,19 @@ expert_alike() { # SHARED
     expert_alike stretched.tar
 }
 
+@test "20 steps of an expert of low rank are PyTorch's, and so is what it stores" {
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2
+    low=(--set expert.rank=5 --set expert.alpha=7)
+    mf-train-expert --quiet "${same[@]}" "${low[@]}" --set train_expert.steps=1 --set train_expert.warmup=0 --set train_expert.lr=0 \
+        --set train_expert.min_lr=0 -s shared.tar -o initial.tar parts/part.1.mp
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${same[@]}" "${low[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    twin initial.tar shared.tar parts/part.1.mp > theirs
+    same_losses "$steps" ours theirs
+    stored_agrees shared.tar e.tar
+}
+
 stored() { # OPTION of the model...
     needs_torch
     oracle random_model llama -o m.safetensors "$@"

@@ -17,7 +17,7 @@ import tarfile
 import torch
 import torch.nn.functional as F
 
-from files import mean_scores, read_bundle, read_safetensors, router_scales, running_evidence, score
+from files import mean_scores, read_bundle, read_safetensors, router_scales, running_evidence, score, with_expert
 
 # what a dimension is called: here, and in Hugging Face's config.json
 WORDS = {
@@ -126,7 +126,7 @@ class Stored(Llama):
         else:
             meta, tensors = read_safetensors(path)
         if expert:
-            tensors.update(read_bundle(expert)[1])
+            tensors = with_expert(tensors, expert)
         super().__init__(json.loads(meta["config"]), tensors)
         default = {"pad": 0, "bos": 2, "eos": 3}
         self.specials = json.loads(meta["special_tokens"]) if "special_tokens" in meta else default

@@ -1,8 +1,9 @@
 """A training once more in PyTorch, from the pages that describe it: the losses of its steps, a line each.
 
-    train_twin.py shared|expert BUNDLE.tar TOKENS.mf STEPS BATCH WARMUP LR MIN_LR [SEED]
+    train_twin.py shared|expert|EXPERT.tar BUNDLE.tar TOKENS.mf STEPS BATCH WARMUP LR MIN_LR [SEED]
 
-BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. No dropout; AdamW (0.9, 0.999,
+BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. With EXPERT.tar,
+changes of low rank, its factors are the initial ones of those that learn. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
 all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
 nor is padding, or a <bos> that is not <eos> as well.
@@ -16,7 +17,7 @@ import msgpack
 import torch
 import torch.nn.functional as F
 
-from files import read_bundle
+from files import Changed, read_bundle
 from llama import Llama
 
 what, bundle, path = sys.argv[1:4]
@@ -71,9 +72,14 @@ c = manifest["config"]
 D, H, L, S = c["d_model"], c["n_heads"], c["n_layers"], c["context"]
 llama = "model.embed_tokens.weight" in p
 ffn = [n for n in p if ".mlp." in n or n.startswith("dense_ffn.") or ".ffn_norm." in n]
-learns = ffn if what == "expert" else list(p)
-for name in learns:
-    p[name].requires_grad_(True)
+learns = p if what == "shared" else {name: p[name] for name in ffn}
+if what.endswith(".tar"):
+    p = Changed(p, what)
+    learns = {name: factor for name, factor in p.factors.items() if ".lora_" in name}
+for tensor in learns.values():
+    tensor.requires_grad_(True)
+
+
 def positions():
     place = torch.arange(S, dtype=torch.float64)[:, None]
     rate = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000.0) / D))
@@ -125,8 +131,8 @@ def pieces(window):
 
 
 windows = (len(stream) - 1 + S - 1) // S
-matrices = [p[n] for n in learns if p[n].dim() > 1]
-vectors = [p[n] for n in learns if p[n].dim() == 1]
+matrices = [t for t in learns.values() if t.dim() > 1]
+vectors = [t for t in learns.values() if t.dim() == 1]
 optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0}], lr=lr)
 for step in range(1, steps + 1):
     done = (step - warmup) / (steps - warmup) if steps > warmup else 1

@@ -91,7 +91,31 @@ struct twin {
     const double *backbone, *ffn;
     const struct mf_lm_batch *batch;
     struct dropout dropout;
+    const double *changes; /* of rank RANK, or NULL */
 };
+
+#define RANK  3
+#define ALPHA 4.5
+
+/* The FFN with the changes added to its matrices; new memory. */
+static double *changed_ffn(const struct twin *t) {
+    struct mf_tensor tensors[64];
+    size_t count = mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, tensors), size = mf_ffn_size(&shape);
+    double *ffn = malloc(size * sizeof *ffn), *w = ffn;
+    const double *a = t->changes;
+    memcpy(ffn, t->ffn, size * sizeof *ffn);
+    for (size_t i = 0; i < count; w += mf_tensor_count(&tensors[i]), i++) {
+        size_t O = tensors[i].shape[0], in = tensors[i].shape[1];
+        if (tensors[i].n_dims == 1) continue;
+        const double *b = a + RANK * in;
+        for (size_t o = 0; o < O; o++)
+            for (size_t r = 0; r < RANK; r++)
+                for (size_t k = 0; k < in; k++)
+                    w[o * in + k] += ALPHA / RANK * b[o * RANK + r] * a[r * in + k];
+        a = b + O * RANK;
+    }
+    return ffn;
+}
 
 /* The next `n` parameters. */
 static const double *next(const double **w, size_t n) {
@@ -202,7 +226,8 @@ static double twin_loss(const struct twin *t) {
     const double *tail = t->backbone + V * D + shape.L * layer_size, *gain = next(&tail, D);
     const double *bias = shape.arch == MF_LLAMA ? NULL : next(&tail, D);
     const double *head = shape.untied ? tail : t->backbone;
-    double *x = calloc(N * D, sizeof *x), h[64], loss = 0;
+    double *x = calloc(N * D, sizeof *x), h[64], loss = 0, *changed = t->changes ? changed_ffn(t) : NULL;
+    const double *ffn = changed ? changed : t->ffn;
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++)
             for (size_t k = 0; k < D; k++)
@@ -211,8 +236,9 @@ static double twin_loss(const struct twin *t) {
                          t->dropout, 0, n * D + k);
     for (size_t i = 0; i < shape.L; i++) {
         const double *ffn_gain = twin_attention(t, x, t->backbone + V * D + i * layer_size, i, N);
-        twin_ffn(t, x, t->ffn + i * ffn_size, ffn_gain, i, N);
+        twin_ffn(t, x, ffn + i * ffn_size, ffn_gain, i, N);
     }
+    free(changed);
     for (size_t n = 0; n < N; n++) {
         if (t->batch->targets[n] == LOSS_IGNORE) continue;
         double sum = 0, wanted = 0;
@@ -304,11 +330,11 @@ static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, i
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
-    struct mf_lm_plan plan = {ROWS, frozen, recompute, false, pad};
+    struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = frozen, .recompute = recompute, .pad = pad};
     begin(&f, threads);
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout};
-    struct mf_lm_weights w = {f.backbone, f.ffn, NULL},
-                         g = {frozen ? NULL : f.backbone_grad, f.ffn_grad, NULL};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL};
+    struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
+                         g = {.backbone = frozen ? NULL : f.backbone_grad, .ffn = f.ffn_grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
@@ -344,6 +370,71 @@ static void test_gradients_frozen(void **state) {
     check_gradients(0.25f, true, true, -1, 2);
 }
 
+/* Gradients of changes of low rank, with all else frozen and each tensor by itself in memory. */
+static void check_changes(float p, bool recompute, int threads) {
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct dropout dropout = {p, 12345, 3 * shape.D};
+    struct mf_lm_plan plan = {
+        .max_rows = ROWS, .frozen = true, .recompute = recompute, .pad = -1, .low_rank = {RANK, ALPHA}};
+    size_t n = mf_changes_size(&shape, RANK);
+    float *changes = make_random(n, 3), *grad = make_zeros(n);
+    for (size_t i = 0; i < n; i++) changes[i] *= 0.5f;
+    double *changes_twin = to_double(changes, n);
+    begin(&f, threads);
+    struct mf_tensor *frozen = calloc(200, sizeof *frozen), *tensors = calloc(200, sizeof *tensors);
+    size_t apart = mf_backbone_tensors(&shape, f.backbone, frozen);
+    apart += mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, frozen + apart);
+    for (size_t i = 0; i < apart; i++) {
+        size_t bytes = mf_tensor_bytes(&frozen[i]);
+        if (frozen[i].n_dims == 1) continue;
+        void *own = malloc(bytes);
+        frozen[i].data = memcpy(own, frozen[i].data, bytes);
+    }
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin};
+    struct mf_lm_weights w = {.changes = changes, .frozen = frozen}, g = {.changes = grad};
+    assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
+    assert_true(fabs(loss - expected) < 1e-4 * expected);
+    size_t count = mf_changes_tensors(&shape, RANK, changes, tensors);
+    compare(&f, tensors, count, changes_twin, &t, grad, 0.25, -1);
+    mf_lm_free(lm);
+    for (size_t i = 0; i < apart; i++)
+        if (frozen[i].n_dims > 1) free(frozen[i].data);
+    FREE_ALL(changes, grad, changes_twin, frozen, tensors);
+    end(&f);
+}
+
+static void test_changes(void **state) {
+    (void)state;
+    check_changes(0, false, 1);
+    check_changes(0.25f, true, 2);
+}
+
+/* Factors as they begin change nothing: the loss is the dense model's. */
+static void test_changes_begin(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_lm *lm[2];
+    struct mf_err err;
+    struct mf_lm_plan plain = {.max_rows = ROWS, .frozen = true},
+                      low = {.max_rows = ROWS, .frozen = true, .low_rank = {RANK, ALPHA}};
+    float *changes = make_poison(mf_changes_size(&shape, RANK));
+    begin(&f, 1);
+    mf_changes_init(&shape, RANK, changes, 5);
+    struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn};
+    assert_int_equal(mf_lm_new(&lm[0], &shape, &plain, f.pool, &err), 0);
+    assert_int_equal(mf_lm_new(&lm[1], &shape, &low, f.pool, &err), 0);
+    double loss = mf_lm_loss(lm[0], &w, &batch, NULL, NULL);
+    w.changes = changes;
+    assert_true(loss == mf_lm_loss(lm[1], &w, &batch, NULL, NULL));
+    mf_lm_free(lm[0]);
+    mf_lm_free(lm[1]);
+    free(changes);
+    end(&f);
+}
+
 /* Without dropout the loss alone is the same number; gradients add up over calls. */
 static void test_loss_and_accumulation(void **state) {
     (void)state;
@@ -351,10 +442,10 @@ static void test_loss_and_accumulation(void **state) {
     struct mf_lm *lm;
     struct mf_err err;
     begin(&f, 2);
-    struct mf_lm_weights w = {f.backbone, f.ffn, NULL}, g = {f.backbone_grad, f.ffn_grad, NULL};
+    struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
+                         g = {.backbone = f.backbone_grad, .ffn = f.ffn_grad};
     struct dropout none = {0};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, false, false, false, 0}, f.pool, &err),
-                     0);
+    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){.max_rows = ROWS}, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
     assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
     float *once = malloc(f.n_ffn * sizeof *once);
@@ -374,11 +465,12 @@ static void test_recompute(void **state) {
     struct mf_err err;
     struct dropout dropout = {0.25f, 5, 0};
     begin(&f, 2);
-    struct mf_lm_weights w = {f.backbone, f.ffn, NULL}, g = {f.backbone_grad, f.ffn_grad, NULL};
+    struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
+                         g = {.backbone = f.backbone_grad, .ffn = f.ffn_grad};
     float *kept = malloc(f.n_backbone * sizeof *kept);
     for (int recompute = 0; recompute < 2; recompute++) {
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {ROWS, false, recompute, false, 0};
+        struct mf_lm_plan plan = {.max_rows = ROWS, .recompute = recompute};
         memset(f.backbone_grad, 0, f.n_backbone * sizeof *f.backbone_grad);
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
         mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
@@ -387,44 +479,57 @@ static void test_recompute(void **state) {
     }
     for (size_t i = 0; i < f.n_backbone; i++)
         assert_true(fabsf(kept[i] - f.backbone_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
-    struct mf_lm_plan whole = {ROWS, false, false, false, 0}, again = {ROWS, false, true, false, 0};
+    struct mf_lm_plan whole = {.max_rows = ROWS}, again = {.max_rows = ROWS, .recompute = true};
     assert_true(mf_lm_memory(&shape, &again, 2) < mf_lm_memory(&shape, &whole, 2));
     free(kept);
     end(&f);
 }
 
-/* A backbone in bf16 gives what its rounded values give in fp32, and takes less memory. */
-static void test_narrow(void **state) {
-    (void)state;
+/* A backbone in bf16 gives what its rounded values give in fp32, and takes less memory; with changes the FFN
+ * is as the backbone. */
+static void check_narrow(bool recompute, bool low) {
     struct fixture f;
     struct mf_err err;
     struct dropout dropout = {0.25f, 5, 0};
     double loss[2];
     begin(&f, 2);
-    uint16_t *narrow = malloc(f.n_backbone * sizeof *narrow);
-    float *kept = malloc(f.n_ffn * sizeof *kept);
+    size_t n = low ? mf_changes_size(&shape, RANK) : f.n_ffn;
+    float *changes = make_random(n, 3), *grads[2] = {make_zeros(n), make_zeros(n)};
+    uint16_t *narrow = malloc((f.n_backbone + f.n_ffn) * sizeof *narrow), *at = narrow;
     mf_bf16_round(narrow, f.backbone, f.n_backbone);
     mf_bf16_widen(f.backbone, narrow, f.n_backbone);
-    for (int k = 0; k < 4; k++) { /* without and with recomputation, fp32 and bf16 */
-        struct mf_lm *lm;
-        struct mf_lm_plan plan = {ROWS, true, k / 2, k % 2, 0};
-        struct mf_lm_weights w = {k % 2 ? NULL : f.backbone, f.ffn, k % 2 ? narrow : NULL},
-                             g = {NULL, f.ffn_grad, NULL};
-        memset(f.ffn_grad, 0, f.n_ffn * sizeof *f.ffn_grad);
-        assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
-        loss[k % 2] = mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
-        mf_lm_free(lm);
-        if (k % 2 == 0) {
-            memcpy(kept, f.ffn_grad, f.n_ffn * sizeof *kept);
-            continue;
-        }
-        assert_true(fabs(loss[0] - loss[1]) < 1e-5 * loss[0]);
-        for (size_t i = 0; i < f.n_ffn; i++)
-            assert_true(fabsf(kept[i] - f.ffn_grad[i]) <= 1e-5f + 1e-4f * fabsf(kept[i]));
+    mf_bf16_round(narrow + f.n_backbone, f.ffn, f.n_ffn);
+    if (low) mf_bf16_widen(f.ffn, narrow + f.n_backbone, f.n_ffn);
+    struct mf_tensor *frozen = calloc(200, sizeof *frozen);
+    size_t count = mf_backbone_tensors(&shape, NULL, frozen);
+    count += mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, frozen + count);
+    for (size_t i = 0; i < count; at += mf_tensor_count(&frozen[i]), i++) {
+        frozen[i].dtype = MF_BF16;
+        frozen[i].data = at;
     }
-    free(narrow);
-    free(kept);
+    for (int k = 0; k < 2; k++) { /* fp32 and bf16 */
+        struct mf_lm *lm;
+        struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = k};
+        struct mf_lm_weights w = {.backbone = k ? NULL : f.backbone,
+                                  .ffn = k && low ? NULL : f.ffn,
+                                  .changes = low ? changes : NULL,
+                                  .frozen = frozen},
+                             g = {.ffn = low ? NULL : grads[k], .changes = low ? grads[k] : NULL};
+        if (low) plan.low_rank = (struct mf_low_rank){RANK, ALPHA};
+        assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+        loss[k] = mf_lm_backward(lm, &w, &g, &batch, dropout, 1);
+        mf_lm_free(lm);
+    }
+    assert_true(fabs(loss[0] - loss[1]) < 1e-5 * loss[0]);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabsf(grads[0][i] - grads[1][i]) <= 1e-5f + 1e-4f * fabsf(grads[0][i]));
+    FREE_ALL(changes, grads[0], grads[1], narrow, frozen);
     end(&f);
+}
+
+static void test_narrow(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) check_narrow(k / 2, k % 2);
 }
 
 struct seen {
@@ -448,9 +553,9 @@ static void test_watch(void **state) {
     struct mf_err err;
     struct seen seen = {0};
     begin(&f, 1);
-    struct mf_lm_weights w = {f.backbone, f.ffn, NULL};
-    assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){ROWS, true, false, false, 0}, f.pool, &err),
-                     0);
+    struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn};
+    assert_int_equal(
+        mf_lm_new(&lm, &shape, &(struct mf_lm_plan){.max_rows = ROWS, .frozen = true}, f.pool, &err), 0);
     mf_lm_loss(lm, &w, &batch, watch, &seen);
     for (size_t i = 0; i < 2 * shape.L + 1; i++) {
         assert_int_equal(seen.calls[i], 1);
@@ -493,6 +598,8 @@ int main(void) {
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_changes_begin),
     };
     return cmocka_run_group_tests_name("reference", tests, use_reference, NULL) +
            cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +

@@ -1,7 +1,7 @@
 /* The optimizer and the schedule against values computed by hand, and windows of data. */
 #include "nn.h"
 
-#include "model/tensors.h"
+#include "model/low_rank.h"
 #include "train/muon.h"
 #include "train/optimizer.h"
 #include "train/ranks.h"
@@ -127,11 +127,14 @@ static void test_muon_takes(void **state) {
     assert_int_equal(taken, 2 * 4); /* q, k, v, o */
     n = mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, tensors);
     for (size_t i = 0; i < n; i++) assert_true(mf_muon_takes(&shape, &tensors[i]));
-    struct mf_muon_memory ffn = mf_muon_memory(&shape, true), all = mf_muon_memory(&shape, false);
+    struct mf_muon_memory ffn = mf_muon_memory(&shape, true, 0), all = mf_muon_memory(&shape, false, 0),
+                          changes = mf_muon_memory(&shape, true, 2);
     assert_int_equal(ffn.scratch, 2 * 6 * 4 + 2 * 4 * 4);
     assert_int_equal(all.scratch, ffn.scratch);
     assert_int_equal(ffn.matrices, mf_ffn_size(&shape));
     assert_int_equal(all.matrices, ffn.matrices + floats);
+    assert_int_equal(changes.matrices, mf_changes_size(&shape, 2));
+    assert_int_equal(changes.scratch, 2 * 6 * 2 + 2 * 2 * 2);
 }
 
 /* Clipping multiplies the gradient before the moments see it. */
