@@ -57,8 +57,9 @@ END
 @test "an expert of low rank learns its partition, by AdamW and by Muon" {
     dense=$(mf-cat llama.0.tar | head -n 1 | jq .training.first_validation_loss)
     mf-cat llama.0.tar | head -n 1 | jq -e ".training.validation_loss < 0.99 * $dense"
-    low llama 0 --set train_expert.optimizer=muon -o muon.tar
-    mf-cat muon.tar | head -n 1 | jq -e ".training.validation_loss < 0.99 * $dense"
+    low llama 0 --set train_expert.optimizer=muon --set train_expert.lr=0.03 -o muon.tar
+    mf-cat muon.tar | head -n 1 | jq -e ".training.validation_loss" > learned
+    awk "{ print; exit !(\$1 < 0.99 * $dense) }" learned
 }
 
 @test "killed and resumed it ends with the same bytes, and its checkpoint holds factors only" {
