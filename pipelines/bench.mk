@@ -9,9 +9,9 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@npm ci --prefix $B/peers --cache $B/peers/cache --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-## bench      measure training, assembly, generation, tokenizer and partitioning beside their peers; writes docs/performance.md
-.PHONY: bench bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
-bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-partition
+## bench      measure training, assembly, generation, tokenizer, finding copies and partitioning beside their peers; writes docs/performance.md
+.PHONY: bench bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
+bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
 	@tests/bench/performance.sh $B/bench docs
 
 $B/bench/.folder:
@@ -32,6 +32,10 @@ bench-generate: deps build $B/tests/bench/bandwidth_bench $(PEERS) $B/bench/.fol
 
 bench-tokenizer: deps build $B/tests/bench/tokenizer_bench $(PEERS) $B/bench/.folder
 	@tests/bench/tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
+
+# COUNT=400000 for fewer documents
+bench-corpus: deps build $B/bench/.folder
+	@tests/bench/corpus.sh $B | tee $B/bench/corpus.txt
 
 bench-partition: deps build $B/bench/.folder
 	@tests/bench/partition.sh $B $(THREADS) | tee $B/bench/partition.txt

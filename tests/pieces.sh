@@ -16,3 +16,5 @@ mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.ta
 mf-eval report --quiet --config "$TINY" --set eval.sample_tokens=3 -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar \
     --metrics shared.metrics.mf -o report.json test.mf
 for file in words/*/*.txt; do jq -Rsc --arg id "$file" '{id: $id, text: .}' "$file"; done > words.jsonl
+# more keys of documents than the least memory sorts at once
+seq 6000 | awk '{ printf "{\"id\":\"%d\",\"text\":\"%d %d of many\"}\n", $1, $1 % 5000, $1 * 7 % 5000 }' > many.jsonl

@@ -34,6 +34,17 @@ static void warn_of_empty(const struct mf_selection *s) {
     }
 }
 
+void mf_docs_plan_print(double near, size_t max_memory, size_t memory) {
+    struct mf_copies_plan plan = mf_copies_plan(near, memory);
+    fprintf(
+        stderr,
+        "mf-docs: memory %.0f MB: program %.0f, sorting %.0f (%llu documents at once), deciding %.0f (%llu documents "
+        "at once), queues %.0f\n",
+        (double)max_memory / 1e6, (double)(max_memory - memory) / 1e6, (double)plan.sort / 1e6,
+        (unsigned long long)plan.per_run, (double)plan.state / 1e6, (unsigned long long)plan.per_range,
+        (double)plan.queues / 1e6);
+}
+
 void mf_docs_summary_print(const struct mf_docs_summary *d, const struct mf_selection *s) {
     fprintf(stderr, "%-14s %12s %15s\n", "mf-docs", "documents", "bytes");
     row("read", s->read);

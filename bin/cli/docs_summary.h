@@ -18,6 +18,9 @@ struct mf_docs_summary {
     bool all_splits;                            /* are written: what a pipeline will lack is said too */
 };
 
+/* What --max-memory is spent on, on standard error, before work begins; `memory` of it finds copies. */
+void mf_docs_plan_print(double near, size_t max_memory, size_t memory);
+
 /* Prints it on standard error. */
 void mf_docs_summary_print(const struct mf_docs_summary *summary, const struct mf_selection *selection);
 

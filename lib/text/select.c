@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "io/json_file.h"
+#include "text/minhash.h"
 
 void mf_tally_add(struct mf_tally *t, size_t size) {
     t->documents++;
@@ -56,26 +57,28 @@ static json_t *bytes_json(const char *bytes, size_t size) {
     return text;
 }
 
-static int tell_removed(struct mf_selection *s, const struct mf_doc *doc, const char *why, const char *kept,
-                        size_t kept_size, struct mf_err *err) {
-    if (!s->removed) return 0;
-    json_t *line = json_object();
-    json_object_set_new(line, "removed", bytes_json(doc->id, doc->id_size));
-    json_object_set_new(line, "copy", json_string(why));
-    json_object_set_new(line, "kept", bytes_json(kept, kept_size));
-    return mf_json_line(s->removed, line, err);
+/* The id of a document as JSON. */
+static int put_id(struct mf_selection *s, json_t *line, const char *key, uint32_t number,
+                  struct mf_err *err) {
+    const char *id;
+    size_t size;
+    if (mf_copies_id(s->copies, number, &id, &size, err) < 0) return -1;
+    json_object_set_new(line, key, bytes_json(id, size));
+    return 0;
 }
 
-int mf_selection_is_copy(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash,
-                         struct mf_err *err) {
-    const char *kept;
-    size_t kept_size;
-    int copy =
-        mf_copies_check(s->copies, hash, doc->id, doc->id_size, doc->text, doc->size, &kept, &kept_size, err);
-    if (copy < 0 || copy == MF_COPY_NONE) return copy < 0 ? -1 : 0;
-    bool exact = copy == MF_COPY_EXACT;
-    mf_tally_add(exact ? &s->exact : &s->near, doc->size);
-    return tell_removed(s, doc, exact ? "exact" : "near", kept, kept_size, err) < 0 ? -1 : 1;
+int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf_copies_doc *doc,
+                        struct mf_err *err) {
+    bool exact = doc->copy == MF_COPY_EXACT;
+    mf_tally_add(exact ? &s->exact : &s->near, (size_t)doc->size);
+    if (!s->removed) return 0;
+    json_t *line = json_object();
+    int status = put_id(s, line, "removed", number, err);
+    json_object_set_new(line, "copy", json_string(exact ? "exact" : "near"));
+    if (status == 0) status = put_id(s, line, "kept", doc->kept, err);
+    if (status == 0) return mf_json_line(s->removed, line, err);
+    json_decref(line);
+    return -1;
 }
 
 /* --- blocks --- */
@@ -92,37 +95,7 @@ bool mf_selection_is_large(const struct mf_selection *s, uint64_t size) {
     return size / 2 >= mf_selection_block(s);
 }
 
-/* --- waiting --- */
-
-/* Whether the documents that wait go out as they would at the end of the input: none is large, and validation
- * and test have enough by their hashes alone. */
-static bool is_decided(const struct mf_selection *s) {
-    for (int split = MF_VAL; split <= MF_TEST; split++)
-        if (s->rule.fraction[split] > 0 && s->counted[split] < s->rule.floor) return false;
-    return !mf_selection_is_large(s, s->largest_held);
-}
-
-static int hand_on_held(struct mf_selection *s, struct mf_err *err) {
-    uint64_t offset = 0;
-    struct mf_doc doc;
-    for (size_t i = 0; i < s->held.count; i++) {
-        if (mf_held_read(&s->held, i, &offset, &doc, err) < 0) return -1;
-        if (mf_selection_hand_on(s, &doc, mf_split_of(&s->rule, s->held.docs[i].hash), err) < 0) return -1;
-    }
-    mf_held_clear(&s->held);
-    return 0;
-}
-
-static int split_one(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash, struct mf_err *err) {
-    enum mf_split split = mf_split_of(&s->rule, hash);
-    s->total += doc->size;
-    s->counted[split] += mf_floor_count(&s->rule, doc->size);
-    if (doc->size > s->largest_held) s->largest_held = doc->size;
-    if (!is_decided(s)) return mf_held_add(&s->held, doc, hash, mf_copies_last(s->copies), err);
-    s->largest_held = 0;
-    if (hand_on_held(s, err) < 0) return -1;
-    return mf_selection_hand_on(s, doc, split, err);
-}
+/* --- reading --- */
 
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
     bool enough = s->max_docs > 0 && s->read.documents + 1 >= s->max_docs;
@@ -132,8 +105,6 @@ int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf
         return enough;
     }
     uint64_t hash = mf_text_hash(doc->text, doc->size);
-    int status = mf_selection_is_copy(s, doc, hash, err);
-    if (status == 0)
-        status = s->splitting ? split_one(s, doc, hash, err) : mf_selection_hand_on(s, doc, MF_TRAIN, err);
-    return status < 0 ? -1 : enough;
+    if (mf_copies_add(s->copies, hash, doc->id, doc->id_size, doc->text, doc->size, err) < 0) return -1;
+    return mf_doc_spool_add(&s->spool, doc, err) < 0 ? -1 : enough;
 }

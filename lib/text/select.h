@@ -1,15 +1,15 @@
 /* From the documents that are read to those that are wanted: length limits, copies, blocks, and the split.
  *
- * Where documents are split, those whose split is not known yet wait in a scratch file, so that all come out
- * in the order in which they were read (formats/docs.md). */
+ * Documents wait in a scratch file until all are read: only then are copies decided, in fixed memory
+ * (text/copies.h). They come out in the order in which they were read (formats/docs.md). */
 #ifndef MF_TEXT_SELECT_H
 #define MF_TEXT_SELECT_H
 
 #include <stdint.h>
 #include "io/file.h"
 #include "text/copies.h"
+#include "text/doc_spool.h"
 #include "text/docs.h"
-#include "text/held.h"
 #include "text/splits.h"
 
 struct mf_tally {
@@ -30,15 +30,14 @@ struct mf_selection {
     struct mf_tally read, brief, exact, near, cut, pieces, kept[MF_SPLITS];
     size_t moved; /* documents that went from training to validation or test */
     /* The selection's own. */
-    struct mf_held held;
-    uint64_t total, largest_held, counted[MF_SPLITS];
-    bool is_decided; /* some were handed on: the floor is reached */
+    struct mf_doc_spool spool;
+    uint64_t total; /* bytes of documents that are no copies */
 };
 
 /* Takes one document of the input: 0, 1 when max_docs were read, or -1. */
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err);
 
-/* Hands on what waited for the end of the input. */
+/* Hands on the documents, all of which waited for the end of the input. */
 int mf_selection_end(struct mf_selection *s, struct mf_err *err);
 
 /* Frees what the selection holds, not what it borrows. */

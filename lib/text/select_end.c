@@ -1,117 +1,165 @@
-/* The end of the input: large documents are cut into blocks, and all that wait are split together. */
+/* The end of the input: copies are decided, large documents are cut into blocks, and all are split and handed
+ * on. Documents are numbered as they were read; blocks are numbered behind them, in their order. */
 #include <stdlib.h>
 
+#include "text/minhash.h"
 #include "text/select_internal.h"
 
 struct last {
     struct mf_selection *s;
-    uint64_t least; /* bytes of a block */
-    struct mf_unit *units;
-    size_t count, capacity, handed_on;
+    uint32_t count;        /* documents */
+    uint32_t next_block;   /* its number */
+    uint64_t least;        /* bytes of a block */
+    struct mf_unit *units; /* of all documents and blocks by their numbers; NULL: hashes alone split them */
 };
 
-static int add_unit(struct last *l, struct mf_unit unit, struct mf_err *err) {
-    if (l->count == l->capacity) {
-        size_t capacity = l->capacity ? 2 * l->capacity : 256;
-        struct mf_unit *grown = realloc(l->units, capacity * sizeof *grown);
-        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for splitting documents");
-        l->units = grown;
-        l->capacity = capacity;
+/* --- copies --- */
+
+static int remove_copies(struct last *l, uint32_t begin, uint32_t end, struct mf_err *err) {
+    struct mf_selection *s = l->s;
+    struct mf_copies_doc doc;
+    for (uint32_t i = begin; i < end; i++) {
+        if (mf_copies_read(s->copies, i, &doc, err) < 0) return -1;
+        if (doc.copy != MF_COPY_NONE && mf_selection_remove(s, i, &doc, err) < 0) return -1;
+        if (doc.copy == MF_COPY_NONE && i < l->count) s->total += doc.size;
     }
-    l->units[l->count++] = unit;
     return 0;
 }
+
+/* --- blocks --- */
 
 static void next_block(struct mf_part *block, const struct mf_doc *doc, uint64_t least) {
     mf_part_next(block, doc, mf_cut_block(doc->text + block->at, doc->size - block->at, least));
 }
 
-/* Blocks are compared with all documents that are not cut and the blocks before them. */
 static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
-    struct mf_selection *s = l->s;
     struct mf_part block;
     int status = 0;
     mf_part_begin(&block, doc);
-    while (block.at < doc->size && status >= 0) {
+    while (block.at < doc->size && status == 0) {
         next_block(&block, doc, l->least);
-        uint64_t hash = mf_text_hash(block.doc.text, block.doc.size);
-        mf_tally_add(&s->cut, block.doc.size);
-        status = mf_selection_is_copy(s, &block.doc, hash, err);
-        struct mf_unit unit = {.hash = hash, .size = block.doc.size, .removed = status == 1};
-        if (status >= 0) status = add_unit(l, unit, err);
+        const struct mf_doc *b = &block.doc;
+        mf_tally_add(&l->s->cut, b->size);
+        status = mf_copies_add(l->s->copies, mf_text_hash(b->text, b->size), b->id, b->id_size, b->text,
+                               b->size, err);
     }
     mf_part_end(&block);
-    return status < 0 ? -1 : 0;
+    return status;
 }
 
-static void forget_large(struct mf_selection *s) {
-    for (size_t i = 0; i < s->held.count; i++)
-        if (mf_selection_is_large(s, s->held.docs[i].size))
-            mf_copies_forget(s->copies, s->held.docs[i].known);
+/* Is the document kept, and cut? -1: it cannot be read. */
+static int is_cut(const struct last *l, uint32_t number, struct mf_copies_doc *doc, struct mf_err *err) {
+    if (mf_copies_read(l->s->copies, number, doc, err) < 0) return -1;
+    return l->s->splitting && doc->copy == MF_COPY_NONE && mf_selection_is_large(l->s, doc->size);
 }
 
-static int list_units(struct last *l, struct mf_err *err) {
-    struct mf_held *held = &l->s->held;
-    uint64_t offset = 0;
-    struct mf_doc doc;
-    forget_large(l->s);
-    for (size_t i = 0; i < held->count; i++) {
-        if (mf_selection_is_large(l->s, held->docs[i].size)) {
-            if (mf_held_read(held, i, &offset, &doc, err) < 0 || add_blocks(l, &doc, err) < 0) return -1;
-            continue;
-        }
-        struct mf_unit unit = {.hash = held->docs[i].hash, .size = held->docs[i].size};
-        if (add_unit(l, unit, err) < 0) return -1;
-        mf_held_skip(held, i, &offset);
+/* Nothing is a copy of what is cut. *end: behind the last such document. */
+static int forget_large(struct last *l, uint32_t *end, struct mf_err *err) {
+    struct mf_copies_doc doc;
+    *end = 0;
+    for (uint32_t i = 0; l->least > 0 && i < l->count; i++) {
+        int cut = is_cut(l, i, &doc, err);
+        if (cut < 0 || (cut > 0 && mf_copies_forget(l->s->copies, i, err) < 0)) return -1;
+        if (cut) *end = i + 1;
     }
     return 0;
 }
 
-static int hand_on_unit(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
-    const struct mf_unit *unit = &l->units[l->handed_on++];
-    return unit->removed ? 0 : mf_selection_hand_on(l->s, doc, unit->split, err);
+/* Blocks are compared with all documents that are not cut and the blocks before them. */
+static int cut_large(struct last *l, struct mf_err *err) {
+    struct mf_copies_doc known;
+    struct mf_doc doc;
+    uint32_t end;
+    if (forget_large(l, &end, err) < 0) return -1;
+    if (end == 0) return 0;
+    if (mf_doc_spool_begin(&l->s->spool, err) < 0) return -1;
+    for (uint32_t i = 0; i < end; i++) {
+        int cut = is_cut(l, i, &known, err);
+        if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
+        if (cut && add_blocks(l, &doc, err) < 0) return -1;
+    }
+    if (mf_copies_decide(l->s->copies, err) < 0) return -1;
+    return remove_copies(l, l->count, mf_copies_count(l->s->copies), err);
+}
+
+/* --- splits --- */
+
+/* A document, or a block of one; one that is in no split counts as removed. */
+static int read_unit(const struct last *l, uint32_t number, struct mf_unit *unit, struct mf_err *err) {
+    struct mf_copies_doc doc;
+    int cut = is_cut(l, number, &doc, err);
+    if (cut < 0) return -1;
+    *unit = (struct mf_unit){.hash = doc.hash, .size = doc.size, .split = mf_split_of(&l->s->rule, doc.hash)};
+    unit->removed = doc.copy != MF_COPY_NONE || (cut && number < l->count);
+    return 0;
+}
+
+/* Where hashes alone give validation and test enough, no list is made. */
+static int split(struct last *l, struct mf_err *err) {
+    struct mf_split_sums sums = {0};
+    uint32_t n = mf_copies_count(l->s->copies);
+    struct mf_unit unit;
+    for (uint32_t i = 0; i < n; i++) {
+        if (read_unit(l, i, &unit, err) < 0) return -1;
+        if (!unit.removed) mf_split_sums_add(&sums, &l->s->rule, &unit);
+    }
+    if (mf_split_is_enough(&sums, &l->s->rule)) return 0;
+    l->units = malloc((n + (size_t)1) * sizeof *l->units);
+    if (!l->units) return mf_err_set(err, EX_OSERR, "out of memory for splitting documents");
+    for (uint32_t i = 0; i < n; i++)
+        if (read_unit(l, i, &l->units[i], err) < 0) return -1;
+    return mf_split_all(&l->s->rule, l->units, n, &l->s->moved, err);
+}
+
+/* --- handing on --- */
+
+static int hand_on(const struct last *l, const struct mf_doc *doc, uint32_t number, struct mf_err *err) {
+    struct mf_unit unit = {.split = MF_TRAIN};
+    if (l->units)
+        unit = l->units[number];
+    else if (l->s->splitting && read_unit(l, number, &unit, err) < 0)
+        return -1;
+    return unit.removed ? 0 : mf_selection_hand_on(l->s, doc, unit.split, err);
 }
 
 static int hand_on_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
     struct mf_part block;
     int status = 0;
     mf_part_begin(&block, doc);
-    while (block.at < doc->size && l->handed_on < l->count && status == 0) {
+    while (block.at < doc->size && status == 0) {
         next_block(&block, doc, l->least);
-        status = hand_on_unit(l, &block.doc, err);
+        status = hand_on(l, &block.doc, l->next_block++, err);
     }
     mf_part_end(&block);
     return status;
 }
 
-/* The documents are read and cut once more, in the order of the units. */
-static int hand_on_units(struct last *l, struct mf_err *err) {
-    struct mf_held *held = &l->s->held;
-    uint64_t offset = 0;
+static int hand_on_all(struct last *l, struct mf_err *err) {
+    struct mf_copies_doc known;
     struct mf_doc doc;
-    int status = 0;
-    for (size_t i = 0; l->handed_on < l->count && status == 0; i++) {
-        status = mf_held_read(held, i, &offset, &doc, err);
-        if (status < 0) return -1;
-        status =
-            mf_selection_is_large(l->s, doc.size) ? hand_on_blocks(l, &doc, err) : hand_on_unit(l, &doc, err);
+    if (mf_doc_spool_begin(&l->s->spool, err) < 0) return -1;
+    for (uint32_t i = 0; i < l->count; i++) {
+        int cut = is_cut(l, i, &known, err);
+        if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
+        if (known.copy != MF_COPY_NONE) continue;
+        if ((cut ? hand_on_blocks(l, &doc, err) : hand_on(l, &doc, i, err)) < 0) return -1;
     }
-    return status;
+    return 0;
 }
 
 int mf_selection_end(struct mf_selection *s, struct mf_err *err) {
-    struct last last = {.s = s};
-    struct mf_split_rule rule = s->rule;
-    if (s->held.count == 0) return 0;
-    if (s->blocks) last.least = mf_selection_block(s);
-    if (s->is_decided) rule.floor = 0;
-    int status = list_units(&last, err);
-    if (status == 0) status = mf_split_all(&rule, last.units, last.count, &s->moved, err);
-    if (status == 0) status = hand_on_units(&last, err);
+    struct last last = {.s = s, .count = mf_copies_count(s->copies)};
+    last.next_block = last.count;
+    if (last.count == 0) return 0;
+    if (mf_copies_decide(s->copies, err) < 0 || remove_copies(&last, 0, last.count, err) < 0) return -1;
+    if (s->splitting && s->blocks) last.least = mf_selection_block(s);
+    int status = cut_large(&last, err);
+    if (status == 0 && s->splitting) status = split(&last, err);
+    if (status == 0) status = hand_on_all(&last, err);
     free(last.units);
     return status;
 }
 
 void mf_selection_free(struct mf_selection *s) {
-    mf_held_free(&s->held);
+    mf_doc_spool_free(&s->spool);
 }

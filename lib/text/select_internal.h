@@ -9,8 +9,9 @@
 int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
                          struct mf_err *err);
 
-/* Whether a document, or a block of one, is a copy and therefore removed: 1, 0 or -1. */
-int mf_selection_is_copy(struct mf_selection *s, const struct mf_doc *doc, uint64_t hash, struct mf_err *err);
+/* Counts a copy and lists it in s->removed. */
+int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf_copies_doc *doc,
+                        struct mf_err *err);
 
 /* The least bytes of a block, a power of two: at most 1/blocks of the text, and in a large text less, 4 times
  * the root of its bytes. Grows with the text. */

@@ -15,19 +15,26 @@ enum mf_split mf_split_of(const struct mf_split_rule *rule, uint64_t hash) {
     return u < rule->fraction[MF_VAL] + rule->fraction[MF_TEST] ? MF_TEST : MF_TRAIN;
 }
 
-uint64_t mf_floor_count(const struct mf_split_rule *rule, uint64_t size) {
+/* What a document counts towards the floor: its bytes, but an eighth of the floor at most, so that not one
+ * alone is enough. */
+static uint64_t floor_count(const struct mf_split_rule *rule, uint64_t size) {
     uint64_t most = rule->floor / PARTS + (rule->floor % PARTS != 0);
     return size < most ? size : most;
 }
 
-/* Sums over the documents of each split. */
-struct sums {
-    uint64_t bytes[MF_SPLITS], counted[MF_SPLITS], all;
-};
-
-static void add(struct sums *s, const struct mf_split_rule *rule, const struct mf_unit *unit) {
+void mf_split_sums_add(struct mf_split_sums *s, const struct mf_split_rule *rule,
+                       const struct mf_unit *unit) {
     s->bytes[unit->split] += unit->size;
-    s->counted[unit->split] += mf_floor_count(rule, unit->size);
+    s->counted[unit->split] += floor_count(rule, unit->size);
+}
+
+static bool enough(const struct mf_split_sums *s, const struct mf_split_rule *rule, enum mf_split split) {
+    uint64_t all = s->bytes[MF_TRAIN] + s->bytes[MF_VAL] + s->bytes[MF_TEST];
+    return rule->fraction[split] == 0 || s->counted[split] >= rule->floor || s->bytes[split] >= all / PARTS;
+}
+
+bool mf_split_is_enough(const struct mf_split_sums *s, const struct mf_split_rule *rule) {
+    return enough(s, rule, MF_VAL) && enough(s, rule, MF_TEST);
 }
 
 /* A document of training, for sorting. */
@@ -51,26 +58,22 @@ static size_t training(const struct mf_unit *units, size_t n, struct place *orde
     return count;
 }
 
-static bool enough(const struct sums *s, const struct mf_split_rule *rule, enum mf_split split) {
-    return rule->fraction[split] == 0 || s->counted[split] >= rule->floor ||
-           s->bytes[split] >= s->all / PARTS;
-}
-
 /* Training stays at least as large as what it gives to. */
-static bool can_give(const struct sums *s, enum mf_split to, uint64_t size) {
+static bool can_give(const struct mf_split_sums *s, enum mf_split to, uint64_t size) {
     return s->bytes[MF_TRAIN] >= size && s->bytes[MF_TRAIN] - size >= s->bytes[to] + size;
 }
 
-static bool move(struct sums *s, const struct mf_split_rule *rule, struct mf_unit *unit, enum mf_split to) {
+static bool move(struct mf_split_sums *s, const struct mf_split_rule *rule, struct mf_unit *unit,
+                 enum mf_split to) {
     if (unit->split != MF_TRAIN || enough(s, rule, to) || !can_give(s, to, unit->size)) return false;
     s->bytes[MF_TRAIN] -= unit->size;
     unit->split = to;
-    add(s, rule, unit);
+    mf_split_sums_add(s, rule, unit);
     return true;
 }
 
 /* Validation takes from the low end, which is beside the test's hashes, the test from the high end. */
-static size_t fill(const struct mf_split_rule *rule, struct sums *s, struct mf_unit *units,
+static size_t fill(const struct mf_split_rule *rule, struct mf_split_sums *s, struct mf_unit *units,
                    const struct place *order, size_t n) {
     size_t moved = 0;
     for (size_t i = 0; i < n; i++) moved += move(s, rule, &units[order[i].unit], MF_VAL);
@@ -80,14 +83,13 @@ static size_t fill(const struct mf_split_rule *rule, struct sums *s, struct mf_u
 
 int mf_split_all(const struct mf_split_rule *rule, struct mf_unit *units, size_t n, size_t *moved,
                  struct mf_err *err) {
-    struct sums s = {0};
+    struct mf_split_sums s = {0};
     struct place *order = malloc((n + 1) * sizeof *order);
     if (!order) return mf_err_set(err, EX_OSERR, "out of memory for splitting %zu documents", n);
     for (size_t i = 0; i < n; i++) {
         units[i].split = mf_split_of(rule, units[i].hash);
-        if (!units[i].removed) add(&s, rule, &units[i]);
+        if (!units[i].removed) mf_split_sums_add(&s, rule, &units[i]);
     }
-    s.all = s.bytes[MF_TRAIN] + s.bytes[MF_VAL] + s.bytes[MF_TEST];
     *moved = fill(rule, &s, units, order, training(units, n, order));
     free(order);
     return 0;

@@ -30,9 +30,16 @@ struct mf_unit {
 /* By its hash (mf_text_hash) alone. */
 enum mf_split mf_split_of(const struct mf_split_rule *rule, uint64_t hash);
 
-/* What a document counts towards the floor: its bytes, but an eighth of the floor at most, so that not one
- * alone is enough. */
-uint64_t mf_floor_count(const struct mf_split_rule *rule, uint64_t size);
+/* Sums over the documents of each split: bytes, and what they count towards the floor (an eighth of it at
+ * most for each). */
+struct mf_split_sums {
+    uint64_t bytes[MF_SPLITS], counted[MF_SPLITS];
+};
+void mf_split_sums_add(struct mf_split_sums *sums, const struct mf_split_rule *rule,
+                       const struct mf_unit *unit);
+
+/* Whether validation and test have enough: mf_split_all would leave every unit where its hash puts it. */
+bool mf_split_is_enough(const struct mf_split_sums *sums, const struct mf_split_rule *rule);
 
 /* Gives each of the units its split. *moved counts those that the floor moved out of training. EX_OSERR. */
 int mf_split_all(const struct mf_split_rule *rule, struct mf_unit *units, size_t n, size_t *moved,

@@ -202,3 +202,37 @@ long+2"
     assert_success
     assert_output --partial perplexity
 }
+
+# 6,000 short documents, a quarter of them copies of sorts: more keys than the least memory sorts at once.
+make_many() {
+    /usr/bin/python3 - > many.jsonl <<'PY'
+import json, random
+rng = random.Random(5)
+texts = []
+for i in range(6000):
+    words = list(rng.choice(texts)) if texts and i % 4 == 0 else [str(rng.randrange(10**6)) for _ in range(rng.randint(5, 60))]
+    if i % 8 == 0:
+        words[rng.randrange(len(words))] = "changed"
+    texts.append(words)
+    print(json.dumps({"id": "d%d" % i, "text": " ".join(words)}))
+PY
+}
+
+@test "any memory keeps the same documents, and what it does not hold leaves no file" {
+    make_many
+    mkdir scratch
+    export TMPDIR=$PWD/scratch
+    for memory in 15M 40M 1G; do
+        mf-docs "${splits[@]}" --max-memory $memory --removed removed.$memory --splits $memory many.jsonl 2> table
+        grep -q "^mf-docs: memory [0-9]* MB: program 13, sorting " table
+        assert_equal "$(find scratch -mindepth 1)" ""
+        diff removed.15M removed.$memory
+        for split in train val test; do cmp 15M/$split.mf $memory/$split.mf; done
+    done
+    [ "$(grep -c exact removed.15M)" -gt 500 ]
+    [ "$(grep -c near removed.15M)" -gt 100 ]
+    run --separate-stderr mf-docs --max-memory 13M -o out many.jsonl
+    assert_equal "$status" 78
+    assert_equal "$stderr" "mf-docs: --max-memory: finding copies needs at least 15 MB, not 13.6 MB"
+    [ ! -e out ]
+}

@@ -16,6 +16,7 @@ commands() {
     cat <<'END'
 mf-calibrate -m model.safetensors -o out val.labelled.mf
 mf-calibrate -m model.safetensors --set calibrate.router=train --set calibrate.steps=3 -o out val.mf
+mf-docs -o out words
 mf-eval perplexity -m model.safetensors -t tokenizer.json -o out test.mf
 mf-eval perplexity -m model.safetensors --max-tokens 200 -o out test.mf
 mf-eval perplexity -m shared.tar -e expert.1.tar -o out test.mf

@@ -131,6 +131,16 @@ PY
     [ "$(documents none/val.mf | wc -l)" -gt 7 ]
 }
 
+@test "a large document behind a corpus that has its floor moves none" {
+    { seq 20000 | jq -c '{text: "document \(.) of a large corpus, \(. * 7) and \(. * 13)"}'
+        seq 60000 | jq -sc '{text: map(tostring) | join(" ")}'
+        seq 20 | jq -c '{text: "late document \(.), \(. * 5)"}'
+    } > large.jsonl
+    mf-docs --near-dup 0 --set docs.val_fraction=0.01 --set docs.test_fraction=0.01 --splits out large.jsonl 2> table
+    grep -q '^blocks ' table
+    if grep moved table; then fail "the floor was reached before"; fi
+}
+
 @test "few documents that may not be cut leave the largest to training" {
     local n
     ordinary 1 9000 big
@@ -173,7 +183,8 @@ PY
     assert_failure 64
     run mf-docs --splits out --split val in
     assert_failure 64
-    TMPDIR=$PWD/nowhere run mf-docs --splits out in
+    seq 1000 | jq -c '{text: "document \(.)"}' > many.jsonl # more than waits in memory
+    TMPDIR=$PWD/nowhere run mf-docs --splits out many.jsonl
     assert_failure 73
     assert_output --partial nowhere
     run mf-docs --splits no/such in

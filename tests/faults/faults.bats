@@ -57,6 +57,17 @@ each_writer() { # STATUS
     each_writer 74
 }
 
+@test "no room for what mf-docs does not hold: one line, status 74, nothing left" {
+    disk size=400k
+    TMPDIR=disk run --separate-stderr mf-docs --quiet --max-memory 15M -o out.mf pieces/many.jsonl
+    assert_clean_failure 74 "scratch file"
+    [ ! -e out.mf ]
+    mkdir folder
+    TMPDIR=folder/gone run --separate-stderr mf-docs --quiet --max-memory 15M -o out.mf pieces/many.jsonl
+    assert_clean_failure 73 folder/gone
+    [ ! -e out.mf ]
+}
+
 @test "a folder that cannot be written: one line, status 73, nothing left" {
     disk ro,size=4k
     each_writer 73

@@ -45,6 +45,7 @@ CASES = {
     "docs": ("mf-docs --quiet --config {tiny} --domain-from folder --split train -o out.mf {i}/words", ["out.mf"], None),
     "docs-splits": ("mf-docs --quiet --config {tiny} --domain-from folder --splits splits {i}/words", ["splits/*"], r"splits(/.*\.mf)?"),
     "docs-json": ("mf-docs --quiet --config {tiny} --removed removed.mf -o out.mf {i}/words.jsonl", ["out.mf"], r"removed\.mf"),
+    "docs-spilled": ("mf-docs --quiet --max-memory 15M -o out.mf {i}/many.jsonl", ["out.mf"], None),
     "tokenize-train": ("mf-tokenize train --quiet --config {tiny} -o out.json {i}/train.docs", ["out.json"], None),
     "tokenize-encode": ("mf-tokenize encode -t {i}/tokenizer.json -o out.mf {i}/val.docs", ["out.mf"], None),
     "tokenize-decode": ("mf-tokenize decode -t {i}/tokenizer.json -o out.txt {i}/val.mf", ["out.txt"], None),

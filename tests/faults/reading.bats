@@ -76,7 +76,7 @@ counted() { # ARGUMENT...
     grep -q 'left out 4 that are no text (--all takes them): w/letter.docx, w/renamed, w/sub/picture.png, w/table$' table
     assert_equal "$(texts --all w | grep -c '"table"')" 1
     assert_equal "$(texts --all w | grep -c 'picture.png')" 1
-    run --separate-stderr mf-docs -o none.mf w/table
+    run --separate-stderr mf-docs --quiet -o none.mf w/table
     assert_failure 65
     [[ "$stderr" == "mf-docs: w/table: no text (--all takes it)"* ]]
     [ ! -e none.mf ]
@@ -87,7 +87,7 @@ counted() { # ARGUMENT...
     for code in utf-16-le utf-16-be utf-32-le utf-32-be utf-8; do
         assert_equal "$(texts $code.txt)" "[\"$code.txt\",\"Grüße\\n日本 😀\"]"
     done
-    run --separate-stderr mf-docs -o out half.txt
+    run --separate-stderr mf-docs --quiet -o out half.txt
     assert_failure 65
     assert_equal "$stderr" "mf-docs: half.txt: damaged UTF-16: half a character"
     assert_equal "$(texts zero.zip)" '["zero.zip/zero.txt","before\u0000after"]'
@@ -109,7 +109,7 @@ counted() { # ARGUMENT...
     local line
     for line in '{"text": 1e400}' '{"text": "\ud800"}' '{"text": "a", "text": "b"}' '{"text": "a", "id": 18446744073709551616}' '{"text": NaN}' 'x'; do
         printf '{"text": "good"}\n%s\n' "$line" > bad.jsonl
-        run --separate-stderr mf-docs -o out bad.jsonl
+        run --separate-stderr mf-docs --quiet -o out bad.jsonl
         [ "$status" -eq 65 ] || fail "$line: $status"
         [[ "$stderr" == "mf-docs: bad.jsonl:2: "* ]] || fail "$line: $stderr"
         mf-docs --skip-bad 1 -o one.mf bad.jsonl 2> table

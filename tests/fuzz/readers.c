@@ -332,7 +332,7 @@ static int read_documents(const char *path, enum mf_docs_format format) {
                                       .domain_key = "domain",
                                       .context = &s,
                                       .take = take};
-    if (mf_copies_new(&s.copies, 0.8, &err) < 0) abort();
+    if (mf_copies_new(&s.copies, 0.8, 0, &err) < 0) abort();
     int result = mf_docs_read(path, &o, &err);
     if (result >= 0) result = mf_selection_end(&s, &err);
     result = check(result, &err);
