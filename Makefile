@@ -15,7 +15,7 @@ ifneq ($(UNLOCKED),)
 include pipelines/lock.mk
 else
 
-LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 libutf8proc jansson libxxhash libcrypto libedit
+LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 libutf8proc libpcre2-8 jansson libxxhash libcrypto libedit
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib -Ibin $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
@@ -48,7 +48,7 @@ all: deps build $(RUN)/report.html
 ## deps       install the Debian packages that are missing to build and run; with RANKS= MPI too. What looks for faults or
 ##            measures (check, lint, bench ...) installs what that needs besides
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev \
-    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev \
+    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libpcre2-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev \
     jq procps util-linux gnuplot-nox
 MPI_PACKAGES  := libopenmpi-dev openmpi-bin
 TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils zstd lz4 bzip2 strace python3-torch python3-msgpack nodejs npm/npm \

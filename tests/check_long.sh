@@ -27,6 +27,9 @@ tests/fuzz/fuzz.sh "$build" "$seconds" || status=1
 part "one enormous word of 2 MB"
 MF_LONG=4 bats -f 'one enormous word' tests/cli/tokenize.bats || status=1
 
+part "tokenizers of today on 10 MB"
+MF_LONG=1 bats -f 'of today|of characters' tests/oracle/tokenizers.bats || status=1
+
 part "kills at every call that changes a file"
 python3 tests/faults/every_kill.py --jobs 2 --seed "$seed" --sample "$kills" || status=1
 

@@ -155,6 +155,11 @@ static int continue_prompt(struct mf_generator *g, const float *hidden, struct m
             break;
         }
         mf_tokenizer_bytes(g->tokenizer, token, &bytes, &size);
+        if (r->n_prompt == r->n_begin && i == 0) { /* it begins a text */
+            size_t lead = mf_tokenizer_lead(g->tokenizer, token);
+            bytes += lead;
+            size -= lead;
+        }
         if (mf_outtext_add(t, bytes, size)) {
             r->end = MF_END_STOP;
             break;

@@ -2,60 +2,12 @@
 #include "text/pretokenize.h"
 
 #include <utf8proc.h>
+#include "text/kinds.h"
 
-enum kind { OTHER, LETTER, NUMBER, SPACE };
-
-/* Plain ASCII, by far the most frequent, by a table. */
-static const unsigned char ascii[128] = {[9 ... 13] = SPACE,
-                                         [' '] = SPACE,
-                                         ['0' ... '9'] = NUMBER,
-                                         ['A' ... 'Z'] = LETTER,
-                                         ['a' ... 'z'] = LETTER};
-
-static enum kind kind_of(utf8proc_int32_t c) {
-    if (c == 0x85) return SPACE; /* White_Space without category Z */
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return NUMBER;
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return SPACE;
-    default:
-        return OTHER;
-    }
-}
-
-/* The character at `text`, or -1 for a byte that is none; its length in bytes. */
-static utf8proc_int32_t character(const char *text, size_t size, size_t *length) {
-    utf8proc_int32_t c;
-    utf8proc_ssize_t n =
-        utf8proc_iterate((const utf8proc_uint8_t *)text, size < 4 ? (utf8proc_ssize_t)size : 4, &c);
-    *length = n < 1 ? 1 : (size_t)n;
-    return n < 1 ? -1 : c;
-}
-
-/* The kind of the character at `text`, and its length in bytes. */
-static enum kind look(const char *text, size_t size, size_t *length) {
-    unsigned char first = (unsigned char)*text;
-    *length = 1;
-    if (first < 0x80) return (enum kind)ascii[first];
-    utf8proc_int32_t c = character(text, size, length);
-    return c < 0 ? OTHER : kind_of(c);
-}
-
-static size_t run(const char *text, size_t size, size_t at, enum kind wanted) {
-    size_t length;
-    while (at < size && look(text + at, size - at, &length) == wanted) at += length;
-    return at;
+/* Where the word ends whose last character so far, of kind `kind`, ends at `at`. */
+static size_t run(const char *text, size_t size, size_t at, unsigned kind) {
+    unsigned alike = kind & MF_LETTER ? MF_LETTER : kind & MF_NO_WORD ? MF_NO_WORD : kind;
+    return mf_kind_run(text, size, at, alike);
 }
 
 /* 's 't 'm 'd 're 've 'll, in lower case only, as the pattern has it */
@@ -70,7 +22,7 @@ static size_t contraction(const char *text, size_t size) {
  * next word or stands alone. */
 static size_t space(const char *text, size_t size) {
     size_t at = 0, last = 0, length;
-    while (at < size && look(text + at, size - at, &length) == SPACE) {
+    while (at < size && mf_kind(text + at, size - at, &length) == MF_SPACE) {
         last = at;
         at += length;
     }
@@ -79,13 +31,13 @@ static size_t space(const char *text, size_t size) {
 
 size_t mf_word_length(const char *text, size_t size) {
     size_t length, next;
-    enum kind first = look(text, size, &length);
+    unsigned first = mf_kind(text, size, &length);
     size_t n = contraction(text, size);
     if (n) return n;
-    if (first != SPACE) return run(text, size, length, first);
+    if (first != MF_SPACE) return run(text, size, length, first);
     if (*text == ' ' && size > 1) {
-        enum kind second = look(text + 1, size - 1, &next);
-        if (second != SPACE) return run(text, size, 1 + next, second);
+        unsigned second = mf_kind(text + 1, size - 1, &next);
+        if (second != MF_SPACE) return run(text, size, 1 + next, second);
     }
     return space(text, size);
 }
@@ -96,27 +48,32 @@ size_t mf_word_length(const char *text, size_t size) {
 static size_t last_length(const char *text, size_t size) {
     size_t n = 1, length;
     while (n < 4 && n < size && ((unsigned char)text[size - n] & 0xc0) == 0x80) n++;
-    return character(text + size - n, n, &length) >= 0 && length == n ? n : 1;
+    return mf_character(text + size - n, n, &length) >= 0 && length == n ? n : 1;
 }
 
 size_t mf_space_at_begin(const char *text, size_t size) {
-    return run(text, size, 0, SPACE);
+    return mf_kind_run(text, size, 0, MF_SPACE);
 }
 
 size_t mf_space_at_end(const char *text, size_t size) {
     size_t left = size, length;
     while (left) {
         size_t n = last_length(text, left);
-        if (look(text + left - n, n, &length) != SPACE) break;
+        if (mf_kind(text + left - n, n, &length) != MF_SPACE) break;
         left -= n;
     }
     return size - left;
 }
 
 /* Unicode's \w (UTS 18, annex C): Alphabetic, marks, decimal digits, connectors and the two joiners. */
-static bool of_words(utf8proc_int32_t c) {
+static bool of_words(int32_t c) {
     if (c < 0) return false;
     switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:
@@ -128,17 +85,17 @@ static bool of_words(utf8proc_int32_t c) {
         return (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
                (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
     default:
-        return c == 0x200c || c == 0x200d || kind_of(c) == LETTER;
+        return c == 0x200c || c == 0x200d;
     }
 }
 
 bool mf_begins_with_word(const char *text, size_t size) {
     size_t length;
-    return size && of_words(character(text, size, &length));
+    return size && of_words(mf_character(text, size, &length));
 }
 
 bool mf_ends_in_word(const char *text, size_t size) {
     if (!size) return false;
     size_t n = last_length(text, size), length;
-    return of_words(character(text + size - n, n, &length));
+    return of_words(mf_character(text + size - n, n, &length));
 }

@@ -1,7 +1,8 @@
-/* Byte-level BPE: a vocabulary, its merges, and tokenizer.json (formats/tokenizer.md).
+/* BPE: a vocabulary, its merges, and tokenizer.json (formats/tokenizer.md).
  *
- * Ids 0..3 are <pad> <unk> <bos> <eos>. Text is bytes: every byte string encodes, and decodes to the same
- * bytes. The text of a document never yields a special id unless asked to. */
+ * In ours ids 0..3 are <pad> <unk> <bos> <eos>. Text is bytes. With byte-level BPE and no normalizer every
+ * byte string encodes, and decodes to the same bytes. The text of a document never yields a special id unless
+ * asked to. */
 #ifndef MF_TEXT_TOKENIZER_H
 #define MF_TEXT_TOKENIZER_H
 
@@ -21,9 +22,11 @@ enum mf_special { MF_SPECIAL_TEXT, MF_SPECIAL_PARSE, MF_SPECIAL_ERROR };
 
 struct mf_tokenizer;
 
-/* Reads a tokenizer.json, ours or another byte-level BPE of the same layout. EX_NOINPUT; EX_DATAERR:
- * malformed, a normalizer, model type, pre-tokenizer, post-processor or setting we do not honour (named), a
- * merge of no known form or of tokens that are not there. */
+/* Reads a tokenizer.json, ours or another BPE of the same layout: byte-level, or over characters with bytes
+ * as the fallback. EX_NOINPUT; EX_DATAERR: malformed, a normalizer, model type, pre-tokenizer, decoder,
+ * post-processor or setting we do not honour (named), a merge of no known form or of tokens that are not
+ * there.
+ */
 int mf_tokenizer_load(struct mf_tokenizer **tokenizer, const char *path, struct mf_err *err);
 void mf_tokenizer_free(struct mf_tokenizer *tokenizer); /* accepts NULL */
 
@@ -38,6 +41,10 @@ bool mf_tokenizer_is_special(const struct mf_tokenizer *t, uint32_t id);
 
 /* The bytes of a token, borrowed from the tokenizer; nothing for a special token or an unknown id. */
 void mf_tokenizer_bytes(const struct mf_tokenizer *t, uint32_t id, const char **bytes, size_t *size);
+
+/* How many of a token's bytes are left out where it is the first of a text that has bytes: blanks that
+ * encoding puts before a text. */
+size_t mf_tokenizer_lead(const struct mf_tokenizer *t, uint32_t id);
 
 /* A growing list of ids; zeroed at first, its memory freed by free(ids).
  * With `drain` the list stays short: where it holds MF_IDS_DRAIN ids it is handed over before more are added.
@@ -57,8 +64,8 @@ int mf_encoder_new(struct mf_encoder **encoder, const struct mf_tokenizer *t, st
 void mf_encoder_free(struct mf_encoder *encoder); /* accepts NULL */
 
 /* Appends the ids of `text`. Time n log n in the longest word. Added tokens that are not special are found in
- * it always. EX_DATAERR with MF_SPECIAL_ERROR when the text spells a special token, and for a byte that
- * neither has a token nor an unknown token to stand for it. */
+ * it always. EX_DATAERR with MF_SPECIAL_ERROR when the text spells a special token, for a character that
+ * neither has tokens nor an unknown token to stand for it, and where a pattern takes too many steps. */
 int mf_encode(struct mf_encoder *encoder, const char *text, size_t size, enum mf_special special,
               struct mf_ids *ids, struct mf_err *err);
 
@@ -72,8 +79,10 @@ struct mf_text {
     char *bytes;
     size_t size, capacity;
 };
+int mf_text_add(struct mf_text *text, const char *bytes, size_t size, struct mf_err *err);
 
-/* Appends the bytes of `n` tokens; special tokens have none. */
+/* Appends the bytes of `n` tokens; special tokens have none. Where the text is empty they begin it
+ * (mf_tokenizer_lead). */
 int mf_decode(const struct mf_tokenizer *t, const uint32_t *ids, size_t n, struct mf_text *text,
               struct mf_err *err);
 

@@ -4,56 +4,47 @@
 #include <string.h>
 #include "text/tokenizer_internal.h"
 
-static const char *type_of(const json_t *part) {
+const char *reading_type(const json_t *part) {
     const char *type = json_string_value(json_object_get(part, "type"));
     return type ? type : "(none)";
 }
 
-static int unsupported(struct reading *r, const char *key, const json_t *part) {
+int reading_unsupported(struct reading *r, const char *key, const json_t *part) {
     return mf_err_set(r->err, EX_DATAERR, "%s: %s of type %.60s is not supported", r->path, key,
-                      type_of(part));
+                      reading_type(part));
 }
 
-static bool absent(const json_t *part) {
+bool reading_absent(const json_t *part) {
     return !part || json_is_null(part);
-}
-
-static int check_pre_tokenizer(struct reading *r, const json_t *pre) {
-    if (absent(pre)) return reading_bad(r, "no ByteLevel pre_tokenizer", NULL);
-    if (strcmp(type_of(pre), "ByteLevel") != 0) return unsupported(r, "pre_tokenizer", pre);
-    r->t->prefix_space = json_is_true(json_object_get(pre, "add_prefix_space"));
-    r->t->whole = json_is_false(json_object_get(pre, "use_regex"));
-    return 0;
 }
 
 static int check_model(struct reading *r, const json_t *model) {
     static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    static const char *const off[] = {"ignore_merges", "byte_fallback"};
-    if (strcmp(type_of(model), "BPE") != 0) return unsupported(r, "model", model);
-    for (size_t i = 0; i < 2; i++) {
+    if (strcmp(reading_type(model), "BPE") != 0) return reading_unsupported(r, "model", model);
+    for (size_t i = 0; i < 2; i++)
         if (json_string_length(json_object_get(model, empty[i])) > 0)
             return reading_bad(r, "not supported:", empty[i]);
-        if (json_is_true(json_object_get(model, off[i]))) return reading_bad(r, "not supported:", off[i]);
-    }
     if (json_number_value(json_object_get(model, "dropout")) != 0)
         return reading_bad(r, "not supported:", "dropout");
     if (!json_is_object(json_object_get(model, "vocab")))
         return reading_bad(r, "the model has no vocab", NULL);
     if (!json_is_array(json_object_get(model, "merges")))
         return reading_bad(r, "the model has no merges", NULL);
+    r->t->byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    if (r->t->characters && json_is_true(json_object_get(model, "ignore_merges")))
+        return reading_bad(r, "not supported: ignore_merges without ByteLevel", NULL);
     return 0;
 }
 
 int parts_check(struct reading *r, const json_t *root) {
+    static const char *const none[] = {"truncation", "padding"};
     if (!json_is_object(root)) return reading_bad(r, "not a tokenizer.json: no object", NULL);
-    static const char *const none[] = {"normalizer", "truncation", "padding"};
-    const json_t *part;
-    if (!absent(part = json_object_get(root, none[0]))) return unsupported(r, none[0], part);
-    for (size_t i = 1; i < 3; i++)
-        if (!absent(json_object_get(root, none[i]))) return reading_bad(r, "not supported:", none[i]);
-    part = json_object_get(root, "decoder");
-    if (!absent(part) && strcmp(type_of(part), "ByteLevel") != 0) return unsupported(r, "decoder", part);
-    if (check_pre_tokenizer(r, json_object_get(root, "pre_tokenizer")) < 0) return -1;
+    for (size_t i = 0; i < 2; i++)
+        if (!reading_absent(json_object_get(root, none[i]))) return reading_bad(r, "not supported:", none[i]);
+    if (steps_normalizer(r, json_object_get(root, "normalizer")) < 0 ||
+        steps_pre_tokenizer(r, json_object_get(root, "pre_tokenizer")) < 0 ||
+        decoder_read(r, json_object_get(root, "decoder")) < 0)
+        return -1;
     return check_model(r, json_object_get(root, "model"));
 }
 
@@ -83,19 +74,42 @@ static int read_added(struct reading *r, const json_t *item) {
     memcpy(a->text, text, size);
     t->tokens[id].there = true;
     t->tokens[id].special = a->special;
-    t->begins[a->late][(unsigned char)*text] = true;
+    t->tokens[id].in_vocabulary = in_vocab != NULL;
     for (size_t k = 0; k < MF_SPECIALS; k++)
         if (a->special && strcmp(text, mf_special_names[k]) == 0) t->known[k] = id;
     return 0;
 }
 
+/* Late tokens are looked for in normalized text, so that theirs is normalized, too. */
+static int normalize_added(struct reading *r, struct mf_normal_work *work) {
+    for (size_t i = 0; i < r->t->n_added; i++) {
+        struct added *a = &r->t->added[i];
+        const char *text = a->text;
+        size_t size = a->size;
+        if (!a->late) continue;
+        if (mf_normal_apply(work, &text, &size, r->err) < 0) return -1;
+        if (size == 0 || size >= ADDED_ROOM)
+            return reading_bad(
+                r, "an added token has no content, or too long a one, once it is normalized:", a->text);
+        memmove(a->text, text, size);
+        a->text[size] = '\0';
+        a->size = size;
+    }
+    return 0;
+}
+
 int parts_added(struct reading *r, const json_t *root) {
     const json_t *added = json_object_get(root, "added_tokens"), *item;
+    struct mf_normal_work work;
     size_t i;
     r->t->added = calloc(json_array_size(added) + 1, sizeof *r->t->added);
     if (!r->t->added) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     json_array_foreach(added, i, item) if (read_added(r, item) < 0) return -1;
-    return 0;
+    int status = mf_normal_begin(&work, &r->t->normal, r->err);
+    if (status == 0) status = normalize_added(r, &work);
+    mf_normal_end(&work);
+    if (status == 0) added_sort(r->t);
+    return status;
 }
 
 /* --- around a document --- */
@@ -135,21 +149,57 @@ static int read_pair(struct reading *r, const json_t *part) {
 }
 
 static int read_post(struct reading *r, const json_t *part) {
-    const char *type = type_of(part);
+    const char *type = reading_type(part);
     if (strcmp(type, "ByteLevel") == 0) return 0; /* offsets only */
     if (r->t->before.count || r->t->after.count)
         return reading_bad(r, "two post_processors that add tokens", NULL);
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(r, part);
     if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
         return read_pair(r, part);
-    return unsupported(r, "post_processor", part);
+    return reading_unsupported(r, "post_processor", part);
 }
 
 int parts_around(struct reading *r, const json_t *root) {
     const json_t *post = json_object_get(root, "post_processor"), *item;
     size_t i;
-    if (absent(post)) return 0;
-    if (strcmp(type_of(post), "Sequence") != 0) return read_post(r, post);
+    if (reading_absent(post)) return 0;
+    if (strcmp(reading_type(post), "Sequence") != 0) return read_post(r, post);
     json_array_foreach(json_object_get(post, "processors"), i, item) if (read_post(r, item) < 0) return -1;
     return 0;
+}
+
+/* --- the tokens that begin and end documents --- */
+
+/* What families call theirs. */
+static const struct {
+    const char *name;
+    enum mf_special_id special;
+} families[] = {
+    {"<s>", MF_BOS},
+    {"<|begin_of_text|>", MF_BOS},
+    {"<|startoftext|>", MF_BOS},
+    {"<｜begin▁of▁sentence｜>", MF_BOS},
+    {"</s>", MF_EOS},
+    {"<|end_of_text|>", MF_EOS},
+    {"<|endoftext|>", MF_EOS},
+    {"<｜end▁of▁sentence｜>", MF_EOS},
+    {"<|finetune_right_pad_id|>", MF_PAD},
+    {"<｜▁pad▁｜>", MF_PAD},
+};
+
+/* By our names (read_added), else by where the post-processor puts them, else by the families'. */
+void parts_known(struct reading *r, const json_t *root) {
+    struct mf_tokenizer *t = r->t;
+    if (t->known[MF_BOS] < 0 && t->before.count) t->known[MF_BOS] = t->before.ids[0];
+    if (t->known[MF_EOS] < 0 && t->after.count) t->known[MF_EOS] = t->after.ids[t->after.count - 1];
+    const json_t *item;
+    size_t i;
+    json_array_foreach(json_object_get(root, "added_tokens"), i, item) {
+        const char *name = json_string_value(json_object_get(item, "content"));
+        for (size_t k = 0; k < sizeof families / sizeof *families; k++)
+            if (t->known[families[k].special] < 0 && json_is_true(json_object_get(item, "special")) &&
+                strcmp(name, families[k].name) == 0)
+                t->known[families[k].special] = json_integer_value(json_object_get(item, "id"));
+    }
+    if (t->known[MF_UNK] < 0) t->known[MF_UNK] = t->unk;
 }

@@ -92,7 +92,19 @@ seeds model model.safetensors calibrated.safetensors shared.tar
 sed -n '/^```hex$/,/^```$/p' "$MF_ROOT/formats/gguf.md" | xxd -r -p > example.gguf
 seeds gguf example.gguf
 seeds show example.gguf model.safetensors expert.0.tar train.mf metrics.mf train.docs
-seeds tokenizer tokenizer.json
+# forms of other families' tokenizers: steps in a row, known patterns and others, a vocabulary of characters
+jq -c '.normalizer = {type: "Sequence", normalizers: [{type: "NFKC"}, {type: "Lowercase"}, {type: "Replace", pattern: {Regex: "\\s+"}, content: " "},
+    {type: "Prepend", prepend: "x"}, {type: "Strip", strip_left: true, strip_right: true}]} | .model.ignore_merges = true | .added_tokens[1].normalized = true |
+    .pre_tokenizer = {type: "Sequence", pretokenizers: [{type: "Split", pattern: {Regex: "\\p{N}{1,3}"}, behavior: "Isolated", invert: false},
+        {type: "Digits", individual_digits: false}, {type: "Punctuation", behavior: "Contiguous"},
+        {type: "Split", pattern: {Regex: "(?i:[aeiou]+)|x(?!y)"}, behavior: "MergedWithNext", invert: true}, .pre_tokenizer]}' tokenizer.json > steps.json
+jq -nc '{version: "1.0", added_tokens: [{id: 0, content: "<s>", special: true, normalized: false}],
+    normalizer: {type: "Replace", pattern: {String: " "}, content: "▁"}, pre_tokenizer: {type: "Metaspace", replacement: "▁", prepend_scheme: "first"},
+    decoder: {type: "Sequence", decoders: [{type: "Replace", pattern: {String: "▁"}, content: " "}, {type: "ByteFallback"}, {type: "Fuse"},
+        {type: "Strip", content: " ", start: 1, stop: 0}]},
+    model: {type: "BPE", unk_token: "<s>", fuse_unk: true, byte_fallback: true, merges: [["▁", "t"], ["h", "e"], ["▁t", "he"]],
+        vocab: {"<s>": 0, "<0xC3>": 1, "<0xA4>": 2, "▁": 3, t: 4, h: 5, e: 6, "▁t": 7, he: 8, "▁the": 9, "ä": 10}}}' > characters.json
+seeds tokenizer tokenizer.json steps.json characters.json
 seeds config micro.yaml "$MF_ROOT"/configs/*.yaml
 seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki packed.*
 seeds unpack packed*

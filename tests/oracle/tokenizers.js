@@ -4,9 +4,11 @@
 //   tokenizers.js train OUT FILE...                   learn with that library's defaults: 30,000 entries, no specials
 //   tokenizers.js encode TOKENIZER <TEXTS >IDS        TEXTS: one JSON value a line, a text or an object with a "text"
 //   tokenizers.js decode TOKENIZER <IDS >TEXTS        IDS: one list a line
+//   tokenizers.js forms WHICH <TEXTS >TEXTS           its normalization forms are of an old Unicode: "current" prints the texts whose
+//                                                     forms are node's, "stale" the others, "mended" the others in node's NFC
 //   tokenizers.js bench TOKENIZER TEXTS IDS FILE      MB/s of each, one line a measurement: NAME WHAT SPEED
 const fs = require('fs')
-const { Tokenizer, BPE, byteLevelPreTokenizer } = require('tokenizers')
+const { Tokenizer, BPE, byteLevelPreTokenizer, nfcNormalizer, nfkdNormalizer } = require('tokenizers')
 const lines = file => fs.readFileSync(file, 'utf8').split('\n').filter(line => line)
 const texts = file => lines(file).map(line => JSON.parse(line)).map(value => (typeof value === 'string' ? value : value.text))
 const out = line => fs.writeSync(1, line + '\n')
@@ -67,6 +69,16 @@ async function decode(path) {
   for (const line of lines(0)) out(JSON.stringify(await tokenizer.decode(JSON.parse(line), true)))
 }
 
+function forms(which) {
+  const old = { NFC: nfcNormalizer(), NFKD: nfkdNormalizer() }
+  for (const line of lines(0)) {
+    const value = JSON.parse(line)
+    const stale = Object.entries(old).some(([form, normalizer]) => normalizer.normalizeString(value.text) !== value.text.normalize(form))
+    if (stale && which === 'mended') value.text = value.text.normalize('NFC')
+    if (stale === (which !== 'current')) out(JSON.stringify(value))
+  }
+}
+
 async function timed(name, what, bytes, work) {
   const begin = process.hrtime.bigint()
   await work()
@@ -93,10 +105,10 @@ const [, , command, ...args] = process.argv
 const commands = {
   gpt2: () => out(JSON.stringify(gpt2())),
   train: (path, ...files) => learn(files).save(path),
-  encode, decode, bench,
+  encode, decode, forms, bench,
 }
 if (!commands[command]) {
-  process.stderr.write('tokenizers.js: gpt2, train, encode, decode or bench\n')
+  process.stderr.write('tokenizers.js: gpt2, train, encode, decode, forms or bench\n')
   process.exitCode = 64
 } else Promise.resolve(commands[command](...args)).catch(error => {
   process.stderr.write(`tokenizers.js: ${error.message}\n`)

@@ -318,9 +318,31 @@ static void refused_with(const char *object, const char *field, const char *valu
 
 static void what_is_not_honoured_is_named(void **state) {
     (void)state;
-    refused_with("", "normalizer", "{\"type\": \"NFC\"}", "normalizer of type NFC");
+    refused_with("", "normalizer", "{\"type\": \"Nmt\"}", "normalizer of type Nmt");
+    refused_with("", "normalizer", "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, {}]}",
+                 "normalizer of type (none)");
+    refused_with("", "normalizer", "{\"type\": \"Prepend\"}", "a normalizer without prepend");
+    refused_with("", "normalizer", "{\"type\": \"Replace\", \"content\": \"\"}", "neither String nor Regex");
+    refused_with("", "normalizer",
+                 "{\"type\": \"Replace\", \"content\": \"\", \"pattern\": {\"Regex\": \"a\\\\w\"}}",
+                 "pattern 'a\\w': '\\w' is not supported");
     refused_with("", "pre_tokenizer", "{\"type\": \"Whitespace\"}", "pre_tokenizer of type Whitespace");
-    refused_with("", "pre_tokenizer", "null", "ByteLevel pre_tokenizer");
+    refused_with("", "pre_tokenizer", "{\"type\": \"Split\", \"pattern\": {\"String\": \"a\"}}",
+                 "behavior is not known: (none)");
+    refused_with("", "pre_tokenizer",
+                 "{\"type\": \"Split\", \"pattern\": {\"String\": \"\"}, \"behavior\": \"Isolated\"}",
+                 "a pattern of no characters");
+    refused_with(
+        "", "pre_tokenizer",
+        "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}, {\"type\": \"Digits\"}]}",
+        "a pre_tokenizer behind ByteLevel: not supported: Digits");
+    refused_with("", "pre_tokenizer", "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}",
+                 "not one character");
+    refused_with("", "pre_tokenizer",
+                 "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}",
+                 "prepend_scheme is not known");
+    refused_with("", "pre_tokenizer", "null", "decoder of type ByteLevel");
+    refused_with("", "decoder", "{\"type\": \"Fuse\"}", "decoder of type Fuse");
     refused_with("", "decoder", "{\"type\": \"WordPiece\"}", "decoder of type WordPiece");
     refused_with("", "post_processor", "{\"type\": \"Other\"}", "post_processor of type Other");
     refused_with("", "post_processor", "{\"type\": \"TemplateProcessing\"}", "no template with a text A");
@@ -330,8 +352,6 @@ static void what_is_not_honoured_is_named(void **state) {
     refused_with("", "model", "{\"type\": \"Unigram\"}", "model of type Unigram");
     refused_with("", "model", "3", "model of type (none)");
     refused_with("model", "dropout", "0.1", "dropout");
-    refused_with("model", "ignore_merges", "true", "ignore_merges");
-    refused_with("model", "byte_fallback", "true", "byte_fallback");
     refused_with("model", "end_of_word_suffix", "\"</w>\"", "end_of_word_suffix");
     refused_with("model", "vocab", "[]", "no vocab");
     refused_with("model", "merges", "null", "no merges");
@@ -464,6 +484,45 @@ static void a_prefix_space_is_a_space_before_the_text(void **state) {
     mf_tokenizer_free(prefix);
 }
 
+/* Blanks are marks, characters without a token are bytes or the unknown token, and what was put before a text
+ * is taken away again. */
+static void characters_fall_back_to_bytes(void **state) {
+    (void)state;
+    static const char file[] =
+        "{\"added_tokens\": [{\"id\": 0, \"content\": \"<s>\", \"special\": true, \"normalized\": false}],"
+        "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"\u2581\"},"
+        "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\u2581\"}]},"
+        "\"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"\u2581\"},"
+        "\"content\": \" \"}, {\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"},"
+        "{\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}]},"
+        "\"model\": {\"type\": \"BPE\", \"unk_token\": \"<s>\", \"fuse_unk\": true, \"byte_fallback\": true,"
+        "\"merges\": [[\"\u2581\", \"t\"], [\"h\", \"e\"], [\"\u2581t\", \"he\"]],"
+        "\"vocab\": {\"<s>\": 0, \"<0xC3>\": 1, \"<0xA4>\": 2, \"\u2581\": 3, \"t\": 4, \"h\": 5, \"e\": 6,"
+        "\"\u2581t\": 7, \"he\": 8, \"\u2581the\": 9}}}";
+    static const uint32_t want[] = {9, 3, 1, 2, 7, 1, 0, 9};
+    static const char text[] = "the \xc3\xa4 t\xc3xx the", back[] = "the \xc3\xa4 t\xc3 the";
+    const char *bytes;
+    size_t size;
+    struct mf_text decoded = {0};
+    write_file("characters.json", file, sizeof file - 1);
+    struct mf_tokenizer *t = load("characters.json");
+    struct mf_ids ids = encoded(t, text, sizeof text - 1);
+    assert_int_equal(ids.count, sizeof want / sizeof *want);
+    assert_memory_equal(ids.ids, want, sizeof want);
+    assert_int_equal(mf_decode(t, ids.ids, ids.count, &decoded, &err), 0);
+    assert_int_equal(decoded.size, sizeof back - 1);
+    assert_memory_equal(decoded.bytes, back, sizeof back - 1);
+    mf_tokenizer_bytes(t, 9, &bytes, &size);
+    assert_int_equal(size, 4);
+    assert_memory_equal(bytes, " the", 4);
+    assert_int_equal(mf_tokenizer_lead(t, 9), 1);
+    assert_int_equal(mf_tokenizer_lead(t, 8), 0);
+    assert_int_equal(mf_tokenizer_special(t, MF_BOS), 0);
+    free(ids.ids);
+    free(decoded.bytes);
+    mf_tokenizer_free(t);
+}
+
 /* Takes ids from a list; what it has got is in `context`, another list. */
 static int take(void *context, struct mf_ids *ids, struct mf_err *e) {
     for (size_t i = 0; i < ids->count; i++)
@@ -515,6 +574,7 @@ int main(void) {
         cmocka_unit_test(text_that_is_no_json_is_refused),
         cmocka_unit_test(both_spellings_of_merges_are_read),
         cmocka_unit_test(a_prefix_space_is_a_space_before_the_text),
+        cmocka_unit_test(characters_fall_back_to_bytes),
         cmocka_unit_test(a_list_that_is_drained_stays_short_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
