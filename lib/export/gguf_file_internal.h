@@ -2,6 +2,7 @@
 #ifndef MF_EXPORT_GGUF_FILE_INTERNAL_H
 #define MF_EXPORT_GGUF_FILE_INTERNAL_H
 
+#include <jansson.h>
 #include "export/gguf_file.h"
 
 /* How llama.cpp computes a model. */
@@ -10,6 +11,10 @@ struct gguf_arch {
     bool neighbours; /* heads turn columns 2i and 2i + 1 together, not i and i + d/2 */
 };
 int gguf_arch_of(const struct mf_plain *p, const struct gguf_arch **arch, struct mf_err *err);
+
+/* The name by which llama.cpp knows how the tokenizer.json `root` cuts text into words; -1, with the reason
+ * in *why, where it knows none. */
+int gguf_words(const json_t *root, const char **name, const char **why);
 
 /* Adds the tokenizer's keys. */
 int gguf_tokenizer(const struct mf_gguf_file *f, struct mf_gguf_keys *keys, struct mf_err *err);

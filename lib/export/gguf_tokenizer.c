@@ -1,7 +1,7 @@
 /* The tokenizer as llama.cpp takes it: tokens and merges in the byte alphabet, as tokenizer.json has them.
  *
- * What would give other tokens there than here is refused: llama.cpp knows GPT-2's pattern by the name
- * "gpt-2", finds added tokens without looking at what stands beside them, and drops bytes without a token. */
+ * What would give other tokens there than here is refused: llama.cpp knows patterns by names (gguf_words.c),
+ * finds added tokens without looking at what stands beside them, and drops bytes without a token. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -34,13 +34,6 @@ static int refuse(const struct tokens *t, const char *what, struct mf_err *err) 
 }
 
 /* --- what it can do --- */
-
-static int check_words(const struct tokens *t, struct mf_err *err) {
-    const json_t *pre = json_object_get(t->root, "pre_tokenizer");
-    if (json_is_true(json_object_get(pre, "add_prefix_space"))) return refuse(t, "add_prefix_space", err);
-    if (json_is_false(json_object_get(pre, "use_regex"))) return refuse(t, "use_regex is false", err);
-    return 0;
-}
 
 static int check_bytes(const struct tokens *t, struct mf_err *err) {
     const json_t *vocab = json_object_get(json_object_get(t->root, "model"), "vocab");
@@ -137,9 +130,11 @@ static int put_specials(const struct tokens *t, struct mf_gguf_keys *keys, struc
 }
 
 static int put_all(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
-    if (check_words(t, err) < 0 || check_bytes(t, err) < 0 || collect(t, err) < 0) return -1;
+    const char *words, *why;
+    if (gguf_words(t->root, &words, &why) < 0) return refuse(t, why, err);
+    if (check_bytes(t, err) < 0 || collect(t, err) < 0) return -1;
     mf_gguf_put_string(keys, "tokenizer.ggml.model", "gpt2");
-    mf_gguf_put_string(keys, "tokenizer.ggml.pre", "gpt-2");
+    mf_gguf_put_string(keys, "tokenizer.ggml.pre", words);
     put_tokens(t, keys);
     put_merges(t, keys);
     return put_specials(t, keys, err);
