@@ -19,18 +19,21 @@ static int put(struct sink *s, const void *bytes, size_t size, struct mf_err *er
     return mf_out_fill(s->out, s->at - size, bytes, size, err);
 }
 
-int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
                      struct mf_err *err) {
-    if (mf_bundle_read(b, buffer, size, err) < 0) return -1;
-    if (t->dtype != MF_F32 || mf_finite(buffer, size / sizeof(float))) return 0;
+    if (mf_bundle_read_floats(b, to, count, err) < 0) return -1;
+    if (mf_finite(to, count)) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b), t->name);
 }
 
 /* Copies the bundle's current tensor. */
 static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    for (size_t n, left = mf_tensor_bytes(t); left > 0; left -= n) {
-        n = left < MF_ASSEMBLY_BUFFER ? left : MF_ASSEMBLY_BUFFER;
-        if (mf_assembly_read(b, t, to->buffer, n, err) < 0 || put(to, to->buffer, n, err) < 0) return -1;
+    const size_t most = MF_ASSEMBLY_BUFFER / sizeof(float);
+    float *numbers = (float *)(void *)to->buffer;
+    for (size_t n, left = mf_tensor_count(t); left > 0; left -= n) {
+        n = left < most ? left : most;
+        if (mf_assembly_read(b, t, numbers, n, err) < 0 || put(to, numbers, n * sizeof *numbers, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -50,7 +53,7 @@ static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, bool expert, s
         }
         void *data;
         if (mf_assembly_keep(a, b, t, slot, &data, err) < 0) return -1;
-        int status = taken ? put(to, data, mf_tensor_bytes(t), err) : 0;
+        int status = taken ? put(to, data, mf_tensor_count(t) * sizeof(float), err) : 0;
         free(data);
         if (status < 0) return -1;
     }

@@ -36,10 +36,11 @@ static size_t find(const struct mf_tensor *tensors, size_t count, const char *na
 static int put_factor(struct dense *d, struct mf_bundle *b, const struct mf_tensor *t, size_t factor,
                       struct mf_err *err) {
     uint64_t at = factor_at(d, factor);
-    for (size_t n, left = mf_tensor_bytes(t); left > 0; left -= n, at += n) {
-        n = left < MF_ASSEMBLY_BUFFER ? left : MF_ASSEMBLY_BUFFER;
+    const size_t most = MF_ASSEMBLY_BUFFER / sizeof(float);
+    for (size_t n, left = mf_tensor_count(t); left > 0; left -= n, at += n * sizeof(float)) {
+        n = left < most ? left : most;
         if (mf_assembly_read(b, t, d->visit->buffer, n, err) < 0 ||
-            mf_scratch_write(d->scratch, d->visit->buffer, n, at, err) < 0)
+            mf_scratch_write(d->scratch, d->visit->buffer, n * sizeof(float), at, err) < 0)
             return -1;
     }
     return 0;
@@ -105,7 +106,7 @@ static int show(const struct dense *d, struct mf_bundle *b, const struct mf_tens
     size_t count = mf_tensor_count(t), most = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t at = 0, n; at < count; at += n) {
         n = count - at < most ? count - at : most;
-        if (mf_assembly_read(b, t, v->buffer, n * sizeof(float), err) < 0) return -1;
+        if (mf_assembly_read(b, t, v->buffer, n, err) < 0) return -1;
         if (change->R) low_rank_add(v->buffer, at, n, change);
         if (change->R && !mf_finite(v->buffer, n))
             return mf_err_set(err, EX_DATAERR, "%s: tensor %s with its change is not finite", d->expert->name,

@@ -22,9 +22,9 @@ int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t
 /* The number of experts in the model. */
 size_t mf_assembly_experts(const struct mf_assembly *a);
 
-/* The next bytes of the bundle's current tensor `t`, in whole numbers. EX_DATAERR where one is a NaN or an
- * infinity: joined, it would spoil every token that meets it. */
-int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, void *buffer, size_t size,
+/* The next `count` numbers of the bundle's current tensor `t`, which is not I64, as F32. EX_DATAERR where one
+ * is a NaN or an infinity: joined, it would spoil every token that meets it. */
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
                      struct mf_err *err);
 
 /* Opens a component again; EX_DATAERR unless it still is what was planned with. */

@@ -89,15 +89,15 @@ bool mf_assembly_keeps(const struct mf_assembly *a, const char *name) {
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
                      void **data, struct mf_err *err) {
     bool counts = strcmp(t->name, "token_counts") == 0;
-    size_t bytes = mf_tensor_bytes(t),
-           wanted = counts ? a->shape.V * sizeof(int64_t) : a->shape.D * sizeof(float);
-    if (bytes != wanted || (t->dtype == MF_I64) != counts)
+    size_t count = counts ? a->shape.V : a->shape.D,
+           bytes = count * (counts ? sizeof(int64_t) : sizeof(float));
+    if (mf_tensor_count(t) != count || (t->dtype == MF_I64) != counts)
         return mf_err_set(err, EX_DATAERR, "%s: tensor %s does not have the model's shape", mf_bundle_name(b),
                           t->name);
     *data = malloc(bytes);
     if (!*data) return mf_err_set(err, EX_OSERR, "out of memory");
     uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
-    if (mf_assembly_read(b, t, *data, bytes, err) == 0 &&
+    if ((counts ? mf_bundle_read(b, *data, bytes, err) : mf_assembly_read(b, t, *data, count, err)) == 0 &&
         mf_scratch_write(a->scratch, *data, bytes, at, err) == 0)
         return 0;
     free(*data);

@@ -15,6 +15,19 @@
 int mf_bundle_write(struct mf_out *out, const char *kind, const json_t *meta, const struct mf_tensor *tensors,
                     size_t count, struct mf_err *err);
 
+/* Where the bytes of tensors come from that are not in memory: hands over bytes of tensor i from its byte
+ * `at` on, at least one and none behind its end, borrowed until the next call. */
+struct mf_bundle_source {
+    int (*next)(void *context, size_t i, uint64_t at, const void **bytes, size_t *size, struct mf_err *err);
+    void *context;
+};
+
+/* The same with tensors without data, whose bytes are read twice: for their SHA-256, then to be written. Also
+ * EX_DATAERR where the two differ. */
+int mf_bundle_write_from(struct mf_out *out, const char *kind, const json_t *meta,
+                         const struct mf_tensor *tensors, size_t count, const struct mf_bundle_source *source,
+                         struct mf_err *err);
+
 /* Are these the first bytes of a bundle, plain or zstd? A tar is known by 262 of them. No stream and no model
  * begins so. */
 bool mf_bundle_begins(const unsigned char *bytes, size_t n);
@@ -48,14 +61,17 @@ int mf_bundle_next(struct mf_bundle *b, size_t *index, struct mf_err *err);
  * checked. */
 int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err);
 
-/* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this dtype and
- * shape. One that is wanted as BF16 may be F32 in the file. */
+/* The next `count` numbers of the current tensor, which is not I64, as F32. */
+int mf_bundle_read_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err);
+
+/* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this shape and of
+ * this kind: I64, or any of the other types. */
 int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
                      struct mf_err *err);
 
-/* Reads all that is left of the bundle into `tensors`, found by name; each must be there with this dtype and
- * shape, or F32 where BF16 is wanted: then it is rounded. Other tensors are skipped (and checked all the
- * same). EX_DATAERR, EX_OSERR. */
+/* Reads all that is left of the bundle into `tensors`, F32, BF16 or I64, found by name; each must be there as
+ * mf_bundle_expect says. F16 and BF16 become F32 exactly; what is wanted as BF16 and is not so there is
+ * rounded. Other tensors are skipped (and checked all the same). EX_DATAERR, EX_OSERR. */
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err);
 
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "io/bundle.h"
+#include "io/bundle_internal.h"
 
 static const struct mf_tensor *find(const struct mf_tensor *tensors, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
@@ -17,8 +18,7 @@ static bool same_shape(const struct mf_tensor *a, const struct mf_tensor *b) {
 }
 
 static bool fits(const struct mf_tensor *there, const struct mf_tensor *wanted) {
-    return same_shape(there, wanted) &&
-           (there->dtype == wanted->dtype || (there->dtype == MF_F32 && wanted->dtype == MF_BF16));
+    return same_shape(there, wanted) && (there->dtype == MF_I64) == (wanted->dtype == MF_I64);
 }
 
 int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,
@@ -37,16 +37,37 @@ int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors,
     return 0;
 }
 
-/* The current tensor, F32, rounded to BF16 chunk by chunk. */
-static int read_rounded(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    float chunk[4096];
-    size_t count = mf_tensor_count(t), most = sizeof chunk / sizeof *chunk;
+#define CHUNK ((size_t)8192) /* numbers at a time */
+
+int mf_bundle_read_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err) {
+    enum mf_dtype dtype = mf_bundle_current(b)->dtype;
+    uint16_t halves[CHUNK];
+    if (dtype == MF_F32) return mf_bundle_read(b, to, count * sizeof *to, err);
     for (size_t at = 0, n; at < count; at += n) {
-        n = count - at < most ? count - at : most;
-        if (mf_bundle_read(b, chunk, n * sizeof *chunk, err) < 0) return -1;
+        n = count - at < CHUNK ? count - at : CHUNK;
+        if (mf_bundle_read(b, halves, n * sizeof *halves, err) < 0) return -1;
+        mf_widen(to + at, halves, n, dtype);
+    }
+    return 0;
+}
+
+/* The current tensor rounded to BF16 chunk by chunk. */
+static int read_rounded(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    float chunk[CHUNK];
+    size_t count = mf_tensor_count(t);
+    for (size_t at = 0, n; at < count; at += n) {
+        n = count - at < CHUNK ? count - at : CHUNK;
+        if (mf_bundle_read_floats(b, chunk, n, err) < 0) return -1;
         mf_bf16_round((uint16_t *)t->data + at, chunk, n);
     }
     return 0;
+}
+
+/* The current tensor into `t`. */
+static int read_into(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    if (t->dtype == mf_bundle_current(b)->dtype) return mf_bundle_read(b, t->data, mf_tensor_bytes(t), err);
+    return t->dtype == MF_F32 ? mf_bundle_read_floats(b, t->data, mf_tensor_count(t), err)
+                              : read_rounded(b, t, err);
 }
 
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err) {
@@ -54,11 +75,8 @@ int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t 
     int more;
     if (mf_bundle_expect(b, tensors, count, err) < 0) return -1;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
-        const struct mf_tensor *there = mf_bundle_tensor(b, index), *t = find(tensors, count, there->name);
-        if (!t) continue;
-        int status = t->dtype == there->dtype ? mf_bundle_read(b, t->data, mf_tensor_bytes(t), err)
-                                              : read_rounded(b, t, err);
-        if (status < 0) return -1;
+        const struct mf_tensor *t = find(tensors, count, mf_bundle_tensor(b, index)->name);
+        if (t && read_into(b, t, err) < 0) return -1;
     }
     return more;
 }

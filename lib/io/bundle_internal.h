@@ -2,7 +2,7 @@
 #ifndef MF_IO_BUNDLE_INTERNAL_H
 #define MF_IO_BUNDLE_INTERNAL_H
 
-#include "io/tensor.h"
+#include "io/bundle.h"
 
 #define MF_BUNDLE_VERSION 1
 #define MF_MANIFEST       "manifest.json"
@@ -10,5 +10,8 @@
 
 /* The tar member of a tensor: its name and ".f32", ".bf16" or ".i64". */
 void mf_bundle_member(const struct mf_tensor *t, char name[MF_MEMBER_NAME]);
+
+/* The tensor that mf_bundle_next moved to. */
+const struct mf_tensor *mf_bundle_current(const struct mf_bundle *b);
 
 #endif

@@ -306,6 +306,10 @@ int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err
     return b->left == 0 && b->sha ? check_hash(b, err) : 0;
 }
 
+const struct mf_tensor *mf_bundle_current(const struct mf_bundle *b) {
+    return &b->tensors[b->next - 1];
+}
+
 /* Reads what the caller left of the current tensor, for its hash. */
 static int finish_tensor(struct mf_bundle *b, struct mf_err *err) {
     unsigned char rest[8192];

@@ -101,6 +101,13 @@ void mf_f16_widen(float *to, const uint16_t *from, size_t n) {
     }
 }
 
+void mf_widen(float *to, const void *from, size_t n, enum mf_dtype dtype) {
+    if (n == 0) return;
+    if (dtype == MF_F32) memcpy(to, from, n * sizeof *to);
+    if (dtype == MF_BF16) mf_bf16_widen(to, from, n);
+    if (dtype == MF_F16) mf_f16_widen(to, from, n);
+}
+
 bool mf_finite(const float *x, size_t n) {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++) { /* without a branch, so that it is as fast as memory */

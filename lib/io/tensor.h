@@ -32,6 +32,9 @@ void mf_bf16_widen(float *to, const uint16_t *from, size_t n);
 void mf_f16_round(uint16_t *to, const float *from, size_t n);
 void mf_f16_widen(float *to, const uint16_t *from, size_t n);
 
+/* n numbers of a type that is not I64 as F32, exactly. */
+void mf_widen(float *to, const void *from, size_t n, enum mf_dtype dtype);
+
 bool mf_finite(const float *x, size_t n); /* no NaN and no infinity among them */
 
 size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */

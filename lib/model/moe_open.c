@@ -300,7 +300,7 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
 static void add_needs(struct moe_needs *needs, const struct mf_bundle *bundle) {
     size_t count = mf_bundle_count(bundle);
     for (size_t i = 0; i < count; i++) {
-        size_t bytes = mf_tensor_bytes(mf_bundle_tensor(bundle, i));
+        size_t bytes = mf_weights_held_bytes(mf_bundle_tensor(bundle, i));
         if (bytes <= MF_WEIGHTS_KEPT) needs->small += bytes;
     }
     needs->tensors += count;

@@ -34,7 +34,7 @@ static int copy_tensors(const struct mf_moe *m, const struct mf_safetensors *st,
         const struct mf_tensor *t = mf_safetensors_tensor(st, i);
         const float *data = replaced(m, t->name);
         size_t bytes = mf_tensor_bytes(t);
-        if (data && mf_out_write(out, data, bytes, err) < 0) return -1;
+        if (data && mf_out_write(out, data, mf_tensor_count(t) * sizeof *data, err) < 0) return -1;
         for (size_t at = 0, n; !data && at < bytes; at += n) {
             n = bytes - at < BUFFER ? bytes - at : BUFFER;
             if (mf_safetensors_read(st, i, at, buffer, n, err) < 0 || mf_out_write(out, buffer, n, err) < 0)
@@ -51,7 +51,10 @@ int mf_moe_save(const struct mf_moe *m, struct mf_out *out, const json_t *calibr
     struct mf_tensor *tensors = calloc(mf_safetensors_count(st), sizeof *tensors);
     unsigned char *buffer = malloc(BUFFER);
     if (!tensors || !buffer) mf_no_memory();
-    for (size_t i = 0; i < mf_safetensors_count(st); i++) tensors[i] = *mf_safetensors_tensor(st, i);
+    for (size_t i = 0; i < mf_safetensors_count(st); i++) {
+        tensors[i] = *mf_safetensors_tensor(st, i);
+        if (replaced(m, tensors[i].name)) tensors[i].dtype = MF_F32;
+    }
     int status = mf_safetensors_header(out, metadata, tensors, mf_safetensors_count(st), err);
     if (status == 0) status = copy_tensors(m, st, out, buffer, err);
     json_decref(metadata);

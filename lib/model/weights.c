@@ -14,7 +14,7 @@
 #define BLOCK      ((size_t)512 << 10) /* of a copy into the scratch file */
 
 struct entry {
-    struct mf_tensor tensor; /* data: NULL while not in memory */
+    struct mf_tensor tensor; /* as it is stored; data: as it is held, NULL while not in memory */
     size_t in_file;          /* index in the model file */
     uint64_t used;           /* clock of the last use */
     bool kept;               /* never evicted: read from a bundle */
@@ -106,6 +106,10 @@ static int keep(struct mf_weights *w, struct entry *e, mf_weights_source *read, 
     return read(from, e->tensor.data, bytes, err);
 }
 
+size_t mf_weights_held_bytes(const struct mf_tensor *t) {
+    return t->dtype == MF_I64 ? mf_tensor_bytes(t) : mf_tensor_count(t) * sizeof(float);
+}
+
 /* Takes a tensor whose bytes come in order. */
 static int take(struct mf_weights *w, struct entry *e, const struct mf_tensor *t, mf_weights_source *read,
                 void *from, struct mf_err *err) {
@@ -122,15 +126,34 @@ int mf_weights_add(struct mf_weights *w, const struct mf_tensor *t, mf_weights_s
     return take(w, &w->entries[w->count - 1], t, read, from, err);
 }
 
-/* Reads [from, from + bytes) of a tensor that is not in memory. */
-static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t from, void *data,
+/* Reads stored bytes [from, from + bytes) of a tensor that is not in memory. */
+static int read_stored(const struct mf_weights *w, const struct entry *e, size_t from, void *data,
                        size_t bytes, struct mf_err *err) {
     if (!e->in_scratch) return mf_safetensors_read(w->st, e->in_file, from, data, bytes, err);
     return mf_pread_all(w->scratch, data, bytes, e->in_file + from, "scratch file", err);
 }
 
+/* Reads numbers [first, first + count) of a tensor that is not in memory. */
+static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t first, size_t count,
+                       float *data, struct mf_err *err) {
+    enum mf_dtype dtype = e->tensor.dtype;
+    size_t size = mf_dtype_size(dtype);
+    uint16_t halves[16384];
+    if (dtype == MF_F32) return read_stored(w, e, first * size, data, count * size, err);
+    for (size_t at = 0, n, most = sizeof halves / size; at < count; at += n) {
+        n = count - at < most ? count - at : most;
+        if (read_stored(w, e, (first + at) * size, halves, n * size, err) < 0) return -1;
+        mf_widen(data + at, halves, n, dtype);
+    }
+    return 0;
+}
+
 static int read_bundle(void *from, void *buffer, size_t bytes, struct mf_err *err) {
     return mf_bundle_read(from, buffer, bytes, err);
+}
+
+static int read_bundle_floats(void *from, void *buffer, size_t bytes, struct mf_err *err) {
+    return mf_bundle_read_floats(from, buffer, bytes / sizeof(float), err);
 }
 
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {
@@ -138,7 +161,10 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
     if (add_entries(w, mf_bundle_count(bundle), err) < 0) return -1;
     int more;
     while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
-        if (take(w, &w->entries[first + index], mf_bundle_tensor(bundle, index), read_bundle, bundle, err) <
+        struct mf_tensor t = *mf_bundle_tensor(bundle, index);
+        bool whole = t.dtype == MF_I64;
+        if (!whole) t.dtype = MF_F32;
+        if (take(w, &w->entries[first + index], &t, whole ? read_bundle : read_bundle_floats, bundle, err) <
             0)
             return -1;
     }
@@ -174,7 +200,7 @@ static void free_buffer(void *buffer, size_t capacity) {
 
 /* Takes a tensor out of memory; returns the bytes it had. */
 static size_t drop(struct entry *e) {
-    size_t capacity = mf_weights_cached_bytes(mf_tensor_bytes(&e->tensor));
+    size_t capacity = mf_weights_cached_bytes(mf_weights_held_bytes(&e->tensor));
     if (e->kept)
         free(e->tensor.data);
     else
@@ -214,8 +240,8 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
     int64_t at = find_name(w, name);
     if (at < 0) return mf_err_set(err, EX_DATAERR, "%s: missing tensor %s", w->name, name);
     const struct mf_tensor *t = &w->entries[at].tensor;
-    if (t->dtype != MF_F32)
-        return mf_err_set(err, EX_DATAERR, "%s: tensor %s is %s, not F32", w->name, name,
+    if (t->dtype == MF_I64)
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s is %s, not F32, BF16 or F16", w->name, name,
                           mf_dtype_name(t->dtype));
     struct mf_tensor wanted = {.n_dims = columns ? 2 : 1, .shape = {rows, columns}};
     if (t->n_dims != wanted.n_dims || t->shape[0] != rows || (columns && t->shape[1] != columns)) {
@@ -245,11 +271,11 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
     struct entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
-        size_t bytes = mf_tensor_bytes(&e->tensor), capacity = mf_weights_cached_bytes(bytes);
+        size_t capacity = mf_weights_cached_bytes(mf_weights_held_bytes(&e->tensor));
         evict(w, capacity);
         void *buffer = new_buffer(capacity);
         if (!buffer) return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
-        if (read_tensor(w, e, 0, buffer, bytes, err) < 0) {
+        if (read_tensor(w, e, 0, mf_tensor_count(&e->tensor), buffer, err) < 0) {
             free_buffer(buffer, capacity);
             return -1;
         }
@@ -267,5 +293,5 @@ int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size
         memcpy(data, (const float *)e->tensor.data + first, count * sizeof *data);
         return 0;
     }
-    return read_tensor(w, e, first * sizeof *data, data, count * sizeof *data, err);
+    return read_tensor(w, e, first, count, data, err);
 }

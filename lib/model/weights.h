@@ -1,5 +1,5 @@
 /* The tensors of a model on disk: large ones read when needed into a cache of bounded size, small ones kept.
- */
+ * BF16 and F16 are widened to F32 when they are read. */
 #ifndef MF_MODEL_WEIGHTS_H
 #define MF_MODEL_WEIGHTS_H
 
@@ -34,14 +34,17 @@ int mf_weights_add(struct mf_weights *w, const struct mf_tensor *tensor, mf_weig
 
 void mf_weights_free(struct mf_weights *w); /* accepts NULL */
 
+/* The bytes of a stored tensor in memory: its numbers are F32 there. */
+size_t mf_weights_held_bytes(const struct mf_tensor *tensor);
+
 /* What a tensor of `bytes` takes in the cache. */
 size_t mf_weights_cached_bytes(size_t bytes);
 
 /* May `bytes` stay in the cache together? */
 bool mf_weights_holds_all(const struct mf_weights *w, size_t bytes);
 
-/* The index of the fp32 tensor `name` of exactly this shape (columns 0: a vector). EX_DATAERR: missing,
- * another shape, another dtype. */
+/* The index of the tensor `name` of exactly this shape (columns 0: a vector). EX_DATAERR: missing, another
+ * shape, I64. */
 int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, size_t columns, size_t *index,
                     struct mf_err *err);
 bool mf_weights_has(const struct mf_weights *w, const char *name);

@@ -122,14 +122,28 @@ refuses() {
     refuses "talk.tar: tokenizer 000000000000" shared.tar expert.0.tar talk.tar
 }
 
-@test "an expert of another dtype is refused" {
-    edit_bundle expert.1.tar half.tar '
-t = next(t for t in m["tensors"] if t["name"] == "layers.0.fc1.weight")
-t["dtype"] = "BF16"
-b = data["layers.0.fc1.weight.f32"][: len(data["layers.0.fc1.weight.f32"]) // 2]
-t["sha256"] = hashlib.sha256(b).hexdigest()
-data = {k.replace("layers.0.fc1.weight.f32", "layers.0.fc1.weight.bf16"): (b if k == "layers.0.fc1.weight.f32" else v) for k, v in data.items()}'
-    refuses "half.tar: layers.0.fc1.weight BF16 F32" shared.tar expert.0.tar half.tar
+# A copy of a bundle in which the bytes of one tensor became those of the Python expression on b, of another dtype.
+retype() { # SOURCE TARGET TENSOR DTYPE EXPRESSION
+    edit_bundle "$1" "$2" "
+t = next(t for t in m['tensors'] if t['name'] == '$3')
+t['dtype'] = '$4'
+b = data['$3.f32']
+b = bytearray($5)
+t['sha256'] = hashlib.sha256(b).hexdigest()
+data = {(k[:-3] + '$4'.lower() if k == '$3.f32' else k): (b if k == '$3.f32' else v) for k, v in data.items()}"
+}
+
+@test "a tensor in BF16 is joined as the same numbers in F32 are; one of whole numbers is refused" {
+    retype expert.1.tar half.tar layers.0.fc1.weight BF16 'b"".join(b[i + 2 : i + 4] for i in range(0, len(b), 4))'
+    retype expert.1.tar whole.tar layers.0.fc1.weight F32 'b"".join(b"\0\0" + b[i + 2 : i + 4] for i in range(0, len(b), 4))'
+    for e in half whole; do mf-assemble --quiet --config "$TINY" -o $e.safetensors shared.tar expert.0.tar $e.tar; done
+    cmp <(mf-cat --stats half.safetensors | tail -n +4) <(mf-cat --stats whole.safetensors | tail -n +4)
+    mf-cat half.safetensors > list
+    run ! grep -q BF16 list
+    retype expert.1.tar int.tar layers.0.fc1.weight I64 'b + b'
+    refuses "int.tar: layers.0.fc1.weight I64 F32" shared.tar expert.0.tar int.tar
+    retype expert.1.tar nan.tar layers.0.fc1.weight BF16 'b[: len(b) // 2 - 2] + b"\xc0\x7f"'
+    refuses "nan.tar: layers.0.fc1.weight NaN" shared.tar expert.0.tar nan.tar
 }
 
 @test "bytes that do not match their hash are refused, and the model does not get its name" {

@@ -331,6 +331,47 @@ static void test_fill(void **state) {
     refuse_fill("flip: tensor layers.0.fc1.bias: bytes do not match their sha256: ", "flip", t + 1);
 }
 
+/* A bundle of one tensor of three numbers. */
+static void write_three(const char *path, enum mf_dtype dtype, void *data) {
+    struct mf_out *out;
+    const struct mf_tensor t = {.name = "a", .dtype = dtype, .n_dims = 1, .shape = {3}, .data = data};
+    json_t *meta = json_object();
+    assert_int_equal(mf_out_open(&out, path, &err), 0);
+    assert_int_equal(mf_bundle_write(out, "expert", meta, &t, 1, &err), 0);
+    assert_int_equal(mf_out_commit(out, &err), 0);
+    json_decref(meta);
+}
+
+static void fill_three(const char *path, enum mf_dtype dtype, void *data) {
+    struct mf_bundle *b;
+    const struct mf_tensor t = {.name = "a", .dtype = dtype, .n_dims = 1, .shape = {3}, .data = data};
+    assert_int_equal(mf_bundle_open(&b, path, "expert", &err), 0);
+    assert_int_equal(mf_bundle_fill(b, &t, 1, &err), 0);
+    mf_bundle_close(b);
+}
+
+/* F32 is wanted of halves: exact. BF16 of F16: rounded, as F32 is. */
+static void test_fill_halves(void **state) {
+    (void)state;
+    const float x[] = {1 + 1.0f / 1024, -0x1p-24f, 65504}, y[] = {-1.5f, 0x1p-130f, 0x1.fep127f};
+    uint16_t halves[3], brains[3], expected[3];
+    float back[3];
+    mf_f16_round(halves, x, 3);
+    mf_bf16_round(brains, y, 3);
+    write_three("f16.tar", MF_F16, halves);
+    write_three("bf16.tar", MF_BF16, brains);
+    fill_three("f16.tar", MF_F32, back);
+    assert_memory_equal(back, x, sizeof x);
+    fill_three("bf16.tar", MF_F32, back);
+    assert_memory_equal(back, y, sizeof y);
+    mf_bf16_round(expected, x, 3);
+    fill_three("f16.tar", MF_BF16, halves);
+    assert_memory_equal(halves, expected, sizeof expected);
+    memset(halves, 0, sizeof halves);
+    fill_three("bf16.tar", MF_BF16, halves);
+    assert_memory_equal(halves, brains, sizeof brains);
+}
+
 static void test_bf16(void **state) {
     (void)state;
     /* to the nearest, ties to even; what is too large becomes infinite, and NaN stays one */
@@ -365,6 +406,7 @@ int main(void) {
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_fill_halves),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_foreign_files),
     };
