@@ -140,7 +140,7 @@ static int add_experts(struct maker *m, struct mf_err *err) {
 }
 
 /* What predicting each token by its share of the training tokens alone would give: (count + 1) / (all + V).
- */
+ * Nothing of an imported backbone, whose training tokens nobody counted. */
 static int add_unigram(struct maker *m, struct mf_err *err) {
     struct mf_component p;
     struct mf_token_doc doc;
@@ -153,8 +153,9 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
     int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
     double total = (double)V;
     for (size_t v = 0; v < V; v++) total += counts[v] > 0 ? (double)counts[v] : 0;
-    if (status == 0) status = mf_dataset_rewind(m->s->dataset, err);
-    while (status == 0 && (got = mf_dataset_next(m->s->dataset, &doc, err)) > 0) {
+    bool counted = total > (double)V;
+    if (status == 0 && counted) status = mf_dataset_rewind(m->s->dataset, err);
+    while (status == 0 && counted && (got = mf_dataset_next(m->s->dataset, &doc, err)) > 0) {
         double nats = 0;
         uint64_t tokens = 0;
         for (size_t i = 1; i < doc.n; i++) {
@@ -167,6 +168,7 @@ static int add_unigram(struct maker *m, struct mf_err *err) {
     free(counts);
     mf_component_close(&p);
     if (status < 0 || got < 0) return -1;
+    if (!counted) return 0;
     json_object_set_new(m->perplexity, "unigram", mf_real_json(mf_measure_perplexity(&unigram)));
     json_object_set_new(m->measures, "unigram", mf_measure_json(&unigram));
     if (unigram.tokens) show(m, "unigram", &unigram);
@@ -305,7 +307,7 @@ int mf_report_make(struct mf_session *s, const struct mf_report_files *files, co
     json_object_set_new(*report, "measures", m.measures);
     int status = mf_model_tokenizer(&tokenizer, files->tokenizer, s->moe, err);
     if (status == 0) {
-        m.lengths = mf_token_lengths_of(tokenizer);
+        m.lengths = mf_token_lengths_of(tokenizer, s->moe->shape.V);
         status = make_all(&m, tokenizer, *report, err);
     }
     free(m.lengths);

@@ -296,6 +296,7 @@ int mf_train_session_write(struct mf_train_session *s, const char *kind, const c
     struct mf_tensor *all = calloc(count + 1, sizeof *all);
     if (!all) mf_no_memory();
     memcpy(all, tensors, count * sizeof *all);
+    mf_data_widen(&s->data, s->training.shape.V);
     all[count] = (struct mf_tensor){.name = "token_counts",
                                     .dtype = MF_I64,
                                     .n_dims = 1,

@@ -39,8 +39,8 @@ static int check_header(const struct mf_dataset *s, size_t V, const char *sha, c
                         struct mf_err *err) {
     const struct mf_tokens_header *h = &s->docs.header;
     const char *name = mf_stream_name(s->docs.stream);
-    if (V != 0 && h->vocab != V)
-        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, not %zu as in %s", name, h->vocab, V,
+    if (V != 0 && h->vocab > V)
+        return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, more than %zu as in %s", name, h->vocab, V,
                           model);
     if (sha && *sha && strcmp(h->tokenizer, sha) != 0)
         return mf_err_set(err, EX_DATAERR, "%s: made with tokenizer %.12s, not %.12s as %s", name,

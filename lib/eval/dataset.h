@@ -17,7 +17,7 @@
 struct mf_dataset;
 
 /* Opens a tokens stream (NULL or "-": standard input). EX_NOINPUT; EX_DATAERR: not a tokens stream; its
- * vocab_size is not V, or its tokenizer is not `tokenizer_sha256`, or its special tokens are not `specials`
+ * vocab_size is above V, or its tokenizer is not `tokenizer_sha256`, or its special tokens are not `specials`
  * (both named; an empty hash is not compared). `model` is the name they come from, for messages. V = 0 takes
  * any vocabulary. */
 int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, const char *tokenizer_sha256,

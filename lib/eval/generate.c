@@ -96,13 +96,14 @@ static int read_prompt(struct mf_generator *g, struct mf_generated *r, const flo
     return feed(g, r, skipped, r->n_prompt - skipped, hidden, err);
 }
 
-/* Leaves out what is never a target, and the unknown token. */
+/* Leaves out what is never a target, the unknown token, and rows of the embedding without a token. */
 static void forbid(struct mf_generator *g) {
     const struct mf_specials *s = &g->moe->specials;
     const int64_t never[] = {s->pad, s->bos, mf_tokenizer_special(g->tokenizer, MF_UNK)};
     for (size_t i = 0; i < 3; i++)
         if (never[i] >= 0 && (size_t)never[i] < g->moe->shape.V && never[i] != s->eos)
             g->logits[never[i]] = -INFINITY;
+    for (size_t i = mf_tokenizer_size(g->tokenizer); i < g->moe->shape.V; i++) g->logits[i] = -INFINITY;
 }
 
 /* Draws the token that follows the row `hidden`. */

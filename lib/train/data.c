@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include "base/memory.h"
 #include "base/strings.h"
 #include "io/file.h"
 #include "text/tokens.h"
@@ -87,6 +88,14 @@ int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size
     }
     data->windows = (data->tokens - 1 + S - 1) / S;
     return 0;
+}
+
+void mf_data_widen(struct mf_data *data, size_t vocab) {
+    if (vocab <= data->vocab) return;
+    data->counts = reallocarray(data->counts, vocab, sizeof *data->counts);
+    if (!data->counts) mf_no_memory();
+    memset(data->counts + data->vocab, 0, (vocab - data->vocab) * sizeof *data->counts);
+    data->vocab = vocab;
 }
 
 void mf_data_free(struct mf_data *data) {

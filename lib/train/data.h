@@ -34,6 +34,10 @@ struct mf_data {
  * predict. Zeroed before, freed by mf_data_free. */
 int mf_data_load(struct mf_data *data, const char *path, int64_t partition, size_t S,
                  const struct mf_specials *otherwise, struct mf_err *err);
+
+/* The vocabulary of a model that has more rows than the tokens' own: no token is one of the others. */
+void mf_data_widen(struct mf_data *data, size_t vocab);
+
 void mf_data_free(struct mf_data *data); /* of a zeroed one too */
 
 /* Bytes for each row of a batch. */
