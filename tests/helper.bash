@@ -133,9 +133,11 @@ make_model() {
     mf-assemble --config "$TINY" -o model.safetensors shared.tar expert.0.tar expert.1.tar expert.2.tar
 }
 
-# A backbone of family llama for the same tokens, that learnt hardly anything: llama.tar.
+# A backbone of family llama for the same tokens, that learnt hardly anything: llama.tar; and as other programs have it.
 make_llama() {
     mf-train-shared --quiet --config "$TINY" --set model.arch=llama --set train_shared.steps=4 --set train_shared.warmup=1 -o llama.tar train.mf
+    mf-export hf --quiet --type bf16 --shard 30K -m llama.tar -t tokenizer.json -o llama.hf
+    mf-export gguf --quiet --type q8_0 -m llama.tar -t tokenizer.json -o llama.gguf
 }
 
 # A copy of a bundle whose manifest was changed by a Python expression on `m`, and tensors' bytes on `data` (by name).

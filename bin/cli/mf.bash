@@ -68,4 +68,4 @@ _modularforge_key() {
     fi
 }
 
-complete -F _modularforge mf-{assemble,calibrate,cat,config,docs,eval,export,partition,time,tokenize,train-expert,train-shared}
+complete -F _modularforge mf-{assemble,calibrate,cat,config,docs,eval,export,import,partition,time,tokenize,train-expert,train-shared}

@@ -27,7 +27,7 @@ struct node {
 };
 
 struct tree {
-    json_t *shared, *experts;
+    json_t *shared, *experts, *base;
     struct node *nodes; /* tokenizer, backbone, experts */
     size_t n;
 };
@@ -58,15 +58,27 @@ static char *expert_label(const json_t *expert, size_t e) {
     return mf_format("expert %zu (%s)", e, mf_show_clean(clean, file, strlen(file), 40));
 }
 
+/* "backbone (imported: LlamaForCausalLM, SmolLM2-135M)" */
+static char *backbone_label(const json_t *base) {
+    char class[4 * 40 + 1], name[4 * 60 + 1];
+    const char *of = json_string_value(json_object_get(base, "class")),
+               *called = json_string_value(json_object_get(base, "name"));
+    if (!of) return mf_format("backbone");
+    mf_show_clean(class, of, strlen(of), 40);
+    if (!called) return mf_format("backbone (imported: %s)", class);
+    return mf_format("backbone (imported: %s, %s)", class, mf_show_clean(name, called, strlen(called), 60));
+}
+
 static void build(struct tree *t, const json_t *metadata) {
     t->shared = mf_metadata_json(metadata, "shared_trained");
     t->experts = mf_metadata_json(metadata, "experts");
+    t->base = mf_metadata_json(metadata, "base");
     t->nodes = calloc(2 + json_array_size(t->experts), sizeof *t->nodes);
     if (!t->nodes) mf_no_memory();
     const char *tokenizer = json_string_value(json_object_get(metadata, "tokenizer_sha256"));
     const char *shared = json_string_value(json_object_get(metadata, "shared_sha256"));
     t->nodes[t->n++] = node_of(mf_format("tokenizer"), tokenizer, NULL);
-    t->nodes[t->n++] = node_of(mf_format("backbone"), shared, t->shared);
+    t->nodes[t->n++] = node_of(backbone_label(t->base), shared, t->shared);
     for (size_t e = 0; e < json_array_size(t->experts); e++) {
         const json_t *expert = json_array_get(t->experts, e);
         const char *hash = json_string_value(json_object_get(expert, "sha256"));
@@ -82,6 +94,7 @@ static void destroy(struct tree *t) {
     free(t->nodes);
     json_decref(t->shared);
     json_decref(t->experts);
+    json_decref(t->base);
 }
 
 /* --- the files --- */

@@ -231,6 +231,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
     a->anchor = kind == MF_ASSEMBLE_MIXTURE && config->assemble.anchor;
     a->shared_name = components[0].name;
     a->shared_trained = trained_json(json_object_get(mf_bundle_meta(shared.bundle), "training"));
+    a->base = json_incref(json_object_get(mf_bundle_meta(shared.bundle), "base"));
     memcpy(a->shared_hash, shared.hash, sizeof a->shared_hash);
     memcpy(a->tokenizer, shared.tokenizer, sizeof a->tokenizer);
     a->specials = shared.specials;
@@ -246,6 +247,7 @@ int mf_assembly_plan(struct mf_assembly *a, enum mf_assembly_kind kind, const st
 void mf_assembly_free(struct mf_assembly *a) {
     free_experts(a);
     json_decref(a->shared_trained);
+    json_decref(a->base);
     free(a->tensors);
     if (a->buffer && a->scratch >= 0) close(a->scratch);
     free(a->buffer);
@@ -309,6 +311,7 @@ static json_t *metadata_of(const struct mf_assembly *a) {
     if (a->specials.given) mf_metadata_set_json(metadata, "special_tokens", mf_specials_json(&a->specials));
     json_object_set_new(metadata, "shared_sha256", json_string(a->shared_hash));
     mf_metadata_set_json(metadata, "shared_trained", json_incref(a->shared_trained));
+    if (json_is_object(a->base)) mf_metadata_set_json(metadata, "base", json_incref(a->base));
     mf_metadata_set_json(metadata, "experts", experts_json(a));
     if (!mixture)
         json_object_set_new(metadata, "ffn", json_string(a->kind == MF_ASSEMBLE_DENSE ? "dense" : "average"));

@@ -35,6 +35,7 @@ struct mf_assembly {
     const char *shared_path, *shared_name; /* borrowed */
     char shared_hash[65], tokenizer[65];
     json_t *shared_trained;      /* as an expert's */
+    json_t *base;                /* what the shared bundle was imported from; NULL: it was trained */
     struct mf_specials specials; /* of the first component that names them */
     const char *specials_from;   /* that component; borrowed */
     struct mf_shape shape;

@@ -91,7 +91,7 @@ static void put_dimensions(const struct mf_gguf_file *f, const struct gguf_arch 
 
 /* Where the numbers come from: every component's hash. */
 static void put_origin(const struct mf_gguf_file *f, struct mf_gguf_keys *keys) {
-    static const char *const kept[] = {"tokenizer_sha256", "shared_sha256", "experts", "ffn"};
+    static const char *const kept[] = {"tokenizer_sha256", "shared_sha256", "base", "experts", "ffn"};
     char key[64];
     mf_gguf_put_string(keys, "modularforge.version", f->version);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {

@@ -82,17 +82,20 @@ static void say_expert(const struct card *c, size_t e, const json_t *expert) {
 /* Every file that the model was assembled from, with its name by contents. */
 static void say_components(const struct card *c) {
     const json_t *metadata = mf_plain_metadata(c->hf->plain), *expert;
-    json_t *experts = mf_metadata_json(metadata, "experts");
+    json_t *experts = mf_metadata_json(metadata, "experts"), *base = mf_metadata_json(metadata, "base");
     size_t e;
     SAY("## Components\n\n| | file | documents | tokens | SHA-256 |\n|---|---|---|---|---|\n| tokenizer | | | | ");
     say_cell(c, text_of(metadata, "tokenizer_sha256"));
-    SAY(" |\n| shared backbone | | | | ");
+    SAY(" |\n| shared backbone | ");
+    if (base) say_cell(c, text_of(base, "name") ? text_of(base, "name") : text_of(base, "class"));
+    SAY(" | | | ");
     say_cell(c, text_of(metadata, "shared_sha256"));
     SAY(" |\n");
     json_array_foreach(experts, e, expert) say_expert(c, e, expert);
     SAY("\nThe SHA-256 of the backbone and of an expert is that of its bundle's manifest, which has the SHA-256 "
         "of every\ntensor. Documents and tokens are those that it was trained on.\n\n");
     json_decref(experts);
+    json_decref(base);
 }
 
 static void say_measure(const struct card *c, const char *name, const json_t *measure) {

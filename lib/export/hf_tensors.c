@@ -110,7 +110,7 @@ static int write_shards(const struct writing *w, struct mf_err *err) {
 
 /* "format" is what transformers looks for; the rest names where the numbers come from. */
 static json_t *metadata_of(const struct mf_plain *p) {
-    static const char *const kept[] = {"tokenizer_sha256", "shared_sha256", "experts", "ffn"};
+    static const char *const kept[] = {"tokenizer_sha256", "shared_sha256", "base", "experts", "ffn"};
     json_t *metadata = json_pack("{ss}", "format", "pt");
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         json_t *value = json_object_get(mf_plain_metadata(p), kept[i]);

@@ -1,7 +1,7 @@
 # What the programs tell of themselves (help, manual pages, completion), and what make install puts where.
 load ../helper
 
-PROGRAMS=(mf-assemble mf-calibrate mf-cat mf-config mf-docs mf-eval mf-export mf-partition mf-time mf-tokenize mf-train-expert mf-train-shared)
+PROGRAMS=(mf-assemble mf-calibrate mf-cat mf-config mf-docs mf-eval mf-export mf-import mf-partition mf-time mf-tokenize mf-train-expert mf-train-shared)
 
 # Once for all tests, since programs take a while to start: every program and every command of those that have some, one
 # a line in `all`; their help pages in help/, and a tree that make install filled in usr/.

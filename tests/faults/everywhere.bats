@@ -24,7 +24,15 @@ setup() {
     link_made
 }
 
-# Each place where a program reads a file: FILE stands for it.
+# A base in a folder, one of whose files is this one.
+make_base() { # NAME FILE
+    rm -rf base
+    mkdir base
+    ln -s ../llama.hf/* base
+    ln -sfn "../$2" "base/$1"
+}
+
+# Each place where a program reads a file: FILE stands for it, BASE:NAME for a base that has it under this name.
 places() {
     cat <<'END'
 mf-assemble -o out FILE expert.0.tar
@@ -52,6 +60,12 @@ mf-export hf --quiet -o out -m llama.tar -t tokenizer.json --report FILE
 mf-export gguf --quiet -o out -m FILE -t tokenizer.json
 mf-export gguf --quiet -o out -m llama.tar -e FILE -t tokenizer.json
 mf-export gguf --quiet -o out -m llama.tar -t FILE
+mf-import --quiet -o out -t /dev/null FILE
+mf-import --quiet -o out -t /dev/null BASE:config.json
+mf-import --quiet -o out -t /dev/null BASE:model.safetensors.index.json
+mf-import --quiet -o out -t /dev/null BASE:model-00001-of-00003.safetensors
+mf-import --quiet -o out -t /dev/null BASE:tokenizer.json
+mf-import --quiet -o out -t /dev/null BASE:tokenizer_config.json
 mf-partition --quiet -n 2 -o out FILE
 mf-partition --quiet --saved FILE --label -o out val.mf
 mf-time --quiet -o /dev/null -- FILE
@@ -81,7 +95,11 @@ controls() { # LINE
         for file in hostile/* hostile/nothing; do
             if [ -z "${MF_LONG:-}" ] && [ $((files++ % 4)) -ne 0 ]; then continue; fi
             words=()
-            for word in $place; do words+=("${word/#FILE/$file}"); done
+            for word in $place; do
+                [[ $word != BASE:* ]] || make_base "${word#BASE:}" "$file"
+                [[ $word != BASE:* ]] || word=base
+                words+=("${word/#FILE/$file}")
+            done
             local status=0
             case $place in mf-config*|mf-docs*|mf-cat*|mf-time*) ;; *) words+=(--threads 2) ;; esac
             (

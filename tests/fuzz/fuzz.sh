@@ -12,7 +12,7 @@ tests=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH="$build/bin:$PATH" TMPDIR="$work" OPENBLAS_NUM_THREADS=1
-export MF_ROOT=$tests/.. MF_FUZZ_SHARED=$work/made/shared.tar MF_FUZZ_REPORT=$work/made/report.json
+export MF_ROOT=$tests/.. MF_FUZZ_SHARED=$work/made/shared.tar MF_FUZZ_REPORT=$work/made/report.json MF_FUZZ_BASE=$work/made/base
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 
 # --- real files ---
@@ -45,6 +45,10 @@ eval "$(sed -n '/^make_[[:lower:]]*() {/,/^}/p' "$tests/helper.bash")" # make_to
     mf-train-shared --quiet --config "$TINY" --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
     mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
     mf-calibrate --quiet --config "$TINY" --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
+    micro_llama=(--quiet --config "$TINY" --set model.arch=llama --set model.n_kv_heads=1 --set model.d_ff=32)
+    mf-train-shared "${micro_llama[@]}" -o llama.tar train.mf
+    mf-export hf --quiet --shard 6K -m llama.tar -t tokenizer.json -o base
+    mf-export gguf --quiet --type q8_0 -m llama.tar -t tokenizer.json -o llama.gguf
     mf-time -o stage.json -- mf-config print -o printed.yaml
     mf-eval report --quiet --config "$TINY" -m calibrated.safetensors -t tokenizer.json -s shared.tar --metrics metrics.mf \
         --stage stage.json --calibration calibration.json -e expert.0.tar -e expert.1.tar -o report.json test.mf
@@ -91,6 +95,8 @@ seeds model model.safetensors calibrated.safetensors shared.tar
 # shellcheck disable=SC2016 # the fence of a page
 sed -n '/^```hex$/,/^```$/p' "$MF_ROOT/formats/gguf.md" | xxd -r -p > example.gguf
 seeds gguf example.gguf
+seeds base base/config.json base/tokenizer.json base/model.safetensors.index.json base/model-00001-of-00002.safetensors
+seeds base-gguf llama.gguf
 seeds show example.gguf model.safetensors expert.0.tar train.mf metrics.mf train.docs
 # forms of other families' tokenizers: steps in a row, known patterns and others, a vocabulary of characters
 jq -c '.normalizer = {type: "Sequence", normalizers: [{type: "NFKC"}, {type: "Lowercase"}, {type: "Replace", pattern: {Regex: "\\s+"}, content: " "},

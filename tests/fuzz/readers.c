@@ -2,6 +2,7 @@
  * under any other name it lists them. Inputs are whole files; after each mutation their checksums are set
  * right, so that what is behind them is reached. */
 #include <archive.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "eval/dataset.h"
 #include "cli/show.h"
 #include "export/quant.h"
+#include "import/base.h"
 #include "io/gguf.h"
 #include "io/sha256.h"
 #include "io/stream.h"
@@ -259,6 +261,50 @@ static int read_gguf(const char *path) {
     }
     mf_gguf_close(g);
     return 0;
+}
+
+/* --- bases --- */
+
+/* Through all that mf-import does, up to bytes that nobody keeps. */
+static int import(const char *path) {
+    struct mf_err err = {0};
+    struct mf_base *base;
+    struct mf_base_tokenizer tokenizer;
+    struct mf_out *out;
+    if (check(mf_base_open(&base, path, 0, &err), &err) < 0) return -1;
+    if (mf_out_open(&out, "/dev/null", &err) < 0) abort();
+    int result = mf_base_write_tokenizer(base, out, &tokenizer, &err);
+    if (result == 0) result = mf_base_write(base, &tokenizer, out, &err);
+    mf_out_abandon(out);
+    mf_base_close(base);
+    return check(result, &err);
+}
+
+static bool holds(const char *bytes, size_t n, const char *word) {
+    return memmem(bytes, n, word, strlen(word)) != NULL;
+}
+
+/* A file of a folder whose others are good ones: which one it is, it says itself. */
+static int read_base(const char *path) {
+    static char folder[] = "/tmp/mf-fuzz-base.XXXXXX";
+    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors.index.json",
+                                        "model-00001-of-00002.safetensors",
+                                        "model-00002-of-00002.safetensors"};
+    const char *good = getenv("MF_FUZZ_BASE");
+    char bytes[32768], name[300], target[300];
+    FILE *f = fopen(path, "r");
+    if (!good || !f || (strchr(folder, 'X') && !mkdtemp(folder))) abort();
+    size_t n = fread(bytes, 1, sizeof bytes, f), which = holds(bytes, n, "\"hidden_size\"")    ? 0
+                                                         : holds(bytes, n, "\"added_tokens\"") ? 1
+                                                         : holds(bytes, n, "\"weight_map\"")   ? 2
+                                                                                               : 3;
+    fclose(f);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(name, sizeof name, "%s/%s", folder, names[i]);
+        snprintf(target, sizeof target, "%s/%s", good, names[i]);
+        if ((unlink(name) < 0 && errno != ENOENT) || symlink(i == which ? path : target, name) < 0) abort();
+    }
+    return import(folder);
 }
 
 static int show(const char *path) {
@@ -577,6 +623,8 @@ static const struct reader {
     {"expert", read_expert, mend_bundle},
     {"model", read_model, NULL},
     {"gguf", read_gguf, NULL},
+    {"base", read_base, NULL},
+    {"base-gguf", import, NULL},
     {"show", show, NULL},
     {"tokenizer", read_tokenizer, NULL},
     {"config", read_config, NULL},

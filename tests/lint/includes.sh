@@ -3,7 +3,7 @@
 # it in the list below and itself, so that there are no circles. Prints each include that points back, and fails then.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-order="base io text config nn model assemble export train partition eval calibrate cli"
+order="base io text config nn model assemble export import train partition eval calibrate cli"
 grep -oE '^#include "[a-z_]+/' lib/*/*.[ch] bin/cli/*.[ch] | awk -v order="$order" '
     BEGIN { n = split(order, folders); for (i = 1; i <= n; i++) rank[folders[i]] = i }
     {

@@ -29,6 +29,9 @@ WORDS = {
 
 def shape_of(config):
     """The dimensions in this project's words; n_kv_heads and head_dim filled in where they are 0 or not said."""
+    newer = config.get("rope_parameters")  # where they are together
+    if newer:
+        config = dict(config, rope_theta=newer["rope_theta"], rope_scaling=newer if newer["rope_type"] != "default" else None)
     c = {ours: config.get(ours, config.get(theirs)) for ours, theirs in WORDS.items()}
     c["n_kv_heads"] = c["n_kv_heads"] or c["n_heads"]
     c["head_dim"] = c["head_dim"] or c["d_model"] // c["n_heads"]

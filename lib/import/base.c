@@ -1,0 +1,209 @@
+/* A base opened, and written as a bundle. */
+#include "import/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/memory.h"
+#include "base/strings.h"
+#include "import/base_internal.h"
+#include "io/bundle.h"
+#include "model/tensors.h"
+
+int(base_refuse)(const struct mf_base *b, struct mf_err *err, const char *format, ...) {
+    char what[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return mf_err_set(err, EX_DATAERR, "%s: %s", b->path, what);
+}
+
+int base_context(struct mf_base *b, size_t asked, int64_t most, struct mf_err *err) {
+    if (most < 1) return base_refuse(b, err, "does not say its context (max_position_embeddings)");
+    if (asked > (size_t)most)
+        return base_refuse(b, err, "a context of %zu is longer than the base's %lld", asked, (long long)most);
+    b->shape.S = asked ? asked : most < MF_BASE_CONTEXT ? (size_t)most : MF_BASE_CONTEXT;
+    return 0;
+}
+
+/* --- the list of tensors --- */
+
+void base_list(struct mf_base *b) {
+    const struct mf_shape *s = &b->shape;
+    size_t backbone = mf_backbone_tensors(s, NULL, NULL),
+           ffn = mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, NULL);
+    b->count = backbone + ffn + 1;
+    b->tensors = calloc(b->count, sizeof *b->tensors);
+    b->places = calloc(b->count, sizeof *b->places);
+    if (!b->tensors || !b->places) mf_no_memory();
+    mf_backbone_tensors(s, NULL, b->tensors);
+    mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, b->tensors + backbone);
+    b->tensors[b->count - 1] =
+        (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
+}
+
+static int by_name(const void *a, const void *b, void *tensors) {
+    const struct mf_tensor *t = tensors;
+    return strcmp(t[*(const size_t *)a].name, t[*(const size_t *)b].name);
+}
+
+void base_names_make(struct base_names *names, const struct mf_base *b) {
+    *names = (struct base_names){.order = calloc(b->count, sizeof *names->order), .base = b};
+    if (!names->order) mf_no_memory();
+    for (size_t i = 0; i < b->count; i++) names->order[i] = i;
+    qsort_r(names->order, b->count - 1, sizeof *names->order, by_name, b->tensors);
+}
+
+int64_t base_names_find(const struct base_names *names, const char *name) {
+    for (size_t low = 0, high = names->base->count - 1; low < high;) {
+        size_t middle = low + (high - low) / 2, i = names->order[middle];
+        int order = strcmp(name, names->base->tensors[i].name);
+        if (order == 0) return (int64_t)i;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return -1;
+}
+
+void base_names_free(struct base_names *names) {
+    free(names->order);
+}
+
+int base_check_places(const struct mf_base *b, struct mf_err *err) {
+    for (size_t i = 0; i + 1 < b->count; i++)
+        if (!b->places[i].there) return base_refuse(b, err, "missing tensor %s", b->tensors[i].name);
+    return 0;
+}
+
+/* --- opening --- */
+
+static int open_base(struct mf_base *b, size_t context, struct mf_err *err) {
+    struct stat st;
+    if (stat(b->path, &st) < 0) return mf_err_sys(err, EX_NOINPUT, "%s", b->path);
+    if (S_ISDIR(st.st_mode)) {
+        if (base_read_config(b, context, err) < 0) return -1;
+        base_list(b);
+        return base_open_files(b, err);
+    }
+    if (mf_gguf_open(&b->gguf, b->path, err) < 0 || base_read_keys(b, context, err) < 0) return -1;
+    base_list(b);
+    return base_find_tensors(b, err);
+}
+
+int mf_base_open(struct mf_base **base, const char *path, size_t context, struct mf_err *err) {
+    struct mf_base *b = calloc(1, sizeof *b);
+    if (!b) mf_no_memory();
+    b->path = mf_format("%s", path);
+    b->bos = b->eos = -1;
+    b->shape.arch = MF_LLAMA;
+    if (open_base(b, context, err) < 0) {
+        mf_base_close(b);
+        return -1;
+    }
+    *base = b;
+    return 0;
+}
+
+void mf_base_close(struct mf_base *b) {
+    if (!b) return;
+    for (size_t i = 0; i < b->n_files; i++) mf_safetensors_close(b->files[i]);
+    mf_gguf_close(b->gguf);
+    free(b->files);
+    free(b->tensors);
+    free(b->places);
+    free(b->bos_token);
+    free(b->eos_token);
+    free(b->path);
+    free(b);
+}
+
+const struct mf_shape *mf_base_shape(const struct mf_base *b) {
+    return &b->shape;
+}
+
+const char *mf_base_class(const struct mf_base *b) {
+    return b->class;
+}
+
+size_t mf_base_tensors(const struct mf_base *b) {
+    return b->count - 1;
+}
+
+/* --- the bundle --- */
+
+struct copying {
+    const struct mf_base *base;
+    unsigned char *buffer, *raw; /* [BASE_BLOCK or the longest row] */
+};
+
+static int check_finite(const struct mf_base *b, size_t i, const void *bytes, size_t size,
+                        struct mf_err *err) {
+    const struct mf_tensor *t = &b->tensors[i];
+    float numbers[4096];
+    const size_t width = mf_dtype_size(t->dtype), most = sizeof numbers / sizeof *numbers;
+    for (size_t at = 0, n; at < size; at += n * width) {
+        n = (size - at) / width < most ? (size - at) / width : most;
+        mf_widen(numbers, (const unsigned char *)bytes + at, n, t->dtype);
+        if (!mf_finite(numbers, n)) return base_refuse(b, err, "tensor %s holds a NaN or infinity", t->name);
+    }
+    return 0;
+}
+
+/* The source of the bundle's tensors; nothing was counted yet. */
+static int next_bytes(void *context, size_t i, uint64_t at, const void **bytes, size_t *size,
+                      struct mf_err *err) {
+    const struct copying *c = context;
+    const struct mf_base *b = c->base;
+    const struct mf_tensor *t = &b->tensors[i];
+    const struct base_place *place = &b->places[i];
+    size_t left = mf_tensor_bytes(t) - at;
+    *bytes = c->buffer;
+    *size = left < BASE_BLOCK ? left : BASE_BLOCK;
+    if (i == b->count - 1) {
+        memset(c->buffer, 0, *size);
+        return 0;
+    }
+    int status = b->gguf
+                     ? base_gguf_rows(b, i, at / (t->shape[t->n_dims - 1] * mf_dtype_size(t->dtype)),
+                                      c->buffer, c->raw, size, err)
+                     : mf_safetensors_read(b->files[place->file], place->index, at, c->buffer, *size, err);
+    return status < 0 ? -1 : check_finite(b, i, c->buffer, *size, err);
+}
+
+/* What the bundle says of the base: nothing that depends on where it lies. */
+static json_t *origin_json(const struct mf_base *b) {
+    json_t *origin = json_pack("{ss}", "class", b->class);
+    if (*b->name) json_object_set_new(origin, "name", json_string(b->name));
+    return origin;
+}
+
+static size_t longest_row(const struct mf_base *b) {
+    size_t longest = BASE_BLOCK;
+    for (size_t i = 0; i < b->count && b->gguf; i++) {
+        const struct mf_tensor *t = &b->tensors[i];
+        size_t row = t->shape[t->n_dims - 1] * sizeof(float);
+        if (row > longest) longest = row;
+    }
+    return longest;
+}
+
+int mf_base_write(const struct mf_base *b, const struct mf_base_tokenizer *tokenizer, struct mf_out *out,
+                  struct mf_err *err) {
+    const size_t room = longest_row(b);
+    struct copying c = {.base = b, .buffer = malloc(room), .raw = malloc(room)};
+    const struct mf_bundle_source source = {next_bytes, &c};
+    if (!c.buffer || !c.raw) mf_no_memory();
+    json_t *meta =
+        json_pack("{so,ss,so,so}", "config", mf_shape_json(&b->shape), "tokenizer_sha256", tokenizer->sha256,
+                  "special_tokens", mf_specials_json(&tokenizer->specials), "base", origin_json(b));
+    int status = mf_bundle_write_from(out, "shared", meta, b->tensors, b->count, &source, err);
+    json_decref(meta);
+    free(c.buffer);
+    free(c.raw);
+    return status;
+}
