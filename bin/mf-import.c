@@ -22,7 +22,8 @@ static const char notes[] =
     "own post-processor puts nothing there. The context is the longest window that experts train on, and memory grows\n"
     "with it: the base's own, which may be 131072, is cut to 2048 unless --context says another.\n"
     "\n"
-    "Memory does not grow with the size of the base. Both files are written, or none.\n"
+    "Memory does not grow with the size of the base. Both files are written, or none; a file that would not change keeps\n"
+    "its time.\n"
     "\n"
     "examples:\n"
     "  mf-import -o shared.tar -t tokenizer.json SmolLM2-135M\n"
@@ -46,12 +47,18 @@ static void say(const struct mf_base *b, const struct mf_base_tokenizer *t, uint
         (double)mf_peak_memory() / 1e6);
 }
 
-/* Completes both outputs before either gets its name. */
+/* Completes both outputs before either gets its name. What would not change keeps its time, for make. */
 static int end(struct mf_out *shared, struct mf_out *tokenizer, int status, struct mf_err *err) {
     if (status == 0) status = mf_out_complete(shared, err);
     if (status == 0) status = mf_out_complete(tokenizer, err);
-    status = mf_out_end(tokenizer, status, err);
-    return mf_out_end(shared, status, err);
+    if (status < 0) {
+        mf_out_abandon(tokenizer);
+        mf_out_abandon(shared);
+        return -1;
+    }
+    if (mf_out_commit_changed(tokenizer, err) == 0) return mf_out_commit_changed(shared, err);
+    mf_out_abandon(shared);
+    return -1;
 }
 
 static int import(const struct request *r, const struct mf_base *b, bool quiet, struct mf_err *err) {

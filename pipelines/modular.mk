@@ -1,7 +1,7 @@
 # The pipeline: documents -> tokens -> partitions -> shared backbone -> experts -> model -> calibration -> report -> exports
 # -> page.
 #
-#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1]
+#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1] [BASE=path]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
@@ -12,6 +12,8 @@
 
 THREADS ?= $(shell nproc)
 SET     ?=
+# A Hugging Face folder or GGUF file whose tokenizer and weights take the place of those trained here (docs/bases.md).
+BASE    ?=
 # What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive; or
 # several of them, with the shell's patterns and quotes. What is there by the whole of the name is one, also with blanks in it.
 DATA    ?= $(CORPUS)
@@ -24,6 +26,9 @@ COMMON  = --threads $(THREADS)
 # The documents' files with their times, also that of the last change of any kind, and how they are read.
 INPUTS := $(RUN)/inputs.list
 list_inputs = { { find -L $(DOCUMENTS) -type f -printf '%p %s %T@ %C@\n' 2> /dev/null || true; } | LC_ALL=C sort; printf '%s\n' flags $(DOCS_FLAGS); }
+
+# The base's files in the same way. A run that had another base, or one where there is none now, is made anew.
+list_base = { printf '%s\n' $(call quoted,$(BASE)); find -L $(call quoted,$(BASE)) -type f -printf '%p %s %T@ %C@\n' | LC_ALL=C sort; }
 
 # --- what changed ---
 
@@ -51,6 +56,8 @@ ifneq ($(words $(EXPERTS)),$(or $(N_EXPERTS),0))
 $(error no list of $(N_EXPERTS) experts)
 endif
 INPUTS_CHANGED := $(shell $(list_inputs) 2> /dev/null | cmp -s - $(INPUTS) || echo changed)
+BASE_CHANGED   := $(if $(BASE),$(shell { $(list_base); } 2> /dev/null | cmp -s - $(RUN)/base/list || echo changed),$(if $(wildcard \
+    $(RUN)/base/list),changed))
 # An empty file is none: `touch` or `make -t` made it.
 EMPTY          := $(shell find $(RUN) -type f -empty ! -name '.*' ! -name stamp 2> /dev/null)
 endif
@@ -76,7 +83,7 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
-STAGES = docs tokenizer $(SPLITS:%=tokens.%) partition label shared expert.$(NUMBERS) join calibrate
+STAGES = docs $(if $(BASE),base,tokenizer shared) $(SPLITS:%=tokens.%) partition label expert.$(NUMBERS) join calibrate
 DOCS         := $(SPLITS:%=$(RUN)/docs/%.mf)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
@@ -127,10 +134,32 @@ $(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(call lost,$(DOCS)) | $(TIMED) 
 $(DOCS): $(RUN)/docs/stamp
 	+
 
-$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
+ifneq ($(BASE),)
+FROM_BASE := $(RUN)/shared.tar $(RUN)/tokenizer.json
+$(RUN)/base/list: $(BASE_CHANGED)
+	$(begun)
+	@mkdir -p $(@D)
+	@[ -e $(call quoted,$(BASE)) ] || { echo "make: no base at "$(call quoted,$(BASE)) >&2; exit 66; }
+	@$(list_base) > $@.tmp
+	@mv $@.tmp $@
+	$(made)
+
+$(RUN)/base/stamp: $(RUN)/base/list $(SLICE)/train-shared.yaml $(call lost,$(FROM_BASE)) | $(TIMED) $(BIN)/mf-import
+	$(call begun,$@ $(FROM_BASE))
+	$(call timed,base,) $(BIN)/mf-import --context $(call answer,get model.context $(SETTINGS)) -o $(RUN)/shared.tar -t $(RUN)/tokenizer.json $(call quoted,$(BASE))
+	@touch $@
+	$(call made,$@ $(FROM_BASE))
+
+# What did not change is older than the stamp. By the `+` make looks at its time, also with -n and -q.
+$(FROM_BASE): $(RUN)/base/stamp
+	+
+else
+$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml $(BASE_CHANGED) | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
 	$(begun)
 	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+	@rm -rf $(RUN)/base
 	$(made)
+endif
 
 # One split is enough to say that the tokenizer is of other text.
 $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
@@ -178,17 +207,19 @@ endef
 
 # All that needs no training is made before it, so that what is missing there is said before hours of work.
 UNTRAINED := $(SPLITS:%=$(RUN)/tokens/%.mf) $(PARTS) $(RUN)/tokens/val.labelled.mf
+ifeq ($(BASE),)
 $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
 	$(begun)
 	$(drop_stale_checkpoint)
 	$(call timed,shared,) $(BIN)/mf-train-shared $(call several,shared)--config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf \
 	    --metrics $(RUN)/shared.metrics.mf -o $@ $(RUN)/tokens/train.mf
 	$(made)
+endif
 
 $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf $(TIMED) $(BIN)/mf-train-expert
 	$(begun)
 	$(drop_stale_checkpoint)
-	$(call timed,expert.$*,220) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
+	$(call timed,expert.$*,$(if $(BASE),,220)) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
 	$(made)
 
@@ -210,7 +241,7 @@ $(RUN)/model.safetensors: $(RUN)/assembled.safetensors $(RUN)/tokens/val.labelle
 $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
 	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
-	@$(call those_there,$(RUN)/shared.metrics.mf $(RUN)/expert.$(NUMBERS).metrics.mf) > $(LISTS)/metrics
+	@$(call those_there,$(if $(BASE),,$(RUN)/shared.metrics.mf) $(RUN)/expert.$(NUMBERS).metrics.mf) > $(LISTS)/metrics
 	@$(call those_there,$(STAGES:%=$(RUN)/stages/%.json)) > $(LISTS)/stages
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
@@ -221,7 +252,7 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval
 
 # A model of family llama also becomes a file for llama.cpp and a folder for transformers. What these programs cannot run
 # (65) is said, and costs nothing but that.
-EXPORTS := $(if $(filter llama,$(call answer,get model.arch $(SETTINGS))),$(RUN)/model.gguf $(RUN)/hf/config.json)
+EXPORTS := $(if $(or $(BASE),$(filter llama,$(call answer,get model.arch $(SETTINGS)))),$(RUN)/model.gguf $(RUN)/hf/config.json)
 exported = || [ $$? -eq 65 ]
 
 $(RUN)/model.gguf: $(RUN)/model.safetensors $(SLICE)/export.yaml | $(TIMED) $(BIN)/mf-export
