@@ -1,9 +1,10 @@
 """The training step once more in PyTorch, as fast as it goes there: what `make bench` measures ours against.
 
-    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS [KEY_HEADS HEAD_DIM]
+    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS [KEY_HEADS HEAD_DIM [RANK]]
 
 The same architecture, batch, loss and AdamW; fused attention; no gradients for what is frozen. With KEY_HEADS the
-model is of family llama, which has no dropout, else of the reference family. Prints tokens a second after one
+model is of family llama, which has no dropout, else of the reference family; with RANK an expert learns changes of
+that rank to its FFNs, each of which stays as it is. Prints tokens a second after one
 step to warm up, and the peak of resident memory in bytes.
 """
 
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 
 what, path = sys.argv[1:3]
 steps, batch, D, H, L, FF, S, threads = map(int, sys.argv[3:11])
-K, d = map(int, sys.argv[11:13]) if len(sys.argv) > 11 else (0, 0)
+K, d, rank = map(int, (sys.argv[11:14] + ["0"] * 3)[:3])
 torch.set_num_threads(threads)
 torch.manual_seed(1)
 
@@ -59,12 +60,27 @@ class RMSNorm(nn.Module):
         return x * (x.pow(2).mean(-1, keepdim=True) + 1e-5).rsqrt() * self.weight
 
 
+class Changed(nn.Module):
+    """A linear layer and changes of low rank to `parts` blocks of its rows, each a matrix of its own."""
+
+    def __init__(self, linear, parts):
+        super().__init__()
+        self.linear, rows, columns = linear, linear.out_features // parts, linear.in_features
+        self.a = nn.ParameterList(torch.randn(rank, columns) / columns ** 0.5 for _ in range(parts))
+        self.b = nn.ParameterList(torch.zeros(rows, rank) for _ in range(parts))
+
+    def forward(self, x):
+        return self.linear(x) + 2 * torch.cat([x @ a.T @ b.T for a, b in zip(self.a, self.b)], -1)
+
+
 class LlamaLayer(nn.Module):
     def __init__(self):
         super().__init__()
         self.attn_norm, self.ffn_norm = RMSNorm(), RMSNorm()
         self.qkv, self.out = nn.Linear(D, (H + 2 * K) * d, bias=False), nn.Linear(H * d, D, bias=False)
         self.fc1, self.fc2 = nn.Linear(D, 2 * FF, bias=False), nn.Linear(FF, D, bias=False)
+        if rank:
+            self.fc1, self.fc2 = Changed(self.fc1, 2), Changed(self.fc2, 1)
         angle = torch.outer(torch.arange(S), 1e4 ** (-torch.arange(0, d, 2) / d))
         self.cosine, self.sine = angle.cos(), angle.sin()
 
@@ -101,11 +117,12 @@ class Model(nn.Module):
 
 with open(path, "rb") as file:
     objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
-stream = [t for o in objects[1:-1] for t in struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"])]
+width, letter = {2: (2, "H"), 4: (4, "I")}[objects[0]["width"]]
+stream = [t for o in objects[1:-1] for t in struct.unpack("<%d%s" % (len(o["tokens"]) // width, letter), o["tokens"])]
 model = Model(objects[0]["vocab_size"])
 if what == "expert":
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("ffn_norm" in name or "fc1" in name or "fc2" in name)
+        parameter.requires_grad_(".a." in name or ".b." in name if rank else "ffn_norm" in name or "fc1" in name or "fc2" in name)
 trained = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
 for step in range(steps + 1):
