@@ -15,6 +15,9 @@ static const char notes[] =
     "expert.rank the expert is changes of that rank to the matrices of the shared bundle's FFN, and the bundle holds\n"
     "their factors only: less memory, a smaller file, and the weights that the backbone brings stay as they are.\n"
     "\n"
+    "What is frozen of the FFN and the vocabulary is mapped where the shared bundle is a plain file, and may leave memory\n"
+    "while it is not used: do not write into that file during a training.\n"
+    "\n"
     "The weights with the lowest validation loss are kept, those before the first step included: an expert that does\n"
     "not improve keeps its initial weights. Validation windows cross the ends of documents, so mf-eval perplexity,\n"
     "whose windows begin with each document, gives a slightly different loss on the same tokens.\n"
@@ -40,7 +43,8 @@ static int load_shared(struct mf_train_session *s, struct mf_component *shared, 
         wanted[i].dtype = t->dtype;
         wanted[i].data = t->data;
     }
-    int status = mf_bundle_fill(shared->bundle, wanted, count, err);
+    int status = mf_bundle_fill_map(shared->bundle, wanted, count, &s->map, err);
+    for (size_t i = 0; i < count; i++) s->tensors[i].data = wanted[i].data;
     free(wanted);
     return status;
 }
@@ -94,10 +98,11 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     if (s->data.vocab > shared->shape.V)
         return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, more than %zu as in %s", s->data.name,
                           s->data.vocab, shared->shape.V, shared->name);
+    if (mf_bundle_mappable(shared->bundle) && strcmp(q->shared_path, "-") != 0) s->mapped = shared->bundle;
     if (mf_train_session_plan(s, "mf-train-expert", common, o, &shared->shape, &s->config.train_expert,
                               shared->hash, err) < 0)
         return -1;
-    if (mf_train_session_model(s, MF_FFN_EXPERT, err) < 0) return -1;
+    if (mf_train_session_model(s, err) < 0) return -1;
     if (load_shared(s, shared, err) < 0) return -1;
     uint64_t own = (uint64_t)s->config.seed + (q->partition > 0 ? (uint64_t)q->partition : 0);
     if (s->training.low_rank.R)

@@ -69,7 +69,7 @@ static int prepare(struct mf_train_session *s, const struct mf_ranks *ranks, int
     if (mf_train_session_plan(s, "mf-train-shared", common, o, &shape, &s->config.train_shared, NULL, err) <
         0)
         return -1;
-    if (mf_train_session_model(s, MF_FFN_DENSE, err) < 0) return -1;
+    if (mf_train_session_model(s, err) < 0) return -1;
     mf_backbone_init(&shape, s->training.weights.backbone, s->config.model.init_std, s->training.pad,
                      (uint64_t)s->config.seed);
     mf_ffn_init(&shape, s->training.weights.ffn, (uint64_t)s->config.seed);

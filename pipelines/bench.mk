@@ -39,3 +39,8 @@ bench-corpus: deps build $B/bench/.folder
 
 bench-partition: deps build $B/bench/.folder
 	@tests/bench/partition.sh $B $(THREADS) | tee $B/bench/partition.txt
+
+## bench-base  an expert's training at the shapes of real bases, beside PyTorch, and its bounds of memory
+.PHONY: bench-base
+bench-base: deps build $B/bench/.folder
+	@tests/bench/base.sh $B $(THREADS) | tee $B/bench/base.txt

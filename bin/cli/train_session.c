@@ -103,24 +103,51 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
     return 0;
 }
 
-/* Memory for all tensors in turn, of the frozen ones as the plan has them. */
-static void layout(struct mf_train_session *s, struct mf_tensor *tensors) {
+/* The tensors of the planned model, without data. */
+static void list_tensors(struct mf_train_session *s) {
+    const struct mf_training *t = &s->training;
+    const struct mf_shape *shape = &t->shape;
+    size_t R = t->low_rank.R;
+    enum mf_ffn_role role = t->frozen && !R ? MF_FFN_EXPERT : MF_FFN_DENSE;
+    s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
+    s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
+    s->n_frozen = (t->frozen ? s->n_backbone : 0) + (R ? s->n_ffn : 0);
+    s->n_tensors = s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : 0);
+    s->tensors = calloc(s->n_tensors, sizeof *s->tensors);
+    if (!s->tensors) mf_no_memory();
+    mf_backbone_tensors(shape, NULL, s->tensors);
+    mf_ffn_tensors(shape, role, 0, NULL, s->tensors + s->n_backbone);
+    if (R) mf_changes_tensors(shape, R, NULL, s->tensors + s->n_backbone + s->n_ffn);
+    for (size_t i = 0; i < s->n_frozen; i++) s->tensors[i].dtype = t->memory.plan.narrow ? MF_BF16 : MF_F32;
+}
+
+/* Does a tensor lie in the file of the bundle? The FFN's matrices and those of the vocabulary, if they are
+ * stored as they are wanted; what attention has is read, so that matrices that make one product lie behind
+ * one another. */
+static bool is_mapped(const struct mf_train_session *s, size_t i) {
+    const struct mf_tensor *t = &s->tensors[i];
+    if (!s->mapped || i >= s->n_frozen || t->n_dims < 2) return false;
+    if (i < s->n_backbone && !mf_is_vocabulary(&s->training.shape, t->name)) return false;
+    for (size_t k = 0; k < mf_bundle_count(s->mapped); k++) {
+        const struct mf_tensor *there = mf_bundle_tensor(s->mapped, k);
+        if (strcmp(there->name, t->name) == 0) return there->dtype == t->dtype;
+    }
+    return false;
+}
+
+/* Memory for all tensors in turn that have none in a file. */
+static void layout(struct mf_train_session *s) {
     struct mf_arena *a = &s->arena;
-    size_t numbers[2] = {0, 0}; /* frozen, learning */
-    for (size_t i = 0; i < s->n_tensors; i++) numbers[i >= s->n_frozen] += mf_tensor_count(&tensors[i]);
-    enum mf_dtype dtype = s->training.memory.plan.narrow ? MF_BF16 : MF_F32;
-    unsigned char *frozen = mf_arena_take(a, numbers[0], mf_dtype_size(dtype));
-    float *learning = mf_arena_floats(a, numbers[1]);
+    size_t bytes[2] = {0, 0}; /* frozen, learning */
+    for (size_t i = 0; i < s->n_tensors; i++)
+        if (!is_mapped(s, i)) bytes[i >= s->n_frozen] += mf_tensor_bytes(&s->tensors[i]);
+    unsigned char *frozen = mf_arena_take(a, bytes[0], 1), *learning = mf_arena_take(a, bytes[1], 1);
     for (size_t i = 0; i < s->n_tensors && a->base; i++) {
-        struct mf_tensor *t = &tensors[i];
-        if (i < s->n_frozen) {
-            t->dtype = dtype;
-            t->data = frozen;
-            frozen += mf_tensor_bytes(t);
-        } else {
-            t->data = learning;
-            learning += mf_tensor_count(t);
-        }
+        struct mf_tensor *t = &s->tensors[i];
+        unsigned char **next = i < s->n_frozen ? &frozen : &learning;
+        if (is_mapped(s, i)) continue;
+        t->data = *next;
+        *next += mf_tensor_bytes(t);
     }
 }
 
@@ -142,35 +169,27 @@ static void set_weights(struct mf_train_session *s) {
     }
 }
 
-int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err) {
-    const struct mf_training *t = &s->training;
-    const struct mf_shape *shape = &t->shape;
-    size_t R = t->low_rank.R;
-    s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
-    s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
-    s->n_frozen = (t->frozen ? s->n_backbone : 0) + (R ? s->n_ffn : 0);
-    s->n_tensors = s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : 0);
-    s->tensors = calloc(s->n_tensors, sizeof *s->tensors);
-    if (!s->tensors) mf_no_memory();
-    mf_backbone_tensors(shape, NULL, s->tensors);
-    mf_ffn_tensors(shape, R ? MF_FFN_DENSE : role, 0, NULL, s->tensors + s->n_backbone);
-    if (R) mf_changes_tensors(shape, R, NULL, s->tensors + s->n_backbone + s->n_ffn);
-    layout(s, s->tensors);
+int mf_train_session_model(struct mf_train_session *s, struct mf_err *err) {
+    layout(s);
     if (mf_arena_init(&s->arena, s->arena.used, err) < 0) return -1;
-    layout(s, s->tensors);
+    layout(s);
     set_weights(s);
     return 0;
 }
 
 static void say_plan(const struct mf_train_session *s) {
     const struct mf_train_memory *m = &s->training.memory;
-    char each[48] = "", frozen[48] = "";
+    char each[48] = "", frozen[64] = "";
     int ranks = mf_ranks_count(s->training.ranks);
     if (s->common->quiet) return;
     if (ranks > 1) snprintf(each, sizeof each, " in each of %d processes", ranks);
-    if (m->frozen)
-        snprintf(frozen, sizeof frozen, " (%.1f frozen%s)", megabytes(m->frozen),
-                 m->plan.narrow ? ", bf16" : "");
+    size_t mapped = 0;
+    for (size_t i = 0; i < s->n_tensors; i++) mapped += is_mapped(s, i) ? mf_tensor_bytes(&s->tensors[i]) : 0;
+    int size = snprintf(frozen, sizeof frozen, m->frozen ? " (%.1f frozen%s" : "", megabytes(m->frozen),
+                        m->plan.narrow ? ", bf16" : "");
+    if (mapped)
+        size += snprintf(frozen + size, sizeof frozen - (size_t)size, ", %.1f mapped", megabytes(mapped));
+    if (m->frozen) snprintf(frozen + size, sizeof frozen - (size_t)size, ")");
     fprintf(stderr,
             "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
             "(%zu rows at once%s), workspace %.1f\n",
@@ -219,6 +238,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->keep = o->keep;
     t->skip_nonfinite = o->skip_nonfinite;
     if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
+    list_tensors(s);
     say_plan(s);
     /* another cut of the batches rounds differently */
     json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.cut_rows));
@@ -322,4 +342,5 @@ void mf_train_session_end(struct mf_train_session *s) {
     free(s->checkpoint);
     free(s->tensors);
     mf_arena_free(&s->arena);
+    mf_bundle_unmap(&s->map);
 }

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "cli/options.h"
 #include "config/config.h"
+#include "io/bundle.h"
 #include "train/trainer.h"
 
 /* Options that both have. */
@@ -48,6 +49,9 @@ struct mf_train_session {
      * that learn, in one array. */
     struct mf_tensor *tensors;
     size_t n_backbone, n_ffn, n_frozen, n_tensors;
+    const struct mf_bundle
+        *mapped; /* frozen tensors lie in its file where they can, until it is filled; or NULL */
+    struct mf_bundle_map map;
 };
 
 /* The shape that a configuration asks for, with a vocabulary of V tokens. EX_DATAERR as mf_shape_check. */
@@ -74,8 +78,8 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
 /* Trains (mf_train), with progress and in the end one line on standard error, unless quiet. */
 int mf_train_session_run(struct mf_train_session *s, struct mf_training_result *result, struct mf_err *err);
 
-/* Memory for the planned model; `role` names the FFN's tensors where it learns. */
-int mf_train_session_model(struct mf_train_session *s, enum mf_ffn_role role, struct mf_err *err);
+/* Memory for the planned model. */
+int mf_train_session_model(struct mf_train_session *s, struct mf_err *err);
 
 /* Writes the bundle: `meta` (taken over) beside the fields every component has; then removes the checkpoint.
  */

@@ -74,6 +74,22 @@ int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors,
  * rounded. Other tensors are skipped (and checked all the same). EX_DATAERR, EX_OSERR. */
 int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err);
 
+/* A bundle that is a file and not compressed can be mapped: its tensors lie there as they are, at multiples
+ * of 512. */
+bool mf_bundle_mappable(const struct mf_bundle *b);
+
+struct mf_bundle_map {
+    void *at; /* NULL: none */
+    size_t size;
+};
+
+/* As mf_bundle_fill, but a tensor whose data are NULL gets them where they lie in the file: pages that the
+ * system may drop and read again. It must be there with just this dtype. The bytes are checked as those that
+ * are read; who writes into the file later changes them. */
+int mf_bundle_fill_map(struct mf_bundle *b, struct mf_tensor *tensors, size_t count,
+                       struct mf_bundle_map *map, struct mf_err *err);
+void mf_bundle_unmap(struct mf_bundle_map *map); /* of a zeroed one too; not before the tensors' last use */
+
 void mf_bundle_close(struct mf_bundle *b); /* accepts NULL */
 
 #endif

@@ -1,10 +1,11 @@
 /* A bundle's tensors into memory that is there already. */
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "io/bundle.h"
 #include "io/bundle_internal.h"
 
-static const struct mf_tensor *find(const struct mf_tensor *tensors, size_t count, const char *name) {
+static struct mf_tensor *find(struct mf_tensor *tensors, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
         if (strcmp(tensors[i].name, name) == 0) return &tensors[i];
     return NULL;
@@ -70,13 +71,51 @@ static int read_into(struct mf_bundle *b, const struct mf_tensor *t, struct mf_e
                               : read_rounded(b, t, err);
 }
 
-int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err) {
+static int map_bundle(const struct mf_bundle *b, struct mf_bundle_map *map, struct mf_err *err) {
+    return map->at ? 0 : mf_in_map(mf_bundle_in(b), &map->at, &map->size, err);
+}
+
+/* The current tensor where it lies. All of it is read for its hash, and must be what is mapped. */
+static int take_mapped(struct mf_bundle *b, struct mf_tensor *t, struct mf_bundle_map *map,
+                       struct mf_err *err) {
+    unsigned char chunk[16384];
+    if (map_bundle(b, map, err) < 0) return -1;
+    const unsigned char *at = (const unsigned char *)map->at + mf_bundle_place(b);
+    size_t bytes = mf_tensor_bytes(t);
+    bool same = mf_bundle_place(b) <= map->size && bytes <= map->size - mf_bundle_place(b);
+    for (size_t done = 0, n; done < bytes && same; done += n) {
+        n = bytes - done < sizeof chunk ? bytes - done : sizeof chunk;
+        if (mf_bundle_read(b, chunk, n, err) < 0) return -1;
+        same = memcmp(chunk, at + done, n) == 0;
+    }
+    if (!same) return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", mf_bundle_name(b));
+    t->data = (void *)(uintptr_t)at;
+    return 0;
+}
+
+/* map NULL: there are data for all. */
+static int fill(struct mf_bundle *b, struct mf_tensor *tensors, size_t count, struct mf_bundle_map *map,
+                struct mf_err *err) {
     size_t index;
     int more;
     if (mf_bundle_expect(b, tensors, count, err) < 0) return -1;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
-        const struct mf_tensor *t = find(tensors, count, mf_bundle_tensor(b, index)->name);
-        if (t && read_into(b, t, err) < 0) return -1;
+        struct mf_tensor *t = find(tensors, count, mf_bundle_tensor(b, index)->name);
+        if (t && (map && !t->data ? take_mapped(b, t, map, err) : read_into(b, t, err)) < 0) return -1;
     }
     return more;
+}
+
+int mf_bundle_fill(struct mf_bundle *b, const struct mf_tensor *tensors, size_t count, struct mf_err *err) {
+    return fill(b, (struct mf_tensor *)(uintptr_t)tensors, count, NULL, err);
+}
+
+int mf_bundle_fill_map(struct mf_bundle *b, struct mf_tensor *tensors, size_t count,
+                       struct mf_bundle_map *map, struct mf_err *err) {
+    return fill(b, tensors, count, map, err);
+}
+
+void mf_bundle_unmap(struct mf_bundle_map *map) {
+    if (map->at) munmap(map->at, map->size);
+    *map = (struct mf_bundle_map){0};
 }

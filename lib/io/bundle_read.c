@@ -361,6 +361,19 @@ int mf_bundle_next(struct mf_bundle *b, size_t *index, struct mf_err *err) {
     return 1;
 }
 
+bool mf_bundle_mappable(const struct mf_bundle *b) {
+    return !b->compressed && mf_in_size(b->in) > 0;
+}
+
+const struct mf_in *mf_bundle_in(const struct mf_bundle *b) {
+    return b->in;
+}
+
+/* What libarchive has taken: up to the end of the member's header. */
+uint64_t mf_bundle_place(const struct mf_bundle *b) {
+    return (uint64_t)archive_filter_bytes(b->archive, 0);
+}
+
 void mf_bundle_close(struct mf_bundle *b) {
     if (!b) return;
     char unused[65];

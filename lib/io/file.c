@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -129,6 +130,14 @@ uint64_t mf_in_offset(const struct mf_in *in) {
 int64_t mf_in_size(const struct mf_in *in) {
     struct stat st;
     return fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : -1;
+}
+
+int mf_in_map(const struct mf_in *in, void **at, size_t *size, struct mf_err *err) {
+    int64_t bytes = mf_in_size(in);
+    *at = bytes > 0 ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, in->fd, 0) : MAP_FAILED;
+    if (*at == MAP_FAILED) return mf_err_sys(err, EX_IOERR, "%s: cannot map", in->name);
+    *size = (size_t)bytes;
+    return 0;
 }
 
 void mf_in_close(struct mf_in *in) {

@@ -96,6 +96,10 @@ void mf_in_follow(struct mf_in *in);
 /* The size of a regular file, or -1 for what has none. */
 int64_t mf_in_size(const struct mf_in *in);
 
+/* A regular file's bytes where the system has them, read-only, without a place in memory of their own; until
+ * munmap, also when the input is closed. EX_IOERR. */
+int mf_in_map(const struct mf_in *in, void **at, size_t *size, struct mf_err *err);
+
 const char *mf_in_name(const struct mf_in *in); /* for messages: "standard input" for a pipe; borrowed */
 uint64_t mf_in_offset(const struct mf_in *in);  /* bytes read so far */
 void mf_in_close(struct mf_in *in);             /* accepts NULL */

@@ -30,7 +30,7 @@ base() { # V D L H K HEAD_DIM F
     read -r V D L H K d F <<< "$*"
     local width=2 documents
     [ "$V" -le 65536 ] || width=4
-    mapfile -t documents < <(for i in $(seq $((steps + 3))); do echo "d$i=$S"; done)
+    mapfile -t documents < <(for i in $(seq 3); do echo "d$i=$S"; done)
     /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" --width $width --tokenizer "$(printf '0%.0s' {1..64})" -o tokens.mf \
         "${documents[@]}"
     /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S

@@ -90,6 +90,41 @@ END
     awk '{ g[NR] = $2; o[NR] = $4 } END { exit !(g[1] > 4 && g[2] < g[1] / 9 && o[2] < o[1] / 9) }' plans
 }
 
+@test "what is frozen is mapped from a file: the same bytes as from a pipe or a compressed bundle" {
+    run low llama 0 -o mapped.tar
+    assert_success
+    mf-train-expert --config llama.yaml --set expert.rank=4 --set train_expert.steps=1 --set train_expert.warmup=0 -s llama.tar -o e.tar \
+        parts/part.0.mp 2>&1 | grep -E 'frozen, [0-9.]+ mapped[)]'
+    mf-train-expert --config llama.yaml --set expert.rank=4 --set train_expert.steps=1 --set train_expert.warmup=0 -s - -o e.tar \
+        parts/part.0.mp 2> said < llama.tar
+    refute grep mapped said
+    zstd -q < llama.tar > packed.tar.zst
+    for shared in - packed.tar.zst; do
+        mf-train-expert --quiet --config llama.yaml --set expert.rank=4 --set train_expert.lr=0.01 -s $shared -v val.labelled.mf -p 0 \
+            -o other.tar parts/part.0.mp < <(cat llama.tar)
+        cmp mapped.tar other.tar
+    done
+    # headers that take more than one block before each member
+    /usr/bin/python3 - << 'END'
+import tarfile
+with tarfile.open("llama.tar") as source, tarfile.open("pax.tar", "w", format=tarfile.PAX_FORMAT) as target:
+    for member in source:
+        member.pax_headers = {"comment": "x" * 700}
+        target.addfile(member, source.extractfile(member))
+END
+    mf-train-expert --quiet --config llama.yaml --set expert.rank=4 --set train_expert.lr=0.01 -s pax.tar -v val.labelled.mf -p 0 \
+        -o other.tar parts/part.0.mp
+    cmp mapped.tar other.tar
+    # bytes that are not the manifest's are refused, mapped or not
+    cp llama.tar bad.tar
+    at=$(tar tRvf llama.tar | grep -F layers.1.mlp.up_proj.weight | grep -o 'block [0-9]*' | cut -d' ' -f2)
+    printf x | dd of=bad.tar bs=1 seek=$((512 * (at + 1) + 7)) conv=notrunc status=none
+    run mf-train-expert --quiet --config llama.yaml --set expert.rank=4 -s bad.tar -o e2.tar parts/part.0.mp
+    assert_failure 65
+    assert_output --partial "do not match their sha256"
+    [ ! -e e2.tar ]
+}
+
 @test "assembled, an expert is the dense FFN with its changes added; alone it measures the same" {
     needs_torch
     for arch in llama reference; do

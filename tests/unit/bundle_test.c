@@ -287,6 +287,40 @@ static void refuse_fill(const char *message, const char *path, const struct mf_t
     mf_bundle_close(b);
 }
 
+/* What has no memory of its own is where it lies in the file, also behind the bundle's close; the rest is
+ * read. */
+static void test_map(void **state) {
+    (void)state;
+    struct mf_bundle *b;
+    struct mf_bundle_map map = {0};
+    struct mf_tensor t[2];
+    float small[200];
+    write_bundle("a.tar");
+    describe(t);
+    t[0].data = NULL;
+    t[1].data = small;
+    assert_int_equal(mf_bundle_open(&b, "a.tar", "expert", &err), 0);
+    assert_true(mf_bundle_mappable(b));
+    assert_int_equal(mf_bundle_fill_map(b, t, 2, &map, &err), 0);
+    mf_bundle_close(b);
+    assert_memory_equal(t[0].data, first, sizeof first);
+    assert_int_equal(((unsigned char *)t[0].data - (unsigned char *)map.at) % 512, 0);
+    assert_memory_equal(small, second, sizeof second);
+    mf_bundle_unmap(&map);
+    assert_null(map.at);
+    mf_bundle_unmap(&map);
+    size_t n;
+    unsigned char *bytes = read_file("a.tar", &n);
+    write_file("cut.tar", bytes, n - 600);
+    free(bytes);
+    t[0].data = NULL;
+    assert_int_equal(mf_bundle_open(&b, "cut.tar", "expert", &err), 0);
+    assert_int_equal(mf_bundle_fill_map(b, t, 2, &map, &err), -1);
+    assert_int_equal(err.status, EX_DATAERR);
+    mf_bundle_close(b);
+    mf_bundle_unmap(&map);
+}
+
 static void test_fill(void **state) {
     (void)state;
     struct mf_bundle *b;
@@ -407,6 +441,7 @@ int main(void) {
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_fill),
         cmocka_unit_test(test_fill_halves),
+        cmocka_unit_test(test_map),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_foreign_files),
     };
