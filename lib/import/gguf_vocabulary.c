@@ -4,29 +4,26 @@
 #include <string.h>
 #include "base/memory.h"
 #include "import/base_internal.h"
-
-#define WORD_PATTERN(numbers)                                                                                \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" numbers                          \
-    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#include "text/families.h"
 
 #define BYTE_LEVEL(regex)                                                                                    \
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" regex "}"
 
 #define SEQUENCE(first, second) "{\"type\":\"Sequence\",\"pretokenizers\":[" first "," second "]}"
 
-#define SPLIT(pattern)                                                                                       \
-    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+#define DIGITS "{\"type\":\"Digits\",\"individual_digits\":true}"
 
-/* What llama.cpp's names of pre-tokenizers stand for. */
+/* What llama.cpp's names of pre-tokenizers stand for: a whole pre_tokenizer, or the pattern of a Split before
+ * ByteLevel. */
 static const struct words {
     const char *name, *normalizer, *pre_tokenizer;
+    enum mf_family pattern; /* without a pre_tokenizer */
     bool ignore_merges;
 } kinds[] = {
-    {"gpt-2", "null", BYTE_LEVEL("true"), false},
-    {"smollm", "null", SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":true}", BYTE_LEVEL("true")),
-     false},
-    {"llama-bpe", "null", SEQUENCE(SPLIT(WORD_PATTERN("\\\\p{N}{1,3}")), BYTE_LEVEL("false")), true},
-    {"qwen2", "{\"type\":\"NFC\"}", SEQUENCE(SPLIT(WORD_PATTERN("\\\\p{N}")), BYTE_LEVEL("false")), false},
+    {"gpt-2", "null", BYTE_LEVEL("true"), MF_FAMILIES, false},
+    {"smollm", "null", SEQUENCE(DIGITS, BYTE_LEVEL("true")), MF_FAMILIES, false},
+    {"llama-bpe", "null", NULL, MF_FAMILY_LLAMA3, true},
+    {"qwen2", "{\"type\":\"NFC\"}", NULL, MF_FAMILY_QWEN, false},
 };
 
 enum { CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 }; /* llama.cpp's kinds of tokens that are no normal ones */
@@ -140,13 +137,30 @@ static int read_types(struct writing *w, struct mf_err *err) {
     return each(w, "tokenizer.ggml.token_type", MF_GGUF_I32, take_type, err);
 }
 
+static void put_words(FILE *f, const struct words *kind) {
+    if (kind->pre_tokenizer) {
+        fputs(kind->pre_tokenizer, f);
+        return;
+    }
+    json_t *pattern = json_string(mf_family_pattern(kind->pattern));
+    char *text = json_dumps(pattern, JSON_ENCODE_ANY);
+    fprintf(
+        f,
+        SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":%s},\"behavior\":\"Isolated\",\"invert\":false}",
+                 BYTE_LEVEL("false")),
+        text ? text : "\"\"");
+    free(text);
+    json_decref(pattern);
+}
+
 static int write_json(struct writing *w, const struct words *kind, struct mf_err *err) {
     FILE *f = w->file;
     fputs("{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[\n", f);
     w->added = true;
     if (each(w, "tokenizer.ggml.tokens", MF_GGUF_STRING, put_token, err) < 0) return -1;
-    fprintf(f, "],\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":null,\n", kind->normalizer,
-            kind->pre_tokenizer);
+    fprintf(f, "],\"normalizer\":%s,\"pre_tokenizer\":", kind->normalizer);
+    put_words(f, kind);
+    fputs(",\"post_processor\":null,\n", f);
     fprintf(f,
             "\"decoder\":%s,\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
             "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
