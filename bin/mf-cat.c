@@ -12,6 +12,9 @@ static const char notes[] =
     "bundle's manifest, the model's metadata or the GGUF file's keys, then one for each record or tensor. A file that is\n"
     "shown to its end has been checked to its end: counts, hashes and trailer.\n"
     "\n"
+    "--stats reads a stream of any size in fixed memory: for each field its range, mean and sum, of lengths (bytes, tokens)\n"
+    "also percentiles within 0.8%, and how many documents and bytes or tokens each of up to 4096 domains has.\n"
+    "\n"
     "--provenance MODEL shows where an assembled model comes from: its tokenizer, backbone and experts with their hashes,\n"
     "and the fingerprints of the tokens that each was trained and validated on. Bundles, tokenizers and tokens streams\n"
     "given as FILE are shown beside their place; a file without a place in the model is an error (65).\n"
@@ -20,6 +23,7 @@ static const char notes[] =
     "  mf-cat --head 3 docs.mf                 the first three documents\n"
     "  mf-cat metrics.mf | jq .loss            the losses of a training\n"
     "  mf-cat --follow --table metrics.mf      watch a training\n"
+    "  mf-cat --stats train.mf                 what a corpus is: lengths and domains\n"
     "  mf-cat --stats model.safetensors        mean, spread and NaNs of every tensor\n"
     "  mf-cat --provenance model.safetensors expert.*.tar parts/part.*.mp\n"
     "  mf-cat --table model.gguf               keys and tensors of a file for llama.cpp\n"
@@ -83,7 +87,7 @@ int main(int argc, char **argv) {
     struct request q = {.form.head = -1};
     const struct mf_option options[] = {
         {"table", 't', MF_OPT_FLAG, &q.table, NULL, "a table for people instead of JSON", 0, 0},
-        {"stats", 's', MF_OPT_FLAG, &q.stats, NULL, "sizes and values: range, mean, spread, counts of NaN", 0,
+        {"stats", 's', MF_OPT_FLAG, &q.stats, NULL, "sizes and values: range, mean, spread, percentiles, domains", 0,
          0},
         {"head", 'n', MF_OPT_INT, &q.form.head, "N",
          "only the first N records or tensors; the rest is not read", 0, 1e18},

@@ -130,6 +130,32 @@ PY
     assert_line --regexp '^domain +bytes +1 +4 +4 +4 +4 +0$'
 }
 
+@test "what a corpus is: lengths by percentiles, documents by domain" {
+    /usr/bin/python3 -c 'import json
+for i in range(1000):
+    domain = {} if i < 10 else {"domain": "d%d" % (i % 10)} if i % 2 else {"domain": "rare-%d" % i if i < 60 else "much"}
+    print(json.dumps({"id": str(i), "text": "x" * (i + 1), **domain}))' | mf-docs --quiet --near-dup 0 --format jsonl --min-chars 0 -o docs.mf -
+    run -0 --separate-stderr mf-cat --stats docs.mf
+    assert_line 'length (within 0.8%) of              1%          10%       median          90%          99%'
+    assert_line --regexp '^text +bytes +10 +100 +50[0-4] +(89|90)[0-9] +(98|99)[0-9]$'
+    assert_line 'domain (of 31)                documents       length'
+    assert_line --regexp '^much +470 +249100$'
+    assert_line --regexp '^d1 +99 +49698$'
+    assert_line --regexp '^rare-1[0-9] +1 +1[0-9]$'
+    assert_line --regexp '^\(others\) +11 +[0-9]+$'
+    assert_line --regexp '^\(none\) +10 +55$'
+    assert_equal "$(awk '/^domain \(of/ { on = 1; next } on { documents += $2; bytes += $3 } END { print documents, bytes }' <<< "$output")" "1000 500500"
+}
+
+@test "more domains than are told apart are counted, in little memory" {
+    own_memory_only
+    seq 6000 | jq -c '{text: "document \(.)", domain: "d\(. % 5000)"}' | mf-docs --quiet --near-dup 0 --format jsonl -o many.mf -
+    mf-time --quiet -o time.json -- mf-cat --stats -o shown many.mf
+    grep -q '^domain (of 4096 and more) ' shown
+    assert_equal "$(awk '/^domain \(of/ { on = 1; next } on { n += $2 } END { print n }' shown)" 6000
+    [ "$(jq .peak_memory time.json)" -lt 20000000 ]
+}
+
 @test "a table for people" {
     hex stream.md 1 >s
     run -0 --separate-stderr mf-cat --table s
