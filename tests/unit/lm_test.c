@@ -155,7 +155,7 @@ static const double *twin_attention(const struct twin *t, double *x, const doubl
     const double *q_gain = shape.qk_norm ? next(&w, d) : NULL, *k_gain = shape.qk_norm ? next(&w, d) : NULL;
     const double *out_w = next(&w, D * A);
     double *qkv = calloc(N * C + 1, sizeof *qkv), *mixed = calloc(N * A + 1, sizeof *mixed);
-    double h[64], y[64], p[64];
+    double h[64], y[64] = {0}, p[64];
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++) {
             norm(h, x + n * D, gain, bias, D);
@@ -201,7 +201,7 @@ static void twin_ffn(const struct twin *t, double *x, const double *w, const dou
     const double *fc2 = next(&w, D * F);
     if (!is_llama) b2 = next(&w, D);
     if (is_llama) up = next(&w, F * D);
-    double h[64], u[64], v[64], y[64];
+    double h[64], u[64], v[64], y[64] = {0};
     for (size_t n = 0; n < N; n++) {
         norm(h, x + n * D, gain, bias, D);
         product(u, h, fc1, F, D);
