@@ -1,5 +1,5 @@
 /* What reading a tokenizer (tokenizer_json.c, tokenizer_vocab.c, tokenizer_parts.c, tokenizer_steps.c,
- * tokenizer_decoder.c) and using it (tokenizer.c, encoder.c, added.c) share. */
+ * tokenizer_decoder.c) and using it (tokenizer.c, encoder.c, spell.c, added.c) share. */
 #ifndef MF_TEXT_TOKENIZER_INTERNAL_H
 #define MF_TEXT_TOKENIZER_INTERNAL_H
 
@@ -90,6 +90,12 @@ struct match added_find(const struct mf_tokenizer *t, bool late, bool special, c
 
 /* Puts t->added in order. */
 void added_sort(struct mf_tokenizer *t);
+
+/* --- spell.c --- */
+
+/* The symbols that a word is spelled with: at most one for each byte. EX_DATAERR where there is none. */
+int word_spell(const struct mf_tokenizer *t, const char *word, size_t size, uint32_t *ids, size_t *n,
+               struct mf_err *err);
 
 /* --- reading --- */
 
