@@ -173,6 +173,7 @@ $(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/toke
 # New documents join the partitioning there is, unless its settings or the tokenizer changed. A larger model.n_experts
 # alone makes more partitions, out of the documents that are new since the last run; the old ones stay as they are.
 # Where documents go does not depend on model.context, which is only what a partition's tokens are compared with.
+# A cmp that was killed (128 and more) says nothing.
 DIVIDED  = $(RUN)/parts/stamp $(RUN)/parts/partition.mp $(RUN)/parts/part.$(NUMBERS).mp
 dividing = grep -v -e n_experts -e context $(SLICE)/partition.yaml
 $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokenizer.json \
@@ -180,11 +181,13 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
 	$(call begun,$(DIVIDED))
 	@mkdir -p $(@D)
 	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
-	@$(dividing) | cmp -s - $(@D)/settings && \
-	    [ "$$(cat $(@D)/experts 2>/dev/null || echo 0)" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
+	@$(dividing) > $(@D)/settings.tmp
+	@experts=0 differ=0; [ ! -s $(@D)/experts ] || read -r experts < $(@D)/experts; \
+	    cmp -s $(@D)/settings.tmp $(@D)/settings || differ=$$?; [ $$differ -lt 128 ] || exit $$differ; \
+	    [ $$differ -eq 0 ] && [ "$$experts" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
 	    -o $(@D) $$([ ! -s $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
-	@$(dividing) > $(@D)/settings.tmp; mv $(@D)/settings.tmp $(@D)/settings
+	@mv $(@D)/settings.tmp $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts.tmp; mv $(@D)/experts.tmp $(@D)/experts
 	@touch $@
 	$(call made,$(DIVIDED))

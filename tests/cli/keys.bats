@@ -191,3 +191,24 @@ END
     assert_equal "$(stages log)" "assemble calibrate eval train-expert.1 "
     sha256sum --check --quiet sums
 }
+
+@test "a tool that is killed is not taken for an answer: the partitioning grows as if nobody disturbed it" {
+    local tool
+    export WORDS=$PWD/words
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" words 44
+    cp -a runs before
+    mf_make > log 2>&1
+    sha256sum runs/t/parts/part* runs/t/model.safetensors > sums
+    rm -r runs
+    mv before runs
+    mkdir path
+    for tool in grep cmp; do
+        printf '#!/bin/sh\nkill -KILL $$\n' > path/$tool
+        chmod +x path/$tool
+        PATH=$PWD/path:$PATH run -2 mf_make
+        assert_output --partial "parts/stamp"
+        rm path/$tool
+    done
+    mf_make > log 2>&1
+    sha256sum --check --quiet sums
+}

@@ -123,6 +123,7 @@ static void random_config(struct mf_rng *rng, struct mf_config *c) {
     if (c->docs.max_chars < c->docs.min_chars) c->docs.max_chars = 0;
     fit_training(&c->train_shared);
     fit_training(&c->train_expert);
+    if (c->expert.rank) c->expert.init = MF_INIT_SHARED;
 }
 
 static void test_round_trip(void **state) {
