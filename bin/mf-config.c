@@ -158,7 +158,7 @@ static int run_stage(int argc, char **argv) {
     fputs("mf-config stage ", f);
     for (const char *const *stage = mf_config_stages(); *stage; stage++)
         fprintf(f, stage == mf_config_stages() ? "%s" : "|%s", *stage);
-    fputs(" [OPTION]...", f);
+    fputs("\n                [OPTION]...", f);
     fclose(f);
     return run(usage, OPERAND | OUTPUT, print_stage, argc, argv);
 }

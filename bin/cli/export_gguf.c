@@ -59,7 +59,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     struct mf_plain *plain;
     if (check_request(r, operands, err) < 0) return -1;
     if (mf_config_load_stage(&config, &common->settings, "export", err) < 0) return -1;
-    if (r->type < 0) r->type = config.export.type;
+    if (r->type < 0) r->type = config.exports.type;
     if (mf_plain_open(&plain, r->model, r->expert, err) < 0) return -1;
     int status = export(r, plain, common->quiet, err);
     mf_plain_close(plain);

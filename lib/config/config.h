@@ -80,7 +80,7 @@ struct mf_config {
     } eval;
     struct {
         int type; /* enum mf_export_type */
-    } export;
+    } exports;    /* `export` is a word of C++ */
     struct {
         char launch[1024]; /* the command that runs a stage elsewhere; "": none */
         int64_t minutes, spare_mb, retries;

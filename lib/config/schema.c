@@ -141,7 +141,8 @@ static const struct mf_key keys[] = {
      "In the beginning|The function returns|The most important", 0, 1023, NULL, EVAL,
      "prompts of the samples, separated by |"},
 
-    CHOICE(export.type, "f16", MF_EXPORT_TYPES, EXPORT, "llama: what model.gguf stores matrices as"),
+    {"export.type", MF_KEY_CHOICE, AT(exports.type), "f16", 0, 0, MF_EXPORT_TYPES, EXPORT,
+     "llama: what model.gguf stores matrices as"},
 
     {"cluster.launch", MF_KEY_TEXT, AT(cluster.launch), "", 0, 1023, NULL, NO_STAGE,
      "before each stage's command; {run} {stage} {cpus} {memory_mb} {minutes} are filled in"},
