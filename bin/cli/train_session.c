@@ -177,19 +177,25 @@ int mf_train_session_model(struct mf_train_session *s, struct mf_err *err) {
     return 0;
 }
 
+/* " (538.1 frozen, bf16, 107.3 mapped)", or "" where nothing is frozen. */
+static void describe_frozen(const struct mf_train_session *s, char *text, size_t size) {
+    const struct mf_train_memory *m = &s->training.memory;
+    char mapped[32] = "";
+    size_t bytes = 0;
+    *text = 0;
+    if (!m->frozen) return;
+    for (size_t i = 0; i < s->n_tensors; i++) bytes += is_mapped(s, i) ? mf_tensor_bytes(&s->tensors[i]) : 0;
+    if (bytes) snprintf(mapped, sizeof mapped, ", %.1f mapped", megabytes(bytes));
+    snprintf(text, size, " (%.1f frozen%s%s)", megabytes(m->frozen), m->plan.narrow ? ", bf16" : "", mapped);
+}
+
 static void say_plan(const struct mf_train_session *s) {
     const struct mf_train_memory *m = &s->training.memory;
-    char each[48] = "", frozen[64] = "";
+    char each[48] = "", frozen[80];
     int ranks = mf_ranks_count(s->training.ranks);
     if (s->common->quiet) return;
     if (ranks > 1) snprintf(each, sizeof each, " in each of %d processes", ranks);
-    size_t mapped = 0;
-    for (size_t i = 0; i < s->n_tensors; i++) mapped += is_mapped(s, i) ? mf_tensor_bytes(&s->tensors[i]) : 0;
-    int size = snprintf(frozen, sizeof frozen, m->frozen ? " (%.1f frozen%s" : "", megabytes(m->frozen),
-                        m->plan.narrow ? ", bf16" : "");
-    if (mapped)
-        size += snprintf(frozen + size, sizeof frozen - (size_t)size, ", %.1f mapped", megabytes(mapped));
-    if (m->frozen) snprintf(frozen + size, sizeof frozen - (size_t)size, ")");
+    describe_frozen(s, frozen, sizeof frozen);
     fprintf(stderr,
             "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
             "(%zu rows at once%s), workspace %.1f\n",
