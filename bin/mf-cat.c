@@ -87,8 +87,8 @@ int main(int argc, char **argv) {
     struct request q = {.form.head = -1};
     const struct mf_option options[] = {
         {"table", 't', MF_OPT_FLAG, &q.table, NULL, "a table for people instead of JSON", 0, 0},
-        {"stats", 's', MF_OPT_FLAG, &q.stats, NULL, "sizes and values: range, mean, spread, percentiles, domains", 0,
-         0},
+        {"stats", 's', MF_OPT_FLAG, &q.stats, NULL,
+         "sizes and values: range, mean, spread, percentiles, domains", 0, 0},
         {"head", 'n', MF_OPT_INT, &q.form.head, "N",
          "only the first N records or tensors; the rest is not read", 0, 1e18},
         {"follow", 'f', MF_OPT_FLAG, &q.form.follow, NULL,
