@@ -168,15 +168,16 @@ static void replace(struct text *text, struct span old, const json_t *post) {
         return;
     }
     if (!old.end) old.begin = old.end = (size_t)(brace - text->bytes) + 1;
-    size_t room = text->size + strlen(value) + strlen(key) + 2, behind = text->size - old.end;
-    char *changed = malloc(room);
+    size_t capacity = text->size + strlen(value) + strlen(key) + 2, behind = text->size - old.end;
+    unsigned char *changed = malloc(capacity);
     if (!changed) mf_no_memory();
     memcpy(changed, text->bytes, old.begin);
-    int n = snprintf(changed + old.begin, room - old.begin, "%s%s%s", key, value, comma);
+    int n = snprintf((char *)changed + old.begin, capacity - old.begin, "%s%s%s", key, value, comma);
     memcpy(changed + old.begin + n, text->bytes + old.end, behind);
     free(value);
     free(text->bytes);
-    *text = (struct text){(unsigned char *)changed, old.begin + (size_t)n + behind};
+    text->bytes = changed;
+    text->size = old.begin + (size_t)n + behind;
 }
 
 /* Puts BOS and EOS around documents. */

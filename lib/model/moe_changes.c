@@ -50,8 +50,9 @@ int moe_merge_changes(struct mf_moe *m, const struct mf_low_rank *l, struct mf_e
     const struct mf_shape *s = &m->shape;
     size_t n = mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, NULL),
            count = mf_changes_tensors(s, l->R, NULL, NULL);
-    struct mf_tensor *tensors = calloc(n + count, sizeof *tensors), *factors = tensors + n;
+    struct mf_tensor *tensors = calloc(n + count, sizeof *tensors), *factors;
     if (!tensors) return mf_err_set(err, EX_OSERR, "%s: out of memory", m->name);
+    factors = tensors + n;
     mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, tensors);
     mf_changes_tensors(s, l->R, NULL, factors);
     int status = 0;

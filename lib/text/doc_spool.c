@@ -94,7 +94,7 @@ static int decompress(struct mf_doc_spool *s, void *bytes, size_t size, struct m
 }
 
 int mf_doc_spool_next(struct mf_doc_spool *s, struct mf_doc *doc, struct mf_err *err) {
-    struct header h;
+    struct header h = {0};
     if (decompress(s, &h, sizeof h, err) < 0) return -1;
     size_t size = (size_t)(h.id_size + h.domain_size + h.size);
     if (size >= s->capacity) {
