@@ -126,7 +126,7 @@ $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 $(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
 	$(call begun,$@ $(DOCS))
 	@mkdir -p $(@D)
-	$(call timed,docs,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(DOCUMENTS)
+	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(DOCUMENTS)
 	@touch $@
 	$(call made,$@ $(DOCS))
 
