@@ -83,7 +83,7 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
-STAGES = docs $(if $(BASE),base,tokenizer shared) $(SPLITS:%=tokens.%) partition label expert.$(NUMBERS) join calibrate
+STAGES = docs $(if $(BASE),base,tokenizer) $(SPLITS:%=tokens.%) partition label $(if $(BASE),,shared) expert.$(NUMBERS) join calibrate
 DOCS         := $(SPLITS:%=$(RUN)/docs/%.mf)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
