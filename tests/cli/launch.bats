@@ -104,7 +104,7 @@ EOF
     mf_make CONFIG="$PWD/t.yaml" -j8 > log 2>&1 || fail "$(cat log)"
     cmp here/t/model.safetensors runs/t/model.safetensors
     assert_equal "$(grep -c '^expert' launched)" 6
-    grep -qx "docs 1 1100 30" launched
+    grep -qx "docs 1 1200 30" launched
     grep -qx "report 1 1100 30" launched
     grep -qx "expert.2 1 $((1000 + $(mf-config memory train-expert --config t.yaml --threads 1))) 30" launched
     # the record of a program that was killed is kept with the next one's

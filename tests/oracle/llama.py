@@ -175,7 +175,7 @@ class Folder(Llama):
             config = json.load(file)
         super().__init__(config, Noted(read_safetensors(path)[1]))
         self.experts = config.get("num_local_experts", config.get("num_experts", 0))
-        if config["model_type"] == "qwen3_moe":
+        if config.get("model_type") == "qwen3_moe":
             assert config["norm_topk_prob"] and config["decoder_sparse_step"] == 1 and config["mlp_only_layers"] == []
             self.sparse, self.matrices = "mlp", ("gate_proj", "up_proj", "down_proj")
         ids = {name: config.get(name + "_token_id") for name in ("pad", "bos", "eos")}
