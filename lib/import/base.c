@@ -45,35 +45,6 @@ void base_list(struct mf_base *b) {
         (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
 }
 
-static int by_name(const void *a, const void *b, void *tensors) {
-    const struct mf_tensor *t = tensors;
-    return strcmp(t[*(const size_t *)a].name, t[*(const size_t *)b].name);
-}
-
-void base_names_make(struct base_names *names, const struct mf_base *b) {
-    *names = (struct base_names){.order = calloc(b->count, sizeof *names->order), .base = b};
-    if (!names->order) mf_no_memory();
-    for (size_t i = 0; i < b->count; i++) names->order[i] = i;
-    qsort_r(names->order, b->count - 1, sizeof *names->order, by_name, b->tensors);
-}
-
-int64_t base_names_find(const struct base_names *names, const char *name) {
-    for (size_t low = 0, high = names->base->count - 1; low < high;) {
-        size_t middle = low + (high - low) / 2, i = names->order[middle];
-        int order = strcmp(name, names->base->tensors[i].name);
-        if (order == 0) return (int64_t)i;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -1;
-}
-
-void base_names_free(struct base_names *names) {
-    free(names->order);
-}
-
 int base_check_places(const struct mf_base *b, struct mf_err *err) {
     for (size_t i = 0; i + 1 < b->count; i++)
         if (!b->places[i].there) return base_refuse(b, err, "missing tensor %s", b->tensors[i].name);

@@ -61,15 +61,6 @@ int base_refuse(const struct mf_base *b, struct mf_err *err, const char *format,
 /* Lists the tensors that the bundle has by the shape, all without a place. */
 void base_list(struct mf_base *b);
 
-/* The bundle's tensors by name. */
-struct base_names {
-    size_t *order; /* of all but token_counts */
-    const struct mf_base *base;
-};
-void base_names_make(struct base_names *names, const struct mf_base *b);
-int64_t base_names_find(const struct base_names *names, const char *name);
-void base_names_free(struct base_names *names);
-
 /* EX_DATAERR unless each tensor has a place. */
 int base_check_places(const struct mf_base *b, struct mf_err *err);
 

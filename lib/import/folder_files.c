@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "import/base_internal.h"
 #include "io/json_file.h"
+#include "io/names.h"
 
 #define INDEX       "model.safetensors.index.json"
 #define FILES_LIMIT ((size_t)256) /* that are open at once */
@@ -84,12 +85,11 @@ static bool same_shape(const struct mf_tensor *a, const struct mf_tensor *b) {
     return a->n_dims == b->n_dims && memcmp(a->shape, b->shape, (size_t)a->n_dims * sizeof *a->shape) == 0;
 }
 
-/* Puts tensor k of a file to its place in the list. */
-static int place_tensor(struct mf_base *b, const struct base_names *names, size_t file, size_t k,
-                        struct mf_err *err) {
+/* Puts tensor k of a file to its place in the list, of which token_counts is no part. */
+static int place_tensor(struct mf_base *b, const size_t *by_name, size_t file, size_t k, struct mf_err *err) {
     const struct mf_tensor *there = mf_safetensors_tensor(b->files[file], k);
     char have[64], want[64];
-    int64_t i = base_names_find(names, there->name);
+    int64_t i = mf_names_find(by_name, b->count - 1, b->tensors, mf_tensor_name_of, there->name);
     if (i < 0 && is_repeated(b, there->name)) return 0;
     if (i < 0) return base_refuse(b, err, "tensor %s is none of a %s", there->name, b->class);
     struct mf_tensor *t = &b->tensors[i];
@@ -104,13 +104,12 @@ static int place_tensor(struct mf_base *b, const struct base_names *names, size_
 }
 
 static int place_all(struct mf_base *b, struct mf_err *err) {
-    struct base_names names;
+    size_t *by_name = mf_names_sort(b->tensors, b->count - 1, mf_tensor_name_of);
     int status = 0;
-    base_names_make(&names, b);
     for (size_t f = 0; f < b->n_files && status == 0; f++)
         for (size_t k = 0; k < mf_safetensors_count(b->files[f]) && status == 0; k++)
-            status = place_tensor(b, &names, f, k, err);
-    base_names_free(&names);
+            status = place_tensor(b, by_name, f, k, err);
+    free(by_name);
     return status == 0 ? base_check_places(b, err) : -1;
 }
 

@@ -115,35 +115,20 @@ const struct mf_gguf_tensor *mf_gguf_tensor(const struct mf_gguf *g, size_t i) {
     return &g->tensors[i];
 }
 
-static const char *key_name(const struct mf_gguf *g, size_t i) {
-    return g->keys[i].name;
+const char *gguf_key_name(const void *keys, size_t i) {
+    return ((const struct mf_gguf_key *)keys)[i].name;
 }
 
-static const char *tensor_name(const struct mf_gguf *g, size_t i) {
-    return g->tensors[i].name;
-}
-
-/* The item of this name, by the n items' order by name; or -1. */
-static int64_t find(const struct mf_gguf *g, const size_t *by_name, size_t n,
-                    const char *(*name_of)(const struct mf_gguf *, size_t), const char *name) {
-    for (size_t low = 0, high = n; low < high;) {
-        size_t middle = low + (high - low) / 2, i = by_name[middle];
-        int order = strcmp(name, name_of(g, i));
-        if (order == 0) return (int64_t)i;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -1;
+const char *gguf_tensor_name(const void *tensors, size_t i) {
+    return ((const struct mf_gguf_tensor *)tensors)[i].name;
 }
 
 int64_t mf_gguf_find_key(const struct mf_gguf *g, const char *name) {
-    return find(g, g->keys_by_name, g->n_keys, key_name, name);
+    return mf_names_find(g->keys_by_name, g->n_keys, g->keys, gguf_key_name, name);
 }
 
 int64_t mf_gguf_find_tensor(const struct mf_gguf *g, const char *name) {
-    return find(g, g->tensors_by_name, g->n_tensors, tensor_name, name);
+    return mf_names_find(g->tensors_by_name, g->n_tensors, g->tensors, gguf_tensor_name, name);
 }
 
 /* --- values --- */

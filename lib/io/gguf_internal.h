@@ -3,6 +3,7 @@
 #define MF_IO_GGUF_INTERNAL_H
 
 #include "io/gguf.h"
+#include "io/names.h"
 
 #define GGUF_ALIGN ((uint64_t)32) /* of tensors in files that we write, and in those that do not say */
 
@@ -15,6 +16,10 @@ struct mf_gguf {
     size_t n_keys, n_tensors;
     size_t *keys_by_name, *tensors_by_name; /* indices in the order of names */
 };
+
+/* Names in lists of keys and of tensors (io/names.h). */
+const char *gguf_key_name(const void *keys, size_t i);
+const char *gguf_tensor_name(const void *tensors, size_t i);
 
 /* Bytes of a value of fixed size; 0 of strings and lists. */
 size_t gguf_value_size(enum mf_gguf_value type);

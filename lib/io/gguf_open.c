@@ -182,34 +182,15 @@ static int check_places(struct mf_gguf *g, uint64_t header, struct mf_err *err) 
 
 /* --- the header --- */
 
-static int by_key(const void *a, const void *b, void *keys) {
-    const struct mf_gguf_key *k = keys;
-    return strcmp(k[*(const size_t *)a].name, k[*(const size_t *)b].name);
-}
-
-static int by_tensor(const void *a, const void *b, void *tensors) {
-    const struct mf_gguf_tensor *t = tensors;
-    return strcmp(t[*(const size_t *)a].name, t[*(const size_t *)b].name);
-}
-
-/* Indices [n] in the order of names. */
-static size_t *sorted(size_t n, int (*compare)(const void *, const void *, void *), void *items) {
-    size_t *order = calloc(n ? n : 1, sizeof *order);
-    if (!order) mf_no_memory();
-    for (size_t i = 0; i < n; i++) order[i] = i;
-    qsort_r(order, n, sizeof *order, compare, items);
-    return order;
-}
-
 static int check_names(struct mf_gguf *g, struct mf_err *err) {
-    g->keys_by_name = sorted(g->n_keys, by_key, g->keys);
-    g->tensors_by_name = sorted(g->n_tensors, by_tensor, g->tensors);
+    g->keys_by_name = mf_names_sort(g->keys, g->n_keys, gguf_key_name);
+    g->tensors_by_name = mf_names_sort(g->tensors, g->n_tensors, gguf_tensor_name);
     const size_t *k = g->keys_by_name, *t = g->tensors_by_name;
     for (size_t i = 1; i < g->n_keys; i++)
-        if (by_key(&k[i - 1], &k[i], g->keys) == 0)
+        if (strcmp(g->keys[k[i - 1]].name, g->keys[k[i]].name) == 0)
             return mf_err_set(err, EX_DATAERR, "%s: the key %s is there twice", g->name, g->keys[k[i]].name);
     for (size_t i = 1; i < g->n_tensors; i++)
-        if (by_tensor(&t[i - 1], &t[i], g->tensors) == 0)
+        if (strcmp(g->tensors[t[i - 1]].name, g->tensors[t[i]].name) == 0)
             return mf_err_set(err, EX_DATAERR, "%s: the tensor %s is there twice", g->name,
                               g->tensors[t[i]].name);
     return 0;

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "io/json_file.h"
 #include "io/json_tensor.h"
+#include "io/names.h"
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* bytes of JSON, as in the format's description */
 #define ALIGN        64                    /* of the first tensor in files that we write */
@@ -68,11 +69,6 @@ static int by_begin(const void *a, const void *b) {
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     if (x->end != y->end) return x->end < y->end ? -1 : 1;
     return strcmp(x->tensor.name, y->tensor.name);
-}
-
-static int by_name(const void *a, const void *b, void *tensors) {
-    const struct mf_tensor *t = tensors;
-    return strcmp(t[*(const size_t *)a].name, t[*(const size_t *)b].name);
 }
 
 static int check_metadata(const struct mf_safetensors *st, struct mf_err *err) {
@@ -151,15 +147,13 @@ static int read_places(struct mf_safetensors *st, const json_t *header, uint64_t
     }
     st->tensors = calloc(n ? n : 1, sizeof *st->tensors);
     st->offsets = calloc(n ? n : 1, sizeof *st->offsets);
-    st->by_name = calloc(n ? n : 1, sizeof *st->by_name);
-    if (!st->tensors || !st->offsets || !st->by_name) mf_no_memory();
+    if (!st->tensors || !st->offsets) mf_no_memory();
     st->count = n;
     for (size_t i = 0; i < n; i++) {
         st->tensors[i] = places[i].tensor;
         st->offsets[i] = data_start + places[i].begin;
-        st->by_name[i] = i;
     }
-    qsort_r(st->by_name, n, sizeof *st->by_name, by_name, st->tensors);
+    st->by_name = mf_names_sort(st->tensors, n, mf_tensor_name_of);
     free(places);
     return result;
 }
@@ -230,17 +224,7 @@ const struct mf_tensor *mf_safetensors_tensor(const struct mf_safetensors *st, s
 }
 
 int64_t mf_safetensors_find(const struct mf_safetensors *st, const char *name) {
-    size_t low = 0, high = st->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, st->tensors[st->by_name[middle]].name);
-        if (order == 0) return (int64_t)st->by_name[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -1;
+    return mf_names_find(st->by_name, st->count, st->tensors, mf_tensor_name_of, name);
 }
 
 int mf_safetensors_read(const struct mf_safetensors *st, size_t i, uint64_t offset, void *buffer, size_t size,

@@ -14,6 +14,10 @@ size_t mf_dtype_size(enum mf_dtype dtype) {
     return dtypes[dtype].size;
 }
 
+const char *mf_tensor_name_of(const void *tensors, size_t i) {
+    return ((const struct mf_tensor *)tensors)[i].name;
+}
+
 const char *mf_dtype_name(enum mf_dtype dtype) {
     return dtypes[dtype].name;
 }

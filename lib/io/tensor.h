@@ -21,6 +21,9 @@ struct mf_tensor {
 };
 
 size_t mf_dtype_size(enum mf_dtype dtype);
+/* The name of tensor i of a list (io/names.h). */
+const char *mf_tensor_name_of(const void *tensors, size_t i);
+
 const char *mf_dtype_name(enum mf_dtype dtype);
 int mf_dtype_parse(const char *name, enum mf_dtype *dtype); /* -1 when unknown */
 
