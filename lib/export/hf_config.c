@@ -3,6 +3,10 @@
 #include "io/json_file.h"
 #include "model/rope_scaling.h"
 
+bool hf_is_qwen3_moe(const struct mf_plain *p) {
+    return mf_plain_experts(p) > 0 && mf_plain_shape(p)->qk_norm;
+}
+
 int hf_class_of(const struct mf_plain *p, const struct hf_class **class, struct mf_err *err) {
     static const struct hf_class llama = {"LlamaForCausalLM", "llama"}, qwen2 = {"Qwen2ForCausalLM", "qwen2"},
                                  qwen3 = {"Qwen3ForCausalLM", "qwen3"},
@@ -21,7 +25,7 @@ int hf_class_of(const struct mf_plain *p, const struct hf_class **class, struct 
             "%s: no class of transformers has norms of queries and keys beside biases of theirs",
             mf_plain_name(p));
     if (sparse)
-        *class = s->qk_norm ? &qwen3_moe : &mixtral;
+        *class = hf_is_qwen3_moe(p) ? &qwen3_moe : &mixtral;
     else
         *class = s->qk_norm ? &qwen3 : s->qkv_bias ? &qwen2 : &llama;
     return 0;
@@ -61,7 +65,7 @@ static void set_dimensions(json_t *config, const struct mf_shape *s) {
 /* Mixtral weighs the chosen experts by a softmax over them. Qwen3Moe does so with norm_topk_prob; its layers
  * are sparse each decoder_sparse_step unless they are in mlp_only_layers. */
 static void set_experts(json_t *config, const struct mf_plain *p) {
-    bool qwen3_moe = mf_plain_shape(p)->qk_norm;
+    bool qwen3_moe = hf_is_qwen3_moe(p);
     json_object_set_new(config, qwen3_moe ? "num_experts" : "num_local_experts",
                         json_integer((json_int_t)mf_plain_experts(p)));
     if (qwen3_moe) {

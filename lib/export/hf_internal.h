@@ -13,6 +13,9 @@ struct hf_class {
 };
 int hf_class_of(const struct mf_plain *p, const struct hf_class **class, struct mf_err *err);
 
+/* Experts beside norms of queries and keys: Qwen3MoeForCausalLM, which has names of its own for them. */
+bool hf_is_qwen3_moe(const struct mf_plain *p);
+
 /* config.json and generation_config.json. */
 int hf_config(const struct mf_hf *hf, struct mf_folder *folder, struct mf_err *err);
 

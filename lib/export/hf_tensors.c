@@ -133,7 +133,7 @@ static void name_for_qwen3_moe(struct mf_tensor *t, struct mf_plain_role role) {
 /* The dtypes and the largest row; counts bytes and shards. */
 static size_t list(struct writing *w) {
     const struct mf_plain *p = w->hf->plain;
-    bool qwen3_moe = mf_plain_experts(p) > 0 && mf_plain_shape(p)->qk_norm;
+    bool qwen3_moe = hf_is_qwen3_moe(p);
     size_t widest = 0;
     for (size_t i = 0; i < w->count; i++) {
         w->tensors[i] = *mf_plain_tensor(p, i);
