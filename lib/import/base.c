@@ -10,7 +10,7 @@
 #include "base/strings.h"
 #include "import/base_internal.h"
 #include "io/bundle.h"
-#include "model/tensors.h"
+#include "model/component.h"
 
 int(base_refuse)(const struct mf_base *b, struct mf_err *err, const char *format, ...) {
     char what[400];
@@ -32,17 +32,10 @@ int base_context(struct mf_base *b, size_t asked, int64_t most, struct mf_err *e
 /* --- the list of tensors --- */
 
 void base_list(struct mf_base *b) {
-    const struct mf_shape *s = &b->shape;
-    size_t backbone = mf_backbone_tensors(s, NULL, NULL),
-           ffn = mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, NULL);
-    b->count = backbone + ffn + 1;
-    b->tensors = calloc(b->count, sizeof *b->tensors);
+    const struct mf_component shared = {.shape = b->shape};
+    b->tensors = mf_component_tensors(&shared, false, &b->count);
     b->places = calloc(b->count, sizeof *b->places);
-    if (!b->tensors || !b->places) mf_no_memory();
-    mf_backbone_tensors(s, NULL, b->tensors);
-    mf_ffn_tensors(s, MF_FFN_DENSE, 0, NULL, b->tensors + backbone);
-    b->tensors[b->count - 1] =
-        (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
+    if (!b->places) mf_no_memory();
 }
 
 int base_check_places(const struct mf_base *b, struct mf_err *err) {
