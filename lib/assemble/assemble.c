@@ -61,7 +61,7 @@ static int check_tensors(const struct mf_component *p, const struct mf_tensor *e
     return 0;
 }
 
-static int check_piece(const struct mf_component *p, bool expert, struct mf_err *err) {
+static int check_component(const struct mf_component *p, bool expert, struct mf_err *err) {
     size_t count;
     struct mf_tensor *expected = mf_component_tensors(p, expert, &count);
     int status = check_tensors(p, expected, count, expert, err);
@@ -152,7 +152,7 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
         if (strcmp(a->experts[i].hash, p.hash) == 0)
             status = mf_err_set(err, EX_DATAERR, "%s: the same expert as %s (%.12s)", component->name,
                                 a->experts[i].name, p.hash);
-    if (status == 0) status = check_piece(&p, true, err);
+    if (status == 0) status = check_component(&p, true, err);
     mf_component_close(&p);
     return status;
 }
@@ -209,7 +209,7 @@ static int check_top_k(const struct mf_assembly *a, struct mf_err *err) {
 
 static int plan(struct mf_assembly *a, const struct mf_component *shared, const struct mf_spool *experts,
                 const int64_t *chosen, size_t n_chosen, struct mf_err *err) {
-    int status = check_piece(shared, false, err);
+    int status = check_component(shared, false, err);
     for (size_t e = 0; e < a->n_experts && status == 0; e++)
         status = plan_expert(a, shared, e, &experts[e], err);
     if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);

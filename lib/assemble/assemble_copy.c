@@ -28,10 +28,10 @@ int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, 
 
 /* Copies the bundle's current tensor. */
 static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    const size_t most = MF_ASSEMBLY_BUFFER / sizeof(float);
+    const size_t max = MF_ASSEMBLY_BUFFER / sizeof(float);
     float *numbers = (float *)(void *)to->buffer;
     for (size_t n, left = mf_tensor_count(t); left > 0; left -= n) {
-        n = left < most ? left : most;
+        n = left < max ? left : max;
         if (mf_assembly_read(b, t, numbers, n, err) < 0 || put(to, numbers, n * sizeof *numbers, err) < 0)
             return -1;
     }
@@ -40,8 +40,8 @@ static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_ten
 
 /* Copies a component's part of the model, and keeps what the router needs in the `slot` of the scratch file.
  */
-static int copy_piece(struct mf_assembly *a, struct mf_bundle *b, bool expert, size_t slot, struct sink *to,
-                      struct mf_err *err) {
+static int copy_component(struct mf_assembly *a, struct mf_bundle *b, bool expert, size_t slot,
+                          struct sink *to, struct mf_err *err) {
     size_t index;
     int more;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
@@ -73,12 +73,12 @@ static int copy_head(const struct mf_assembly *a, struct mf_bundle *b, struct si
 }
 
 static int write_positions(const struct mf_assembly *a, struct sink *to, struct mf_err *err) {
-    size_t D = a->shape.D, most = MF_ASSEMBLY_BUFFER / sizeof(float) / D + 1;
-    float *pe = malloc(most * D * sizeof *pe);
+    size_t D = a->shape.D, max = MF_ASSEMBLY_BUFFER / sizeof(float) / D + 1;
+    float *pe = malloc(max * D * sizeof *pe);
     if (!pe) return mf_err_set(err, EX_OSERR, "out of memory");
     int status = 0;
     for (size_t at = 0, n; at < a->shape.S && status == 0; at += n) {
-        n = a->shape.S - at < most ? a->shape.S - at : most;
+        n = a->shape.S - at < max ? a->shape.S - at : max;
         positions_fill(pe, at, n, D, a->shape.position_scale);
         status = put(to, pe, n * D * sizeof *pe, err);
     }
@@ -122,11 +122,11 @@ static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct
     if (part == POSITIONS) return write_positions(a, to, err);
     if (part >= EXPERTS) {
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
-        status = copy_piece(a, p.bundle, true, e, to, err);
+        status = copy_component(a, p.bundle, true, e, to, err);
     } else {
         if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
         status = part == HEAD ? copy_head(a, p.bundle, to, err)
-                              : copy_piece(a, p.bundle, false, a->n_experts, to, err);
+                              : copy_component(a, p.bundle, false, a->n_experts, to, err);
     }
     mf_component_close(&p);
     return status;

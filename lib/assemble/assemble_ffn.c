@@ -36,9 +36,9 @@ static size_t find(const struct mf_tensor *tensors, size_t count, const char *na
 static int put_factor(struct dense *d, struct mf_bundle *b, const struct mf_tensor *t, size_t factor,
                       struct mf_err *err) {
     uint64_t at = factor_at(d, factor);
-    const size_t most = MF_ASSEMBLY_BUFFER / sizeof(float);
+    const size_t max = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t n, left = mf_tensor_count(t); left > 0; left -= n, at += n * sizeof(float)) {
-        n = left < most ? left : most;
+        n = left < max ? left : max;
         if (mf_assembly_read(b, t, d->visit->buffer, n, err) < 0 ||
             mf_scratch_write(d->scratch, d->visit->buffer, n * sizeof(float), at, err) < 0)
             return -1;
@@ -103,9 +103,9 @@ static int read_change(const struct dense *d, size_t index, struct low_rank *cha
 static int show(const struct dense *d, struct mf_bundle *b, const struct mf_tensor *t, size_t index,
                 const struct low_rank *change, struct mf_err *err) {
     const struct mf_ffn_visit *v = d->visit;
-    size_t count = mf_tensor_count(t), most = MF_ASSEMBLY_BUFFER / sizeof(float);
+    size_t count = mf_tensor_count(t), max = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t at = 0, n; at < count; at += n) {
-        n = count - at < most ? count - at : most;
+        n = count - at < max ? count - at : max;
         if (mf_assembly_read(b, t, v->buffer, n, err) < 0) return -1;
         if (change->R) low_rank_add(v->buffer, at, n, change);
         if (change->R && !mf_finite(v->buffer, n))

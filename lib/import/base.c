@@ -21,11 +21,11 @@ int(base_refuse)(const struct mf_base *b, struct mf_err *err, const char *format
     return mf_err_set(err, EX_DATAERR, "%s: %s", b->path, what);
 }
 
-int base_context(struct mf_base *b, size_t asked, int64_t most, struct mf_err *err) {
-    if (most < 1) return base_refuse(b, err, "does not say its context (max_position_embeddings)");
-    if (asked > (size_t)most)
-        return base_refuse(b, err, "a context of %zu is longer than the base's %lld", asked, (long long)most);
-    b->shape.S = asked ? asked : most < MF_BASE_CONTEXT ? (size_t)most : MF_BASE_CONTEXT;
+int base_context(struct mf_base *b, size_t asked, int64_t max, struct mf_err *err) {
+    if (max < 1) return base_refuse(b, err, "does not say its context (max_position_embeddings)");
+    if (asked > (size_t)max)
+        return base_refuse(b, err, "a context of %zu is longer than the base's %lld", asked, (long long)max);
+    b->shape.S = asked ? asked : max < MF_BASE_CONTEXT ? (size_t)max : MF_BASE_CONTEXT;
     return 0;
 }
 
@@ -109,9 +109,9 @@ static int check_finite(const struct mf_base *b, size_t i, const void *bytes, si
                         struct mf_err *err) {
     const struct mf_tensor *t = &b->tensors[i];
     float numbers[4096];
-    const size_t width = mf_dtype_size(t->dtype), most = sizeof numbers / sizeof *numbers;
+    const size_t width = mf_dtype_size(t->dtype), max = sizeof numbers / sizeof *numbers;
     for (size_t at = 0, n; at < size; at += n * width) {
-        n = (size - at) / width < most ? (size - at) / width : most;
+        n = (size - at) / width < max ? (size - at) / width : max;
         mf_widen(numbers, (const unsigned char *)bytes + at, n, t->dtype);
         if (!mf_finite(numbers, n)) return base_refuse(b, err, "tensor %s holds a NaN or infinity", t->name);
     }
@@ -158,8 +158,8 @@ static size_t longest_row(const struct mf_base *b) {
 
 int mf_base_write(const struct mf_base *b, const struct mf_base_tokenizer *tokenizer, struct mf_out *out,
                   struct mf_err *err) {
-    const size_t room = longest_row(b);
-    struct copying c = {.base = b, .buffer = malloc(room), .raw = malloc(room)};
+    const size_t capacity = longest_row(b);
+    struct copying c = {.base = b, .buffer = malloc(capacity), .raw = malloc(capacity)};
     const struct mf_bundle_source source = {next_bytes, &c};
     if (!c.buffer || !c.raw) mf_no_memory();
     json_t *meta =

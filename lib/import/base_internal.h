@@ -50,8 +50,8 @@ int base_gguf_rows(const struct mf_base *b, size_t i, size_t first, void *buffer
                    struct mf_err *err);
 
 /* The context that the bundle states: what is asked for, or (0) the base's, at most MF_BASE_CONTEXT. Refuses
- * one that is longer than `most`. */
-int base_context(struct mf_base *b, size_t asked, int64_t most, struct mf_err *err);
+ * one that is longer than `max`. */
+int base_context(struct mf_base *b, size_t asked, int64_t max, struct mf_err *err);
 
 /* Refuses a base, by what it has: EX_DATAERR, "PATH: WHAT". */
 int base_refuse(const struct mf_base *b, struct mf_err *err, const char *format, ...)

@@ -173,13 +173,13 @@ static int read_positions(const struct reading *r) {
 static int read_dimensions(const struct reading *r, size_t context) {
     struct mf_shape *s = &r->base->shape;
     const struct class *c = r->class;
-    int64_t V, D, F, L, H, K, d, most;
+    int64_t V, D, F, L, H, K, d, max;
     if (read_size(r, "vocab_size", -1, &V) < 0 || read_size(r, "hidden_size", -1, &D) < 0 ||
         read_size(r, "intermediate_size", -1, &F) < 0 || read_size(r, "num_hidden_layers", -1, &L) < 0 ||
         read_size(r, "num_attention_heads", -1, &H) < 0 ||
         read_size(r, "num_key_value_heads", c->n_kv_heads, &K) < 0 ||
         read_size(r, "head_dim", c->head_dim, &d) < 0 ||
-        read_size(r, "max_position_embeddings", -1, &most) < 0)
+        read_size(r, "max_position_embeddings", -1, &max) < 0)
         return -1;
     if (d == 0 && D % H)
         return base_refuse(r->base, r->err,
@@ -199,7 +199,7 @@ static int read_dimensions(const struct reading *r, size_t context) {
     if (read_bool(r, "tie_word_embeddings", &tied) < 0) return -1;
     s->untied = !tied;
     if (read_real(r, r->config, "rms_norm_eps", 1e-6, &s->norm_eps) < 0) return -1;
-    return base_context(r->base, context, most, r->err);
+    return base_context(r->base, context, max, r->err);
 }
 
 /* --- the file --- */

@@ -118,7 +118,7 @@ static int check_absent(const struct reading *r) {
 
 static int read_dimensions(const struct reading *r, size_t context) {
     struct mf_shape *s = &r->base->shape;
-    size_t most, turned, values;
+    size_t max, turned, values;
     int64_t at = mf_gguf_find_tensor(r->base->gguf, "token_embd.weight");
     if (at < 0) return base_refuse(r->base, r->err, "missing tensor token_embd.weight");
     s->V = (size_t)mf_gguf_tensor(r->base->gguf, (size_t)at)->shape[0];
@@ -128,7 +128,7 @@ static int read_dimensions(const struct reading *r, size_t context) {
         read_size(r, "attention.key_length", (int64_t)(s->D / s->H), &s->d) < 0 ||
         read_size(r, "attention.value_length", (int64_t)s->d, &values) < 0 ||
         read_size(r, "rope.dimension_count", (int64_t)s->d, &turned) < 0 ||
-        read_size(r, "context_length", 0, &most) < 0)
+        read_size(r, "context_length", 0, &max) < 0)
         return -1;
     if (turned != s->d || values != s->d)
         return base_refuse(r->base, r->err,
@@ -140,7 +140,7 @@ static int read_dimensions(const struct reading *r, size_t context) {
     if (read_real(r, "attention.layer_norm_rms_epsilon", NAN, &s->norm_eps) < 0 ||
         read_real(r, "rope.freq_base", 10000, &s->rope_theta) < 0)
         return -1;
-    return base_context(r->base, context, most > INT32_MAX ? INT32_MAX : (int64_t)most, r->err);
+    return base_context(r->base, context, max > INT32_MAX ? INT32_MAX : (int64_t)max, r->err);
 }
 
 /* --- stretched positions --- */

@@ -101,8 +101,8 @@ static int pass_bool(struct gguf_cursor *c, const char *key, struct mf_err *err)
 /* Passes over the values, each of which is checked. */
 static int pass_values(struct gguf_cursor *c, const struct mf_gguf_key *key, struct mf_err *err) {
     size_t size = gguf_value_size(key->type);
-    uint64_t least = size ? size : 8; /* a string has its length */
-    if (key->count > (c->g->size - c->at) / least)
+    uint64_t min = size ? size : 8; /* a string has its length */
+    if (key->count > (c->g->size - c->at) / min)
         return mf_err_set(err, EX_DATAERR, "%s: key %s: %llu values do not fit into the file", c->g->name,
                           key->name, (unsigned long long)key->count);
     int result = 0;
@@ -199,10 +199,10 @@ static int check_names(struct mf_gguf *g, struct mf_err *err) {
 /* One more item in a list of n: its memory grows with what was really there. New items are zero. */
 static void *grow(void *items, size_t n, size_t size) {
     if (n & (n - 1)) return items; /* room up to the next power of two */
-    size_t room = n ? 2 * n : 1;
-    unsigned char *larger = reallocarray(items, room, size);
+    size_t capacity = n ? 2 * n : 1;
+    unsigned char *larger = reallocarray(items, capacity, size);
     if (!larger) mf_no_memory();
-    memset(larger + n * size, 0, (room - n) * size);
+    memset(larger + n * size, 0, (capacity - n) * size);
     return larger;
 }
 

@@ -24,7 +24,7 @@ static void insert(unsigned char *records, size_t n, size_t size, size_t from) {
 }
 
 /* Moves each record into the range of its byte `at`; ends[b] is where the range of b ends. */
-static void deal(unsigned char *records, size_t n, size_t size, size_t at, size_t ends[256]) {
+static void distribute(unsigned char *records, size_t n, size_t size, size_t at, size_t ends[256]) {
     size_t next[256], count[256] = {0}, sum = 0;
     for (size_t i = 0; i < n; i++) count[records[i * size + at]]++;
     for (size_t b = 0; b < 256; b++) {
@@ -47,7 +47,7 @@ static void sort_from(unsigned char *records, size_t n, size_t size, size_t at) 
         insert(records, n, size, at);
         return;
     }
-    deal(records, n, size, at, ends);
+    distribute(records, n, size, at, ends);
     if (at + 1 == size) return;
     for (size_t b = 0; b < 256; begin = ends[b++])
         if (ends[b] - begin > 1) sort_from(records + begin * size, ends[b] - begin, size, at + 1);

@@ -14,11 +14,11 @@ float mf_low_rank_scale(const struct mf_low_rank *l) {
 
 int mf_low_rank_check(const struct mf_low_rank *l, const struct mf_shape *s, const char *name,
                       struct mf_err *err) {
-    size_t most = s->D < s->F ? s->D : s->F;
-    if (l->R > most)
+    size_t max = s->D < s->F ? s->D : s->F;
+    if (l->R > max)
         return mf_err_set(err, EX_DATAERR,
                           "%s: rank is %zu, must be at most %zu, as d_model %zu and d_ff %zu are", name, l->R,
-                          most, s->D, s->F);
+                          max, s->D, s->F);
     if (l->R && !(l->alpha > 0 && l->alpha <= ALPHA_MAX))
         return mf_err_set(err, EX_DATAERR, "%s: alpha must be a number above 0, up to %g", name, ALPHA_MAX);
     return 0;

@@ -140,8 +140,8 @@ static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t
     size_t size = mf_dtype_size(dtype);
     uint16_t halves[16384];
     if (dtype == MF_F32) return read_stored(w, e, first * size, data, count * size, err);
-    for (size_t at = 0, n, most = sizeof halves / size; at < count; at += n) {
-        n = count - at < most ? count - at : most;
+    for (size_t at = 0, n, max = sizeof halves / size; at < count; at += n) {
+        n = count - at < max ? count - at : max;
         if (read_stored(w, e, (first + at) * size, halves, n * size, err) < 0) return -1;
         mf_widen(data + at, halves, n, dtype);
     }

@@ -167,8 +167,8 @@ static int widen(struct mf_partition *p, const struct fresh *f, size_t k, const 
 }
 
 /* Divides the fresh documents among the new partitions by the method. */
-static int deal(struct fresh *f, const struct mf_partition *p, size_t k, const struct mf_growth *g,
-                size_t *names, float *centroids, double *prices, struct mf_err *err) {
+static int divide_fresh(struct fresh *f, const struct mf_partition *p, size_t k, const struct mf_growth *g,
+                        size_t *names, float *centroids, double *prices, struct mf_err *err) {
     if (p->method != MF_DOMAIN && f->n < k)
         return mf_err_set(err, EX_DATAERR,
                           "%s: %zu documents not seen before are too few for %zu more partitions", g->name,
@@ -191,7 +191,7 @@ int mf_partition_grow(struct mf_partition *p, size_t E, const struct mf_growth *
     int status = centroids && prices && names
                      ? find_fresh(&f, p, g, err)
                      : mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
-    if (status == 0) status = deal(&f, p, k, g, names, centroids, prices, err);
+    if (status == 0) status = divide_fresh(&f, p, k, g, names, centroids, prices, err);
     if (status == 0) status = widen(p, &f, k, centroids, prices, err);
     for (size_t i = 0; i < k && status == 0 && p->method == MF_DOMAIN; i++)
         status =

@@ -9,7 +9,7 @@ struct last {
     struct mf_selection *s;
     uint32_t count;        /* documents */
     uint32_t next_block;   /* its number */
-    uint64_t least;        /* bytes of a block */
+    uint64_t min;          /* bytes of a block */
     struct mf_unit *units; /* of all documents and blocks by their numbers; NULL: hashes alone split them */
 };
 
@@ -28,8 +28,8 @@ static int remove_copies(struct last *l, uint32_t begin, uint32_t end, struct mf
 
 /* --- blocks --- */
 
-static void next_block(struct mf_part *block, const struct mf_doc *doc, uint64_t least) {
-    mf_part_next(block, doc, mf_cut_block(doc->text + block->at, doc->size - block->at, least));
+static void next_block(struct mf_part *block, const struct mf_doc *doc, uint64_t min) {
+    mf_part_next(block, doc, mf_cut_block(doc->text + block->at, doc->size - block->at, min));
 }
 
 static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
@@ -37,7 +37,7 @@ static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *e
     int status = 0;
     mf_part_begin(&block, doc);
     while (block.at < doc->size && status == 0) {
-        next_block(&block, doc, l->least);
+        next_block(&block, doc, l->min);
         const struct mf_doc *b = &block.doc;
         mf_tally_add(&l->s->cut, b->size);
         status = mf_copies_add(l->s->copies, mf_text_hash(b->text, b->size), b->id, b->id_size, b->text,
@@ -57,7 +57,7 @@ static int is_cut(const struct last *l, uint32_t number, struct mf_copies_doc *d
 static int forget_large(struct last *l, uint32_t *end, struct mf_err *err) {
     struct mf_copies_doc doc;
     *end = 0;
-    for (uint32_t i = 0; l->least > 0 && i < l->count; i++) {
+    for (uint32_t i = 0; l->min > 0 && i < l->count; i++) {
         int cut = is_cut(l, i, &doc, err);
         if (cut < 0 || (cut > 0 && mf_copies_forget(l->s->copies, i, err) < 0)) return -1;
         if (cut) *end = i + 1;
@@ -127,7 +127,7 @@ static int hand_on_blocks(struct last *l, const struct mf_doc *doc, struct mf_er
     int status = 0;
     mf_part_begin(&block, doc);
     while (block.at < doc->size && status == 0) {
-        next_block(&block, doc, l->least);
+        next_block(&block, doc, l->min);
         status = hand_on(l, &block.doc, l->next_block++, err);
     }
     mf_part_end(&block);
@@ -152,7 +152,7 @@ int mf_selection_end(struct mf_selection *s, struct mf_err *err) {
     last.next_block = last.count;
     if (last.count == 0) return 0;
     if (mf_copies_decide(s->copies, err) < 0 || remove_copies(&last, 0, last.count, err) < 0) return -1;
-    if (s->splitting && s->blocks) last.least = mf_selection_block(s);
+    if (s->splitting && s->blocks) last.min = mf_selection_block(s);
     int status = cut_large(&last, err);
     if (status == 0 && s->splitting) status = split(&last, err);
     if (status == 0) status = hand_on_all(&last, err);
