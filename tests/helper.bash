@@ -94,6 +94,19 @@ assert len(a) == len(b) > 0, (len(a), len(b))
 print(max(abs(x - y) for x, y in zip(a, b)) / (max(map(abs, b)) if sys.argv[3:] else 1))' "$@"
 }
 
+# mf-eval's logits of test.mf are those in theirs.f32; its perplexity and number of targets those in the line `theirs`.
+says_the_same() { # MODEL [OPTION of mf-eval]...
+    local perplexity tokens
+    mf-eval logits -m "$@" -o ours.f32 test.mf
+    mf-eval perplexity -m "$@" --json --quiet test.mf > ours.json
+    run difference ours.f32 theirs.f32 relative
+    assert_success
+    awk "BEGIN { exit !($output < 1e-5) }"
+    read -r perplexity tokens < theirs
+    assert_equal "$(jq .tokens ours.json)" "$tokens"
+    awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
+}
+
 needs_torch() {
     /usr/bin/python3 -c 'import torch, msgpack' 2> /dev/null || skip "python3-torch is not installed"
 }

@@ -21,14 +21,7 @@ imports() { # [OPTION of random_base.py]...
 
 agrees() { # FOLDER MODEL [OPTION of mf-eval]...
     /usr/bin/python3 "$MF_ROOT/tests/oracle/llama.py" "$1" test.mf theirs.f32 > theirs
-    mf-eval logits -m "${@:2}" -o ours.f32 test.mf
-    mf-eval perplexity -m "${@:2}" --json --quiet test.mf > ours.json
-    run difference ours.f32 theirs.f32 relative
-    assert_success
-    awk "BEGIN { exit !($output < 1e-5) }"
-    read -r perplexity tokens < theirs
-    assert_equal "$(jq .tokens ours.json)" "$tokens"
-    awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
+    says_the_same "${@:2}"
 }
 
 dtypes() { # FILE

@@ -44,14 +44,7 @@ same_losses() { # NUMBER LIST LIST
 # Logits of what is stored, those of PyTorch, as is the perplexity, of test.mf: MODEL [EXPERT].
 stored_agrees() {
     oracle llama "$1" test.mf theirs.f32 "${@:2}" > theirs
-    mf-eval logits -m "$1" ${2:+-e "$2"} -o ours.f32 test.mf
-    mf-eval perplexity -m "$1" ${2:+-e "$2"} --json --quiet test.mf > ours.json
-    run difference ours.f32 theirs.f32 relative
-    assert_success
-    awk "BEGIN { exit !($output < 1e-5) }"
-    read -r perplexity tokens < theirs
-    assert_equal "$(jq .tokens ours.json)" "$tokens"
-    awk "BEGIN { d = $(jq .perplexity ours.json) / $perplexity - 1; exit !(d < 1e-5 && d > -1e-5) }"
+    says_the_same "$1" ${2:+-e "$2"}
 }
 
 # Steps of the backbone, then of an expert, and what they store: STEPS OPTION...
