@@ -117,7 +117,7 @@ END
     cmp mapped.tar other.tar
     # bytes that are not the manifest's are refused, mapped or not
     cp llama.tar bad.tar
-    at=$(tar tRvf llama.tar | grep -F layers.1.mlp.up_proj.weight | grep -o 'block [0-9]*' | cut -d' ' -f2)
+    at=$(LC_ALL=C tar tRvf llama.tar | grep -F layers.1.mlp.up_proj.weight | grep -o 'block [0-9]*' | cut -d' ' -f2)
     printf x | dd of=bad.tar bs=1 seek=$((512 * (at + 1) + 7)) conv=notrunc status=none
     run mf-train-expert --quiet --config llama.yaml --set expert.rank=4 -s bad.tar -o e2.tar parts/part.0.mp
     assert_failure 65
