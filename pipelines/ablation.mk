@@ -4,12 +4,12 @@
 #
 # Every seed is a run of its own, runs/ablation/FAMILY.seedN, made by the pipeline with configs/demo.yaml on the demonstration
 # corpus, and the models it is compared with. LENGTHS are runs of the first seed whose shared phase is that many times as long.
-# Broken off, it goes on where it was; what is there already is not made again.
+# Broken off, it goes on where it was; what is there already is not made again. The table of each run is kept in docs/quality,
+# so that families, seeds and lengths may be added one at a time. With THREADS=1 two runs go side by side by -j2.
 
 FAMILIES ?= llama reference
 SEEDS    ?= 1 2 3
 LENGTHS  ?= 2 4
-ABLATION := $(RUNS)/ablation
 ABLATION_CONFIG := configs/demo.yaml
 SHARED_STEPS := $(shell sed -n '/^train_shared:/,/^[a-z]/s/^  steps: *//p' $(ABLATION_CONFIG))
 
@@ -18,18 +18,19 @@ family_reference := model.arch=reference model.d_ff=512# two matrices of it have
 
 ## ablation   measure what each part of the recipe is worth, in both families, on three seeds; writes docs/quality.md
 .PHONY: ablation
-ablation: $(foreach f,$(FAMILIES),$(SEEDS:%=$(ABLATION)/$f.seed%.done) $(LENGTHS:%=$(ABLATION)/$f.length$(firstword $(SEEDS))x%.done))
-	tests/bench/ablation_report.sh $(ABLATION) docs
+ablation: $(foreach f,$(FAMILIES),$(SEEDS:%=docs/quality/$f.seed%.tsv) $(LENGTHS:%=docs/quality/$f.length$(firstword $(SEEDS))x%.tsv))
+	tests/bench/ablation_report.sh docs
 
 # FAMILY.seedN or FAMILY.lengthNxTIMES. Each is a make of its own, since a pipeline's rules are those of one run.
 ablation_family  = $(firstword $(subst ., ,$*))
 ablation_numbers = $(subst x, ,$(patsubst length%,%,$(patsubst seed%,%,$(lastword $(subst ., ,$*)))))
 ablation_longer  = $(if $(word 2,$(ablation_numbers)),train_shared.steps=$(shell expr $(SHARED_STEPS) \* $(word 2,$(ablation_numbers))))
-$(ABLATION)/%.done: ablation-look | deps build $(CORPUS).list
+docs/quality/%.tsv: ablation-look | deps build $(CORPUS).list
 	+$(MAKE) --no-print-directory CONFIG=$(ABLATION_CONFIG) NAME=ablation/$* \
 	    SET='$(family_$(ablation_family)) calibrate.max_tokens=20000 seed=$(firstword $(ablation_numbers)) $(ablation_longer)' \
 	    $(if $(ablation_longer),ablation-short,ablation-run)
-	@touch $@
+	@mkdir -p $(@D)
+	cp $(RUNS)/ablation/$*/results/$(if $(ablation_longer),short,table).tsv $@
 .PHONY: ablation-look
 ablation-look:
 

@@ -60,15 +60,15 @@ END
         printf '%s\t%s\t1\t-\t-\n' alone.0 14 alone.1 12 dense.shared 10 dense.one 9.5 dense.all 8.5 dense.wide 8 oracle "$1"
         printf '%s\t%s\t1\t0.9\t0.8\n' assembled.shared.prefix.k2.on 8.8 assembled.shared.prefix.k2.off 8.8
     }
-    mkdir -p a/llama.seed{1,2}/results
-    table 8.7 > a/llama.seed1/results/table.tsv
-    table 8.0 > a/llama.seed2/results/table.tsv
-    "$MF_ROOT/tests/bench/ablation_report.sh" a docs
+    mkdir -p docs/quality
+    table 8.7 > docs/quality/llama.seed1.tsv
+    table 8.0 > docs/quality/llama.seed2.tsv
+    "$MF_ROOT/tests/bench/ablation_report.sh" docs
     grep -F '| (a) beside the best expert alone (alone.1) | at most 1.00 | 0.733 | met |' docs/quality.md
     grep -F '| (b) beside the dense model after the shared phase | at most 0.90 | 0.880 | met |' docs/quality.md
     grep -F '| (d) beside oracle routing by true domain | at most 1.03 | 1.100 | **not met** |' docs/quality.md
     grep -F '| (e) calibrated beside not calibrated | at most 1.00 | 1.000 | met |' docs/quality.md
     grep -F '| oracle | 8.35 ± 0.35 | 1.00 |' docs/quality.md
     [ -s docs/quality.llama.svg ]
-    run -66 "$MF_ROOT/tests/bench/ablation_report.sh" absent docs
+    run -66 "$MF_ROOT/tests/bench/ablation_report.sh" absent
 }

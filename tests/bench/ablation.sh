@@ -5,7 +5,8 @@
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
 # ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
-# short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, and every router.
+# short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, every router with
+# two experts a token, and prefix and trained gates with one and all, and with experts from random weights.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 run=$1 bin=$2 threads=$3 extent=$4
@@ -103,8 +104,13 @@ if [ "$extent" = whole ]; then
         measure average -m "$work/average"
     fi
     for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do
-        for k in ${TOP_K:-2 1 "$E"}; do assembled shared "$router" "$k"; done
-        assembled kaiming "$router" 2
+        assembled shared "$router" 2
+        case $router in # the best of their kinds also otherwise
+        prefix | trained)
+            for k in ${TOP_K:-1 "$E"}; do assembled shared "$router" "$k"; done
+            assembled kaiming "$router" 2
+            ;;
+        esac
     done
 fi
 

@@ -1,19 +1,21 @@
 #!/bin/bash
-# Writes docs/quality.md and docs/quality.FAMILY.svg from the tables of the ablation: ablation_report.sh ABLATION DOCS
+# Writes DOCS/quality.md and DOCS/quality.FAMILY.svg from the tables of the ablation, DOCS/quality/FAMILY.seedN.tsv and
+# FAMILY.lengthNxTIMES.tsv: ablation_report.sh DOCS
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
-ablation=$1 docs=$2
-mkdir -p "$docs"
-families=$(printf '%s\n' "$ablation"/*.seed*/results/table.tsv | sed -nE 's,.*/([a-z]+)\.seed[0-9]+/.*,\1,p' | sort -u)
+docs=$1 ablation=$1/quality
+families=$(printf '%s\n' "$ablation"/*.seed*.tsv | sed -nE 's,.*/([a-z]+)\.seed[0-9]+\.tsv,\1,p' | sort -u)
 [ -n "$families" ] || { echo "ablation_report.sh: no table in $ablation; run make ablation" >&2; exit 66; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 ours=assembled.shared.prefix.k2
 
 # What the functions below read: the tables of one family, by seed.
 of_family() { # FAMILY
-    tables=("$ablation/$1".seed*/results/table.tsv)
-    seeds=$(printf '%s\n' "${tables[@]}" | sed -E 's,.*seed([0-9]+)/.*,\1,' | sort -n | paste -sd' ')
-    first=$ablation/$1.seed${seeds%% *}/results/table.tsv
-    means=$ablation/$1.means.tsv bars=$ablation/$1.bars.dat lengths=$ablation/$1.lengths.dat
+    tables=("$ablation/$1".seed*.tsv)
+    seeds=$(printf '%s\n' "${tables[@]}" | sed -E 's,.*seed([0-9]+)\.tsv,\1,' | sort -n | paste -sd' ')
+    first=$ablation/$1.seed${seeds%% *}.tsv
+    means=$work/$1.means.tsv bars=$work/$1.bars.dat lengths=$work/$1.lengths.dat
     mean_over_seeds > "$means"
     grep -E '^(dense|average|oracle|ensemble)|^assembled\.shared\.[a-z]*\.k2\.on' "$means" | sort -t $'\t' -k2,2gr |
         sed -e 's/^assembled\.shared\.\([a-z]*\)\.k2\.on/\1 router/' | cut -f1-3 > "$bars"
@@ -45,8 +47,8 @@ mean_over_seeds() {
 measured_lengths() { # FAMILY
     local t
     echo "1 $(length_row "$first")"
-    for t in "$ablation/$1".length*/results/short.tsv; do
-        [ ! -s "$t" ] || echo "$(sed -E 's,.*x([0-9.]+)/results.*,\1,' <<< "$t") $(length_row "$t")"
+    for t in "$ablation/$1".length*.tsv; do
+        [ ! -s "$t" ] || echo "$(sed -E 's,.*x([0-9.]+)\.tsv,\1,' <<< "$t") $(length_row "$t")"
     done
 }
 length_row() { # TABLE
