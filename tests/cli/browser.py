@@ -28,7 +28,7 @@ class Browser:
         self.process = subprocess.Popen(
             ["/bin/bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "bash", "chromium", "--headless", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={profile}"],
-            pass_fds=(to_read, to_write), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            env={**os.environ, "TMPDIR": profile}, pass_fds=(to_read, to_write), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         os.close(to_read)
         os.close(to_write)
         self.rest, self.number, self.session, self.events = b"", 0, None, []
@@ -67,7 +67,8 @@ class Browser:
 def main(page, folder, prefix):
     address, base = pathlib.Path(page).resolve().as_uri(), os.path.join(folder, prefix)
     seen = {"scroll": {}, "held_out": {}}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    # not in TMPDIR: the browser's socket lies there, whose path has 107 bytes at most
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as profile:
         b = Browser(profile)
         target = b.call("Target.createTarget", url="about:blank")["targetId"]
         b.session = b.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
