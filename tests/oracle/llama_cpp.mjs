@@ -8,6 +8,7 @@
 //   llama_cpp.mjs header MODEL               keys and tensors as JSON
 import fs from 'node:fs'
 import readline from 'node:readline'
+import { fileURLToPath } from 'node:url'
 
 const peers = new URL('../../build/peers/node_modules/', import.meta.url)
 const lines = path => fs.readFileSync(path, 'utf8').split('\n').filter(line => line)
@@ -90,7 +91,7 @@ async function printHeader(path) {
 }
 
 const commands = { logprobs, perplexity, ids, header: printHeader }
-if (process.argv[1] === new URL(import.meta.url).pathname) {
+if (process.argv[1] === fileURLToPath(import.meta.url)) { // a path may hold blanks, which a URL spells otherwise
   const [, , command, ...args] = process.argv
   if (!commands[command]) {
     process.stderr.write(`llama_cpp.mjs: ${Object.keys(commands).join(', ')}\n`)
