@@ -123,17 +123,18 @@ struct request {
     bool labels;
     int64_t partitions;
     int method; /* -1: not given */
-    double overlap, balance;
+    double overlap, general, balance;
 };
 
 static int check_request(const struct request *q, struct mf_err *err) {
     if (!q->output && !q->labels) return mf_err_set(err, EX_USAGE, "which folder? (-o DIR)");
     if (q->labels && !q->divide.saved)
         return mf_err_set(err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
-    if (q->divide.saved && (q->method >= 0 || q->overlap >= 0 || q->balance > 0))
-        return mf_err_set(err, EX_USAGE,
-                          "--method, --overlap and --balance belong to a new partitioning, a saved one "
-                          "has its own");
+    if (q->divide.saved && (q->method >= 0 || q->overlap >= 0 || q->general >= 0 || q->balance > 0))
+        return mf_err_set(
+            err, EX_USAGE,
+            "--method, --overlap, --general and --balance belong to a new partitioning, a saved "
+            "one has its own");
     if (q->labels && q->partitions)
         return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
     return 0;
@@ -152,6 +153,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
         .method = (enum mf_partition_method)(q->method >= 0 ? q->method : config.partition.method),
         .partitions = (size_t)(q->partitions || d->saved ? q->partitions : config.model.n_experts),
         .overlap = q->overlap >= 0 ? q->overlap : config.partition.overlap,
+        .general = q->general >= 0 ? q->general : config.partition.general,
         .balance = q->balance > 0 ? q->balance : config.partition.balance,
         .restarts = config.partition.restarts,
         .iterations = config.partition.iterations,
@@ -169,7 +171,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 }
 
 int main(int argc, char **argv) {
-    struct request q = {.method = -1, .overlap = -1};
+    struct request q = {.method = -1, .overlap = -1, .general = -1};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &q.output, "DIR",
          "the folder of the partitions; with --label the file", 0, 0},
@@ -182,6 +184,9 @@ int main(int argc, char **argv) {
         {"by", 0, MF_OPT_CHOICE, &q.method, MF_PARTITION_METHODS, "another name for --method", 0, 0},
         {"overlap", 0, MF_OPT_REAL, &q.overlap, "X",
          "add each partition's nearest other documents, up to X of its tokens (default: partition.overlap)",
+         0, 1},
+        {"general", 0, MF_OPT_REAL, &q.general, "X",
+         "add documents of others by hash, about X of each partition's tokens (default: partition.general)",
          0, 1},
         {"balance", 0, MF_OPT_REAL, &q.balance, "X",
          "largest partition over the mean (default: partition.balance)", 1, 1000},

@@ -42,7 +42,7 @@ struct mf_config {
     } tokenizer;
     struct {
         int method; /* enum mf_partition_method */
-        double overlap, balance;
+        double overlap, general, balance;
         int64_t features, restarts, iterations;
     } partition;
     struct {

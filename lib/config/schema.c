@@ -73,6 +73,7 @@ static const struct mf_key keys[] = {
     CHOICE(partition.method, "clustered", MF_PARTITION_METHODS, PARTITION,
            "how documents are divided among experts"),
     REAL(partition.overlap, "0", 0, 1, PARTITION, "share of each partition that is also another's"),
+    REAL(partition.general, "0", 0, 1, PARTITION, "tokens of other partitions, by hash, over its own"),
     REAL(partition.balance, "1.1", 1, 1000, PARTITION, "largest partition over the mean"),
     INT(partition.features, "8192", 1, 1048576, PARTITION, "terms of the tf-idf vectors"),
     INT(partition.restarts, "4", 1, 10000, PARTITION, "k-means: starts, the best is kept"),

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "partition/files.h"
+#include "partition/general.h"
 #include "partition/grow.h"
 
 /* A tokenizer, if there is one, that is the stream's. */
@@ -92,6 +93,7 @@ static int remember_all(struct mf_division *division, struct mf_err *err) {
         p->sizes[division->plan.partition[i]]++;
         p->n_tokens[division->plan.partition[i]] += division->corpus.tokens[i];
     }
+    mf_general_set(p);
     return mf_partition_remember(p, division->corpus.fingerprints, division->plan.partition, err);
 }
 
@@ -143,6 +145,12 @@ void mf_division_free(struct mf_division *division) {
 
 /* --- writing --- */
 
+/* Whether document i is in partition e: its own, or by overlap or as general text. */
+static bool has(const struct mf_division *d, size_t i, size_t e) {
+    return mf_plan_has(&d->plan, i, e) ||
+           mf_general_takes(&d->saved, e, d->plan.partition[i], d->corpus.fingerprints[i]);
+}
+
 int mf_division_write(const struct mf_division *division, const struct mf_divide *d, const char *folder,
                       size_t *changed, struct mf_err *err) {
     struct mf_partition_files *files;
@@ -154,9 +162,7 @@ int mf_division_write(const struct mf_division *division, const struct mf_divide
     if (more == 0) {
         for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
             for (size_t e = 0; e < E && more > 0; e++)
-                if (mf_plan_has(&division->plan, i, e) &&
-                    mf_partition_files_add(files, e, doc.record, err) < 0)
-                    more = -1;
+                if (has(division, i, e) && mf_partition_files_add(files, e, doc.record, err) < 0) more = -1;
         mf_tokens_close(&docs);
     }
     if (more == 0) return mf_partition_files_commit(files, &division->saved, changed, err);

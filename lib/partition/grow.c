@@ -155,6 +155,8 @@ static int widen(struct mf_partition *p, const struct fresh *f, size_t k, const 
     }
     memcpy(to.prices, p->prices, E * sizeof *prices);
     memcpy(to.prices + E, prices, k * sizeof *prices);
+    memcpy(to.rates, p->rates, E * sizeof *to.rates);
+    memcpy(to.origins, p->origins, E * sizeof *to.origins);
     for (size_t e = 0; e < E; e++) {
         to.names[e] = p->names[e];
         to.name_sizes[e] = p->name_sizes[e];

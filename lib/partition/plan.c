@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "partition/assign.h"
+#include "partition/general.h"
 
 int mf_plan_alloc(struct mf_plan *plan, size_t n, size_t E, struct mf_err *err) {
     *plan = (struct mf_plan){.n = n, .E = E};
@@ -144,6 +145,7 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
     saved->documents = n;
     saved->balance = params->balance;
     saved->overlap = params->overlap;
+    saved->general = params->general;
     saved->vocab = corpus->header.vocab;
     memcpy(saved->tokenizer, corpus->header.tokenizer, sizeof saved->tokenizer);
     if (mf_partition_alloc(saved, err) < 0 || mf_plan_alloc(plan, n, E, err) < 0) return -1;
@@ -171,6 +173,7 @@ int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct 
         saved->sizes[plan->partition[i]]++;
         saved->n_tokens[plan->partition[i]] += corpus->tokens[i];
     }
+    mf_general_set(saved);
     if (mf_partition_remember(saved, corpus->fingerprints, plan->partition, err) < 0) return -1;
     return mf_plan_overlap(plan, corpus->tokens, params->overlap, err);
 }

@@ -10,9 +10,9 @@
 
 struct mf_plan_params {
     enum mf_partition_method method;
-    size_t partitions; /* 0 with MF_DOMAIN: as many as there are labels */
-    double overlap;    /* in [0, 1] */
-    double balance;    /* >= 1 */
+    size_t partitions;       /* 0 with MF_DOMAIN: as many as there are labels */
+    double overlap, general; /* in [0, 1] */
+    double balance;          /* >= 1 */
     int64_t restarts, iterations;
     uint64_t seed;
 };

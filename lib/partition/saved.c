@@ -15,11 +15,13 @@ int mf_partition_alloc(struct mf_partition *p, struct mf_err *err) {
     p->name_sizes = calloc(E + 1, sizeof *p->name_sizes);
     p->sizes = calloc(E + 1, sizeof *p->sizes);
     p->n_tokens = calloc(E + 1, sizeof *p->n_tokens);
+    p->rates = calloc(E + 1, sizeof *p->rates);
+    p->origins = calloc(E + 1, sizeof *p->origins);
     p->fingerprints = calloc(n + 1, sizeof *p->fingerprints);
     p->partitions = calloc(n + 1, sizeof *p->partitions);
     p->used = calloc(n + 1, sizeof *p->used);
     if (p->centroids && p->prices && p->upper && p->names && p->name_sizes && p->sizes && p->n_tokens &&
-        p->fingerprints && p->partitions && p->used)
+        p->rates && p->origins && p->fingerprints && p->partitions && p->used)
         return 0;
     return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions of %zu documents", E, n);
 }
@@ -34,6 +36,8 @@ void mf_partition_free(struct mf_partition *p) {
     free(p->name_sizes);
     free(p->sizes);
     free(p->n_tokens);
+    free(p->rates);
+    free(p->origins);
     free(p->fingerprints);
     free(p->partitions);
     free(p->used);

@@ -17,7 +17,7 @@ struct mf_partition {
     enum mf_partition_method method;
     size_t E;
     uint64_t seed, documents;
-    double balance, overlap;
+    double balance, overlap, general;
     size_t vocab;
     char tokenizer[65];
     struct mf_terms terms;
@@ -26,10 +26,12 @@ struct mf_partition {
     double *upper;              /* [E] curriculum: the hardest document of each partition */
     char **names;               /* [E] domain: the label of each, with a zero byte behind; else all NULL */
     size_t *name_sizes;         /* [E] */
-    uint64_t *sizes, *n_tokens; /* [E] documents and tokens of their own, without overlap */
-    uint64_t *fingerprints;     /* [documents] ascending: the documents it was made from ... */
-    uint16_t *partitions;       /* [documents] ... and where each is */
-    uint32_t *used;             /* [documents] copies met so far while placing */
+    uint64_t *sizes, *n_tokens; /* [E] documents and tokens of their own, without overlap and general text */
+    double *rates;          /* [E] general text: the share of the others' documents that a partition takes */
+    size_t *origins;        /* [E] general text comes from partitions below this; 0: not set yet */
+    uint64_t *fingerprints; /* [documents] ascending: the documents it was made from ... */
+    uint16_t *partitions;   /* [documents] ... and where each is */
+    uint32_t *used;         /* [documents] copies met so far while placing */
 };
 
 /* Makes room for everything but the terms; E, documents are set, terms are there. Freed by mf_partition_free,

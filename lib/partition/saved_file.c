@@ -24,6 +24,7 @@ static int write_header(const struct mf_partition *p, struct mf_stream_writer *w
     if (mf_put_int(w, "features", (int64_t)p->terms.count, err) < 0) return -1;
     if (mf_put_real(w, "balance", p->balance, err) < 0) return -1;
     if (mf_put_real(w, "overlap", p->overlap, err) < 0) return -1;
+    if (p->general > 0 && mf_put_real(w, "general", p->general, err) < 0) return -1;
     return mf_put_int(w, "seed", (int64_t)p->seed, err);
 }
 
@@ -37,13 +38,15 @@ static int write_partition(const struct mf_partition *p, size_t e, float *column
                            struct mf_err *err) {
     size_t F = p->terms.count;
     for (size_t f = 0; f < F; f++) column[f] = p->centroids[f * p->E + e];
-    if (mf_stream_begin(w, p->names[e] ? 7 : 6, err) < 0) return -1;
+    if (mf_stream_begin(w, 6 + (p->names[e] != NULL) + (p->general > 0 ? 2 : 0), err) < 0) return -1;
     if (mf_put_int(w, "partition", (int64_t)e, err) < 0) return -1;
     if (mf_put_int(w, "documents", (int64_t)p->sizes[e], err) < 0) return -1;
     if (mf_put_int(w, "tokens", (int64_t)p->n_tokens[e], err) < 0) return -1;
     if (mf_put_real(w, "price", p->prices[e], err) < 0) return -1;
     if (mf_put_real(w, "hardest", p->upper[e], err) < 0) return -1;
     if (p->names[e] && mf_put_string(w, "domain", p->names[e], p->name_sizes[e], err) < 0) return -1;
+    if (p->general > 0 && mf_put_real(w, "rate", p->rates[e], err) < 0) return -1;
+    if (p->general > 0 && mf_put_int(w, "origin", (int64_t)p->origins[e], err) < 0) return -1;
     return mf_put_bin(w, "centroid", column, F * sizeof *column, err);
 }
 
@@ -59,7 +62,7 @@ static int write_documents(const struct mf_partition *p, struct mf_stream_writer
 
 int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct mf_err *err) {
     struct mf_stream_writer *w;
-    if (mf_stream_create(&w, out, "partition", 9, err) < 0) return -1;
+    if (mf_stream_create(&w, out, "partition", p->general > 0 ? 10 : 9, err) < 0) return -1;
     float *column = malloc((p->terms.count + 1) * sizeof *column);
     int result = column ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a centroid");
     if (result == 0) result = write_header(p, w, err);
@@ -94,6 +97,14 @@ static int need_real(const struct mf_stream_reader *r, const struct mf_record *r
                             : mf_err_set(err, EX_DATAERR, "%s: %s is not finite", mf_stream_name(r), field);
 }
 
+/* A number in [0, 1]. */
+static int need_share(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field,
+                      double *value, struct mf_err *err) {
+    if (need_real(r, rec, field, value, err) < 0) return -1;
+    if (*value >= 0 && *value <= 1) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: %s is %g, not between 0 and 1", mf_stream_name(r), field, *value);
+}
+
 /* A bin of exactly `count` items, copied. */
 static int need_bin(const struct mf_stream_reader *r, const struct mf_record *rec, const char *field,
                     void *items, size_t count, size_t item_size, struct mf_err *err) {
@@ -124,6 +135,8 @@ static int read_header(struct mf_partition *p, const struct mf_stream_reader *r,
     if (need_int(r, h, "features", MF_FEATURES_MAX, &count, err) < 0) return -1;
     if (need_real(r, h, "balance", &p->balance, err) < 0 || need_real(r, h, "overlap", &p->overlap, err) < 0)
         return -1;
+    int general = mf_record_real(h, "general", &p->general, err);
+    if (general < 0 || (general > 0 && need_share(r, h, "general", &p->general, err) < 0)) return -1;
     if (missing(r, mf_record_int(h, "seed", &seed, err), "seed", err) < 0) return -1;
     if (missing(r, mf_record_string(h, "tokenizer_sha256", &text, &size, err), "tokenizer_sha256", err) < 0)
         return -1;
@@ -152,6 +165,16 @@ static int next_record(struct mf_stream_reader *r, const struct mf_record **rec,
     return more < 0 ? -1 : mf_err_set(err, EX_DATAERR, "%s: too few records", mf_stream_name(r));
 }
 
+/* Where partition e has its general text from. */
+static int read_general(struct mf_partition *p, size_t e, const struct mf_record *rec,
+                        const struct mf_stream_reader *r, struct mf_err *err) {
+    int64_t origin;
+    if (need_share(r, rec, "rate", &p->rates[e], err) < 0) return -1;
+    if (need_int(r, rec, "origin", (int64_t)p->E, &origin, err) < 0) return -1;
+    p->origins[e] = (size_t)origin;
+    return 0;
+}
+
 static int read_partition(struct mf_partition *p, size_t e, float *column, struct mf_stream_reader *r,
                           struct mf_err *err) {
     const struct mf_record *rec;
@@ -175,6 +198,7 @@ static int read_partition(struct mf_partition *p, size_t e, float *column, struc
                               mf_stream_name(r), e);
         p->centroids[f * p->E + e] = column[f];
     }
+    if (p->general > 0 && read_general(p, e, rec, r, err) < 0) return -1;
     int there = mf_record_string(rec, "domain", &name, &size, err);
     if (there < 0 || (there == 0 && p->method == MF_DOMAIN && missing(r, 0, "domain", err) < 0)) return -1;
     p->sizes[e] = (uint64_t)documents;

@@ -204,6 +204,79 @@ END
     done
 }
 
+# Tokens in a stream of those documents whose ids the second file has.
+tokens_of() { # STREAM IDS
+    mf-cat "$1" | jq -n --rawfile ids "$2" '[$ids | split("\n")[] | select(. != "")] as $ids
+        | [inputs | select(.id as $id | $ids | index($id)).tokens | length] | add // 0'
+}
+
+@test "general text: about the share asked for, of the other partitions, the same in every order" {
+    topics 400 | tokens >t.mf
+    topics 400 | tac | tokens >turned.mf
+    mf-partition --quiet -n 4 -o parts t.mf
+    for threads in 1 2; do mf-partition --quiet --threads $threads -n 4 --general 0.2 -o general.$threads t.mf; done
+    diff -r general.1 general.2
+    mf-partition --quiet -n 4 --set partition.general=0.2 -o general.2 <t.mf
+    diff -r general.1 general.2
+    mf-partition --quiet --saved general.1/partition.mp -o turned turned.mf
+    for e in 0 1 2 3; do
+        ids parts/part.$e.mp >own
+        ids general.1/part.$e.mp >more
+        ids turned/part.$e.mp | diff more -
+        comm -23 own more >lost
+        [ ! -s lost ]
+        comm -13 own more >added
+        # of each of the three others, a fifth of its own tokens in all; 0.07 are more than three deviations
+        assert_equal "$(tr -d 0-9 <added | sort -u | wc -l)" 3
+        awk -v own="$(tokens_of t.mf own)" -v added="$(tokens_of t.mf added)" \
+            'BEGIN { print added / own; exit !(added > 0.13 * own && added < 0.27 * own) }'
+    done
+    # records are the stream's, in its order; whose a document is, labels say
+    mf-cat general.1/part.0.mp | tail -n +2 >shown
+    mf-cat t.mf | grep -F -f <(jq -r '"\"\(.id)\""' shown) | diff - shown
+    mf-partition --label --saved general.1/partition.mp t.mf | mf-cat | jq -r 'select(.id and .partition == 0).id' | sort >labelled
+    ids parts/part.0.mp | diff labelled -
+    # none of one partition alone, nor of none
+    mf-partition --quiet -n 1 --general 1 -o single t.mf
+    assert_parted t.mf single
+    mf-partition --quiet -n 4 --general 0 -o none t.mf
+    diff -r parts none
+}
+
+@test "general text: documents that come or go change no other document's places" {
+    topics 100 | tokens >old.mf
+    { topics 100; topics 10 77 | jq -c '.id = "new-" + .id'; } | tokens >both.mf
+    mf-partition --quiet -n 4 --general 0.3 -o parts old.mf
+    cp -a parts more
+    mf-partition --quiet --saved more/partition.mp -o more both.mf
+    for e in 0 1 2 3; do diff <(ids parts/part.$e.mp) <(ids more/part.$e.mp | grep -v new-); done
+    assert_equal "$(cat more/part.*.mp | grep -ao 'new-[[:alpha:]]*[[:digit:]]*' | sort -u | wc -l)" 40
+    [ "$(cat more/part.*.mp | grep -ao 'new-[[:alpha:]]*[[:digit:]]*' | wc -l)" -gt 40 ]
+    # and when they are gone again, nothing is left of them
+    mf-partition --quiet --saved more/partition.mp -o more old.mf
+    for e in 0 1 2 3; do cmp parts/part.$e.mp more/part.$e.mp; done
+    mf-partition --quiet --saved parts/partition.mp -o parts old.mf
+    cmp parts/partition.mp more/partition.mp
+}
+
+@test "general text: more partitions leave the old ones their bytes, and see text of those" {
+    for method in clustered random domain; do
+        topics 60 | jq -c 'select(.domain != "tree" and .domain != "fish")' | tokens >two.mf
+        topics 60 | jq -c 'select(.domain != "fish")' | tokens >three.mf
+        topics 60 | tokens >four.mf
+        rm -rf parts
+        mf-partition --quiet -n 2 --method $method --general 0.4 -o parts two.mf
+        sha256sum parts/part.* >sums
+        mf-partition --quiet --saved parts/partition.mp -n 3 -o parts three.mf
+        sha256sum --check --quiet sums
+        assert_equal "$(ids parts/part.2.mp | tr -d 0-9 | sort -u | tr '\n' ' ')" "rock star tree "
+        sha256sum parts/part.* >sums
+        mf-partition --quiet --saved parts/partition.mp -n 4 -o parts four.mf
+        sha256sum --check --quiet sums
+        assert_equal "$(ids parts/part.3.mp | tr -d 0-9 | sort -u | tr '\n' ' ')" "fish rock star tree "
+    done
+}
+
 @test "an unchanged partition keeps its file and time, one too many goes" {
     topics 20 | tokens >t.mf
     mf-partition --quiet -n 4 -o parts t.mf
@@ -443,6 +516,21 @@ END
     run -65 --separate-stderr mf-partition --saved parts/partition.mp -o again u.mf
     assert_regex "$stderr" "^mf-partition: parts/partition.mp: made with tokenizer aaaaaaaaaaaa, not bbbbaaaaaaaa as in u.mf$"
     [ ! -e again ]
+    # general text at impossible rates, or of partitions that are not there
+    mf-partition --quiet -n 2 --general 0.5 -o general t.mf
+    for change in general=2.0 rate=-0.5 rate=nan origin=3; do
+        /usr/bin/python3 - "$change" >bad.mp <<'END'
+import re, struct, sys
+key, value = sys.argv[1].split("=")
+data = open("general/partition.mp", "rb").read()
+new = bytes([int(value)]) if key == "origin" else b"\xcb" + struct.pack(">d", float(value))
+at = re.search(b"[\xa4-\xa7]%s" % key.encode(), data).end()
+sys.stdout.buffer.write(data[:at] + new + data[at + len(new):])
+END
+        run -65 --separate-stderr mf-partition --saved bad.mp -o again t.mf
+        assert_regex "$stderr" "^mf-partition: bad.mp: ${change%=*} is "
+    done
+    [ ! -e again ]
     for size in $(seq 1 397 "$(stat -c %s parts/partition.mp)"); do
         head -c "$size" parts/partition.mp >cut.mp
         run -65 --separate-stderr mf-partition --saved cut.mp -o again t.mf
@@ -458,6 +546,7 @@ END
     run -64 --separate-stderr mf-partition -n 0 -o parts t.mf
     run -64 --separate-stderr mf-partition --balance 0.5 -o parts t.mf
     run -64 --separate-stderr mf-partition --overlap 2 -o parts t.mf
+    run -64 --separate-stderr mf-partition --general 1.5 -o parts t.mf
     run -64 --separate-stderr mf-partition -o parts t.mf t.mf
     run -78 --separate-stderr mf-partition --set partition.balence=2 -o parts t.mf
     assert_regex "$stderr" "did you mean 'partition.balance'"
@@ -477,7 +566,10 @@ END
     run -73 --separate-stderr mf-partition -n 2 -o absent/parts t.mf
     run -73 --separate-stderr mf-partition -n 2 -o t.mf t.mf
     mf-partition --quiet -n 2 -o parts t.mf
-    run -64 --separate-stderr mf-partition --saved parts/partition.mp --method random -o parts t.mf
+    for option in --method=random --general=0.1; do
+        run -64 --separate-stderr mf-partition --saved parts/partition.mp $option -o parts t.mf
+        assert_equal "$stderr" "mf-partition: --method, --overlap, --general and --balance belong to a new partitioning, a saved one has its own"
+    done
     run -74 --separate-stderr bash -c 'mf-partition --label --saved parts/partition.mp t.mf >/dev/full'
     # a write that fails leaves the old parts
     cp -a parts before

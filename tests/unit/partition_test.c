@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/rng.h"
+#include "partition/general.h"
 #include "partition/nmi.h"
 #include "partition/assign.h"
 #include "partition/kmeans.h"
@@ -378,6 +379,49 @@ static void overlap_takes_the_nearest_of_others(void **state) {
     mf_plan_free(&plan);
 }
 
+static void general_text_is_drawn_at_rates_by_tokens(void **state) {
+    (void)state;
+    uint64_t n_tokens[] = {100, 300, 500, 0};
+    double rates[4] = {0};
+    size_t origins[4] = {0}, taken = 0;
+    struct mf_partition p = {
+        .E = 3, .seed = 1, .general = 0.2, .n_tokens = n_tokens, .rates = rates, .origins = origins};
+    mf_general_set(&p);
+    assert_true(fabs(rates[0] - 20 / 800.0) < 1e-12);
+    assert_true(fabs(rates[1] - 60 / 600.0) < 1e-12);
+    assert_true(fabs(rates[2] - 100 / 400.0) < 1e-12);
+    for (uint64_t i = 0; i < 10000; i++) {
+        taken += mf_general_takes(&p, 2, 1, i * UINT64_C(0x9E3779B97F4A7C15));
+        assert_false(mf_general_takes(&p, 2, 2, i));
+    }
+    assert_true(taken > 2500 - 4 * 43 && taken < 2500 + 4 * 43); /* the deviation is sqrt(1875) = 43 */
+    /* one more partition: what was set stays, and nothing of it goes to the others */
+    p.E = 4;
+    n_tokens[3] = 900, n_tokens[0] = 1;
+    mf_general_set(&p);
+    assert_true(fabs(rates[0] - 20 / 800.0) < 1e-12);
+    assert_true(fabs(rates[3] - 180 / 801.0) < 1e-12);
+    rates[0] = 1;
+    assert_true(mf_general_takes(&p, 0, 2, 7));
+    assert_false(mf_general_takes(&p, 0, 3, 7));
+}
+
+static void a_small_rest_is_taken_whole(void **state) {
+    (void)state;
+    uint64_t n_tokens[] = {1000, 10};
+    double rates[2] = {0};
+    size_t origins[2] = {0};
+    struct mf_partition p = {
+        .E = 2, .general = 0.5, .n_tokens = n_tokens, .rates = rates, .origins = origins};
+    mf_general_set(&p);
+    assert_true(rates[0] == 1);
+    assert_true(fabs(rates[1] - 5 / 1000.0) < 1e-12);
+    for (uint64_t i = 0; i < 1000; i++) assert_true(mf_general_takes(&p, 0, 1, i));
+    rates[0] = 0, origins[0] = 0, p.E = 1; /* one partition alone */
+    mf_general_set(&p);
+    assert_true(rates[0] == 0);
+}
+
 /* --- agreement --- */
 
 static void nmi_and_purity_by_hand(void **state) {
@@ -411,6 +455,8 @@ int main(void) {
         cmocka_unit_test(difficulty_is_the_formula),
         cmocka_unit_test(the_curriculum_is_cut_in_equal_parts),
         cmocka_unit_test(overlap_takes_the_nearest_of_others),
+        cmocka_unit_test(general_text_is_drawn_at_rates_by_tokens),
+        cmocka_unit_test(a_small_rest_is_taken_whole),
         cmocka_unit_test(nmi_and_purity_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
