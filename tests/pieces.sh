@@ -18,3 +18,4 @@ mf-eval report --quiet --config "$TINY" --set eval.sample_tokens=3 -m model.safe
 for file in words/*/*.txt; do jq -Rsc --arg id "$file" '{id: $id, text: .}' "$file"; done > words.jsonl
 # more keys of documents than the least memory sorts at once
 seq 6000 | awk '{ printf "{\"id\":\"%d\",\"text\":\"%d %d of many\"}\n", $1, $1 % 5000, $1 * 7 % 5000 }' > many.jsonl
+mf-docs --quiet --near-dup 0 --set docs.val_fraction=0 --set docs.test_fraction=0 --split train -o many.docs many.jsonl

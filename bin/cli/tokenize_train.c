@@ -10,14 +10,16 @@
 /* Longer words count no further: lines without a blank, as of base64, would take the vocabulary. */
 #define MAX_WORD 16384
 
-/* Under --max-memory: program and libraries, and the least that is good for words. */
+/* --max-memory, and of it: program and libraries, and the least for words. */
+#define MEMORY         100000000
 #define PROGRAM_MEMORY ((size_t)6 << 20)
-#define LEAST_WORDS    ((size_t)1 << 20)
+#define LEAST_WORDS    ((size_t)2 << 20)
+#define GOOD_WORDS     ((size_t)64 << 20) /* for them, where nobody says how much */
 
 static const char notes[] =
-    "The result depends on the counts of words only, not on the order of documents or on --threads. Memory grows with\n"
-    "the number of different words. With --max-memory the rarest words are dropped, with a warning; a single document\n"
-    "whose words alone take more exceeds the limit by them.\n"
+    "The result depends on the counts of words only, not on the order of documents, --threads or --max-memory. What\n"
+    "--max-memory does not hold waits in nameless files in $TMPDIR, some 150 bytes a different word; learning then takes\n"
+    "several rounds. Besides, mf-tokenize holds the longest document.\n"
     "\n"
     "examples:\n"
     "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
@@ -32,7 +34,7 @@ struct training {
     const char *path, *output;
     int64_t vocab_size, min_frequency, max_word;
     uint64_t max_memory;
-    size_t reached;
+    struct mf_words_learnt learnt;
 };
 
 /* One line for people that is no failure. */
@@ -55,13 +57,12 @@ static void report_training(const struct training *t, const struct mf_words_repo
     if (r->cut)
         say("%llu words of more than %lld bytes were not counted beyond them; the first in document %s",
             (unsigned long long)r->cut, (long long)t->max_word, r->first_cut);
-    if (r->dropped)
-        say("%llu rare words were dropped to stay within --max-memory, %zu kept",
-            (unsigned long long)r->dropped, mf_words_distinct(t->words));
-    if (t->reached < (size_t)t->vocab_size)
-        say("asked for %lld tokens, the text supports %zu", (long long)t->vocab_size, t->reached);
+    if (t->learnt.rounds)
+        say("more different words than --max-memory holds: learnt in %zu rounds", t->learnt.rounds);
+    if (t->learnt.tokens < (size_t)t->vocab_size)
+        say("asked for %lld tokens, the text supports %zu", (long long)t->vocab_size, t->learnt.tokens);
     else
-        say("%zu tokens from %.1f MB of text", t->reached, (double)mf_words_bytes(t->words) / 1e6);
+        say("%zu tokens from %.1f MB of text", t->learnt.tokens, (double)mf_words_bytes(t->words) / 1e6);
 }
 
 static int count_docs(struct training *t, struct mf_stream_reader *docs, size_t memory,
@@ -87,14 +88,13 @@ static int count_words(struct training *t, size_t memory, struct mf_words_report
     return status;
 }
 
-/* What --max-memory leaves for the words; 0 without it. */
+/* What --max-memory leaves for the words. Without it a large vocabulary raises the limit. */
 static int plan_words(const struct training *t, size_t *memory, struct mf_err *err) {
     size_t fixed = PROGRAM_MEMORY + mf_words_train_memory((size_t)t->vocab_size);
-    *memory = 0;
-    if (t->max_memory == 0) return 0;
-    if (t->max_memory < fixed + LEAST_WORDS)
-        return mf_memory_refuse("learning", fixed + LEAST_WORDS, t->max_memory, err);
-    *memory = t->max_memory - fixed;
+    size_t usual = MEMORY < fixed + GOOD_WORDS ? fixed + GOOD_WORDS : MEMORY;
+    size_t limit = t->max_memory ? t->max_memory : usual;
+    if (limit < fixed + LEAST_WORDS) return mf_memory_refuse("learning", fixed + LEAST_WORDS, limit, err);
+    *memory = limit - fixed;
     mallopt(M_ARENA_MAX, 1);             /* what one thread frees is for all, */
     mallopt(M_MMAP_THRESHOLD, 64 << 10); /* and large blocks go back at once */
     return 0;
@@ -104,8 +104,8 @@ static int learn(struct training *t, size_t memory, struct mf_err *err) {
     struct mf_words_report report;
     struct mf_out *out;
     if (count_words(t, memory, &report, err) < 0 || mf_out_open(&out, t->output, err) < 0) return -1;
-    int status =
-        mf_words_train(t->words, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out, &t->reached, err);
+    int status = mf_words_train(t->words, memory, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out,
+                                &t->learnt, err);
     if (mf_out_end(out, status, err) < 0) return -1;
     if (!t->common->quiet) report_training(t, &report);
     return 0;
@@ -115,7 +115,7 @@ static int train(void *request, const struct mf_common *common, struct mf_strs *
                  struct mf_err *err) {
     struct training *t = request;
     struct mf_config config;
-    size_t memory;
+    size_t memory = 0;
     t->common = common;
     if (mf_options_operand(operands, "docs stream", &t->path, err) < 0) return -1;
     if (mf_config_load_stage(&config, &t->common->settings, "tokenizer", err) < 0) return -1;
@@ -125,7 +125,8 @@ static int train(void *request, const struct mf_common *common, struct mf_strs *
         return mf_err_set(err, EX_USAGE,
                           "--vocab-size is %lld, the smallest possible is %d: 256 bytes and 4 special tokens",
                           (long long)t->vocab_size, MF_VOCAB_MIN);
-    if (plan_words(t, &memory, err) < 0 || mf_words_new(&t->words, (size_t)t->max_word, err) < 0) return -1;
+    if (plan_words(t, &memory, err) < 0) return -1;
+    if (mf_words_new(&t->words, (size_t)t->max_word, memory, err) < 0) return -1;
     int status = learn(t, memory, err);
     mf_words_free(t->words);
     return status;
@@ -143,7 +144,7 @@ int mf_tokenize_train(int argc, char **argv) {
         {"max-word", 0, MF_OPT_INT, &t.max_word, "BYTES",
          "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
         {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",
-         "fit into SIZE by dropping the rarest words, or refuse before it begins, e.g. 100M", 0, 0},
+         "keep to it whatever is read; the rest goes to $TMPDIR (default: 100M)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
                                    "mf-tokenize train [OPTION]... [DOCS]", options, notes};

@@ -21,6 +21,16 @@
 
 struct mf_sort;
 
+/* A number in a record, so that the order of bytes is that of numbers. */
+static inline void mf_sort_put(unsigned char to[8], uint64_t number) {
+    for (int i = 0; i < 8; i++) to[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+static inline uint64_t mf_sort_get(const unsigned char from[8]) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++) number = number << 8 | from[i];
+    return number;
+}
+
 /* memory: of the block, at least MF_SORT_MIN records (it is raised to that). It is mapped as it fills.
  * Freed by mf_sort_free. EX_OSERR. */
 #define MF_SORT_MIN 64

@@ -51,3 +51,30 @@ int mf_spill_read(const struct mf_spill *s, void *to, size_t size, uint64_t offs
     if (size > there) memcpy(bytes + there, s->buffer + (offset + there - border), size - there);
     return 0;
 }
+
+void mf_spill_reader_free(struct mf_spill_reader *r) {
+    free(r->buffer);
+    *r = (struct mf_spill_reader){0};
+}
+
+static int fill(struct mf_spill_reader *r, struct mf_err *err) {
+    uint64_t left = r->spill->size - r->at;
+    if (!r->buffer && !(r->buffer = malloc(MF_SPILL_BUFFER)))
+        return mf_err_set(err, EX_OSERR, "out of memory");
+    r->begin = r->at;
+    r->size = left < MF_SPILL_BUFFER ? (size_t)left : MF_SPILL_BUFFER;
+    return mf_spill_read(r->spill, r->buffer, r->size, r->begin, err);
+}
+
+int mf_spill_take(struct mf_spill_reader *r, void *to, size_t size, struct mf_err *err) {
+    unsigned char *bytes = to;
+    while (size > 0) {
+        if ((r->at < r->begin || r->at >= r->begin + r->size) && fill(r, err) < 0) return -1;
+        size_t there = (size_t)(r->begin + r->size - r->at), n = there < size ? there : size;
+        memcpy(bytes, r->buffer + (r->at - r->begin), n);
+        r->at += n;
+        bytes += n;
+        size -= n;
+    }
+    return 0;
+}

@@ -26,4 +26,17 @@ int mf_spill_append(struct mf_spill *spill, const void *bytes, size_t size, stru
 /* Reads bytes that were appended. EX_IOERR. May be mixed with appending. */
 int mf_spill_read(const struct mf_spill *spill, void *to, size_t size, uint64_t offset, struct mf_err *err);
 
+/* Reads a spill in ascending order through a buffer: zeroed but for `spill`, which must not be appended to.
+ */
+struct mf_spill_reader {
+    const struct mf_spill *spill;
+    unsigned char *buffer; /* the bytes [begin, begin + size) */
+    uint64_t begin, at;    /* at: what is taken next; may be set forward */
+    size_t size;
+};
+void mf_spill_reader_free(struct mf_spill_reader *reader);
+
+/* Takes `size` bytes that are there. EX_IOERR, EX_OSERR. */
+int mf_spill_take(struct mf_spill_reader *reader, void *to, size_t size, struct mf_err *err);
+
 #endif

@@ -50,6 +50,11 @@ const uint64_t *mf_pair_map_get(const struct mf_pair_map *map, uint64_t key) {
     return map->keys[at] == key ? &map->values[at] : NULL;
 }
 
+void mf_pair_map_clear(struct mf_pair_map *map) {
+    if (map->capacity) memset(map->keys, 0xff, map->capacity * sizeof *map->keys);
+    map->count = 0;
+}
+
 void mf_pair_map_free(struct mf_pair_map *map) {
     free(map->keys);
     free(map->values);

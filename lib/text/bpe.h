@@ -2,6 +2,7 @@
 #ifndef MF_TEXT_BPE_H
 #define MF_TEXT_BPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -19,7 +20,8 @@ struct mf_pair_map {
 };
 int mf_pair_map_put(struct mf_pair_map *map, uint64_t key, uint64_t value, struct mf_err *err);
 const uint64_t *mf_pair_map_get(const struct mf_pair_map *map,
-                                uint64_t key); /* NULL when absent; borrowed until a put */
+                                uint64_t key);   /* NULL when absent; borrowed until a put */
+void mf_pair_map_clear(struct mf_pair_map *map); /* forgets all pairs, and keeps the memory */
 void mf_pair_map_free(struct mf_pair_map *map);
 
 /* Working memory of mf_bpe_apply; zeroed at first. */
@@ -49,13 +51,22 @@ struct mf_bpe_merges {
     size_t count, capacity;
 };
 
+/* Where learning ends: only pairs that come before this one are taken, those that occur more often, or as
+ * often and are lower. {min - 1, 0} takes what occurs at least `min` times. */
+struct mf_bpe_floor {
+    uint64_t count, pair;
+};
+static inline bool mf_bpe_before(uint64_t count, uint64_t pair, struct mf_bpe_floor floor) {
+    return count != floor.count ? count > floor.count : pair < floor.pair;
+}
+
 /* Learns up to `n_tokens` tokens, most frequent pair first, of equal ones the pair with the lower ids; only
- * pairs of at least `min_count`. New tokens get the ids first_id, first_id + 1, ...
- *   symbols [size]  the words' bytes as ids below first_id, MF_BPE_END around each word; rewritten
+ * pairs before the floor. New tokens get the ids first_id, first_id + 1, ...
+ *   symbols [size]  the words as ids below first_id, MF_BPE_END around each word; rewritten
  *   counts          of each word
  * Time n log n in `size`, whatever the words' lengths; memory in proportion to it. EX_OSERR; EX_DATAERR. */
 int mf_bpe_learn(uint32_t *symbols, size_t size, const uint64_t *counts, uint32_t first_id, size_t n_tokens,
-                 uint64_t min_count, mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges,
-                 struct mf_err *err);
+                 struct mf_bpe_floor floor, mf_bpe_accept *accept, void *context,
+                 struct mf_bpe_merges *merges, struct mf_err *err);
 
 #endif

@@ -9,6 +9,9 @@
 
 #define NONE (MF_BPE_END - 1)
 
+/* In the index: a pair that will never be merged. */
+#define NEVER UINT64_MAX
+
 /* A pair's state. `places` are where it may begin: they are only ever added. */
 struct pair {
     uint64_t key, count;
@@ -28,6 +31,7 @@ struct learner {
     size_t n_pairs, pairs_capacity, first_new;
     struct candidate *heap;
     size_t heaped, heap_capacity;
+    struct mf_bpe_floor floor;
     struct mf_err *err;
 };
 
@@ -78,7 +82,7 @@ static int add(struct learner *l, uint32_t left, uint32_t right, size_t place) {
 
 static void subtract(struct learner *l, uint32_t left, uint32_t right, size_t place) {
     const uint64_t *at = mf_pair_map_get(&l->index, mf_pair(left, right));
-    if (at) l->pairs[*at].count -= l->counts[l->word[place]];
+    if (at && *at != NEVER) l->pairs[*at].count -= l->counts[l->word[place]];
 }
 
 /* Replaces the pair at a place, if it is still there, and corrects the neighbours' counts. */
@@ -115,10 +119,24 @@ static int merge_all(struct learner *l, uint64_t key, uint32_t id) {
     return status;
 }
 
-/* Queues the pairs with the new token: only they gained occurrences, and only now all of them are counted. */
+static bool before_floor(const struct learner *l, const struct pair *p) {
+    return mf_bpe_before(p->count, p->key, l->floor);
+}
+
+/* Queues the pairs with the new token: only they gained occurrences, and only now all of them are counted. A
+ * pair that is not before the floor now will never be, and is forgotten. */
 static int queue_new(struct learner *l) {
-    for (size_t i = l->first_new; i < l->n_pairs; i++)
-        if (l->pairs[i].count && push(l, &l->pairs[i]) < 0) return -1;
+    size_t kept = l->first_new;
+    for (size_t i = l->first_new; i < l->n_pairs; i++) {
+        struct pair p = l->pairs[i];
+        bool never = !before_floor(l, &p);
+        if (mf_pair_map_put(&l->index, p.key, never ? NEVER : kept, l->err) < 0) return -1;
+        l->pairs[i].places = NULL;
+        if (never) free(p.places);
+        if (!never) l->pairs[kept++] = p;
+        if (!never && push(l, &p) < 0) return -1;
+    }
+    l->n_pairs = kept;
     return 0;
 }
 
@@ -148,8 +166,8 @@ static int new_length(struct learner *l, uint32_t id, uint32_t left, uint32_t ri
     return 0;
 }
 
-static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t min_count,
-                 mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges) {
+static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, mf_bpe_accept *accept, void *context,
+                 struct mf_bpe_merges *merges) {
     uint32_t next = first_id;
     if (begin(l, first_id) < 0) return -1;
     while (next - first_id < n_tokens && l->heaped) {
@@ -161,7 +179,7 @@ static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t
             if (push(l, p) < 0) return -1;
             continue;
         }
-        if (p->count < min_count) break;
+        if (!before_floor(l, p)) break;
         uint32_t left = (uint32_t)(key >> 32), right = (uint32_t)key;
         int taken = accept(context, left, right, next);
         if (taken < 0) return out_of_memory(l);
@@ -180,12 +198,12 @@ static int learn(struct learner *l, uint32_t first_id, size_t n_tokens, uint64_t
 }
 
 int mf_bpe_learn(uint32_t *symbols, size_t size, const uint64_t *counts, uint32_t first_id, size_t n_tokens,
-                 uint64_t min_count, mf_bpe_accept *accept, void *context, struct mf_bpe_merges *merges,
-                 struct mf_err *err) {
-    struct learner l = {.symbols = symbols, .size = size, .counts = counts, .err = err};
+                 struct mf_bpe_floor floor, mf_bpe_accept *accept, void *context,
+                 struct mf_bpe_merges *merges, struct mf_err *err) {
+    struct learner l = {.symbols = symbols, .size = size, .counts = counts, .floor = floor, .err = err};
     if (size > UINT32_MAX)
         return mf_err_set(err, EX_DATAERR, "the different words have %zu bytes, more than 4 GB", size);
-    int status = learn(&l, first_id, n_tokens, min_count, accept, context, merges);
+    int status = learn(&l, first_id, n_tokens, accept, context, merges);
     for (size_t i = 0; i < l.n_pairs; i++) free(l.pairs[i].places);
     free(l.pairs);
     free(l.heap);

@@ -7,6 +7,8 @@
 #include <xxhash.h>
 #include "text/alphabet.h"
 #include "text/bpe.h"
+#include "text/bpe_rounds.h"
+#include "text/bpe_symbols.h"
 #include "text/tokenizer.h"
 
 /* --- the vocabulary --- */
@@ -145,28 +147,6 @@ static int dump(const char *bytes, size_t size, void *context) {
     return mf_out_write(d->out, bytes, size, d->err);
 }
 
-/* The words as the symbols of mf_bpe_learn, and their counts. */
-static int symbols_of(const struct mf_words *w, const uint32_t byte_ids[256], uint32_t **out, size_t *n,
-                      uint64_t **counts) {
-    size_t at = 0, size, words = mf_words_distinct(w), used = 0, capacity = 1 + words;
-    const char *word;
-    while (mf_words_next(w, &at, &word, &size)) capacity += size;
-    uint32_t *symbols = malloc(capacity * sizeof *symbols);
-    *out = symbols;
-    *counts = malloc((words + 1) * sizeof **counts);
-    if (!symbols || !*counts) return -1;
-    symbols[used++] = MF_BPE_END;
-    at = 0;
-    uint64_t count;
-    for (size_t i = 0; (count = mf_words_next(w, &at, &word, &size)) > 0; i++) {
-        for (size_t k = 0; k < size; k++) symbols[used++] = byte_ids[(unsigned char)word[k]];
-        symbols[used++] = MF_BPE_END;
-        (*counts)[i] = count;
-    }
-    *n = used;
-    return 0;
-}
-
 static int write_json(const struct vocabulary *v, const struct mf_bpe_merges *merges, struct mf_out *out,
                       struct mf_err *err) {
     json_t *root = tokenizer_json(v, merges->pairs, merges->count);
@@ -185,24 +165,70 @@ size_t mf_words_train_memory(size_t vocab_size) {
     return vocab_size * 512; /* spelling, hash table, JSON in memory and as text */
 }
 
-int mf_words_train(const struct mf_words *w, size_t vocab_size, uint64_t min_frequency, struct mf_out *out,
-                   size_t *reached, struct mf_err *err) {
+/* How many tokens to have, and of which pairs. */
+struct goal {
+    size_t vocab_size;
+    uint64_t min_frequency;
+    uint32_t byte_ids[256];
+};
+
+static int learn_at_once(const struct mf_words *w, const struct goal *goal, struct vocabulary *v,
+                         struct mf_bpe_merges *merges, struct mf_err *err) {
+    const struct mf_bpe_floor floor = {goal->min_frequency - 1, 0};
+    struct mf_bpe_symbols s;
+    int status = mf_bpe_symbols_make(&s, w, goal->byte_ids, err);
+    if (status == 0)
+        status = mf_bpe_learn(s.ids, s.n, s.counts, (uint32_t)v->n, goal->vocab_size - v->n, floor, accept, v,
+                              merges, err);
+    mf_bpe_symbols_free(&s);
+    return status;
+}
+
+struct handing {
+    struct mf_bpe_rounds *rounds;
+    const uint32_t *byte_ids;
+    uint32_t *ids;
+    size_t capacity;
+};
+
+static int hand_over(void *context, const char *word, size_t size, uint64_t count, struct mf_err *err) {
+    struct handing *h = context;
+    if (size > h->capacity) {
+        uint32_t *grown = realloc(h->ids, size * sizeof *grown);
+        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a word");
+        h->ids = grown;
+        h->capacity = size;
+    }
+    for (size_t i = 0; i < size; i++) h->ids[i] = h->byte_ids[(unsigned char)word[i]];
+    return mf_bpe_rounds_add(h->rounds, h->ids, size, count, err);
+}
+
+static int learn_in_rounds(struct mf_words *w, size_t memory, const struct goal *goal, struct vocabulary *v,
+                           struct mf_bpe_merges *merges, size_t *n_rounds, struct mf_err *err) {
+    struct handing h = {.byte_ids = goal->byte_ids};
+    int status = mf_bpe_rounds_new(&h.rounds, memory, err);
+    if (status == 0) status = mf_words_each(w, hand_over, &h, err);
+    free(h.ids);
+    if (status == 0)
+        status = mf_bpe_rounds_learn(h.rounds, (uint32_t)v->n, goal->vocab_size - v->n, goal->min_frequency,
+                                     accept, v, merges, n_rounds, err);
+    mf_bpe_rounds_free(h.rounds);
+    return status;
+}
+
+int mf_words_train(struct mf_words *w, size_t memory, size_t vocab_size, uint64_t min_frequency,
+                   struct mf_out *out, struct mf_words_learnt *learnt, struct mf_err *err) {
+    struct goal goal = {vocab_size, min_frequency, {0}};
     struct vocabulary v = {0};
     struct mf_bpe_merges merges = {0};
-    uint32_t byte_ids[256], *symbols = NULL;
-    uint64_t *counts = NULL;
-    size_t n = 0;
-    int status = start(&v, vocab_size, byte_ids) == 0 && symbols_of(w, byte_ids, &symbols, &n, &counts) == 0
-                     ? 0
-                     : mf_err_set(err, EX_OSERR, "out of memory");
-    if (status == 0)
-        status = mf_bpe_learn(symbols, n, counts, (uint32_t)v.n, vocab_size - v.n, min_frequency, accept, &v,
-                              &merges, err);
-    *reached = v.n;
+    bool fits = !mf_words_spilled(w) && (memory == 0 || mf_words_memory(w, 1) <= memory);
+    int status = start(&v, vocab_size, goal.byte_ids) == 0 ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
+    *learnt = (struct mf_words_learnt){0};
+    if (status == 0 && fits) status = learn_at_once(w, &goal, &v, &merges, err);
+    if (status == 0 && !fits) status = learn_in_rounds(w, memory, &goal, &v, &merges, &learnt->rounds, err);
+    learnt->tokens = v.n;
     if (status == 0) status = write_json(&v, &merges, out, err);
     finish(&v);
     free(merges.pairs);
-    free(symbols);
-    free(counts);
     return status;
 }

@@ -1,38 +1,35 @@
 /* The table of words. */
-#include "text/words.h"
+#include "text/words_internal.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-#include "text/batch.h"
 #include "text/pretokenize.h"
 
-struct word {
-    uint64_t hash, count; /* count 0: empty slot */
-    size_t at, size;
-};
+#define CAPACITY_MIN ((size_t)4096)
+#define TEXT_MIN     ((size_t)64 << 10)
 
-struct mf_words {
-    struct word *table;
-    size_t capacity, count;
-    char *text; /* the distinct words' bytes */
-    size_t text_capacity, text_used;
-    size_t max_word;
-    uint64_t bytes;
-};
+/* Of the memory a quarter is for the table, which is half as large again while it grows, an eighth for the
+ * bytes of its words, a quarter for the sort that merges what was spilled; counting a stream takes the rest.
+ */
+static void limit(struct mf_words *w, size_t memory) {
+    for (w->max_capacity = CAPACITY_MIN; w->max_capacity * 3 * sizeof *w->table <= memory / 4;)
+        w->max_capacity *= 2;
+    w->max_text = memory / 8 < TEXT_MIN ? TEXT_MIN : memory / 8;
+    w->spill.memory = memory / 4;
+}
 
-int mf_words_new(struct mf_words **out, size_t max_word, struct mf_err *err) {
+int mf_words_new(struct mf_words **out, size_t max_word, size_t memory, struct mf_err *err) {
     *out = calloc(1, sizeof **out);
     if (!*out) return mf_err_set(err, EX_OSERR, "out of memory");
     (*out)->max_word = max_word ? max_word : SIZE_MAX;
+    if (memory) limit(*out, memory);
     return 0;
 }
 
 void mf_words_free(struct mf_words *w) {
     if (!w) return;
+    words_spill_free(&w->spill);
     free(w->table);
     free(w->text);
     free(w);
@@ -67,7 +64,7 @@ static struct word *find(const struct mf_words *w, uint64_t hash, const char *te
 static int grow(struct mf_words *w, struct mf_err *err) {
     size_t old_capacity = w->capacity;
     struct word *old = w->table, *table;
-    w->capacity = old_capacity ? 2 * old_capacity : 4096;
+    w->capacity = old_capacity ? 2 * old_capacity : CAPACITY_MIN;
     table = calloc(w->capacity, sizeof *table);
     if (!table) {
         w->capacity = old_capacity;
@@ -80,19 +77,26 @@ static int grow(struct mf_words *w, struct mf_err *err) {
     return 0;
 }
 
+/* Memory for the bytes of one more word; under a limit for no more than that and the longest word. */
+static int grow_text(struct mf_words *w, size_t size, struct mf_err *err) {
+    size_t capacity = 2 * w->text_capacity + size + TEXT_MIN;
+    if (w->text_capacity - w->text_used > size) return 0;
+    if (w->max_text && capacity > w->max_text + size + 1) capacity = w->max_text + size + 1;
+    char *grown = realloc(w->text, capacity);
+    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for words");
+    w->text = grown;
+    w->text_capacity = capacity;
+    return 0;
+}
+
 static int count(struct mf_words *w, uint64_t hash, const char *text, size_t size, uint64_t times,
                  struct mf_err *err) {
     if (2 * w->count >= w->capacity && grow(w, err) < 0) return -1;
     struct word *x = find(w, hash, text, size);
     x->count += times;
     if (x->count != times) return 0;
-    if (w->text_capacity - w->text_used <= size) {
-        size_t capacity = 2 * w->text_capacity + size + 65536;
-        char *grown = realloc(w->text, capacity);
-        if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for words");
-        w->text = grown;
-        w->text_capacity = capacity;
-    }
+    x->count = 0;
+    if (grow_text(w, size, err) < 0) return -1;
     memcpy(w->text + w->text_used, text, size);
     *x = (struct word){hash, times, w->text_used, size};
     w->text_used += size;
@@ -100,30 +104,62 @@ static int count(struct mf_words *w, uint64_t hash, const char *text, size_t siz
     return 0;
 }
 
-int64_t mf_words_add(struct mf_words *w, const char *text, size_t size, struct mf_err *err) {
+int mf_words_put(struct mf_words *w, const void *word, size_t size, uint64_t times, struct mf_err *err) {
+    return count(w, XXH3_64bits(word, size), word, size, times, err);
+}
+
+int64_t words_add_some(struct mf_words *w, const char *text, size_t size, size_t *done, struct mf_err *err) {
     int64_t cut = 0;
-    w->bytes += size;
-    while (size) {
-        size_t length = mf_word_length(text, size), counted = length < w->max_word ? length : w->max_word;
+    while (*done < size && !words_full(w)) {
+        const char *word = text + *done;
+        size_t length = mf_word_length(word, size - *done);
+        size_t counted = length < w->max_word ? length : w->max_word;
         cut += counted < length;
-        if (count(w, XXH3_64bits(text, counted), text, counted, 1, err) < 0) return -1;
-        text += length;
-        size -= length;
+        if (mf_words_put(w, word, counted, 1, err) < 0) return -1;
+        *done += length;
+        w->bytes += length;
     }
     return cut;
 }
 
-/* Forgets all words and their memory. */
-static void release(struct mf_words *w) {
-    free(w->table);
-    free(w->text);
-    *w = (struct mf_words){.max_word = w->max_word};
+int64_t mf_words_add(struct mf_words *w, const char *text, size_t size, struct mf_err *err) {
+    int64_t cut = 0;
+    for (size_t done = 0; done < size;) {
+        if (words_full(w) && words_spill(w, err) < 0) return -1;
+        int64_t more = words_add_some(w, text, size, &done, err);
+        if (more < 0) return -1;
+        cut += more;
+    }
+    return cut;
 }
 
-/* Forgets all words, and keeps the memory. */
-static void empty(struct mf_words *w) {
+void words_empty(struct mf_words *w) {
     if (w->capacity) memset(w->table, 0, w->capacity * sizeof *w->table);
     w->count = w->text_used = 0;
+}
+
+void words_release(struct mf_words *w) {
+    free(w->table);
+    free(w->text);
+    w->table = NULL;
+    w->text = NULL;
+    w->capacity = w->count = w->text_capacity = w->text_used = 0;
+}
+
+bool mf_words_spilled(const struct mf_words *w) {
+    return w->spill.sort != NULL;
+}
+
+int mf_words_each(struct mf_words *w, mf_words_take *take, void *context, struct mf_err *err) {
+    const char *word;
+    size_t at = 0, size;
+    uint64_t times;
+    int status = 0;
+    if (mf_words_spilled(w)) return words_spilled_each(w, take, context, err);
+    while (status == 0 && (times = mf_words_next(w, &at, &word, &size)) > 0)
+        status = take(context, word, size, times, err);
+    words_release(w);
+    return status;
 }
 
 int mf_words_merge(struct mf_words *w, struct mf_words *from, struct mf_err *err) {
@@ -131,129 +167,19 @@ int mf_words_merge(struct mf_words *w, struct mf_words *from, struct mf_err *err
     from->bytes = 0;
     for (size_t i = 0; i < from->capacity; i++) {
         const struct word *x = &from->table[i];
-        if (x->count && count(w, x->hash, from->text + x->at, x->size, x->count, err) < 0) return -1;
+        if (x->count == 0) continue;
+        if (words_full(w) && words_spill(w, err) < 0) return -1;
+        if (count(w, x->hash, from->text + x->at, x->size, x->count, err) < 0) return -1;
     }
-    empty(from);
+    words_empty(from);
     return 0;
 }
 
 /* The table and the words' bytes; and for learning, 8 bytes a symbol, about 12 an occurrence of a pair with
- * the capacity that lists grow into, and 8 a word (lib/text/bpe_learn.c). It follows from the words alone:
- * what was allocated depends on the order in which they came, and that on the threads. */
-size_t mf_words_memory(const struct mf_words *w) {
-    size_t capacity = 4096;
+ * the capacity that lists grow into, and 8 a word (lib/text/bpe_learn.c). */
+size_t mf_words_memory(const struct mf_words *w, size_t symbol) {
+    size_t capacity = CAPACITY_MIN;
     while (2 * w->count >= capacity) capacity *= 2;
-    return capacity * sizeof *w->table + 2 * w->text_used + 65536 + (w->text_used + w->count) * 20 +
-           w->count * 8;
-}
-
-int64_t mf_words_shrink(struct mf_words *w, size_t memory, struct mf_err *err) {
-    int64_t dropped = 0;
-    for (uint64_t rare = 1; mf_words_memory(w) > memory && w->count; rare++) {
-        struct mf_words *kept;
-        if (mf_words_new(&kept, w->max_word, err) < 0) return -1;
-        int status = 0;
-        for (size_t i = 0; i < w->capacity && status == 0; i++) {
-            const struct word *x = &w->table[i];
-            if (x->count > rare)
-                status = count(kept, x->hash, w->text + x->at, x->size, x->count, err);
-            else
-                dropped += x->count > 0;
-        }
-        kept->bytes = w->bytes;
-        free(w->table);
-        free(w->text); /* NOLINT(clang-analyzer-unix.Malloc): each round has a text of its own */
-        *w = *kept;
-        free(kept);
-        if (status < 0) return -1;
-    }
-    return dropped;
-}
-
-/* --- a stream of documents --- */
-
-/* Documents are counted in batches: each thread takes the next one and counts it in a table of its own, which
- * the main table takes up behind each batch. */
-#define BATCH_BYTES ((size_t)8 << 20)
-
-/* With a limit of memory a third of it is for the batch, whose words can take some 80 times its bytes when
- * they are all short and different: in a thread's table, and in the main one until the rarest are dropped. */
-#define BATCH_SHARE ((size_t)3)
-#define BATCH_GROWS ((size_t)80)
-
-struct counting {
-    const struct mf_docs_batch *batch;
-    struct mf_words **tables; /* of each thread */
-    struct mf_err *errs;
-    int64_t *cut; /* of each document of the batch */
-    atomic_size_t next;
-    bool limited; /* memory is: threads keep none between batches */
-};
-
-static void count_job(void *context, size_t begin, size_t end, int thread) {
-    struct counting *c = context;
-    (void)begin;
-    (void)end;
-    for (size_t i; (i = atomic_fetch_add(&c->next, 1)) < c->batch->count;) {
-        const struct mf_doc *doc = &c->batch->docs[i];
-        c->cut[i] = mf_words_add(c->tables[thread], doc->text, doc->size, &c->errs[thread]);
-        if (c->cut[i] < 0) return;
-    }
-}
-
-static int count_batch(struct mf_words *words, struct counting *c, struct mf_pool *pool,
-                       struct mf_words_report *report, struct mf_err *err) {
-    int threads = mf_pool_threads(pool);
-    free(c->cut);
-    c->cut = calloc(c->batch->count, sizeof *c->cut);
-    if (!c->cut) return mf_err_set(err, EX_OSERR, "out of memory");
-    atomic_store(&c->next, 0);
-    mf_pool_run(pool, (size_t)threads, 1, count_job, c);
-    for (int t = 0; t < threads; t++) {
-        if (c->errs[t].status) {
-            *err = c->errs[t];
-            return -1;
-        }
-        if (mf_words_merge(words, c->tables[t], err) < 0) return -1;
-        if (c->limited) release(c->tables[t]);
-    }
-    for (size_t i = 0; i < c->batch->count; i++) {
-        const struct mf_doc *doc = &c->batch->docs[i];
-        if (c->cut[i] && report->cut == 0)
-            snprintf(report->first_cut, sizeof report->first_cut, "%.*s",
-                     (int)(doc->id_size < 60 ? doc->id_size : 60), doc->id);
-        report->cut += (uint64_t)c->cut[i];
-    }
-    return 0;
-}
-
-int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct mf_pool *pool, size_t memory,
-                   struct mf_words_report *report, void (*shown)(void *context, uint64_t documents),
-                   void *context, struct mf_err *err) {
-    int threads = mf_pool_threads(pool), more = -1;
-    struct mf_docs_batch batch = {0};
-    struct counting c = {.batch = &batch,
-                         .limited = memory > 0,
-                         .tables = calloc((size_t)threads, sizeof(struct mf_words *)),
-                         .errs = calloc((size_t)threads, sizeof *c.errs)};
-    int status = c.tables && c.errs ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
-    for (int t = 0; t < threads && status == 0; t++)
-        status = mf_words_new(&c.tables[t], words->max_word, err);
-    *report = (struct mf_words_report){0};
-    size_t share = memory / BATCH_SHARE, bytes = share / BATCH_GROWS;
-    if (memory == 0 || bytes > BATCH_BYTES) bytes = BATCH_BYTES;
-    while (status == 0 && (more = mf_docs_batch_read(&batch, docs, bytes, err)) > 0) {
-        status = count_batch(words, &c, pool, report, err);
-        int64_t dropped = status == 0 && memory ? mf_words_shrink(words, memory - share, err) : 0;
-        if (dropped < 0) status = -1;
-        report->dropped += status == 0 ? (uint64_t)dropped : 0;
-        report->documents += batch.count;
-        if (shown) shown(context, report->documents);
-    }
-    for (int t = 0; t < threads && c.tables; t++) mf_words_free(c.tables[t]);
-    free(c.tables);
-    free(c.errs);
-    free(c.cut);
-    mf_docs_batch_free(&batch);
-    return status < 0 || more < 0 ? -1 : 0;
+    return capacity * sizeof *w->table + 2 * w->text_used + TEXT_MIN +
+           (w->text_used / symbol + w->count) * 20 + w->count * 8;
 }

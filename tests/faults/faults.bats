@@ -68,6 +68,19 @@ each_writer() { # STATUS
     [ ! -e out.mf ]
 }
 
+@test "no room for the words that mf-tokenize train does not hold: one line, status 74, nothing left" {
+    /usr/bin/python3 -c 'print("".join("%s{\"id\":\"%d\",\"text\":\"%s\"}" % ("\n" * (i > 0), i, " ".join("w%x" % (i * 997 + k * 31) for k in range(60))) for i in range(3000)))' |
+        /usr/bin/python3 "$MF_ROOT/tests/stream.py" > docs.mf
+    disk size=400k
+    TMPDIR=disk run --separate-stderr mf-tokenize train --quiet --max-memory 10M --vocab-size 300 -o out.json docs.mf
+    assert_clean_failure 74 "scratch file"
+    [ ! -e out.json ]
+    TMPDIR=. run -0 mf-tokenize train --quiet --max-memory 10M --vocab-size 300 -o out.json docs.mf
+    TMPDIR=folder/gone run --separate-stderr mf-tokenize train --quiet --max-memory 10M --vocab-size 300 -o gone.json docs.mf
+    assert_clean_failure 73 folder/gone
+    [ ! -e gone.json ]
+}
+
 @test "a folder that cannot be written: one line, status 73, nothing left" {
     disk ro,size=4k
     each_writer 73

@@ -47,6 +47,7 @@ CASES = {
     "docs-json": ("mf-docs --quiet --config {tiny} --removed removed.mf -o out.mf {i}/words.jsonl", ["out.mf"], r"removed\.mf"),
     "docs-spilled": ("mf-docs --quiet --max-memory 15M -o out.mf {i}/many.jsonl", ["out.mf"], None),
     "tokenize-train": ("mf-tokenize train --quiet --config {tiny} -o out.json {i}/train.docs", ["out.json"], None),
+    "tokenize-train-spilled": ("mf-tokenize train --quiet --vocab-size 270 --max-memory 9M -o out.json {i}/many.docs", ["out.json"], None),
     "tokenize-encode": ("mf-tokenize encode -t {i}/tokenizer.json -o out.mf {i}/val.docs", ["out.mf"], None),
     "tokenize-decode": ("mf-tokenize decode -t {i}/tokenizer.json -o out.txt {i}/val.mf", ["out.txt"], None),
     "partition": ("mf-partition --quiet --threads 2 --config {tiny} -o parts {i}/train.mf", ["parts/*"], r"parts(/part.*)?"),

@@ -33,6 +33,14 @@ static void bytes_are_read_back_from_disk_and_buffer(void **state) {
             assert_memory_equal(got, all + at, size);
         }
     }
+    struct mf_spill_reader r = {.spill = &s};
+    for (uint64_t skip; r.at < ALL; r.at += skip) { /* in order, with gaps */
+        uint64_t at = r.at, size = mf_rng_below(&rng, ALL - r.at < 200000 ? ALL - r.at + 1 : 200000);
+        assert_int_equal(mf_spill_take(&r, got, (size_t)size, &err), 0);
+        assert_memory_equal(got, all + at, size);
+        skip = mf_rng_below(&rng, 2) ? 0 : mf_rng_below(&rng, ALL - r.at + 1);
+    }
+    mf_spill_reader_free(&r);
     free(all);
     free(got);
     mf_spill_free(&s);

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "text/alphabet.h"
 #include "text/bpe.h"
+#include "text/bpe_rounds.h"
 #include "text/pretokenize.h"
 
 static struct mf_err err;
@@ -260,23 +261,49 @@ static size_t learn_naively(struct corpus *c, uint64_t min_count, uint64_t key, 
     return learnt;
 }
 
+/* Memory for some segments: with less, a round keeps one pair. */
+#define ROUNDS_MIN ((size_t)192 << 10)
+
+static size_t learn_in_rounds(const struct corpus *c, size_t memory, uint64_t min_count, uint64_t key,
+                              struct mf_bpe_merges *merges) {
+    struct mf_bpe_rounds *rounds;
+    size_t n_rounds;
+    assert_int_equal(mf_bpe_rounds_new(&rounds, memory, &err), 0);
+    for (size_t w = 0; w < c->n; w++)
+        assert_int_equal(mf_bpe_rounds_add(rounds, c->ids[w], c->sizes[w], c->counts[w], &err), 0);
+    assert_int_equal(
+        mf_bpe_rounds_learn(rounds, FIRST_ID, MERGES, min_count, accept_some, &key, merges, &n_rounds, &err),
+        0);
+    mf_bpe_rounds_free(rounds);
+    return n_rounds;
+}
+
 static void merges_are_learnt_in_the_order_of_counts(void **state) {
     (void)state;
     struct mf_rng rng;
+    size_t several = 0;
     mf_rng_seed(&rng, 3);
     for (uint64_t round = 0; round < 300; round++) {
         struct corpus c;
-        struct mf_bpe_merges merges = {0};
+        struct mf_bpe_merges merges = {0}, in_rounds = {0};
         uint64_t twins[MERGES], min_count = 1 + mf_rng_below(&rng, 3);
         make_corpus(&c, &rng);
-        assert_int_equal(mf_bpe_learn(c.flat, c.flat_size, c.counts, FIRST_ID, MERGES, min_count, accept_some,
-                                      &round, &merges, &err),
+        size_t memory = mf_rng_below(&rng, 2) ? ROUNDS_MIN + mf_rng_below(&rng, 4000) : 0;
+        several += learn_in_rounds(&c, memory, min_count, round, &in_rounds) > 1;
+        assert_int_equal(mf_bpe_learn(c.flat, c.flat_size, c.counts, FIRST_ID, MERGES,
+                                      (struct mf_bpe_floor){min_count - 1, 0}, accept_some, &round, &merges,
+                                      &err),
                          0);
+        assert_int_equal(in_rounds.count, merges.count);
+        if (merges.count)
+            assert_memory_equal(in_rounds.pairs, merges.pairs, merges.count * sizeof *merges.pairs);
+        free(in_rounds.pairs);
         size_t n = learn_naively(&c, min_count, round, twins);
         assert_int_equal(merges.count, n);
         if (n) assert_memory_equal(merges.pairs, twins, n * sizeof *twins);
         free(merges.pairs);
     }
+    assert_true(several > 100);
 }
 
 static int accept_all(void *context, uint32_t left, uint32_t right, uint32_t id) {
@@ -287,8 +314,9 @@ static int accept_all(void *context, uint32_t left, uint32_t right, uint32_t id)
 static size_t learn(uint32_t *symbols, size_t size, uint64_t min_count) {
     static const uint64_t counts[] = {100, 5};
     struct mf_bpe_merges merges = {0};
-    assert_int_equal(
-        mf_bpe_learn(symbols, size, counts, FIRST_ID, 4, min_count, accept_all, NULL, &merges, &err), 0);
+    assert_int_equal(mf_bpe_learn(symbols, size, counts, FIRST_ID, 4, (struct mf_bpe_floor){min_count - 1, 0},
+                                  accept_all, NULL, &merges, &err),
+                     0);
     free(merges.pairs);
     return merges.count;
 }
