@@ -25,9 +25,9 @@ int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err) {
 
 /* Words come again and again: short ones and what became of them are kept in a table that forgets by
  * overwriting. */
-#define CACHE_ROOM  ((size_t)16384)
-#define CACHE_BYTES 22
-#define CACHE_IDS   8
+#define CACHE_CAPACITY ((size_t)16384)
+#define CACHE_BYTES    22
+#define CACHE_IDS      8
 
 struct cached {
     unsigned char size, n; /* size 0: empty */
@@ -51,7 +51,7 @@ struct mf_encoder {
 
 int mf_encoder_new(struct mf_encoder **out, const struct mf_tokenizer *t, struct mf_err *err) {
     struct mf_encoder *e = calloc(1, sizeof *e);
-    struct cached *cache = calloc(CACHE_ROOM, sizeof *cache);
+    struct cached *cache = calloc(CACHE_CAPACITY, sizeof *cache);
     if (!e || !cache) {
         free(e);
         free(cache);
@@ -59,10 +59,8 @@ int mf_encoder_new(struct mf_encoder **out, const struct mf_tokenizer *t, struct
     }
     e->tokenizer = t;
     e->cache = cache;
-    if (mf_normal_begin(&e->normal, &t->normal, err) < 0 || mf_split_begin(&e->split, &t->steps, err) < 0) {
-        mf_encoder_free(e);
-        return -1;
-    }
+    mf_normal_begin(&e->normal, &t->normal);
+    mf_split_begin(&e->split, &t->steps);
     *out = e;
     return 0;
 }
@@ -83,7 +81,7 @@ void mf_encoder_free(struct mf_encoder *e) {
 static struct cached *cache_slot(struct mf_encoder *e, const char *word, size_t size) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (size_t i = 0; i < size; i++) hash = (hash ^ (unsigned char)word[i]) * UINT64_C(0x100000001b3);
-    return &e->cache[(hash ^ hash >> 32) & (CACHE_ROOM - 1)];
+    return &e->cache[(hash ^ hash >> 32) & (CACHE_CAPACITY - 1)];
 }
 
 static int append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err) {

@@ -17,19 +17,15 @@ void mf_normal_free(struct mf_normal *normal) {
     *normal = (struct mf_normal){0};
 }
 
-int mf_normal_begin(struct mf_normal_work *w, const struct mf_normal *normal, struct mf_err *err) {
-    *w = (struct mf_normal_work){.normal = normal};
-    w->rooms = calloc(normal->n + 1, sizeof *w->rooms);
-    if (!w->rooms) mf_no_memory();
-    for (size_t i = 0; i < normal->n; i++)
-        if (normal->steps[i].pattern && mf_search_new(&w->rooms[i].search, normal->steps[i].pattern, err) < 0)
-            return -1;
-    return 0;
+void mf_normal_begin(struct mf_normal_work *w, const struct mf_normal *normal) {
+    *w = (struct mf_normal_work){.normal = normal, .searches = calloc(normal->n + 1, sizeof *w->searches)};
+    if (!w->searches) mf_no_memory();
+    for (size_t i = 0; i < normal->n; i++) w->searches[i] = mf_search_new(normal->steps[i].pattern);
 }
 
 void mf_normal_end(struct mf_normal_work *w) {
-    for (size_t i = 0; w->rooms && i < w->normal->n; i++) mf_search_free(w->rooms[i].search);
-    free(w->rooms);
+    for (size_t i = 0; w->searches && i < w->normal->n; i++) mf_search_free(w->searches[i]);
+    free(w->searches);
     mf_forms_free(&w->forms);
     free(w->a.bytes);
     free(w->b.bytes);
@@ -92,7 +88,7 @@ static int put_step(struct mf_normal_work *w, size_t i, const char *text, size_t
     case MF_NORMAL_LOWER:
         return put_lower(text, size, out, err);
     case MF_NORMAL_REPLACE:
-        return put_replaced(step, w->rooms[i].search, text, size, out, err);
+        return put_replaced(step, w->searches[i], text, size, out, err);
     case MF_NORMAL_PREPEND:
         return put_prepended(step, text, size, out, err);
     default:

@@ -31,18 +31,14 @@ struct mf_normal {
 };
 void mf_normal_free(struct mf_normal *normal);
 
-struct mf_normal_room {
-    struct mf_search *search; /* of a step's pattern */
-};
-
 /* Working memory, one a thread; zeroed at first. */
 struct mf_normal_work {
     const struct mf_normal *normal;
     struct mf_forms forms;
-    struct mf_normal_room *rooms; /* [n] */
+    struct mf_search **searches; /* [n] of the steps' patterns */
     struct mf_text a, b;
 };
-int mf_normal_begin(struct mf_normal_work *work, const struct mf_normal *normal, struct mf_err *err);
+void mf_normal_begin(struct mf_normal_work *work, const struct mf_normal *normal);
 void mf_normal_end(struct mf_normal_work *work);
 
 /* Makes *text and *size the normalized text: borrowed from `work` until the next call, or, where nothing

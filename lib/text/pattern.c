@@ -105,8 +105,8 @@ void mf_pattern_free(struct mf_pattern *p) {
 
 /* --- searching --- */
 
-int mf_search_new(struct mf_search **search, const struct mf_pattern *pattern, struct mf_err *err) {
-    (void)err;
+struct mf_search *mf_search_new(const struct mf_pattern *pattern) {
+    if (!pattern) return NULL;
     struct mf_search *s = calloc(1, sizeof *s);
     if (!s) mf_no_memory();
     s->pattern = pattern;
@@ -119,8 +119,7 @@ int mf_search_new(struct mf_search **search, const struct mf_pattern *pattern, s
         pcre2_set_heap_limit(s->context, STACK_MOST >> 10);
         pcre2_jit_stack_assign(s->context, NULL, s->stack);
     }
-    *search = s;
-    return 0;
+    return s;
 }
 
 void mf_search_free(struct mf_search *s) {

@@ -28,9 +28,9 @@ int mf_pattern_new(struct mf_pattern **pattern, enum mf_pattern_kind kind, const
 int mf_pattern_new_scanner(struct mf_pattern **pattern, mf_scanner *scanner, struct mf_err *err);
 void mf_pattern_free(struct mf_pattern *pattern); /* accepts NULL */
 
-/* A search for all matches of a pattern in a text, one after the other; one a thread. */
+/* A search for all matches of a pattern in a text, one after the other; one a thread. NULL for no pattern. */
 struct mf_search;
-int mf_search_new(struct mf_search **search, const struct mf_pattern *pattern, struct mf_err *err);
+struct mf_search *mf_search_new(const struct mf_pattern *pattern);
 void mf_search_free(struct mf_search *search); /* accepts NULL */
 
 /* `text` is borrowed until the next begin. */

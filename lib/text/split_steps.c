@@ -11,22 +11,21 @@ void mf_split_steps_free(struct mf_split_steps *s) {
     *s = (struct mf_split_steps){0};
 }
 
-int mf_split_begin(struct mf_split_work *w, const struct mf_split_steps *steps, struct mf_err *err) {
-    *w = (struct mf_split_work){.steps = steps};
-    w->rooms = calloc(steps->n + 1, sizeof *w->rooms);
-    if (!w->rooms) mf_no_memory();
-    for (size_t i = 0; i < steps->n; i++)
-        if (steps->steps[i].pattern && mf_search_new(&w->rooms[i].search, steps->steps[i].pattern, err) < 0)
-            return -1;
-    return 0;
+void mf_split_begin(struct mf_split_work *w, const struct mf_split_steps *steps) {
+    *w = (struct mf_split_work){.steps = steps,
+                                .searches = calloc(steps->n + 1, sizeof *w->searches),
+                                .marked = calloc(steps->n + 1, sizeof *w->marked)};
+    if (!w->searches || !w->marked) mf_no_memory();
+    for (size_t i = 0; i < steps->n; i++) w->searches[i] = mf_search_new(steps->steps[i].pattern);
 }
 
 void mf_split_end(struct mf_split_work *w) {
-    for (size_t i = 0; w->rooms && i < w->steps->n; i++) {
-        mf_search_free(w->rooms[i].search);
-        free(w->rooms[i].marked.bytes);
+    for (size_t i = 0; w->searches && i < w->steps->n; i++) {
+        mf_search_free(w->searches[i]);
+        free(w->marked[i].bytes);
     }
-    free(w->rooms);
+    free(w->searches);
+    free(w->marked);
     *w = (struct mf_split_work){0};
 }
 
@@ -89,7 +88,7 @@ static int add(struct walk *k, size_t begin, size_t end, bool match, struct mf_e
 }
 
 static int walk(struct walk *k, size_t size, struct mf_err *err) {
-    struct mf_search *search = k->work->rooms[k->step].search;
+    struct mf_search *search = k->work->searches[k->step];
     size_t at = 0, begin, end;
     int found;
     if (mf_search_begin(search, k->text, size, err) < 0) return -1;
@@ -127,7 +126,7 @@ static int split(struct mf_split_work *w, size_t step, const char *text, size_t 
     if (step == w->steps->n) return take(context, text, size, err);
     const struct mf_split_step *s = &w->steps->steps[step];
     if (s->mark_size) {
-        struct mf_text *marked = &w->rooms[step].marked;
+        struct mf_text *marked = &w->marked[step];
         if (mark(s, marked, text, size, first, err) < 0) return -1;
         text = marked->bytes;
         size = marked->size;

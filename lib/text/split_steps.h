@@ -33,16 +33,13 @@ struct mf_split_steps {
 };
 void mf_split_steps_free(struct mf_split_steps *steps);
 
-/* Working memory of each step, one a thread; zeroed at first. */
-struct mf_split_room {
-    struct mf_search *search;
-    struct mf_text marked;
-};
+/* Working memory, one a thread; zeroed at first. */
 struct mf_split_work {
     const struct mf_split_steps *steps;
-    struct mf_split_room *rooms; /* [n] */
+    struct mf_search **searches; /* [n] of the steps' patterns */
+    struct mf_text *marked;      /* [n] the text with marks */
 };
-int mf_split_begin(struct mf_split_work *work, const struct mf_split_steps *steps, struct mf_err *err);
+void mf_split_begin(struct mf_split_work *work, const struct mf_split_steps *steps);
 void mf_split_end(struct mf_split_work *work);
 
 /* Hands what the steps leave of a text, never empty, to `take`, from left to right. `first`: it begins the

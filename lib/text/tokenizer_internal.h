@@ -18,9 +18,9 @@ struct token_bytes {
 };
 
 /* A token that is found in the text before it is cut into words. */
-#define ADDED_ROOM 256
+#define ADDED_SIZE 256
 struct added {
-    char text[ADDED_ROOM]; /* as it is looked for: late ones are normalized */
+    char text[ADDED_SIZE]; /* as it is looked for: late ones are normalized */
     size_t size;
     uint32_t id;
     bool special, late;               /* late: found in what the others left over, once it is normalized */

@@ -56,7 +56,7 @@ static int read_added(struct reading *r, const json_t *item) {
     const char *text = json_string_value(content);
     size_t size = json_string_length(content);
     uint32_t id = 0;
-    if (!text || size == 0 || size >= ADDED_ROOM)
+    if (!text || size == 0 || size >= ADDED_SIZE)
         return reading_bad(r, "an added token has no content, or too long a one", NULL);
     if (reading_id(r, text, json_object_get(item, "id"), &id) < 0) return -1;
     const json_t *in_vocab = json_object_get(r->vocab, text);
@@ -88,7 +88,7 @@ static int normalize_added(struct reading *r, struct mf_normal_work *work) {
         size_t size = a->size;
         if (!a->late) continue;
         if (mf_normal_apply(work, &text, &size, r->err) < 0) return -1;
-        if (size == 0 || size >= ADDED_ROOM)
+        if (size == 0 || size >= ADDED_SIZE)
             return reading_bad(
                 r, "an added token has no content, or too long a one, once it is normalized:", a->text);
         memmove(a->text, text, size);
@@ -105,8 +105,8 @@ int parts_added(struct reading *r, const json_t *root) {
     r->t->added = calloc(json_array_size(added) + 1, sizeof *r->t->added);
     if (!r->t->added) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     json_array_foreach(added, i, item) if (read_added(r, item) < 0) return -1;
-    int status = mf_normal_begin(&work, &r->t->normal, r->err);
-    if (status == 0) status = normalize_added(r, &work);
+    mf_normal_begin(&work, &r->t->normal);
+    int status = normalize_added(r, &work);
     mf_normal_end(&work);
     if (status == 0) added_sort(r->t);
     return status;
