@@ -90,6 +90,11 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
     return status;
 }
 
+/* A byte order mark that joining files left at the start of a line. */
+static size_t mark_size(const char *line, size_t size) {
+    return size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 static bool is_blank(const char *line, size_t size) {
     while (size && (line[size - 1] == ' ' || line[size - 1] == '\t' || line[size - 1] == '\r')) size--;
     return size == 0;
@@ -100,6 +105,9 @@ static int parse_or_leave(const struct docs_file *f, const struct mf_docs_option
                           size_t size, uint64_t number, struct mf_err *err) {
     struct mf_err why = {0};
     bool bad = false;
+    size_t mark = mark_size(line, size);
+    line += mark;
+    size -= mark;
     if (is_blank(line, size)) return 0;
     int status = parse_line(f, o, line, size, number, &bad, &why);
     if (status < 0 && bad && o->bad && o->bad(o->context, &why)) return 0;
@@ -218,7 +226,8 @@ static int first_line(struct docs_file *f, size_t *begin, size_t *size, struct m
 /* Does the line behind the first `at` bytes begin an object, or is there none? 1 or 0, -1. */
 static int goes_on(struct docs_file *f, size_t at, struct mf_err *err) {
     for (;; at++) {
-        if (docs_fill(f, at + 1, err) < 0) return -1;
+        if (docs_fill(f, at + 4, err) < 0) return -1;
+        if (at < f->end - f->begin) at += mark_size(f->bytes + f->begin + at, f->end - f->begin - at);
         if (at >= f->end - f->begin) return 1;
         char c = f->bytes[f->begin + at];
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c == '{';

@@ -99,7 +99,8 @@ static bool scan_line(struct scan *s) {
     for (size_t i = 0; i < s->size; i++) {
         char c = s->line[i];
         if (c == '{' || c == '[') s->depth++;
-        if ((c == '}' || c == ']') && s->depth > 0) s->depth--;
+        /* what follows the object is the parser's to refuse */
+        if ((c == '}' || c == ']') && s->depth > 0 && --s->depth == 0) break;
         if (c == ',' && s->depth == 1) s->matters = false;
         if (c == '"') i = scan_string(s, i);
         if (c == '-' || c == 'N' || c == 'I' || (c >= '0' && c <= '9')) i = scan_number(s, i);

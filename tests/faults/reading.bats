@@ -101,6 +101,10 @@ counted() { # ARGUMENT...
     assert_equal "$(counted mark.wiki)" 2
     assert_equal "$(counted one.json)" 1
     assert_equal "$(texts one.json | jq -r '.[0]')" one.json
+    # files with marks that were joined: a line may begin with one
+    printf '\xef\xbb\xbf{"text": "a"}\n\n\xef\xbb\xbf{"text": "b"}\r\n\xef\xbb\xbf\n' | tee joined.json > joined.jsonl
+    assert_equal "$(texts joined.jsonl)" $'["joined.jsonl:1","a"]\n["joined.jsonl:3","b"]'
+    assert_equal "$(texts joined.json)" $'["joined.json:1","a"]\n["joined.json:3","b"]'
 }
 
 @test "only the fields that are used are judged, and --skip-bad leaves bad lines out" {
@@ -114,6 +118,12 @@ counted() { # ARGUMENT...
         [[ "$stderr" == "mf-docs: bad.jsonl:2: "* ]] || fail "$line: $stderr"
         mf-docs --skip-bad 1 -o one.mf bad.jsonl 2> table
         grep -q 'left out 1 bad lines: bad.jsonl:2: ' table
+    done
+    # two objects are told from a key that stands twice
+    for line in '{"text": "a"}{"text": "b"}' '{"text": "a"} {"text": "b"}' $'{"text": "a"}\r{"text": "b"}'; do
+        printf '%s\n' "$line" > bad.jsonl
+        run --separate-stderr mf-docs --quiet -o out bad.jsonl
+        assert_equal "$status $stderr" "65 mf-docs: bad.jsonl:1: end of file expected near '{'"
     done
     printf '{"text": "good"}\nx\ny\n' > bad.jsonl
     run mf-docs --skip-bad 1 -o out bad.jsonl
