@@ -139,7 +139,7 @@ FROM_BASE := $(RUN)/shared.tar $(RUN)/tokenizer.json
 $(RUN)/base/list: $(BASE_CHANGED)
 	$(begun)
 	@mkdir -p $(@D)
-	@[ -e $(call quoted,$(BASE)) ] || { echo "make: no base at "$(call quoted,$(BASE)) >&2; exit 66; }
+	@[ -e $(call quoted,$(BASE)) ] || { echo "make: no base at "$(call quoted,$(BASE))" (BASE= is a Hugging Face folder or a GGUF file)" >&2; exit 66; }
 	@$(list_base) > $@.tmp
 	@mv $@.tmp $@
 	$(made)
@@ -205,7 +205,11 @@ $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED
 
 # A checkpoint older than what it was made from is of another training.
 define drop_stale_checkpoint
-@for p in $^; do [ "$$p" -ot $@.ckpt ] || rm -f $@.ckpt $@.ckpt.best; done
+@for p in $^; do \
+    [ "$$p" -ot $@.ckpt ] && continue; \
+    [ ! -e $@.ckpt ] || echo "make: $$p is newer than $@.ckpt: this training begins again" >&2; \
+    rm -f $@.ckpt $@.ckpt.best; \
+done
 endef
 
 # All that needs no training is made before it, so that what is missing there is said before hours of work.

@@ -37,7 +37,7 @@ setup() {
 @test "a base that is not there or is refused stops make with its line" {
     GOAL=$PWD/runs/t/shared.tar run mf_make BASE="$PWD/nothing"
     assert_failure
-    assert_output --partial "make: no base at $PWD/nothing"
+    assert_output --partial "make: no base at $PWD/nothing (BASE= is a Hugging Face folder or a GGUF file)"
     sed -i 's/"silu"/"gelu"/' llama.hf/config.json
     GOAL=$PWD/runs/t/shared.tar run mf_make BASE="$PWD/llama.hf"
     assert_failure

@@ -143,6 +143,8 @@ END
     mf_make SET='eval.samples=2 train_expert.lr=0.002' > log 2>&1
     assert_equal "$(stages log)" "assemble calibrate config eval train-expert.0 train-expert.1 train-expert.2 "
     [ ! -e runs/t/expert.1.tar.ckpt ]
+    assert_equal "$(grep -c 'begins again' log)" 1
+    grep -q '^make: .* is newer than .*/expert.1.tar.ckpt: this training begins again$' log
     # times that are all in the past, in their order, change nothing
     shift_times -864000
     mf_make SET='eval.samples=2 train_expert.lr=0.002' > log 2>&1
