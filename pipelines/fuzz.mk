@@ -1,13 +1,14 @@
 # Fuzzing: every reader of files in one program, built by clang with libFuzzer and the sanitizers. Included behind the rules of
 # builds.
 
-FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c bin/cli/*.c) tests/fuzz/readers.c)
+FUZZER := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard tests/fuzz/*.c))
+FUZZED := $(patsubst %.c,$B/fuzz/obj/%.o,$(wildcard lib/*/*.c bin/cli/*.c)) $(FUZZER)
 # Instrumented loops are not vectorized, whatever they ask for.
 $(eval $(call RULES,$B/fuzz,-fsanitize=fuzzer-no-link $(SANITIZE) -Wno-pass-failed))
 $B/fuzz/%: override CC := clang
 $(FUZZED): | fuzz-deps
 
-$B/fuzz/readers: $B/fuzz/obj/tests/fuzz/readers.o $B/fuzz/cli.a $B/fuzz/libmf.a
+$B/fuzz/readers: $(FUZZER) $B/fuzz/cli.a $B/fuzz/libmf.a
 	@echo "link $@"
 	@$(CC) $(CFLAGS) -fsanitize=fuzzer $(SANITIZE) -o $@ $^ $(LDLIBS)
 
