@@ -12,10 +12,10 @@
 
 static const char notes[] =
     "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
-    "held out: a change is kept only when it lowers the loss there. A single document is parted behind a window; where\n"
-    "there is not even that, the model is written as it is, and a line says which setting helps.\n"
+    "held out: a change is kept only when it lowers the loss there. A single document is cut after a window; where\n"
+    "there is less, the model is written unchanged, and a line says which setting helps.\n"
     "\n"
-    "Tried are: how much the token scores of the prefix count and how fast they are forgotten (router kind prefix; of\n"
+    "It tries how much the token scores of the prefix count and how fast they are forgotten (router kind prefix; of\n"
     "family llama also the weight of BOS, a prior of the partitions and a factor of each layer); gates\n"
     "(calibrate.router): those there are at other temperatures, then in closed form, ridge, discriminant or the best of\n"
     "both, each layer's again once those below it are fitted; and norms moved to what the experts saw in training\n"
@@ -105,7 +105,7 @@ static int calibrate(void *request, const struct mf_common *common, struct mf_st
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
     r->context = &s->config;
     r->max_tokens = s->config.calibrate.max_tokens;
-    s->budget.least_windows = s->batch; /* fewer would round differently, and other changes might be kept */
+    s->budget.min_windows = s->batch; /* fewer would round differently, and other changes might be kept */
     if (mf_session_open(s, err) < 0) return -1;
     if (fit(s, common, &report, err) < 0) return -1;
     int status = q->report ? mf_session_write(q->report, json_incref(report), err) : 0;

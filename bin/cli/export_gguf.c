@@ -74,7 +74,7 @@ int mf_export_gguf(int argc, char **argv) {
         MF_OUTPUT_OPTION(&r.output),
         {"type", 0, MF_OPT_CHOICE, &r.type, MF_EXPORT_TYPES,
          "what matrices are stored as (default: export.type, f16)", 0, 0},
-        {"name", 0, MF_OPT_STRING, &r.name, "NAME", "what the model is called (default ModularForge)", 0, 0},
+        {"name", 0, MF_OPT_STRING, &r.name, "NAME", "what the model is called (default: ModularForge)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-export gguf", "a file for llama.cpp",
                                    "mf-export gguf -m MODEL [-e EXPERT] -t TOKENIZER -o FILE", options,

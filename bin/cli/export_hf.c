@@ -89,9 +89,9 @@ int mf_export_hf(int argc, char **argv) {
         MF_TOKENIZER_OPTION(&r.tokenizer),
         {"output", 'o', MF_OPT_STRING, &r.output, "DIR", "the folder to write", 0, 0},
         {"shard", 0, MF_OPT_SIZE, &r.shard, "SIZE",
-         "cut the tensors into files of at most SIZE bytes (default 5G)", 0, 0},
+         "cut the tensors into files of at most SIZE bytes (default: 5G)", 0, 0},
         {"type", 0, MF_OPT_CHOICE, &r.type, "f32|bf16|f16",
-         "what matrices are stored as (default f32, their bytes as they are)", 0, 0},
+         "what matrices are stored as (default: f32, their bytes as they are)", 0, 0},
         {"report", 0, MF_OPT_STRING, &r.report, "FILE", "report.json of the model, for the model card", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-export hf", "a folder for Hugging Face's transformers",

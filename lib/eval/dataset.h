@@ -40,7 +40,7 @@ int mf_dataset_rewind(struct mf_dataset *dataset, struct mf_err *err);
 
 /* Divides a sample's documents to two halves: by a bit of the hash of their ids, then, while one has less
  * than a third of the tokens, by moving documents in the order of their hashes as far as that brings the
- * halves nearer. So both have a document where there are two; a single one is parted behind a window of S
+ * halves nearer. So both have a document where there are two; a single one is cut after a window of S
  * inputs. It follows from the documents alone. The result says whether there are two halves, and else why
  * not: the sample was cut by its limit (max_tokens), or all there is is too small. */
 enum mf_dataset_halves { MF_DATASET_HALVES, MF_DATASET_CUT, MF_DATASET_SMALL };

@@ -194,7 +194,7 @@ PY
     done
 }
 
-@test "both halves have documents where there are two, and a long one is parted" {
+@test "both halves have documents where there are two, and a long one is cut" {
     make_random model -o small.safetensors
     # by the hash of the ids alone both fall into one half
     for ids in "a=17 c=9" "d=2 e=40" "a=3 b=2"; do
