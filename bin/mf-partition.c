@@ -7,7 +7,7 @@
 #include "cli/partition_table.h"
 
 #define NAMED     10 /* partitions in a message */
-#define LIST_ROOM (NAMED * 24 + 40)
+#define LIST_SIZE (NAMED * 24 + 40)
 
 static const char notes[] =
     "Reads a tokens stream and writes one stream for each expert, DIR/part.0.mp, DIR/part.1.mp, ..., and\n"
@@ -73,7 +73,7 @@ static bool list_poor(const struct mf_partition *p, const uint64_t *amounts, uin
 
 /* What the experts' validation will lack. */
 static void warn_of_labels(const struct mf_division *d, const char *name) {
-    char poor[LIST_ROOM];
+    char poor[LIST_SIZE];
     if (d->corpus.count == 0)
         fprintf(
             stderr,
@@ -82,14 +82,14 @@ static void warn_of_labels(const struct mf_division *d, const char *name) {
             name);
     else if (list_poor(&d->saved, d->saved.sizes, 0, 0, poor, sizeof poor))
         fprintf(stderr,
-                "mf-partition: %s has no document of %s: experts without are validated on all partitions "
+                "mf-partition: %s has no document of %s: such experts are validated on all partitions "
                 "(a larger docs.val_fraction helps)\n",
                 name, poor);
 }
 
 /* An expert that has less than a window sees the same few tokens at each step. */
 static void warn_of_windows(const struct mf_division *d, int64_t context) {
-    char poor[LIST_ROOM];
+    char poor[LIST_SIZE];
     if (list_poor(&d->saved, d->saved.n_tokens, 1, (uint64_t)context, poor, sizeof poor))
         fprintf(stderr,
                 "mf-partition: less than one window of %lld tokens in %s (a smaller model.n_experts or "

@@ -52,7 +52,7 @@ void mf_docs_summary_print(const struct mf_docs_summary *d, const struct mf_sele
     row("exact copies", s->exact);
     row("near copies", s->near);
     if (s->cut.documents) row("blocks", s->cut);
-    if (s->pieces.documents) row("pieces", s->pieces);
+    if (s->parts.documents) row("parts", s->parts);
     for (int split = 0; split < MF_SPLITS && s->splitting; split++)
         row(mf_split_names[split], s->kept[split]);
     row("written", d->written);

@@ -37,7 +37,7 @@ struct writer {
     const struct mf_prompts *prompts;
 };
 
-static int write_piece(void *context, const char *bytes, size_t size, struct mf_err *err) {
+static int write_token(void *context, const char *bytes, size_t size, struct mf_err *err) {
     struct writer *w = context;
     if (mf_out_write(w->out, bytes, size, err) < 0) return -1;
     return mf_out_flush(w->out, err);
@@ -99,7 +99,7 @@ static int one(struct mf_generator *g, size_t context, struct writer *w, struct 
     struct mf_generate_options options = q->options;
     options.context = w;
     options.halted = halted;
-    options.text = q->as_json ? NULL : write_piece;
+    options.text = q->as_json ? NULL : write_token;
     if (!q->as_json && !q->bare && write_prompt(w, q->text, q->size, err) < 0) return -1;
     if (mf_generate(g, q->text, q->size, q->key, &options, &result, err) < 0) return -1;
     int status = q->as_json ? write_json(w->out, q, &result, err) : mf_out_printf(w->out, err, "\n");

@@ -21,7 +21,7 @@ int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_co
     matmul_setup();
     if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
     s->budget = (struct mf_moe_budget){
-        .cache = MF_SESSION_CACHE, .windows = s->batch, .least_windows = 1, .pool = s->pool};
+        .cache = MF_SESSION_CACHE, .windows = s->batch, .min_windows = 1, .pool = s->pool};
     return 0;
 }
 
@@ -52,15 +52,15 @@ static size_t file_bytes(const char *path) {
     return file && S_ISREG(st.st_mode) ? (size_t)st.st_size : SIZE_MAX;
 }
 
-static size_t least_of(size_t a, size_t b) {
+static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
 /* Reading a tokens stream and a sample of it. */
 static size_t source_memory(const char *path, int64_t max_tokens) {
     /* a token takes 2 bytes at least in a file, and 4 here; a sample is pruned at twice its size */
-    size_t tokens = file_bytes(path) / 2, document = least_of(tokens, 500000), sample = 0;
-    if (max_tokens > 0) sample = least_of(tokens, 2 * (size_t)max_tokens);
+    size_t tokens = file_bytes(path) / 2, document = smaller(tokens, 500000), sample = 0;
+    if (max_tokens > 0) sample = smaller(tokens, 2 * (size_t)max_tokens);
     return document * 8 + sample * 6;
 }
 

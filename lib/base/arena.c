@@ -22,9 +22,9 @@ void *mf_arena_take(struct mf_arena *arena, size_t count, size_t item_size) {
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     if (__builtin_add_overflow(arena->used, bytes, &end)) abort();
     if (arena->base && end > arena->size) abort();
-    void *piece = arena->base ? arena->base + arena->used : NULL;
+    void *part = arena->base ? arena->base + arena->used : NULL;
     arena->used = end;
-    return piece;
+    return part;
 }
 
 float *mf_arena_floats(struct mf_arena *arena, size_t count) {

@@ -1,4 +1,4 @@
-/* One block of memory, taken up front and given out in pieces.
+/* One block of memory, taken up front and given out in parts.
  *
  * The layout is written once and run twice: first on an arena without memory, which only counts, then on one
  * of exactly that size:
@@ -6,7 +6,7 @@
  *     layout(&a, ...);                                // counts into a.used; every pointer is NULL
  *     if (mf_arena_init(&a, a.used, err) < 0) return -1;
  *     layout(&a, ...);                                // the same calls, real pointers
- * Pieces are aligned to 64 bytes and zeroed. Not for use by several threads at once. */
+ * Parts are aligned to 64 bytes and zeroed. Not for use by several threads at once. */
 #ifndef MF_BASE_ARENA_H
 #define MF_BASE_ARENA_H
 
@@ -27,7 +27,7 @@ int mf_arena_init(struct mf_arena *arena, size_t size, struct mf_err *err);
 void *mf_arena_take(struct mf_arena *arena, size_t count, size_t item_size);
 float *mf_arena_floats(struct mf_arena *arena, size_t count);
 
-/* Gives the whole block back; every piece is gone. Does nothing for a zeroed arena. */
+/* Gives the whole block back; every part is gone. Does nothing for a zeroed arena. */
 void mf_arena_free(struct mf_arena *arena);
 
 #endif

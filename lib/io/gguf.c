@@ -95,10 +95,6 @@ bool mf_gguf_begins(const unsigned char *bytes, size_t n) {
     return n >= 4 && memcmp(bytes, "GGUF", 4) == 0;
 }
 
-const char *mf_gguf_name(const struct mf_gguf *g) {
-    return g->name;
-}
-
 size_t mf_gguf_key_count(const struct mf_gguf *g) {
     return g->n_keys;
 }

@@ -74,8 +74,6 @@ int mf_gguf_open(struct mf_gguf **g, const char *path, struct mf_err *err);
 bool mf_gguf_begins(const unsigned char *bytes, size_t n); /* is this the start of a GGUF file? */
 void mf_gguf_close(struct mf_gguf *g);                     /* accepts NULL */
 
-const char *mf_gguf_name(const struct mf_gguf *g);
-
 /* Keys and tensors in file order; borrowed. */
 struct mf_gguf_key {
     char *name;

@@ -80,7 +80,7 @@ static int64_t decompress(void *context, void *buffer, size_t size, struct mf_er
     return (int64_t)done;
 }
 
-static int open_layers(struct mf_unpack *u, struct mf_source source, size_t most, struct mf_err *err) {
+static int open_layers(struct mf_unpack *u, struct mf_source source, size_t max, struct mf_err *err) {
     for (;;) {
         struct layer *l = calloc(1, sizeof *l);
         if (!l) mf_no_memory();
@@ -89,8 +89,8 @@ static int open_layers(struct mf_unpack *u, struct mf_source source, size_t most
         if (fill(l, UNPACK_BEGIN, err) < 0) return -1;
         l->codec = unpack_codec_of(l->block, l->used);
         if (!l->codec) return 0;
-        if (u->depth > most)
-            return mf_err_set(err, EX_DATAERR, "%s: compressed more than %zu times over", source.name, most);
+        if (u->depth > max)
+            return mf_err_set(err, EX_DATAERR, "%s: compressed more than %zu times over", source.name, max);
         l->state = l->codec->open();
         if (!l->state) mf_no_memory();
         source.read = decompress;

@@ -84,13 +84,12 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* The length of n things' parts, as few and as even as `most` to a part allows; of 16s where there is room.
- */
-static size_t even_part(size_t n, size_t most) {
-    if (n <= most) return n;
-    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): there is room for at least one */
-    size_t parts = (n + most - 1) / most, part = (n + parts - 1) / parts, sixteens = (part + 15) / 16 * 16;
-    return sixteens <= most ? sixteens : part;
+/* The length of n things' parts, as few and as even as `max` to a part allows; of 16s where they fit. */
+static size_t even_part(size_t n, size_t max) {
+    if (n <= max) return n;
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): max is at least one */
+    size_t parts = (n + max - 1) / max, part = (n + parts - 1) / parts, sixteens = (part + 15) / 16 * 16;
+    return sixteens <= max ? sixteens : part;
 }
 
 /* What layers share: with recomputation all that is made again; else layer 0 uses layer 1's where it has no

@@ -60,10 +60,10 @@ struct mf_moe {
 
 /* The memory that a model may take. Zeroed: no limit, and of large tensors one at a time. */
 struct mf_moe_budget {
-    size_t cache;   /* without a limit: bytes of large tensors kept in memory (SIZE_MAX: all) */
-    size_t limit;   /* bytes that the whole program may take, of which the cache gets the rest; 0: none */
-    size_t windows; /* of the context that run at once; under a limit lowered until they fit */
-    size_t least_windows; /* ... but not below this */
+    size_t cache;       /* without a limit: bytes of large tensors kept in memory (SIZE_MAX: all) */
+    size_t limit;       /* bytes that the whole program may take, of which the cache gets the rest; 0: none */
+    size_t windows;     /* of the context that run at once; under a limit lowered until they fit */
+    size_t min_windows; /* ... but not below this */
     struct mf_pool *pool; /* under a limit: the threads that will run the model */
     /* Under a limit: bytes that the caller takes beside the model and its working memory, with so many
      * windows at once; may be NULL. `moe` has its shape and router, but no tensors yet. */

@@ -25,9 +25,9 @@ int moe_fit(const struct mf_moe *m, struct mf_moe_budget *b, const struct moe_ne
     if (__builtin_mul_overflow(b->windows, m->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", b->windows);
     while ((bytes = bytes_for(m, b, needs, b->windows)) > b->limit || b->limit - bytes < needs->cache) {
-        if (b->windows <= b->least_windows)
+        if (b->windows <= b->min_windows)
             return mf_memory_refuse(m->name, bytes + needs->cache, b->limit, err);
-        b->windows = b->windows / 2 > b->least_windows ? b->windows / 2 : b->least_windows;
+        b->windows = b->windows / 2 > b->min_windows ? b->windows / 2 : b->min_windows;
     }
     *cache = b->limit - bytes;
     return 0;

@@ -230,13 +230,13 @@ static int read_specials(struct mf_moe *m, const json_t *metadata, struct mf_err
 /* The largest matrix of a layer, which the cache has to hold. */
 static size_t largest_matrix(const struct mf_moe *m) {
     static const enum mf_table tables[] = {MF_TABLE_LAYER, MF_TABLE_FFN};
-    size_t most = 0;
+    size_t max = 0;
     for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
         const struct list l = list_of(m, tables[k], 0, 0, 0);
         for (size_t i = 0; i < l.count; i++)
-            if (mf_tensor_bytes(&l.tensors[i]) > most) most = mf_tensor_bytes(&l.tensors[i]);
+            if (mf_tensor_bytes(&l.tensors[i]) > max) max = mf_tensor_bytes(&l.tensors[i]);
     }
-    return mf_weights_cached_bytes(most);
+    return mf_weights_cached_bytes(max);
 }
 
 static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *budget, struct mf_err *err) {

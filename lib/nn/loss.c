@@ -14,7 +14,7 @@ struct chunk {
     size_t v, P, D;
 };
 
-static void piece_part(void *context, size_t begin, size_t end, int thread) {
+static void loss_part(void *context, size_t begin, size_t end, int thread) {
     const struct chunk *k = context;
     (void)thread;
     for (size_t n = begin; n < end; n++) {
@@ -40,7 +40,7 @@ static void piece_part(void *context, size_t begin, size_t end, int thread) {
 void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D) {
     struct chunk k = {l, logits, mixed, targets, v, P, D};
-    mf_pool_run(pool, N, 1, piece_part, &k);
+    mf_pool_run(pool, N, 1, loss_part, &k);
 }
 
 void cross_entropy_losses(const struct online_softmax *l, double *losses, const uint32_t *targets, size_t N) {

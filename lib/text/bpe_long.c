@@ -104,10 +104,10 @@ static void merge_all(struct word *w) {
 }
 
 static uint32_t ranks_of(const struct mf_pair_map *merges) {
-    uint64_t most = 0;
+    uint64_t max = 0;
     for (size_t i = 0; i < merges->capacity; i++)
-        if (merges->keys[i] != UINT64_MAX && merges->values[i] >> 32 > most) most = merges->values[i] >> 32;
-    return (uint32_t)most + 1;
+        if (merges->keys[i] != UINT64_MAX && merges->values[i] >> 32 > max) max = merges->values[i] >> 32;
+    return (uint32_t)max + 1;
 }
 
 int bpe_apply_enormous(const struct mf_pair_map *merges, uint32_t *ids, size_t *count, struct mf_err *err) {

@@ -24,7 +24,7 @@ size_t mf_characters_prefix(const char *text, size_t size, uint64_t limit) {
     return i;
 }
 
-/* --- pieces: as long as allowed --- */
+/* --- parts: as long as allowed --- */
 
 /* Behind the last `mark` in text[0..size), or 0 when it has none or only in its first quarter. */
 static size_t last_end(const char *text, size_t size, const char *mark) {
@@ -34,15 +34,15 @@ static size_t last_end(const char *text, size_t size, const char *mark) {
     return 0;
 }
 
-size_t mf_cut_piece(const char *text, size_t size, uint64_t limit) {
+size_t mf_cut_part(const char *text, size_t size, uint64_t limit) {
     static const char *const marks[] = {"\n\n", "\n", " "};
-    size_t most = mf_characters_prefix(text, size, limit);
-    if (most == size) return size;
+    size_t max = mf_characters_prefix(text, size, limit);
+    if (max == size) return size;
     for (size_t i = 0; i < 3; i++) {
-        size_t at = last_end(text, most, marks[i]);
+        size_t at = last_end(text, max, marks[i]);
         if (at) return at;
     }
-    return most ? most : size;
+    return max ? max : size;
 }
 
 /* --- blocks: as short as allowed --- */
@@ -69,15 +69,15 @@ static bool ends_character(const char *text, size_t at) {
     return !continues(text[at]);
 }
 
-size_t mf_cut_block(const char *text, size_t size, size_t least) {
+size_t mf_cut_block(const char *text, size_t size, size_t min) {
     static bool (*const ends[])(const char *text, size_t at) = {ends_paragraph, ends_line, ends_word,
                                                                 ends_character};
-    if (size / 2 < least) return size;
-    size_t most = 2 * least - 1 < size - least ? 2 * least - 1 : size - least;
+    if (size / 2 < min) return size;
+    size_t max = 2 * min - 1 < size - min ? 2 * min - 1 : size - min;
     for (size_t i = 0; i < 4; i++)
-        for (size_t at = least; at <= most; at++)
+        for (size_t at = min; at <= max; at++)
             if (ends[i](text, at)) return at;
-    return least;
+    return min;
 }
 
 /* --- parts as documents --- */

@@ -10,14 +10,14 @@ uint64_t mf_characters(const char *text, size_t size);
 /* The bytes of the first `limit` characters, or all of them. */
 size_t mf_characters_prefix(const char *text, size_t size, uint64_t limit);
 
-/* The bytes of the first piece of at most `limit` (> 0) characters: it ends behind the last paragraph, else
+/* The bytes of the first part of at most `limit` (> 0) characters: it ends behind the last paragraph, else
  * line, else space that is not in its first quarter, else between two characters. 0 only when size is. */
-size_t mf_cut_piece(const char *text, size_t size, uint64_t limit);
+size_t mf_cut_part(const char *text, size_t size, uint64_t limit);
 
-/* The bytes of the first block, at least `least` (> 0) and fewer than twice as many, unless the text is
- * shorter: it ends behind the first paragraph, else line, else space, else character at `least` bytes or
+/* The bytes of the first block, at least `min` (> 0) and fewer than twice as many, unless the text is
+ * shorter: it ends behind the first paragraph, else line, else space, else character at `min` bytes or
  * more. What it leaves is nothing or a block. */
-size_t mf_cut_block(const char *text, size_t size, size_t least);
+size_t mf_cut_block(const char *text, size_t size, size_t min);
 
 /* The parts of a document, one after the other: the same but for text and id, which is ID+1, ID+2, ... */
 struct mf_part {

@@ -42,12 +42,12 @@ static const unsigned char *find_end(const unsigned char *tail, size_t n) {
 }
 
 int docs_zip_check(int fd, const char *name, uint64_t *members, struct mf_err *err) {
-    static const size_t most = END_SIZE + 65535;
+    static const size_t max = END_SIZE + 65535;
     unsigned char tail[END_SIZE + 65535];
     struct stat st;
     if (fstat(fd, &st) < 0) return mf_err_sys(err, EX_IOERR, "%s", name);
     uint64_t size = (uint64_t)st.st_size;
-    size_t n = size < most ? (size_t)size : most;
+    size_t n = size < max ? (size_t)size : max;
     if (mf_pread_all(fd, tail, n, size - n, name, err) < 0) return -1;
     const unsigned char *end = find_end(tail, n);
     if (!end) return mf_err_set(err, EX_DATAERR, "%s: damaged zip: cut off, or bytes behind its end", name);

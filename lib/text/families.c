@@ -139,15 +139,9 @@ static bool scan_gpt4o(const char *text, size_t size, size_t from, size_t *begin
 /* --- DeepSeek V3: three patterns, one after the other --- */
 
 static bool scan_numbers(const char *text, size_t size, size_t from, size_t *begin, size_t *end) {
-    const struct text t = {text, size};
-    size_t behind;
-    for (size_t at = from; at < size; at = behind)
-        if (kind_at(&t, at, &behind) == MF_NUMBER) {
-            *begin = at;
-            *end = numbers(&t, at, 3);
-            return true;
-        }
-    return false;
+    if (!mf_scan_number(text, size, from, begin, end)) return false;
+    *end = numbers(&(struct text){text, size}, *begin, 3);
+    return true;
 }
 
 /* [U+4E00-U+9FA5 U+3040-U+30FF]: three bytes each, of which the first says most */

@@ -15,26 +15,26 @@ void mf_tally_add(struct mf_tally *t, size_t size) {
     t->bytes += size;
 }
 
-#define LEAST_BLOCK 128 /* bytes: some dozen tokens */
+#define MIN_BLOCK 128 /* bytes: some dozen tokens */
 
 /* --- what goes out --- */
 
 int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
                          struct mf_err *err) {
-    struct mf_part piece;
+    struct mf_part part;
     int status = 0;
     if (s->max_chars == 0 || mf_characters_prefix(doc->text, doc->size, s->max_chars) == doc->size) {
         mf_tally_add(&s->kept[split], doc->size);
         return s->take(s->context, doc, split, err);
     }
-    mf_part_begin(&piece, doc);
-    while (piece.at < doc->size && status == 0) {
-        mf_part_next(&piece, doc, mf_cut_piece(doc->text + piece.at, doc->size - piece.at, s->max_chars));
-        mf_tally_add(&s->pieces, piece.doc.size);
-        mf_tally_add(&s->kept[split], piece.doc.size);
-        status = s->take(s->context, &piece.doc, split, err);
+    mf_part_begin(&part, doc);
+    while (part.at < doc->size && status == 0) {
+        mf_part_next(&part, doc, mf_cut_part(doc->text + part.at, doc->size - part.at, s->max_chars));
+        mf_tally_add(&s->parts, part.doc.size);
+        mf_tally_add(&s->kept[split], part.doc.size);
+        status = s->take(s->context, &part.doc, split, err);
     }
-    mf_part_end(&piece);
+    mf_part_end(&part);
     return status;
 }
 
@@ -84,9 +84,9 @@ int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf
 /* --- blocks --- */
 
 uint64_t mf_selection_block(const struct mf_selection *s) {
-    double most = fmin((double)s->total / (double)s->blocks, 4 * sqrt((double)s->total));
-    uint64_t size = LEAST_BLOCK;
-    while ((double)size * 2 <= most) size *= 2;
+    double max = fmin((double)s->total / (double)s->blocks, 4 * sqrt((double)s->total));
+    uint64_t size = MIN_BLOCK;
+    while ((double)size * 2 <= max) size *= 2;
     return size;
 }
 

@@ -26,8 +26,8 @@ struct mf_selection {
     struct mf_out *removed;                  /* JSON lines about copies, or NULL; borrowed */
     void *context;
     int (*take)(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err);
-    /* What became of them; cut: blocks of large ones, pieces: of long ones. */
-    struct mf_tally read, brief, exact, near, cut, pieces, kept[MF_SPLITS];
+    /* What became of them; cut: blocks of large ones, parts: of long ones. */
+    struct mf_tally read, brief, exact, near, cut, parts, kept[MF_SPLITS];
     size_t moved; /* documents that went from training to validation or test */
     /* The selection's own. */
     struct mf_doc_spool spool;

@@ -5,7 +5,7 @@
 #include "text/cut.h"
 #include "text/select.h"
 
-/* Hands a document on, a longer one than max_chars in pieces, all in its split. */
+/* Hands a document on, a longer one than max_chars in parts, all in its split. */
 int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
                          struct mf_err *err);
 
@@ -13,8 +13,8 @@ int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum 
 int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf_copies_doc *doc,
                         struct mf_err *err);
 
-/* The least bytes of a block, a power of two: at most 1/blocks of the text, and in a large text less, 4 times
- * the root of its bytes. Grows with the text. */
+/* The minimum bytes of a block, a power of two: at most 1/blocks of the text, and in a large text less, 4
+ * times the root of its bytes. Grows with the text. */
 uint64_t mf_selection_block(const struct mf_selection *s);
 
 /* Whether a document is cut into blocks. One that is not will not be when the text has grown. */

@@ -18,8 +18,8 @@ enum mf_split mf_split_of(const struct mf_split_rule *rule, uint64_t hash) {
 /* What a document counts towards the floor: its bytes, but an eighth of the floor at most, so that not one
  * alone is enough. */
 static uint64_t floor_count(const struct mf_split_rule *rule, uint64_t size) {
-    uint64_t most = rule->floor / PARTS + (rule->floor % PARTS != 0);
-    return size < most ? size : most;
+    uint64_t max = rule->floor / PARTS + (rule->floor % PARTS != 0);
+    return size < max ? size : max;
 }
 
 void mf_split_sums_add(struct mf_split_sums *s, const struct mf_split_rule *rule,

@@ -51,8 +51,8 @@ size_t mf_tokenizer_lead(const struct mf_tokenizer *t, uint32_t id) {
     const char *bytes;
     size_t size, n = 0;
     mf_tokenizer_bytes(t, id, &bytes, &size);
-    const size_t most = t->blanks_lead ? size : t->blank_lead && size ? 1 : 0;
-    while (n < most && bytes[n] == ' ') n++;
+    const size_t max = t->blanks_lead ? size : t->blank_lead && size ? 1 : 0;
+    while (n < max && bytes[n] == ' ') n++;
     return n;
 }
 

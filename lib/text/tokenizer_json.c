@@ -28,21 +28,21 @@ static int read_size(struct reading *r, const json_t *root) {
     const json_t *added = json_object_get(root, "added_tokens"), *item, *value;
     const char *token;
     size_t i;
-    json_int_t most = -1;
+    json_int_t max = -1;
     if (added && !json_is_array(added) && !json_is_null(added))
         return reading_bad(r, "added_tokens is not a list", NULL);
     json_object_foreach((json_t *)(uintptr_t)r->vocab, token, value) {
-        if (json_integer_value(value) > most) most = json_integer_value(value);
+        if (json_integer_value(value) > max) max = json_integer_value(value);
     }
     json_array_foreach(added, i, item) {
         json_int_t id = json_integer_value(json_object_get(item, "id"));
-        if (id > most) most = id;
+        if (id > max) max = id;
     }
     size_t there = json_object_size(r->vocab) + json_array_size(added);
-    if (most < 0 || (size_t)most >= 2 * there + 65536 || (size_t)most >= MF_VOCAB_LIMIT)
+    if (max < 0 || (size_t)max >= 2 * there + 65536 || (size_t)max >= MF_VOCAB_LIMIT)
         return mf_err_set(r->err, EX_DATAERR, "%s: %zu tokens with ids up to %lld are not supported", r->path,
-                          there, (long long)most);
-    t->size = (size_t)most + 1;
+                          there, (long long)max);
+    t->size = (size_t)max + 1;
     t->tokens = calloc(t->size, sizeof *t->tokens);
     if (!t->tokens) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
     for (size_t k = 0; k < MF_SPECIALS; k++) t->known[k] = -1;

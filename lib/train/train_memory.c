@@ -34,7 +34,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
 }
 
-/* The most rows that a rank has in a step. */
+/* The maximum of rows that a rank has in a step. */
 static size_t rank_rows(const struct mf_training *t) {
     return (size_t)(t->config->batch * t->config->accumulation) * t->shape.S;
 }
@@ -43,11 +43,11 @@ static size_t rank_rows(const struct mf_training *t) {
  * what is frozen in bf16. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
-    size_t S = t->shape.S, most = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
-    if (most > ROWS) most = ROWS;
-    if (most < S) most = S;
+    size_t S = t->shape.S, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
+    if (max > ROWS) max = ROWS;
+    if (max < S) max = S;
     for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
-        for (size_t rows = most;; rows = rows / 2 > S ? rows / 2 : S) {
+        for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank},
                         n_threads);
