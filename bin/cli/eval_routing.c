@@ -39,6 +39,18 @@ static int print_pair(struct mf_out *out, const struct mf_routing *r, size_t lay
     return mf_out_printf(out, err, " %3zu+%-3zu %6.4f", a, b, (double)max / (double)r->rows);
 }
 
+/* Writes a token with line ends and tabs as C writes them; they are what many tokens are. */
+static void put_token(char text[48], const char *bytes, size_t size) {
+    char escaped[64];
+    size_t n = 0;
+    for (size_t i = 0; i < size && n + 2 < sizeof escaped; i++) {
+        char letter = bytes[i] == '\n' ? 'n' : bytes[i] == '\t' ? 't' : bytes[i] == '\r' ? 'r' : 0;
+        if (letter) escaped[n++] = '\\';
+        escaped[n++] = letter ? letter : bytes[i];
+    }
+    mf_utf8_line(text, 48, escaped, n);
+}
+
 /* For each expert the tokens that take it most often as their first choice, as text where it is known. */
 static int print_tokens(struct mf_out *out, const struct mf_routing *r, const json_t *names,
                         const struct mf_tokenizer *tokenizer, struct mf_err *err) {
@@ -52,7 +64,7 @@ static int print_tokens(struct mf_out *out, const struct mf_routing *r, const js
             const char *bytes = NULL;
             size_t size = 0;
             if (tokenizer) mf_tokenizer_bytes(tokenizer, top[i], &bytes, &size);
-            if (size > 0) mf_utf8_line(text, sizeof text, bytes, size);
+            put_token(text, bytes, size);
             int status = size > 0 ? mf_out_printf(out, err, " '%s'", text)
                                   : mf_out_printf(out, err, " %u", (unsigned)top[i]);
             if (status < 0) return -1;

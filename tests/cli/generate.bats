@@ -1,5 +1,5 @@
 # mf-eval on a trained model with its tokenizer: generation (temperatures, seeds, prompts of any bytes, ends), and what
-# perplexity says of text and domains.
+# perplexity and routing say of text and domains.
 load ../helper
 
 setup_file() {
@@ -266,6 +266,15 @@ near(sum(d["nats"] / d["bits_per_byte"] for d in p["domains"]), p["nats"] / p["b
 END
     mf-eval perplexity -m m.safetensors -t tokenizer.json --threads 1 test.mf > table
     for row in all alpha beta gamma; do grep -qE "^$row +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+ +[0-9]+$" table; done
+}
+
+@test "routing shows tokens that are line ends and tabs as C writes them" {
+    printf 'a\n\t\ra\n\t\ra\n\t\r' | mf-tokenize encode -t tokenizer.json --text -o odd.mf
+    mf-eval routing -m m.safetensors -t tokenizer.json odd.mf > table
+    grep -o "'.*'" table | tr -d ' ' | sed "s/''/\n/g" | tr -d "'" | sort -u > shown
+    grep -qF '\n' shown
+    grep -qF '\t' shown
+    refute grep -qF '?' table
 }
 
 @test "each way to fail has its status" {
