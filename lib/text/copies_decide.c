@@ -150,7 +150,7 @@ static int resend(void *context, const unsigned char *record, struct mf_err *err
     return mf_buckets_add(j->buckets, bucket_of(j, receiver(record)), record, err);
 }
 
-/* The range becomes two halves, and what was sent to it is dealt out to them. */
+/* The range becomes two halves, and what was sent to it is distributed to them. */
 static int halve(struct join *j, struct range r, struct mf_err *err) {
     uint32_t middle = r.first + (r.end - r.first) / 2;
     j->later[j->n_later++] = (struct range){middle, r.end, j->spare[--j->n_spare]};

@@ -25,9 +25,8 @@ static int next_line(struct docs_file *f, const char **line, size_t *size, struc
     }
 }
 
-static int hand_on(const struct docs_file *f, const struct mf_docs_options *o, const char *id, size_t id_size,
-                   const char *text, size_t size, const char *domain, size_t domain_size,
-                   struct mf_err *err) {
+static int emit(const struct docs_file *f, const struct mf_docs_options *o, const char *id, size_t id_size,
+                const char *text, size_t size, const char *domain, size_t domain_size, struct mf_err *err) {
     struct mf_doc doc = {.id = id, .id_size = id_size, .text = text, .size = size};
     doc.domain = o->domain ? o->domain : domain ? domain : f->place->domain;
     doc.domain_size = o->domain ? strlen(o->domain) : domain ? domain_size : f->place->domain_size;
@@ -41,8 +40,8 @@ static int parse_text(struct docs_file *f, const struct mf_docs_options *o, stru
     if (f->end - f->begin > MF_DOC_LIMIT)
         return mf_err_set(err, EX_DATAERR, "%s: a document of more than %zu bytes", f->place->name,
                           MF_DOC_LIMIT);
-    return hand_on(f, o, f->id, strlen(f->id), f->bytes ? f->bytes + f->begin : "", f->end - f->begin, NULL,
-                   0, err);
+    return emit(f, o, f->id, strlen(f->id), f->bytes ? f->bytes + f->begin : "", f->end - f->begin, NULL, 0,
+                err);
 }
 
 /* --- JSON lines --- */
@@ -83,8 +82,8 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
         status = mf_err_set(err, EX_DATAERR, "%s:%llu: no text under the key '%s' (--text-key)",
                             f->place->name, (unsigned long long)number, o->text_key);
     else
-        status = hand_on(f, o, id, id_size, json_string_value(text), json_string_length(text), domain,
-                         domain_size, err);
+        status = emit(f, o, id, id_size, json_string_value(text), json_string_length(text), domain,
+                      domain_size, err);
     json_decref(object);
     free(place);
     return status;
@@ -161,7 +160,7 @@ static int gather(const struct docs_file *f, struct gathered *g, const char *lin
     return 0;
 }
 
-/* Hands on what was gathered, unless it is nothing but blank lines before the first heading. */
+/* Emits what was gathered, unless it is nothing but blank lines before the first heading. */
 static int end_article(const struct docs_file *f, const struct mf_docs_options *o, struct gathered *g,
                        struct mf_err *err) {
     size_t i = 0;
@@ -170,7 +169,7 @@ static int end_article(const struct docs_file *f, const struct mf_docs_options *
     g->size = 0;
     if (i == size) return 0;
     char *id = mf_format("%s#%llu", f->id, (unsigned long long)++g->number);
-    int status = hand_on(f, o, id, strlen(id), g->text, size, NULL, 0, err);
+    int status = emit(f, o, id, strlen(id), g->text, size, NULL, 0, err);
     free(id);
     return status;
 }

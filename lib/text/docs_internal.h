@@ -45,7 +45,7 @@ struct docs_file {
 /* Reads on until at least `want` bytes are there, or the end. EX_DATAERR; EX_IOERR; EX_OSERR. */
 int docs_fill(struct docs_file *f, size_t want, struct mf_err *err);
 
-/* Hands on all documents of a file, which may be an archive. 0, 1 or -1 as mf_docs_read. */
+/* Emits all documents of a file, which may be an archive. 0, 1 or -1 as mf_docs_read. */
 int docs_content(struct mf_unpack *u, const struct docs_place *place, const struct mf_docs_options *o,
                  struct mf_err *err);
 
@@ -69,7 +69,7 @@ int docs_zip(struct mf_unpack *u, const struct docs_place *place, const struct m
  * byte to its last. */
 int docs_zip_check(int fd, const char *name, uint64_t *members, struct mf_err *err);
 
-/* Hands on all documents of a text in its format. 0, 1 or -1 as mf_docs_read. */
+/* Emits all documents of a text in its format. 0, 1 or -1 as mf_docs_read. */
 int docs_parse(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err);
 
 /* The next units of UTF-16 or UTF-32 as UTF-8: up to DOCS_BLOCK bytes, 0 at the end, -1. */

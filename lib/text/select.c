@@ -19,8 +19,8 @@ void mf_tally_add(struct mf_tally *t, size_t size) {
 
 /* --- what goes out --- */
 
-int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
-                         struct mf_err *err) {
+int mf_selection_emit(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
+                      struct mf_err *err) {
     struct mf_part part;
     int status = 0;
     if (s->max_chars == 0 || mf_characters_prefix(doc->text, doc->size, s->max_chars) == doc->size) {

@@ -18,7 +18,7 @@ struct mf_tally {
 void mf_tally_add(struct mf_tally *tally, size_t size);
 
 struct mf_selection {
-    bool splitting; /* false: all documents are handed on as MF_TRAIN, none is cut into blocks */
+    bool splitting; /* false: all documents are emitted as MF_TRAIN, none is cut into blocks */
     struct mf_split_rule rule;
     uint64_t blocks; /* a document with more than 1/blocks of the text is cut into blocks; 0: none is */
     uint64_t min_chars, max_chars, max_docs; /* 0: no limit */
@@ -37,7 +37,7 @@ struct mf_selection {
 /* Takes one document of the input: 0, 1 when max_docs were read, or -1. */
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err);
 
-/* Hands on the documents, all of which waited for the end of the input. */
+/* Emits the documents, all of which waited for the end of the input. */
 int mf_selection_end(struct mf_selection *s, struct mf_err *err);
 
 /* Frees what the selection holds, not what it borrows. */

@@ -113,28 +113,28 @@ static int split(struct last *l, struct mf_err *err) {
 
 /* --- handing on --- */
 
-static int hand_on(const struct last *l, const struct mf_doc *doc, uint32_t number, struct mf_err *err) {
+static int emit(const struct last *l, const struct mf_doc *doc, uint32_t number, struct mf_err *err) {
     struct mf_unit unit = {.split = MF_TRAIN};
     if (l->units)
         unit = l->units[number];
     else if (l->s->splitting && read_unit(l, number, &unit, err) < 0)
         return -1;
-    return unit.removed ? 0 : mf_selection_hand_on(l->s, doc, unit.split, err);
+    return unit.removed ? 0 : mf_selection_emit(l->s, doc, unit.split, err);
 }
 
-static int hand_on_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
+static int emit_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
     struct mf_part block;
     int status = 0;
     mf_part_begin(&block, doc);
     while (block.at < doc->size && status == 0) {
         next_block(&block, doc, l->min);
-        status = hand_on(l, &block.doc, l->next_block++, err);
+        status = emit(l, &block.doc, l->next_block++, err);
     }
     mf_part_end(&block);
     return status;
 }
 
-static int hand_on_all(struct last *l, struct mf_err *err) {
+static int emit_all(struct last *l, struct mf_err *err) {
     struct mf_copies_doc known;
     struct mf_doc doc;
     if (mf_doc_spool_begin(&l->s->spool, err) < 0) return -1;
@@ -142,7 +142,7 @@ static int hand_on_all(struct last *l, struct mf_err *err) {
         int cut = is_cut(l, i, &known, err);
         if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
         if (known.copy != MF_COPY_NONE) continue;
-        if ((cut ? hand_on_blocks(l, &doc, err) : hand_on(l, &doc, i, err)) < 0) return -1;
+        if ((cut ? emit_blocks(l, &doc, err) : emit(l, &doc, i, err)) < 0) return -1;
     }
     return 0;
 }
@@ -155,7 +155,7 @@ int mf_selection_end(struct mf_selection *s, struct mf_err *err) {
     if (s->splitting && s->blocks) last.min = mf_selection_block(s);
     int status = cut_large(&last, err);
     if (status == 0 && s->splitting) status = split(&last, err);
-    if (status == 0) status = hand_on_all(&last, err);
+    if (status == 0) status = emit_all(&last, err);
     free(last.units);
     return status;
 }

@@ -5,9 +5,9 @@
 #include "text/cut.h"
 #include "text/select.h"
 
-/* Hands a document on, a longer one than max_chars in parts, all in its split. */
-int mf_selection_hand_on(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
-                         struct mf_err *err);
+/* Emits a document, a longer one than max_chars in parts, all in its split. */
+int mf_selection_emit(struct mf_selection *s, const struct mf_doc *doc, enum mf_split split,
+                      struct mf_err *err);
 
 /* Counts a copy and lists it in s->removed. */
 int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf_copies_doc *doc,

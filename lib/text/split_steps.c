@@ -51,7 +51,7 @@ struct walk {
 static int split(struct mf_split_work *w, size_t step, const char *text, size_t size, bool first,
                  mf_split_take *take, void *context, struct mf_err *err);
 
-static int hand_on(const struct walk *k, const struct span *s, struct mf_err *err) {
+static int emit(const struct walk *k, const struct span *s, struct mf_err *err) {
     return split(k->work, k->step + 1, k->text + s->begin, s->end - s->begin, k->first && s->begin == 0,
                  k->take, k->context, err);
 }
@@ -59,7 +59,7 @@ static int hand_on(const struct walk *k, const struct span *s, struct mf_err *er
 static int flush(struct walk *k, struct mf_err *err) {
     bool held = k->held;
     k->held = false;
-    return held ? hand_on(k, &k->span, err) : 0;
+    return held ? emit(k, &k->span, err) : 0;
 }
 
 /* Is the span joined to the one before it? Matches in a row never are, but where they are to be contiguous.
@@ -75,7 +75,7 @@ static int add(struct walk *k, size_t begin, size_t end, bool match, struct mf_e
     const struct span span = {begin, end, match != step->invert};
     if (begin == end) return 0;
     if (step->behavior == MF_SPLIT_REMOVED && span.match) return 0;
-    if (step->behavior <= MF_SPLIT_ISOLATED) return hand_on(k, &span, err);
+    if (step->behavior <= MF_SPLIT_ISOLATED) return emit(k, &span, err);
     if (k->held && joins(k, step->behavior, span.match)) {
         k->span.end = end;
     } else {
