@@ -50,15 +50,15 @@ static int find_fresh(struct fresh *f, const struct mf_partition *p, const struc
 
 /* --- the methods; centroids [F,k] and prices [k] are of the new partitions --- */
 
-static int by_lot(struct fresh *f, const struct mf_partition *p, size_t k, double *prices,
-                  struct mf_err *err) {
+static int by_random(struct fresh *f, const struct mf_partition *p, size_t k, double *prices,
+                     struct mf_err *err) {
     double total = 0;
     float *scores = calloc(f->n * k + 1, sizeof *scores);
     if (!scores) return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", f->n);
     for (size_t i = 0; i < f->n; i++) {
         total += f->tokens[i];
         for (size_t e = 0; e < k; e++)
-            scores[i * k + e] = mf_partition_lot(p->seed, f->fingerprints[i], p->E + e);
+            scores[i * k + e] = mf_partition_random(p->seed, f->fingerprints[i], p->E + e);
     }
     int status = mf_assign_balanced(scores, f->tokens, f->n, k, p->balance * total / (double)k, f->partition,
                                     prices, err);
@@ -176,7 +176,7 @@ static int divide_fresh(struct fresh *f, const struct mf_partition *p, size_t k,
                           "%s: %zu documents not seen before are too few for %zu more partitions", g->name,
                           f->n, k);
     if (p->method == MF_CLUSTERED) return by_clusters(f, p, k, g, centroids, prices, err);
-    int status = p->method == MF_RANDOM ? by_lot(f, p, k, prices, err) : by_label(f, p, k, g, names, err);
+    int status = p->method == MF_RANDOM ? by_random(f, p, k, prices, err) : by_label(f, p, k, g, names, err);
     if (status < 0) return -1;
     return mf_centroids(g->sketches, f->document, f->n, f->partition, p->terms.count, k, centroids, g->pool,
                         err);

@@ -87,7 +87,7 @@ static int by_random(struct mf_plan *plan, struct mf_partition *saved, const str
                      const struct mf_plan_params *params, struct mf_err *err) {
     for (size_t i = 0; i < plan->n; i++)
         for (size_t e = 0; e < plan->E; e++)
-            plan->scores[i * plan->E + e] = mf_partition_lot(params->seed, corpus->fingerprints[i], e);
+            plan->scores[i * plan->E + e] = mf_partition_random(params->seed, corpus->fingerprints[i], e);
     return mf_assign_balanced(plan->scores, corpus->tokens, plan->n, plan->E,
                               capacity(corpus, params->balance, plan->E), plan->partition, saved->prices,
                               err);

@@ -107,7 +107,7 @@ static long find_known(struct mf_partition *p, uint64_t fingerprint) {
     return p->partitions[at];
 }
 
-float mf_partition_lot(uint64_t seed, uint64_t fingerprint, size_t e) {
+float mf_partition_random(uint64_t seed, uint64_t fingerprint, size_t e) {
     return (float)(mf_rng_at(mf_rng_key(seed, "partition", e), fingerprint) >> 40) * 0x1p-24f;
 }
 
@@ -139,7 +139,7 @@ static size_t place_new(const struct mf_partition *p, const struct mf_token_doc 
                         const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores) {
     if (p->method == MF_CURRICULUM) return score_by_difficulty(p, difficulty, scores);
     if (p->method == MF_RANDOM)
-        for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_lot(p->seed, doc->fingerprint, e);
+        for (size_t e = 0; e < p->E; e++) scores[e] = mf_partition_random(p->seed, doc->fingerprint, e);
     else
         score_by_terms(p, sketch, n, scores);
     for (size_t e = 0; p->method == MF_DOMAIN && doc->domain && e < p->E; e++)

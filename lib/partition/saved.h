@@ -65,6 +65,6 @@ size_t mf_partition_place(struct mf_partition *p, const struct mf_token_doc *doc
 bool mf_partition_knows(const struct mf_partition *p, uint64_t fingerprint);
 
 /* The score of a document for partition e of the random method: uniform in [0, 1) and always the same. */
-float mf_partition_lot(uint64_t seed, uint64_t fingerprint, size_t e);
+float mf_partition_random(uint64_t seed, uint64_t fingerprint, size_t e);
 
 #endif
