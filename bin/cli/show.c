@@ -103,13 +103,14 @@ const char *mf_show_clean(char *text, const char *bytes, size_t size, size_t wid
         bool valid;
         n = mf_utf8_step(b + i, size - i, &valid);
         if (!valid) n = 1;
+        if (n == 1 && memchr(" \n\t\r", b[i], 4) && (used == 0 || text[used - 1] == ' ')) continue;
         if (shown == width) { /* too long: the last three characters become dots */
             memcpy(text + keep, "...", 4);
             return text;
         }
         if (width >= 3 && shown == width - 3) keep = used;
         if (!valid || b[i] < 0x20 || b[i] == 0x7f || (b[i] == 0xc2 && b[i + 1] < 0xa0)) {
-            text[used++] = b[i] == '\n' || b[i] == '\t' ? ' ' : '?';
+            text[used++] = memchr("\n\t\r", b[i], 3) ? ' ' : '?';
         } else {
             memcpy(text + used, bytes + i, n);
             used += n;

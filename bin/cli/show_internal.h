@@ -43,8 +43,8 @@ int mf_show_totals(struct mf_out *out, const struct mf_totals *t, enum mf_show_f
 int mf_show_stats(struct mf_out *out, const struct mf_shown_tensor *t, const struct mf_spread *spread,
                   struct mf_err *err);
 
-/* At most `width` characters of a name for a table, without control characters or broken UTF-8; "..." shows a
- * cut. `text` has room for 4 * width + 1 bytes. */
+/* At most `width` characters of a name for a table, without control characters, white space in a row or
+ * broken UTF-8; "..." shows a cut. `text` has room for 4 * width + 1 bytes. */
 const char *mf_show_clean(char *text, const char *bytes, size_t size, size_t width);
 
 #endif

@@ -23,7 +23,7 @@ bool show_is_number(const msgpack_object *o) {
            o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64;
 }
 
-/* The columns are the fields of the first record, in its order. */
+/* The columns are the fields of the first record, in its order, and again of one that has none of them. */
 struct columns {
     size_t count;
     struct column {
@@ -106,18 +106,30 @@ static void describe(char text[4 * WIDTH + 1], const msgpack_object *o) {
     }
 }
 
+static const msgpack_object *find_field(const struct mf_record *rec, const struct column *column) {
+    const msgpack_object_map *map = &rec->object.via.map;
+    for (uint32_t k = 0; k < map->size; k++) {
+        const msgpack_object_str *key = &map->ptr[k].key.via.str;
+        if (key->size == column->size && memcmp(key->ptr, column->name, key->size) == 0)
+            return &map->ptr[k].val;
+    }
+    return NULL;
+}
+
+static bool has_columns(const struct columns *c, const struct mf_record *rec) {
+    for (size_t i = 0; i < c->count; i++)
+        if (find_field(rec, &c->items[i])) return true;
+    return false;
+}
+
 static int write_row(struct mf_out *out, const struct columns *c, const struct mf_record *rec,
                      struct mf_err *err) {
     char text[4 * WIDTH + 1];
-    const msgpack_object_map *map = &rec->object.via.map;
     for (size_t i = 0; i < c->count; i++) {
         const struct column *column = &c->items[i];
+        const msgpack_object *value = find_field(rec, column);
         snprintf(text, sizeof text, "-");
-        for (uint32_t k = 0; k < map->size; k++) {
-            const msgpack_object_str *key = &map->ptr[k].key.via.str;
-            if (key->size == column->size && memcmp(key->ptr, column->name, key->size) == 0)
-                describe(text, &map->ptr[k].val);
-        }
+        if (value) describe(text, value);
         if (write_cell(out, text, column->numeric, i + 1 == c->count, err) < 0) return -1;
     }
     return 0;
@@ -132,6 +144,12 @@ struct view {
     struct show_stats *stats;
 };
 
+static int begin_table(struct view *v, const struct mf_record *rec, struct mf_err *err) {
+    free_columns(&v->columns);
+    make_columns(&v->columns, rec);
+    return write_names(v->out, &v->columns, err);
+}
+
 static int show_record(struct view *v, const struct mf_record *rec, uint64_t n, struct mf_err *err) {
     switch (v->show->form) {
     case MF_SHOW_JSON:
@@ -139,8 +157,7 @@ static int show_record(struct view *v, const struct mf_record *rec, uint64_t n, 
     case MF_SHOW_STATS:
         return show_stats_add(v->stats, rec), 0;
     case MF_SHOW_TABLE:
-        if (n == 0) make_columns(&v->columns, rec);
-        if (n == 0 && write_names(v->out, &v->columns, err) < 0) return -1;
+        if ((n == 0 || !has_columns(&v->columns, rec)) && begin_table(v, rec, err) < 0) return -1;
         return write_row(v->out, &v->columns, rec, err);
     }
     abort();

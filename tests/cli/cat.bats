@@ -166,6 +166,11 @@ for i in range(1000):
     assert_line '==> m.safetensors <=='
     assert_line --regexp '^layers\.0\.fc1\.bias +F32 +\[2\] +8$'
     assert_line '==> s <=='
+    # other fields are other columns; white space of a text is no more than a blank
+    printf '%s\n' '{"id":"a","text":"\n\n  one\r\n\t two"}' '{"id":"b"}' '{"n":1,"text2":"x"}' '{"n":2}' | /usr/bin/python3 "$MF_ROOT/tests/stream.py" > mixed
+    run -0 --separate-stderr mf-cat --table mixed
+    assert_line -n 1 --regexp '^a +one two$'
+    assert_equal "$(sed 's/  */ /g; s/^ //' <<< "$output")" $'id text\na one two\nb -\nn text2\n1 x\n2 -'
 }
 
 @test "every kind of value, as JSON, as a table and in numbers" {
