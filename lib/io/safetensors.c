@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/gguf.h"
 #include "io/json_file.h"
 #include "io/json_tensor.h"
 #include "io/names.h"
@@ -169,6 +170,8 @@ static int read_header(struct mf_safetensors *st, struct mf_err *err) {
     if (size == 0) return mf_err_set(err, EX_DATAERR, "%s: empty, not a model", st->name);
     if (size < 8) return mf_err_set(err, EX_DATAERR, "%s: too short for a model", st->name);
     if (mf_pread_all(st->fd, length, 8, 0, st->name, err) < 0) return -1;
+    if (mf_gguf_begins(length, 8))
+        return mf_err_set(err, EX_DATAERR, "%s: a GGUF file, where safetensors are read", st->name);
     for (int i = 7; i >= 0; i--) n = n << 8 | length[i];
     if (n > size - 8)
         return mf_err_set(err, EX_DATAERR,

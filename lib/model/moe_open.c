@@ -247,7 +247,8 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
     const char *tokenizer = json_string_value(json_object_get(metadata, "tokenizer_sha256"));
     int status = 0;
     if (!json_is_object(config))
-        status = mf_err_set(err, EX_DATAERR, "%s: no config in the metadata", m->name);
+        status = mf_err_set(err, EX_DATAERR, "%s: no config in the metadata%s", m->name,
+                            json_object_get(metadata, "config") ? "" : ", as mf-assemble writes it");
     if (status == 0) status = mf_shape_parse(&m->shape, config, m->name, err);
     if (status == 0) status = moe_router_parse(m, config, router, err);
     if (status == 0) status = read_specials(m, metadata, err);

@@ -355,6 +355,13 @@ PY
     make_random tokens -o short.mf a=1
     run mf-eval perplexity -m m.safetensors short.mf
     assert_failure 65
+    # a model in another program's file
+    printf 'GGUF\3\0\0\0%0100d' 0 > model.gguf
+    run -65 mf-eval perplexity -m model.gguf t.mf
+    assert_output "mf-eval perplexity: model.gguf: a GGUF file, where safetensors are read"
+    printf '\x08\0\0\0\0\0\0\0{}      ' > other.safetensors
+    run -65 mf-eval perplexity -m other.safetensors t.mf
+    assert_output "mf-eval perplexity: other.safetensors: no config in the metadata, as mf-assemble writes it"
     head -c 40 t.mf > cut.mf
     run mf-eval perplexity -m m.safetensors cut.mf
     assert_failure 65
