@@ -121,7 +121,7 @@ static int check_end(struct mf_bundle *b, struct mf_err *err) {
     while (n > 0);
     if (n < 0) return -1;
     if (b->last_byte > end)
-        return mf_err_set(err, EX_DATAERR, "%s: more data behind the last tensor", name_of(b));
+        return mf_err_set(err, EX_DATAERR, "%s: more data after the last tensor", name_of(b));
     if (b->unpacked < end + 1024)
         return mf_err_set(err, EX_DATAERR, "%s: truncated bundle: the end of the tar is missing", name_of(b));
     return 0;

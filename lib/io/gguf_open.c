@@ -176,7 +176,7 @@ static int check_places(struct mf_gguf *g, uint64_t header, struct mf_err *err) 
         at = gguf_padded(end - data, g->align);
     }
     if (g->size <= gguf_padded(end, g->align)) return 0;
-    return mf_err_set(err, EX_DATAERR, "%s: %llu bytes behind the last tensor", g->name,
+    return mf_err_set(err, EX_DATAERR, "%s: %llu bytes after the last tensor", g->name,
                       (unsigned long long)(g->size - end));
 }
 

@@ -124,7 +124,7 @@ static int check_places(const struct mf_safetensors *st, const struct place *pla
         at = p->end;
     }
     if (at != data_size)
-        return mf_err_set(err, EX_DATAERR, "%s: %llu bytes behind the last tensor", st->name,
+        return mf_err_set(err, EX_DATAERR, "%s: %llu bytes after the last tensor", st->name,
                           (unsigned long long)(data_size - at));
     return 0;
 }

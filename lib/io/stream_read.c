@@ -144,7 +144,7 @@ static int check_trailer(struct mf_stream_reader *r, struct mf_err *err) {
     int64_t more = mf_in_peek(r->in, &next, 1, err);
     if (more < 0) return -1;
     if (more > 0)
-        return mf_err_set(err, EX_DATAERR, "%s: more data behind the trailer, at byte %llu", name,
+        return mf_err_set(err, EX_DATAERR, "%s: more data after the trailer, at byte %llu", name,
                           (unsigned long long)mf_in_offset(r->in));
     r->ended = true;
     return 0;

@@ -43,7 +43,7 @@ static int fill(struct layer *l, size_t want, struct mf_err *err) {
 /* Another frame begins, or something that does not belong here. */
 static int begin_frame(struct layer *l, struct mf_err *err) {
     if (l->frames > 0 && (l->codec->once || !l->codec->begins(l->block + l->at, l->used - l->at)))
-        return mf_err_set(err, EX_DATAERR, "%s: bytes behind the end of the %s data", l->source.name,
+        return mf_err_set(err, EX_DATAERR, "%s: bytes after the end of the %s data", l->source.name,
                           l->codec->name);
     l->inside = true;
     return 0;

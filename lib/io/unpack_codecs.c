@@ -125,7 +125,7 @@ static const char *lzma_why(lzma_ret status) {
     case LZMA_DATA_ERROR:
         return "a checksum or a code is wrong";
     case LZMA_FORMAT_ERROR:
-        return "it does not begin as it should, or bytes stand behind its end";
+        return "it does not begin as it should, or bytes follow its end";
     case LZMA_OPTIONS_ERROR:
         return "it has features that are not known here";
     case LZMA_BUF_ERROR:

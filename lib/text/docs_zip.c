@@ -50,7 +50,7 @@ int docs_zip_check(int fd, const char *name, uint64_t *members, struct mf_err *e
     size_t n = size < max ? (size_t)size : max;
     if (mf_pread_all(fd, tail, n, size - n, name, err) < 0) return -1;
     const unsigned char *end = find_end(tail, n);
-    if (!end) return mf_err_set(err, EX_DATAERR, "%s: damaged zip: cut off, or bytes behind its end", name);
+    if (!end) return mf_err_set(err, EX_DATAERR, "%s: damaged zip: cut off, or bytes after its end", name);
     struct directory d = {little(end + 10, 2), little(end + 12, 4), little(end + 16, 4),
                           size - n + (uint64_t)(end - tail)};
     if (read_large(fd, name, &d, err) < 0) return -1;

@@ -165,7 +165,7 @@ static int add_step(struct reading *r, const json_t *part, size_t deep) {
         return 0;
     }
     if (!r->t->characters)
-        return reading_bad(r, "a pre_tokenizer behind ByteLevel: not supported:", reading_type(part));
+        return reading_bad(r, "a pre_tokenizer after ByteLevel: not supported:", reading_type(part));
     if (strcmp(reading_type(part), "ByteLevel") == 0) {
         r->t->characters = false;
         r->t->prefix_space = json_is_true(json_object_get(part, "add_prefix_space"));

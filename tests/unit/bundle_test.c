@@ -130,12 +130,12 @@ static void test_data_behind_the_end(void **state) {
     longer[size + 5000] = 'x';
     write_file("behind", longer, size + 10240);
     assert_int_equal(read_bundle("behind", 0), -1);
-    assert_string_equal(err.text, "behind: more data behind the last tensor");
+    assert_string_equal(err.text, "behind: more data after the last tensor");
     free(bytes);
     free(longer);
 }
 
-/* Writes a zstd frame of bytes [n], and `m` bytes behind it. */
+/* Writes a zstd frame of bytes [n], and `m` bytes after it. */
 static void write_zstd(const void *bytes, size_t n, const void *behind, size_t m) {
     size_t most = ZSTD_compressBound(n);
     unsigned char *packed = malloc(most + m);
@@ -159,12 +159,12 @@ static void test_data_behind_the_end_of_zstd(void **state) {
     memcpy(twice + size, bytes, size);
     write_zstd(twice, 2 * size, "", 0);
     assert_int_equal(read_bundle("packed", 0), -1);
-    assert_string_equal(err.text, "packed: more data behind the last tensor");
+    assert_string_equal(err.text, "packed: more data after the last tensor");
     write_zstd(twice, size + 1, "", 0);
     assert_int_equal(read_bundle("packed", 0), -1);
     write_zstd(bytes, size, "junk", 4);
     assert_int_equal(read_bundle("packed", 0), -1);
-    assert_string_equal(err.text, "packed: bytes behind the end of the zstd data");
+    assert_string_equal(err.text, "packed: bytes after the end of the zstd data");
     write_zstd(bytes, size - 1024, "", 0);
     assert_int_equal(read_bundle("packed", 0), -1);
     assert_string_equal(err.text, "packed: truncated bundle: the end of the tar is missing");
@@ -174,7 +174,7 @@ static void test_data_behind_the_end_of_zstd(void **state) {
     frame = ZSTD_compress(second_frame, frame, "junk\n", 5, 1);
     write_zstd(bytes, size, second_frame, frame);
     assert_int_equal(read_bundle("packed", 0), -1);
-    assert_string_equal(err.text, "packed: more data behind the last tensor");
+    assert_string_equal(err.text, "packed: more data after the last tensor");
     free(bytes);
     free(twice);
 }

@@ -249,7 +249,7 @@ static void test_lies_about_keys(void **state) {
     assert_true(mf_peak_memory() < before + ((size_t)8 << 20));
 }
 
-/* A file of one tensor, with so many bytes of data behind the padding. */
+/* A file of one tensor, with so many bytes of data after the padding. */
 static void save_tensor(const char *name, uint64_t length, uint64_t type, uint64_t offset, size_t data) {
     struct head h = begin(3, 1, 0);
     put_tensor(&h, name, length, type, offset);
@@ -265,7 +265,7 @@ static void test_lies_about_tensors(void **state) {
     save_tensor("a", 4, MF_GGUF_F32, 0, 15);
     refuse("m: tensor a: 16 bytes at 64, the file has 79");
     save_tensor("a", 4, MF_GGUF_F32, 0, 33);
-    refuse("m: 17 bytes behind the last tensor");
+    refuse("m: 17 bytes after the last tensor");
     save_tensor("a", 4, MF_GGUF_F32, 32, 64);
     refuse("m: tensor a: begins at 32, must at 0");
     save_tensor("a", 4, MF_GGUF_F32, UINT64_MAX - 31, 64);

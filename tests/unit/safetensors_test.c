@@ -100,7 +100,7 @@ static void test_lies(void **state) {
     refuse("m: a hole of 4 bytes before tensor b",
            "{" T("a", "[1]", "0", "4") "," T("b", "[1]", "8", "12") "}", 0, 12);
     refuse("m: a hole of 4 bytes before tensor b", "{" T("b", "[1]", "4", "8") "}", 0, 8);
-    refuse("m: 1 bytes behind the last tensor", GOOD, 0, 13);
+    refuse("m: 1 bytes after the last tensor", GOOD, 0, 13);
     refuse("m: tensor a: ends at 4 before it begins at 8", "{" T("a", "[1]", "8", "4") "}", 0, 8);
     refuse("m: tensor b: ends at 12, the file has 11 bytes of data", GOOD, 0, 11);
     refuse("m: tensor a: 8 bytes for F32 [3], which has 12", "{" T("a", "[3]", "0", "8") "}", 0, 8);

@@ -112,7 +112,7 @@ static void test_every_cut_is_refused(void **state) {
     bytes[size] = 0xc0;
     write_file("longer", bytes, size + 1);
     assert_int_equal(read_stream("longer"), -1);
-    assert_non_null(strstr(err.text, "more data behind the trailer"));
+    assert_non_null(strstr(err.text, "more data after the trailer"));
     free(bytes);
 }
 

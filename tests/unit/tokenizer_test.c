@@ -327,7 +327,7 @@ static void what_is_not_honoured_is_named(void **state) {
     refused_with(
         "", "pre_tokenizer",
         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}, {\"type\": \"Digits\"}]}",
-        "a pre_tokenizer behind ByteLevel: not supported: Digits");
+        "a pre_tokenizer after ByteLevel: not supported: Digits");
     refused_with("", "pre_tokenizer", "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}",
                  "not one character");
     refused_with("", "pre_tokenizer",
