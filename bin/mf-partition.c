@@ -22,21 +22,22 @@ static const char notes[] =
     "documents are new to the saved partitioning.\n"
     "\n"
     "With --label nothing is divided: the stream is copied, and each record gets the number of its partition, for\n"
-    "validation and calibration.\n"
+    "validation and calibration. --each DIR also gives each partition a file of its own, so that an expert's validation\n"
+    "reads no other; where it would have nothing to predict, the file has all documents.\n"
     "\n"
     "examples:\n"
     "  mf-partition -n 5 -o parts train.mf\n"
     "  mf-partition --saved parts/partition.mp -n 6 -o parts all.mf\n"
-    "  mf-partition --saved parts/partition.mp --label -o val.labelled.mf val.mf\n"
+    "  mf-partition --saved parts/partition.mp --label --each val -o val.labelled.mf val.mf\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or fewer documents than partitions, 66 input cannot be opened,\n"
     "73 or 74 cannot write, 78 bad config.\n";
 
 static int label(const struct mf_division *division, const struct mf_divide *d, const char *output,
-                 struct mf_err *err) {
+                 const char *folder, struct mf_err *err) {
     struct mf_out *out;
     if (mf_out_open(&out, output, err) < 0) return -1;
-    return mf_out_end(out, mf_division_label(division, d, out, err), err);
+    return mf_out_end(out, mf_division_label(division, d, out, folder, err), err);
 }
 
 /* What a saved partitioning is no longer good for. */
@@ -97,13 +98,13 @@ static void warn_of_windows(const struct mf_division *d, int64_t context) {
                 (long long)context, poor);
 }
 
-static int divide(struct mf_divide *d, bool labels, const char *output, int64_t context, bool quiet,
-                  struct mf_err *err) {
+static int divide(struct mf_divide *d, bool labels, const char *output, const char *folder, int64_t context,
+                  bool quiet, struct mf_err *err) {
     struct mf_division division;
     size_t changed = 0;
     int status = mf_divide(&division, d, err);
     if (status == 0)
-        status = labels ? label(&division, d, output, err)
+        status = labels ? label(&division, d, output, folder, err)
                         : mf_division_write(&division, d, output, &changed, err);
     if (status == 0 && !quiet && !labels) {
         warn(&division);
@@ -119,7 +120,7 @@ static int divide(struct mf_divide *d, bool labels, const char *output, int64_t 
 /* What was asked for on the command line; what was not comes from the config. */
 struct request {
     struct mf_divide divide;
-    const char *output;
+    const char *output, *folder;
     bool labels;
     int64_t partitions;
     int method; /* -1: not given */
@@ -128,6 +129,7 @@ struct request {
 
 static int check_request(const struct request *q, struct mf_err *err) {
     if (!q->output && !q->labels) return mf_err_set(err, EX_USAGE, "which folder? (-o DIR)");
+    if (q->folder && !q->labels) return mf_err_set(err, EX_USAGE, "--each goes with --label");
     if (q->labels && !q->divide.saved)
         return mf_err_set(err, EX_USAGE, "--label goes with a saved partitioning (--saved FILE)");
     if (q->divide.saved && (q->method >= 0 || q->overlap >= 0 || q->general >= 0 || q->balance > 0))
@@ -163,7 +165,8 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     d->path = source.path;
     d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);
-    if (status == 0) status = divide(d, q->labels, q->output, config.model.context, common->quiet, err);
+    if (status == 0)
+        status = divide(d, q->labels, q->output, q->folder, config.model.context, common->quiet, err);
     if (status < 0) mf_spool_name(&source, err);
     mf_pool_free(d->pool);
     mf_spool_close(&source);
@@ -194,6 +197,8 @@ int main(int argc, char **argv) {
         {"centroids", 0, MF_OPT_STRING, &q.divide.saved, "FILE", "another name for --saved", 0, 0},
         {"label", 0, MF_OPT_FLAG, &q.labels, NULL, "write the stream with a field `partition` in each record",
          0, 0},
+        {"each", 0, MF_OPT_STRING, &q.folder, "DIR",
+         "with --label: also write the documents of each partition to DIR/part.0.mf, ...", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-partition", "divide documents among experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};

@@ -196,10 +196,13 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
 $(PARTS): $(RUN)/parts/stamp
 	+
 
-$(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
-	$(begun)
-	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
-	$(made)
+# All validation documents with their partitions, for calibration, and those of each partition, for its expert.
+VALIDATED = $(RUN)/tokens/val.labelled.mf $(RUN)/tokens/val/part.$(NUMBERS).mf
+$(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp \
+    $(call lost,$(patsubst %,$(RUN)/tokens/val/part.%.mf,$(EXPERTS))) | $(TIMED) $(BIN)/mf-partition
+	$(call begun,$(VALIDATED))
+	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp --each $(@D)/val -o $@ $<
+	$(call made,$(VALIDATED))
 
 # --- training ---
 
@@ -227,7 +230,7 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 	$(begun)
 	$(drop_stale_checkpoint)
 	$(call timed,expert.$*,$(if $(BASE),,220)) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
-	    -v $(RUN)/tokens/val.labelled.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
+	    -v $(RUN)/tokens/val/part.$*.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
 	$(made)
 
 # --- the model ---

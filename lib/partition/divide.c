@@ -157,7 +157,7 @@ int mf_division_write(const struct mf_division *division, const struct mf_divide
     struct mf_tokens_reader docs;
     struct mf_token_doc doc;
     size_t E = division->saved.E;
-    if (mf_partition_files_open(&files, folder, &division->corpus.header, E, err) < 0) return -1;
+    if (mf_partition_files_open(&files, folder, &division->corpus.header, E, false, err) < 0) return -1;
     int more = mf_tokens_open(&docs, d->path, err);
     if (more == 0) {
         for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
@@ -170,20 +170,71 @@ int mf_division_write(const struct mf_division *division, const struct mf_divide
     return -1;
 }
 
-int mf_division_label(const struct mf_division *division, const struct mf_divide *d, struct mf_out *out,
-                      struct mf_err *err) {
-    struct mf_stream_writer *w;
+/* Writes a labelled stream, and where `files` is not NULL each partition's own. */
+struct labelling {
+    const struct mf_division *division;
+    const char *path;
+    struct mf_stream_writer *all;
+    struct mf_partition_files *files;
+    bool *has_target; /* [E] does the file of the partition have something to predict? */
+};
+
+static bool predicts(const struct mf_tokens_header *h, const struct mf_token_doc *doc) {
+    for (size_t i = 1; i < doc->n; i++)
+        if (mf_specials_target(&h->specials, doc->tokens[i])) return true;
+    return false;
+}
+
+static int find_targets(struct labelling *l, struct mf_err *err) {
     struct mf_tokens_reader docs;
     struct mf_token_doc doc;
-    if (mf_tokens_open(&docs, d->path, err) < 0) return -1;
-    int more = mf_tokens_create(&w, out, &docs.header, -1, err);
+    if (mf_tokens_open(&docs, l->path, err) < 0) return -1;
+    int more = 0;
+    for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
+        l->has_target[l->division->plan.partition[i]] |= predicts(&docs.header, &doc);
+    mf_tokens_close(&docs);
+    return more;
+}
+
+static int put_labelled(struct labelling *l, const struct mf_token_doc *doc, struct mf_err *err) {
+    int status = mf_tokens_put(l->all, doc, err);
+    for (size_t e = 0; l->files && status == 0 && e < l->division->saved.E; e++)
+        if ((size_t)doc->partition == e || !l->has_target[e])
+            status = mf_partition_files_put(l->files, e, doc, err);
+    return status;
+}
+
+static int label_all(struct labelling *l, struct mf_out *out, struct mf_err *err) {
+    struct mf_tokens_reader docs;
+    struct mf_token_doc doc;
+    if (mf_tokens_open(&docs, l->path, err) < 0) return -1;
+    int more = mf_tokens_create(&l->all, out, &docs.header, -1, err);
     if (more == 0) {
         for (size_t i = 0; more == 0 && (more = mf_tokens_next(&docs, &doc, err)) > 0; i++) {
-            doc.partition = division->plan.partition[i];
-            more = mf_tokens_put(w, &doc, err);
+            doc.partition = l->division->plan.partition[i];
+            more = put_labelled(l, &doc, err);
         }
-        more = mf_stream_end(w, more, err);
+        more = mf_stream_end(l->all, more, err);
     }
     mf_tokens_close(&docs);
     return more;
+}
+
+int mf_division_label(const struct mf_division *division, const struct mf_divide *d, struct mf_out *out,
+                      const char *folder, struct mf_err *err) {
+    struct labelling l = {.division = division, .path = d->path};
+    size_t changed, E = division->saved.E;
+    if (!folder) return label_all(&l, out, err);
+    l.has_target = calloc(E, sizeof *l.has_target);
+    if (!l.has_target) return mf_err_set(err, EX_OSERR, "out of memory for %zu partitions", E);
+    int status = find_targets(&l, err);
+    if (status == 0)
+        status = mf_partition_files_open(&l.files, folder, &division->corpus.header, E, true, err);
+    if (status == 0) status = label_all(&l, out, err);
+    if (status == 0)
+        status = mf_partition_files_commit(l.files, NULL, &changed, err);
+    else
+        mf_partition_files_abandon(l.files);
+    free(l.has_target);
+    return status;
 }

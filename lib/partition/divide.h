@@ -36,8 +36,10 @@ void mf_division_free(struct mf_division *division);
 int mf_division_write(const struct mf_division *division, const struct mf_divide *divide, const char *folder,
                       size_t *changed, struct mf_err *err);
 
-/* Copies the stream to `out` with the field `partition` in each record. */
+/* Copies the stream to `out` with the field `partition` in each record; with `folder` also the documents of
+ * each partition to a file of its own (partition/files.h), all documents where those of a partition hold
+ * nothing to predict. */
 int mf_division_label(const struct mf_division *division, const struct mf_divide *divide, struct mf_out *out,
-                      struct mf_err *err);
+                      const char *folder, struct mf_err *err);
 
 #endif

@@ -12,7 +12,9 @@
 #include "base/tempfile.h"
 #include "io/file.h"
 
-#define SAVED "partition.mp"
+#define SAVED    "partition.mp"
+#define DIVIDED  "mp"
+#define LABELLED "mf"
 
 struct partition_file {
     struct mf_out *out;
@@ -23,17 +25,18 @@ struct partition_file {
 
 struct mf_partition_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
+    const char *suffix;             /* of the partitions' names */
     size_t capacity, E;
     size_t open, max; /* descriptors of partitions, as many as there may be */
     uint64_t turn;
     struct partition_file *partitions; /* [E + 1]; the last is partition.mp, without a writer of ours */
 };
 
-/* Sets path and new_path to file e of the folder: "part.e.mp" and ".part.e.mp.new". */
+/* Sets path and new_path to file e of the folder: "part.e.mp" and ".part.e.mp.new", or "part.e.mf" ... */
 static void set_paths(struct mf_partition_files *files, size_t e) {
     char name[40];
     if (e < files->E)
-        snprintf(name, sizeof name, "part.%zu.mp", e);
+        snprintf(name, sizeof name, "part.%zu.%s", e, files->suffix);
     else
         snprintf(name, sizeof name, SAVED);
     snprintf(files->path, files->capacity, "%s/%s", files->folder, name);
@@ -98,15 +101,18 @@ static int open_partition(struct mf_partition_files *files, size_t e, const stru
     struct partition_file *partition = &files->partitions[e];
     set_paths(files, e);
     if (take_turn(files, e, err) < 0 || mf_out_open(&partition->out, files->new_path, err) < 0) return -1;
-    return mf_tokens_create(&partition->writer, partition->out, header, (int64_t)e, err);
+    int64_t all_of = strcmp(files->suffix, LABELLED) == 0 ? -1 : (int64_t)e; /* labels are in the records */
+    return mf_tokens_create(&partition->writer, partition->out, header, all_of, err);
 }
 
 int mf_partition_files_open(struct mf_partition_files **out, const char *folder,
-                            const struct mf_tokens_header *header, size_t E, struct mf_err *err) {
+                            const struct mf_tokens_header *header, size_t E, bool labelled,
+                            struct mf_err *err) {
     if (mf_folder_make(folder, err) < 0) return -1;
     struct mf_partition_files *files = calloc(1, sizeof *files);
     if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
     files->E = E;
+    files->suffix = labelled ? LABELLED : DIVIDED;
     files->capacity = strlen(folder) + 60;
     files->folder = strdup(folder);
     files->path = malloc(files->capacity);
@@ -131,6 +137,12 @@ int mf_partition_files_add(struct mf_partition_files *files, size_t e, const str
     return mf_stream_copy(files->partitions[e].writer, record, err);
 }
 
+int mf_partition_files_put(struct mf_partition_files *files, size_t e, const struct mf_token_doc *doc,
+                           struct mf_err *err) {
+    if (take_turn(files, e, err) < 0) return -1;
+    return mf_tokens_put(files->partitions[e].writer, doc, err);
+}
+
 /* Completes file e under its temporary name. */
 static int finish(struct mf_partition_files *files, size_t e, struct mf_err *err) {
     struct partition_file *partition = &files->partitions[e];
@@ -149,8 +161,8 @@ static int finish(struct mf_partition_files *files, size_t e, struct mf_err *err
     return mf_out_commit(out, err);
 }
 
-/* Removes "part.N.mp" with N >= E: left by a partitioning into more partitions, they would be taken for
- * partitions of this. */
+/* Removes "part.N.mp" (or .mf) with N >= E: left by a partitioning into more partitions, they would be taken
+ * for partitions of this. */
 static int remove_stale(struct mf_partition_files *files, struct mf_err *err) {
     DIR *folder = opendir(files->folder);
     if (!folder) return mf_err_sys(err, EX_CANTCREAT, "%s", files->folder);
@@ -160,7 +172,7 @@ static int remove_stale(struct mf_partition_files *files, struct mf_err *err) {
         if (strncmp(entry->d_name, "part.", 5) != 0 || entry->d_name[5] < '0' || entry->d_name[5] > '9')
             continue;
         unsigned long long number = strtoull(entry->d_name + 5, &end, 10);
-        snprintf(again, sizeof again, "part.%llu.mp", number);
+        snprintf(again, sizeof again, "part.%llu.%s", number, files->suffix);
         if (strcmp(again, entry->d_name) != 0 || number < files->E) continue;
         snprintf(files->path, files->capacity, "%s/%s", files->folder, again);
         unlink(files->path);
@@ -169,19 +181,23 @@ static int remove_stale(struct mf_partition_files *files, struct mf_err *err) {
     return 0;
 }
 
+static int write_saved(struct mf_partition_files *files, const struct mf_partition *saved,
+                       struct mf_err *err) {
+    struct partition_file *last = &files->partitions[files->E];
+    set_paths(files, files->E);
+    return mf_out_open(&last->out, files->new_path, err) < 0 ? -1 : mf_partition_write(saved, last->out, err);
+}
+
 int mf_partition_files_commit(struct mf_partition_files *files, const struct mf_partition *saved,
                               size_t *changed, struct mf_err *err) {
-    struct partition_file *last = &files->partitions[files->E];
-    int result = 0;
+    size_t count = files->E + (saved != NULL);
+    int result = saved ? write_saved(files, saved, err) : 0;
     *changed = 0;
-    set_paths(files, files->E);
-    if (mf_out_open(&last->out, files->new_path, err) < 0 || mf_partition_write(saved, last->out, err) < 0)
-        result = -1;
-    for (size_t e = 0; result == 0 && e <= files->E; e++) result = finish(files, e, err);
-    for (size_t e = 0; result == 0 && e <= files->E; e++) {
+    for (size_t e = 0; result == 0 && e < count; e++) result = finish(files, e, err);
+    for (size_t e = 0; result == 0 && e < count; e++) {
         set_paths(files, e);
         if (mf_file_same(files->path, files->new_path)) continue;
-        if (e < files->E && saved->sizes[e] == 0 && access(files->path, F_OK) == 0) continue;
+        if (saved && e < files->E && saved->sizes[e] == 0 && access(files->path, F_OK) == 0) continue;
         if (rename(files->new_path, files->path) < 0) {
             result = mf_err_sys(err, EX_CANTCREAT, "%s: cannot put it in place", files->path);
         } else {

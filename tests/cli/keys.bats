@@ -94,6 +94,7 @@ for line in sys.stdin:
 docs/val.mf calibrate docs eval partition tokenize
 parts/partition.mp calibrate eval partition
 tokens/val.labelled.mf calibrate eval partition
+tokens/val/part.1.mf calibrate eval partition
 expert.1.tar assemble calibrate eval train-expert.1
 assembled.safetensors assemble calibrate eval
 calibration.json calibrate eval

@@ -387,6 +387,37 @@ tokens_of() { # STREAM IDS
     assert_equal "$stderr" "mf-partition: --label goes with a saved partitioning (--saved FILE)"
 }
 
+@test "with --each a labelled stream is also divided, and a partition with nothing to predict has all of it" {
+    topics 20 | tokens >t.mf
+    topics 5 99 | tokens >val.mf
+    mf-partition --quiet -n 4 --by domain -o parts t.mf
+    mf-partition --label --saved parts/partition.mp --each val -o labelled.mf val.mf
+    mf-partition --label --saved parts/partition.mp val.mf | cmp - labelled.mf
+    for e in 0 1 2 3; do
+        diff <(mf-cat labelled.mf | jq -c "select(.id and .partition == $e)") <(mf-cat val/part.$e.mf | jq -c 'select(.id)')
+        diff <(mf-cat labelled.mf | head -n 1) <(mf-cat val/part.$e.mf | head -n 1)
+    done
+    [ "$(mf-cat val/part.0.mf | jq -s 'map(select(.id)) | length')" -gt 0 ]
+    # what does not change keeps its file; files of partitions that are no more go
+    touch -d 2001-01-01 val/part.*.mf
+    cp val/part.0.mf val/part.4.mf
+    mf-partition --label --saved parts/partition.mp --each val -o labelled.mf val.mf
+    [ ! -e val/part.4.mf ]
+    [ -z "$(find val -newermt 2002-01-01 -name 'part.*')" ]
+    # a document of one token predicts nothing
+    { topics 5 99 | grep -v tree && topics 1 99 | grep tree | jq -c '.tokens = .tokens[:1]'; } | tokens >less.mf
+    mf-partition --quiet --label --saved parts/partition.mp --each less -o less.labelled.mf less.mf
+    cmp less/part.3.mf less.labelled.mf
+    cmp less/part.0.mf val/part.0.mf
+    run -64 --separate-stderr mf-partition -n 2 --each val -o other t.mf
+    assert_equal "$stderr" "mf-partition: --each goes with --label"
+    # a write that fails leaves the old ones
+    cp -a val before
+    run -74 --separate-stderr bash -c 'ulimit -f 1; mf-partition --label --saved parts/partition.mp --each val -o labelled.mf t.mf'
+    assert_equal "$(find val | sort)" "$(find before | sed 's/^before/val/' | sort)"
+    diff -r val before
+}
+
 @test "points that coincide: all alike" {
     for i in $(seq 10); do echo "{\"id\":\"$i\",\"tokens\":[2,50,51,52,50,3]}"; done | tokens >t.mf
     for method in clustered random; do

@@ -340,6 +340,23 @@ apart() {
     awk '{ exit !($1 == 20 && $2 < 1e-4) }' far
 }
 
+@test "an expert's own validation documents give the bytes that the labelled stream gives" {
+    shared -o shared.tar
+    mf-partition --quiet --label --saved parts/partition.mp --each own -o all.mf val.mf
+    mf-docs --quiet --config "$TINY" --domain-from folder --split val words/alpha |
+        mf-tokenize encode --quiet -t tokenizer.json -o alpha.mf
+    mf-partition --quiet --label --saved parts/partition.mp --each few -o few.mf alpha.mf
+    expert() { mf-train-expert --quiet --config "$TINY" --set train_expert.steps=3 --set train_expert.warmup=1 -s shared.tar -v "$1" -p "$2" -o "$3" "parts/part.$2.mp"; }
+    for e in 0 1 2; do
+        for kind in all/own few/few; do
+            expert "${kind%/*}.mf" $e labelled.tar
+            expert "${kind#*/}/part.$e.mf" $e own.tar
+            cmp labelled.tar own.tar
+        done
+    done
+    refute cmp own/part.0.mf own/part.1.mf
+}
+
 @test "an expert without a document to validate on takes those of all partitions, and that is said" {
     shared -o shared.tar
     run --separate-stderr mf-train-expert --config "$TINY" -s shared.tar -v val.labelled.mf -p 7 -o e.tar parts/part.0.mp

@@ -52,6 +52,7 @@ CASES = {
     "tokenize-decode": ("mf-tokenize decode -t {i}/tokenizer.json -o out.txt {i}/val.mf", ["out.txt"], None),
     "partition": ("mf-partition --quiet --threads 2 --config {tiny} -o parts {i}/train.mf", ["parts/*"], r"parts(/part.*)?"),
     "partition-label": ("mf-partition --label --saved {i}/parts/partition.mp -o out.mf {i}/val.mf", ["out.mf"], None),
+    "partition-each": ("mf-partition --label --saved {i}/parts/partition.mp --each val -o out.mf {i}/val.mf", ["out.mf", "val/*"], r"val(/part.*)?"),
     "train-shared": ("mf-train-shared --quiet --threads 2 --config {tiny} {steps} --keep 1 --resume -v {i}/val.mf "
                      "--metrics metrics.mf -o out.tar {i}/train.mf", ["out.tar"], r"metrics\.mf|out\.tar\.ckpt.*"),
     "train-expert": ("mf-train-expert --quiet --threads 2 --config {tiny} {steps} --resume -s {i}/shared.tar -v "
