@@ -14,6 +14,8 @@ static const char notes[] =
     "expert.init chooses whether the expert starts from the shared bundle's FFN or from random weights. With\n"
     "expert.rank the expert is changes of that rank to the matrices of the shared bundle's FFN, and the bundle holds\n"
     "their factors only: less memory, a smaller file, and the weights that the backbone brings stay as they are.\n"
+    "With expert.anchor each layer's result is the mean of the expert's and of the shared bundle's FFN, which stays as it\n"
+    "is; the bundle holds the expert alone.\n"
     "\n"
     "What is frozen of the FFN and the vocabulary is mapped where the shared bundle is a plain file, and may leave memory\n"
     "while it is not used: do not write into that file during a training.\n"
@@ -47,6 +49,18 @@ static int load_shared(struct mf_train_session *s, struct mf_component *shared, 
     for (size_t i = 0; i < count; i++) s->tensors[i].data = wanted[i].data;
     free(wanted);
     return status;
+}
+
+/* An expert beside the anchor begins with the anchor's numbers, as they are held. */
+static void copy_anchor(struct mf_train_session *s) {
+    const struct mf_tensor *from = s->tensors + s->n_backbone;
+    for (size_t i = 0; i < s->n_ffn; i++) {
+        const struct mf_tensor *to = &from[s->n_ffn + i];
+        if (from[i].dtype == MF_BF16)
+            mf_bf16_widen(to->data, from[i].data, mf_tensor_count(to));
+        else
+            memcpy(to->data, from[i].data, mf_tensor_bytes(to));
+    }
 }
 
 static int write_expert(struct mf_train_session *s, const struct mf_train_options *o,
@@ -107,6 +121,8 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     uint64_t own = (uint64_t)s->config.seed + (q->partition > 0 ? (uint64_t)q->partition : 0);
     if (s->training.low_rank.R)
         mf_changes_init(&shared->shape, s->training.low_rank.R, s->training.weights.changes, own);
+    else if (s->training.anchor)
+        copy_anchor(s);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->training.weights.ffn, own);
     if (mf_train_session_run(s, &result, err) < 0) return -1;
     return result.signal ? 128 + result.signal

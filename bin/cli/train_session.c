@@ -51,6 +51,7 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads
     struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
     if (frozen) t.low_rank = low_rank_of(config);
+    t.anchor = frozen && config->expert.anchor;
     if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
     *bytes = t.memory.total;
@@ -108,16 +109,22 @@ static void list_tensors(struct mf_train_session *s) {
     const struct mf_training *t = &s->training;
     const struct mf_shape *shape = &t->shape;
     size_t R = t->low_rank.R;
-    enum mf_ffn_role role = t->frozen && !R ? MF_FFN_EXPERT : MF_FFN_DENSE;
+    bool keeps = R || t->anchor; /* the FFN as it is; else it learns itself */
+    enum mf_ffn_role role = t->frozen && !keeps ? MF_FFN_EXPERT : MF_FFN_DENSE;
     s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
     s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
-    s->n_frozen = (t->frozen ? s->n_backbone : 0) + (R ? s->n_ffn : 0);
-    s->n_tensors = s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : 0);
+    s->n_frozen = (t->frozen ? s->n_backbone : 0) + (keeps ? s->n_ffn : 0);
+    s->n_tensors =
+        s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : (keeps ? s->n_ffn : 0));
     s->tensors = calloc(s->n_tensors, sizeof *s->tensors);
     if (!s->tensors) mf_no_memory();
     mf_backbone_tensors(shape, NULL, s->tensors);
     mf_ffn_tensors(shape, role, 0, NULL, s->tensors + s->n_backbone);
-    if (R) mf_changes_tensors(shape, R, NULL, s->tensors + s->n_backbone + s->n_ffn);
+    struct mf_tensor *after = s->tensors + s->n_backbone + s->n_ffn;
+    if (R)
+        mf_changes_tensors(shape, R, NULL, after);
+    else if (keeps)
+        mf_ffn_tensors(shape, MF_FFN_EXPERT, 0, NULL, after);
     for (size_t i = 0; i < s->n_frozen; i++) s->tensors[i].dtype = t->memory.plan.narrow ? MF_BF16 : MF_F32;
 }
 
@@ -221,6 +228,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
     if (t->frozen) t->low_rank = low_rank_of(&s->config);
+    t->anchor = t->frozen && s->config.expert.anchor;
     if (mf_low_rank_check(&t->low_rank, shape, "config", err) < 0) return -1;
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));

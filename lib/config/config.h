@@ -55,6 +55,7 @@ struct mf_config {
         int init;     /* enum mf_expert_init */
         int64_t rank; /* of the changes that an expert learns; 0: whole FFNs */
         double alpha; /* 0: twice the rank */
+        bool anchor;  /* trained beside the frozen FFN */
     } expert;
     struct mf_train_config train_shared, train_expert;
     struct {

@@ -109,6 +109,8 @@ static const struct mf_key keys[] = {
         "experts learn changes of this rank to the shared FFN; 0: a whole FFN"),
     REAL(expert.alpha, "0", 0, 1e6, EXPERT,
          "a change is its two factors' product times alpha / rank; 0: 2 rank"),
+    {"expert.anchor", MF_KEY_BOOL, AT(expert.anchor), "false", 0, 0, NULL, EXPERT,
+     "experts train beside the frozen shared FFN, each at half weight"},
 
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),

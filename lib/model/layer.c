@@ -9,6 +9,7 @@
 #include "nn/layernorm.h"
 #include "nn/low_rank.h"
 #include "nn/matmul.h"
+#include "nn/mean.h"
 #include "nn/residual.h"
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
@@ -55,6 +56,7 @@ struct block {
     const float *h, *dy;              /* [N,D] in; dy: backward only */
     float *pre, *dh;                  /* [products,N,U], [N,D]; dh NULL: nothing below learns */
     size_t f, U, N;
+    bool more; /* forward: y is added to */
 };
 
 /* Does a matrix learn, itself or a change to it? */
@@ -111,12 +113,12 @@ static int product_backward(const struct mf_layer *c, const struct mf_matrix *w,
     return 0;
 }
 
-/* y += units [N,U] times the block's columns of fc2; the first block overwrites. */
+/* y += units [N,U] times the block's columns of fc2; the first block overwrites, unless it is to add. */
 static int to_output(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
     const float *fc2;
     size_t D = c->shape->D, F = c->shape->F;
     if (numbers(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_forward_block(c->pool, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U, b->f > 0);
+    matmul_forward_block(c->pool, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U, b->more || b->f > 0);
     if (!b->w->fc2.a) return 0;
     struct low_rank change = columns_change(c, b);
     low_rank_forward(c->pool, c->y, D, c->wide, b->U, &change, b->N, c->low);
@@ -406,23 +408,46 @@ static bool next_block(const struct mf_layer *c, struct block *b) {
     return b->U > 0;
 }
 
-/* y = FFN(h) but for its last bias. */
+/* y = FFN(h) but for its last bias; with `more` it is added. */
 static int ffn(const struct mf_layer *c, const struct mf_ffn_layer *w, const float *h, float *pre, size_t N,
-               struct mf_err *err) {
-    struct block b = {.w = w, .h = h, .pre = pre, .N = N};
+               bool more, struct mf_err *err) {
+    struct block b = {.w = w, .h = h, .pre = pre, .N = N, .more = more};
     while (next_block(c, &b))
         if (family(c)->ffn(c, &b, err) < 0) return -1;
     return 0;
+}
+
+/* y = FFN(norm(k->x)) of the anchor; mean and rstd are the rows', whatever the norm's parameters are. */
+static int anchor_forward(const struct mf_layer *c, const struct mf_ffn_kept *k, size_t N,
+                          struct mf_err *err) {
+    struct mf_layer quiet = *c;
+    const struct mf_norm norm = ffn_norm(c->anchor, k);
+    quiet.hook = NULL;
+    mf_layer_norm(&quiet, 0, &norm, N);
+    return ffn(c, c->anchor, c->h, c->anchor_pre, N, false, err);
+}
+
+/* dx += the gradient through the anchor, of y, that of its result. Nothing of it was kept but mean and rstd.
+ */
+static int anchor_backward(const struct mf_layer *c, const struct mf_ffn_kept *k, float *dh, float *dx,
+                           size_t N, struct mf_err *err) {
+    const struct mf_ffn_layer frozen = {0};
+    const struct mf_ffn_kept kept = {k->x, k->mean, k->rstd, c->anchor_pre};
+    struct mf_layer again = *c;
+    again.recompute = true;
+    return c->bottom ? 0 : mf_layer_expert_backward(&again, c->anchor, &frozen, &kept, dh, dx, N, err);
 }
 
 int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_layer *w,
                  const struct mf_ffn_kept *k, struct dropout dropout, float *out, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
     size_t N = rows_of(c), D = c->shape->D;
+    if (c->anchor && anchor_forward(c, k, N, err) < 0) return -1;
     mf_layer_norm(c, c->shape->L + layer, &norm, N);
-    if (ffn(c, w, c->h, k->pre, N, err) < 0) return -1;
+    if (ffn(c, w, c->h, k->pre, N, c->anchor != NULL, err) < 0) return -1;
+    if (c->anchor) mean_forward(c->pool, c->y, w->fc2_bias, c->anchor->fc2_bias, N, D);
     memcpy(out, k->x, N * D * sizeof *out);
-    residual_forward(c->pool, out, c->y, w->fc2_bias, dropout, N, D);
+    residual_forward(c->pool, out, c->y, c->anchor ? NULL : w->fc2_bias, dropout, N, D);
     return 0;
 }
 
@@ -430,16 +455,19 @@ int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w
                           const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, struct dropout dropout,
                           float *dh, float *dx, struct mf_err *err) {
     size_t N = rows_of(c);
-    residual_backward(c->pool, c->y, g->fc2_bias, dx, dropout, c->sums, N, c->shape->D);
-    return mf_layer_expert_backward(c, w, g, k, dh, dx, N, err);
+    residual_backward(c->pool, c->y, c->anchor ? NULL : g->fc2_bias, dx, dropout, c->sums, N, c->shape->D);
+    if (!c->anchor) return mf_layer_expert_backward(c, w, g, k, dh, dx, N, err);
+    mean_backward(c->pool, c->y, g->fc2_bias, N, c->shape->D);
+    if (mf_layer_expert_backward(c, w, g, k, dh, dx, N, err) < 0) return -1;
+    return anchor_backward(c, k, dh, dx, N, err);
 }
 
 int mf_layer_expert(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_kept *k,
                     size_t R, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
-    if (!w->norm_gain) return ffn(c, w, k->x, k->pre, R, err);
+    if (!w->norm_gain) return ffn(c, w, k->x, k->pre, R, false, err);
     mf_layer_norm(c, 0, &norm, R);
-    return ffn(c, w, c->h, k->pre, R, err);
+    return ffn(c, w, c->h, k->pre, R, false, err);
 }
 
 int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
@@ -447,7 +475,7 @@ int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer
                              size_t R, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
     bool down = !c->bottom || g->norm_gain; /* what is below learns */
-    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, 0, 0, R};
+    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, 0, 0, R, false};
     if (w->norm_gain && (c->recompute || learns(&g->fc1))) mf_layer_norm(c, 0, &norm, R);
     while (next_block(c, &b))
         if (family(c)->ffn_backward(c, &b, err) < 0) return -1;

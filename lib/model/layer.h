@@ -2,7 +2,8 @@
  *
  *     x = x + dropout(attention(norm(x)) out^T)                          mf_layer_attention
  *     x = x + dropout(FFN(norm(x)))                                      mf_layer_ffn: dense, or an expert
- * alone x = x + sum over the chosen experts of w_e * FFN_e(norm_e(h))      mf_layer_expert: one term of it
+ * alone, or the mean of that and of a frozen FFN(norm(x))
+ *     x = x + sum over the chosen experts of w_e * FFN_e(norm_e(h))      mf_layer_expert: one term of it
  *
  * All memory and all weights are the caller's: resident (model/lm.c: training), or read from a file one
  * matrix at a time (model/moe.c, model/moe_train.c: a model on disk). Functions fail only where such a read
@@ -51,7 +52,10 @@ struct mf_layer {
     float *sums;    /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
     size_t rank;    /* of the changes to an FFN's matrices, or 0; they are multiplied by `change` */
     float change;
-    float *low;         /* [2,N,rank] */
+    float *low;                        /* [2,N,rank] */
+    const struct mf_ffn_layer *anchor; /* a frozen FFN: the branch is the mean of its result and of the
+                                          layer's own; or NULL */
+    float *anchor_pre;                 /* its mf_ffn_kept.pre, which the backward makes again */
     bool bottom;        /* backward of an FFN whose own tensors learn at most: below it nothing does */
     mf_norm_hook *hook; /* or NULL */
     void *context;

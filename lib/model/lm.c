@@ -64,6 +64,7 @@ struct mf_lm {
     float *positions;              /* mf_layer_positions */
     float *attention, *sums;       /* scratch */
     float *low;                    /* [2,N,R] */
+    float *anchor_pre;             /* [products,N,units] with plan.anchor; with `again` that */
     size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
     size_t n_backbone;
     float *widened, *tail; /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
@@ -154,7 +155,11 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, larger(2 * D, heads.d)));
     lm->low = mf_arena_floats(a, 2 * N * lm->plan.low_rank.R);
-    if (lm->plan.narrow && lm->plan.low_rank.R) lm->widened_ffn = mf_arena_floats(a, mf_ffn_size(s) / s->L);
+    lm->anchor_pre = lm->again;
+    if (lm->plan.anchor && !lm->plan.recompute)
+        lm->anchor_pre = mf_arena_floats(a, mf_layer_products(s) * N * F);
+    if (lm->plan.narrow && (lm->plan.low_rank.R || lm->plan.anchor))
+        lm->widened_ffn = mf_arena_floats(a, mf_ffn_size(s) / s->L);
     if (lm->plan.narrow) {
         lm->widened = mf_arena_floats(a, larger(mf_backbone_layer_size(s), lm->columns * D));
         lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));
@@ -263,21 +268,40 @@ static struct mf_backbone_layer backbone_layer(const struct pass *p, size_t i) {
     return view;
 }
 
-/* An FFN's parameters, with the norm of its backbone layer where it has none of its own; those widened stay
- * until the next call. */
-static struct mf_ffn_layer ffn_layer(const struct pass *p, const struct mf_backbone_layer *backbone,
-                                     size_t i) {
+/* The FFN's parameters that lie apart, with the norm of its backbone layer where it has none of its own;
+ * those widened stay until the next layer's. */
+static struct mf_ffn_layer frozen_ffn_layer(const struct pass *p, const struct mf_backbone_layer *backbone,
+                                            size_t i) {
     struct mf_lm *lm = p->lm;
     struct mf_ffn_layer view = {0};
-    if (p->w->ffn)
-        view = mf_ffn_layer(&lm->shape, p->w->ffn, i);
-    else if (lm->plan.narrow)
+    if (lm->plan.narrow)
         view = mf_ffn_layer(&lm->shape, widen(p, lm->widened_ffn, frozen_ffn(p, i), lm->n_ffn), 0);
     else
         mf_table_point(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), &view);
-    mf_changes_layer(&lm->shape, lm->plan.low_rank.R, p->w->changes, i, &view);
     if (!view.norm_gain) view.norm_gain = backbone->ffn_norm;
     return view;
+}
+
+/* A layer's FFN, and what it works beside. */
+struct ffn_pair {
+    struct mf_ffn_layer own, anchor;
+};
+
+static struct ffn_pair ffn_pair(const struct pass *p, const struct mf_backbone_layer *backbone, size_t i) {
+    const struct mf_lm *lm = p->lm;
+    struct ffn_pair pair = {0};
+    if (!p->w->ffn || lm->plan.anchor) pair.anchor = pair.own = frozen_ffn_layer(p, backbone, i);
+    if (p->w->ffn) pair.own = mf_ffn_layer(&lm->shape, p->w->ffn, i);
+    mf_changes_layer(&lm->shape, lm->plan.low_rank.R, p->w->changes, i, &pair.own);
+    if (!pair.own.norm_gain) pair.own.norm_gain = backbone->ffn_norm;
+    return pair;
+}
+
+/* The layer with the anchor beside it, if there is one. */
+static struct mf_layer layer_beside(const struct pass *p, const struct ffn_pair *pair) {
+    struct mf_layer layer = p->layer;
+    if (p->lm->plan.anchor) layer.anchor = &pair->anchor;
+    return layer;
 }
 
 /* Its gradients. */
@@ -414,11 +438,12 @@ static void forward(const struct pass *p) {
     for (size_t i = 0; i < lm->shape.L; i++) {
         const struct kept *k = &lm->layers[i];
         struct mf_backbone_layer backbone = backbone_layer(p, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, &backbone, i);
+        const struct ffn_pair ffn = ffn_pair(p, &backbone, i);
+        const struct mf_layer layer = layer_beside(p, &ffn);
         float *out = i + 1 < lm->shape.L ? lm->layers[i + 1].attention.x : lm->x;
         mf_layer_attention(&p->layer, i, &backbone, &k->attention, NULL, dropout_at(p, 1 + 2 * i), k->ffn.x,
                            NULL);
-        mf_layer_ffn(&p->layer, i, &ffn, &k->ffn, dropout_at(p, 2 + 2 * i), out, NULL);
+        mf_layer_ffn(&layer, i, &ffn.own, &k->ffn, dropout_at(p, 2 + 2 * i), out, NULL);
     }
 }
 
@@ -430,10 +455,12 @@ static void backward(const struct pass *p) {
         const struct kept *k = &lm->layers[i];
         struct mf_backbone_layer backbone = backbone_layer(p, i),
                                  dbackbone = mf_backbone_layer(&lm->shape, p->grad->backbone, i);
-        struct mf_ffn_layer ffn = ffn_layer(p, &backbone, i), dffn = ffn_gradients(p, &dbackbone, i);
-        struct mf_layer layer = p->layer;
+        const struct ffn_pair ffn = ffn_pair(p, &backbone, i);
+        const struct mf_ffn_layer dffn = ffn_gradients(p, &dbackbone, i);
+        struct mf_layer layer = layer_beside(p, &ffn);
         layer.bottom = lowest(lm, i);
-        mf_layer_ffn_backward(&layer, &ffn, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx, NULL);
+        mf_layer_ffn_backward(&layer, &ffn.own, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx,
+                              NULL);
         if (lowest(lm, i)) break;
         mf_layer_attention_backward(&p->layer, &backbone, &dbackbone, &k->attention, dropout_at(p, 1 + 2 * i),
                                     lm->dx, NULL);
@@ -457,7 +484,8 @@ static struct pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w, cons
                                 .sums = lm->sums,
                                 .rank = lm->plan.low_rank.R,
                                 .change = mf_low_rank_scale(&lm->plan.low_rank),
-                                .low = lm->low};
+                                .low = lm->low,
+                                .anchor_pre = lm->anchor_pre};
     return p;
 }
 

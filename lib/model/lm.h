@@ -20,7 +20,8 @@ struct mf_lm_weights {
     float *ffn;      /* mf_ffn_size floats; as gradients with changes NULL: frozen */
     float *changes;  /* with plan.low_rank mf_changes_size floats, else NULL */
     /* Parameters that are frozen may lie apart, each tensor anywhere: in the place of a `backbone` that is
-     * NULL all of mf_backbone_tensors, then in the place of an `ffn` that is NULL all of mf_ffn_tensors.
+     * NULL all of mf_backbone_tensors, then in the place of an `ffn` that is NULL, or with plan.anchor for
+     * the anchor, all of mf_ffn_tensors.
      * Matrices are F32, or BF16 with plan.narrow; the vectors of a layer are of the same dtype, one behind
      * the other where their matrices would be one (model/tensors.h). */
     const struct mf_tensor *frozen;
@@ -42,6 +43,7 @@ struct mf_lm_plan {
     int64_t pad;     /* the token whose row of the embedding never learns; -1: none */
     struct mf_low_rank
         low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
+    bool anchor;  /* with frozen: each FFN's branch is the mean of its result and of the frozen FFN's */
 };
 
 struct mf_lm;

@@ -21,8 +21,8 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     size_t n = R ? mf_changes_size(&t->shape, R) : (t->frozen ? 0 : backbone) + ffn; /* what learns */
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
     m->plan = plan;
-    m->frozen =
-        ((t->frozen ? backbone : 0) + (R ? ffn : 0)) * (plan.narrow ? sizeof(uint16_t) : sizeof(float));
+    m->frozen = ((t->frozen ? backbone : 0) + (R || t->anchor ? ffn : 0)) *
+                (plan.narrow ? sizeof(uint16_t) : sizeof(float));
     m->parameters = m->frozen + n * sizeof(float);
     m->gradients = n * sizeof(float);
     struct mf_muon_memory muon = {0, 0};
@@ -49,8 +49,10 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     for (int narrow = 0; narrow <= (limit && t->frozen ? 1 : 0); narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
-                measure(t, (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank},
-                        n_threads);
+                measure(
+                    t,
+                    (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank, t->anchor},
+                    n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }
             if (rows == S) break;

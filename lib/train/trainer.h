@@ -37,6 +37,7 @@ struct mf_training {
     const struct mf_ranks *ranks;
     bool frozen;                 /* only the FFN learns, */
     struct mf_low_rank low_rank; /* with R > 0: or changes of low rank to it */
+    bool anchor;                 /* beside the frozen FFN, each at half weight */
     int64_t pad;                 /* as in mf_lm_plan */
     /* Initial values in, the best ones out; backbone and FFN in one array unless frozen. */
     struct mf_lm_weights weights;

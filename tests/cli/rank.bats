@@ -62,6 +62,46 @@ END
     awk "{ print; exit !(\$1 < 0.99 * $dense) }" learned
 }
 
+@test "beside the anchor an expert begins as the dense model, learns, and stores itself alone" {
+    beside() { # FAMILY OPTION...
+        mf-train-expert --quiet --config "$1.yaml" --set expert.anchor=true --set train_expert.lr=0.01 -v val.labelled.mf -p 1 "${@:2}"
+    }
+    for arch in llama reference; do
+        for rank in 0 4; do
+            beside $arch --set expert.rank=$rank -s $arch.tar -o anchored.tar parts/part.1.mp
+            mf-train-expert --quiet --config $arch.yaml --set expert.rank=$rank --set train_expert.lr=0.01 -s $arch.tar \
+                -v val.labelled.mf -p 1 -o alone.tar parts/part.1.mp
+            diff <(tar tf alone.tar) <(tar tf anchored.tar)
+            first=$(mf-cat alone.tar | head -n 1 | jq .training.first_validation_loss)
+            near "$first" "$(mf-cat anchored.tar | head -n 1 | jq .training.first_validation_loss)"
+            mf-cat anchored.tar | head -n 1 | jq -e ".training.validation_loss < 0.998 * $first and .training.settings.expert.anchor"
+            mv anchored.tar beside.$arch.$rank.tar
+        done
+    done
+    # from a pipe, where nothing is mapped; the plan counts the anchor, which a limit makes bf16; other numbers at the start
+    beside llama -s - -o piped.tar parts/part.1.mp < <(cat llama.tar)
+    cmp beside.llama.0.tar piped.tar
+    mf-train-shared --quiet --config llama.yaml --set model.d_ff=4096 --set model.n_layers=8 --set train_shared.steps=1 --set train_shared.warmup=0 -o wide.tar train.mf
+    frozen() { # OPTION...
+        mf-train-expert --config llama.yaml --set train_expert.steps=1 --set train_expert.warmup=0 -s wide.tar -o wide.1.tar "$@" \
+            parts/part.1.mp 2>&1 | sed -n 's/.* (\([0-9.]*\) frozen.*/\1/p'
+    }
+    frozen > frozen
+    frozen --set expert.anchor=true >> frozen
+    run mf-train-expert --config llama.yaml --set expert.anchor=true --max-memory 1M -s wide.tar -o no.tar parts/part.1.mp
+    assert_failure
+    frozen --set expert.anchor=true --max-memory "$(grep -oE '[0-9]+ ?M' <<< "$output" | sort -n | tail -n 1 | tr -d ' ')" >> frozen
+    cat frozen
+    awk '{ f[NR] = $1 } END { exit !(NR == 3 && f[2] > f[1] + 4 && f[3] < 0.6 * f[2]) }' frozen
+    beside llama --set expert.init=kaiming -s llama.tar -o random.tar parts/part.1.mp
+    first=$(mf-cat piped.tar | head -n 1 | jq .training.first_validation_loss)
+    mf-cat random.tar | head -n 1 | jq -e ".training.first_validation_loss != $first"
+    # the two work together in the model: the anchor is one of its experts
+    mf-assemble --quiet --config llama.yaml --set assemble.anchor=true --set model.n_experts=1 --set model.top_k=2 -o model.safetensors llama.tar beside.llama.0.tar
+    loss model.safetensors > measured
+    awk '{ exit !($1 > 0) }' measured
+}
+
 @test "killed and resumed it ends with the same bytes, and its checkpoint holds factors only" {
     long=(--threads 1 --set train_expert.steps=300 --set train_expert.checkpoint_every=90)
     low llama 1 "${long[@]}" -o whole.tar

@@ -357,6 +357,18 @@ apart() {
     refute cmp own/part.0.mf own/part.1.mf
 }
 
+@test "the losses of 20 steps of an expert beside the anchor are those of the same training in PyTorch" {
+    needs_torch
+    shared --set model.dropout=0 -o shared.tar
+    mf-train-expert --quiet --config "$TINY" --set model.dropout=0 --set expert.anchor=true --set train_expert.accumulation=1 \
+        --set train_expert.batch=4 --set train_expert.steps=20 --set train_expert.warmup=1 --set train_expert.lr=0.01 \
+        --set train_expert.min_lr=0.01 -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    ANCHOR=1 OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" expert shared.tar parts/part.1.mp 20 4 1 0.01 0.01 > theirs
+    apart ours theirs | tee far
+    awk '{ exit !($1 == 20 && $2 < 1e-4) }' far
+}
+
 @test "an expert without a document to validate on takes those of all partitions, and that is said" {
     shared -o shared.tar
     run --separate-stderr mf-train-expert --config "$TINY" -s shared.tar -v val.labelled.mf -p 7 -o e.tar parts/part.0.mp

@@ -107,6 +107,30 @@ expert_alike() { # SHARED
     stored_agrees shared.tar e.tar
 }
 
+@test "20 steps of an expert beside the anchor are PyTorch's, of a whole FFN and of low rank" {
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2
+    export ANCHOR=1
+    same+=(--set expert.anchor=true)
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o whole.tar parts/part.1.mp
+    cp ours alone
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    refute cmp -s alone ours
+    twin expert shared.tar parts/part.1.mp > theirs
+    same_losses "$steps" ours theirs
+    same+=(--set expert.rank=5)
+    mf-train-expert --quiet "${same[@]}" --set train_expert.steps=1 --set train_expert.warmup=0 --set train_expert.lr=0 \
+        --set train_expert.min_lr=0 -s shared.tar -o initial.tar parts/part.1.mp
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${same[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    twin initial.tar shared.tar parts/part.1.mp > theirs
+    same_losses "$steps" ours theirs
+    # what is stored is the expert alone
+    stored_agrees shared.tar whole.tar
+    stored_agrees shared.tar e.tar
+}
+
 stored() { # OPTION of the model...
     needs_torch
     oracle random_model llama -o m.safetensors "$@"

@@ -3,13 +3,15 @@
     train_twin.py shared|expert|EXPERT.tar BUNDLE.tar TOKENS.mf STEPS BATCH WARMUP LR MIN_LR [SEED]
 
 BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. With EXPERT.tar,
-changes of low rank, its factors are the initial ones of those that learn. No dropout; AdamW (0.9, 0.999,
+changes of low rank, its factors are the initial ones of those that learn. With ANCHOR=1 in the environment every FFN's result is
+the mean of its own and of the FFN's that BUNDLE.tar brings, which stays as it is. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
 all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
 nor is padding, or a <bos> that is not <eos> as well.
 """
 
 import math
+import os
 import struct
 import sys
 
@@ -73,6 +75,7 @@ D, H, L, S = c["d_model"], c["n_heads"], c["n_layers"], c["context"]
 llama = "model.embed_tokens.weight" in p
 ffn = [n for n in p if ".mlp." in n or n.startswith("dense_ffn.") or ".ffn_norm." in n]
 learns = p if what == "shared" else {name: p[name] for name in ffn}
+anchor = {name: t.detach().clone() for name, t in p.items()} if os.environ.get("ANCHOR") else None
 if what.endswith(".tar"):
     p = Changed(p, what)
     learns = {name: factor for name, factor in p.factors.items() if ".lora_" in name}
@@ -88,28 +91,41 @@ def positions():
     return pe.float()
 
 
-def norm(x, name):
-    return F.layer_norm(x, (D,), p[name + ".weight"], p[name + ".bias"], 1e-5)
+def norm(x, name, t=None):
+    t = p if t is None else t
+    return F.layer_norm(x, (D,), t[name + ".weight"], t[name + ".bias"], 1e-5)
+
+
+def dense(x, i, t):
+    f = "dense_ffn.%d." % i
+    h = F.gelu(norm(x, "shared.transformer_blocks.%d.ffn_norm" % i, t) @ t[f + "fc1.weight"].T + t[f + "fc1.bias"])
+    return h @ t[f + "fc2.weight"].T + t[f + "fc2.bias"]
+
+
+class Beside(Llama):
+    def gated(self, h, *names):
+        own, self.t = super().gated(h, *names), anchor
+        other, self.t = super().gated(h, *names), p
+        return (own + other) / 2
 
 
 def reference_logits(tokens):
     n = len(tokens)
     x = embedding[torch.tensor(tokens)] + pe[:n]
     for i in range(L):
-        b, f = "shared.transformer_blocks.%d." % i, "dense_ffn.%d." % i
+        b = "shared.transformer_blocks.%d." % i
         qkv = norm(x, b + "attn_norm") @ p[b + "attention.qkv_proj.weight"].T
         q, k, v = qkv.reshape(n, 3, H, D // H).permute(1, 2, 0, 3)
         scores = (q @ k.transpose(-1, -2)) / (D // H) ** 0.5
         scores = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), float("-inf"))
         mixed = (scores.softmax(-1) @ v).transpose(0, 1).reshape(n, D)
         x = x + mixed @ p[b + "attention.out_proj.weight"].T
-        h = F.gelu(norm(x, b + "ffn_norm") @ p[f + "fc1.weight"].T + p[f + "fc1.bias"])
-        x = x + h @ p[f + "fc2.weight"].T + p[f + "fc2.bias"]
+        x = x + ((dense(x, i, p) + dense(x, i, anchor)) / 2 if anchor else dense(x, i, p))
     return norm(x, "shared.output_norm") @ embedding.T
 
 
 if llama:
-    embedding, logits = p["model.embed_tokens.weight"], Llama(c, p).logits
+    embedding, logits = p["model.embed_tokens.weight"], (Beside if anchor else Llama)(c, p).logits
 else:
     embedding, logits, pe = p["shared.token_embedding.weight"], reference_logits, positions()
 

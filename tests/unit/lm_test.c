@@ -92,6 +92,7 @@ struct twin {
     const struct mf_lm_batch *batch;
     struct dropout dropout;
     const double *changes; /* of rank RANK, or NULL */
+    const double *anchor;  /* the frozen FFN beside it, or NULL */
 };
 
 #define RANK  3
@@ -189,8 +190,8 @@ static const double *twin_attention(const struct twin *t, double *x, const doubl
     return is_llama ? w : NULL;
 }
 
-static void twin_ffn(const struct twin *t, double *x, const double *w, const double *gain, size_t layer,
-                     size_t N) {
+/* y [N,D] = the FFN's branch. */
+static void twin_branch(double *out, const double *x, const double *w, const double *gain, size_t N) {
     bool is_llama = shape.arch == MF_LLAMA;
     size_t D = shape.D, F = shape.F;
     const double *bias = NULL, *b1 = NULL, *b2 = NULL, *up = NULL;
@@ -210,9 +211,21 @@ static void twin_ffn(const struct twin *t, double *x, const double *w, const dou
             u[f] = is_llama ? u[f] / (1 + exp(-u[f])) * v[f]
                             : (u[f] + b1[f]) / 2 * (1 + erf((u[f] + b1[f]) / sqrt(2)));
         product(y, u, fc2, D, F);
-        for (size_t k = 0; k < D; k++)
-            x[n * D + k] += drop(y[k] + (b2 ? b2[k] : 0), t->dropout, 2 + 2 * layer, n * D + k);
+        for (size_t k = 0; k < D; k++) out[n * D + k] = y[k] + (b2 ? b2[k] : 0);
     }
+}
+
+/* w: the FFN's parameters; anchor: those of the one beside it, or NULL. */
+static void twin_ffn(const struct twin *t, double *x, const double *w, const double *anchor,
+                     const double *gain, size_t layer, size_t N) {
+    size_t count = N * shape.D;
+    double *own = calloc(count, sizeof *own), *other = calloc(count, sizeof *other);
+    twin_branch(own, x, w, gain, N);
+    if (anchor) twin_branch(other, x, anchor, gain, N);
+    for (size_t i = 0; i < count; i++)
+        x[i] += drop(anchor ? (own[i] + other[i]) / 2 : own[i], t->dropout, 2 + 2 * layer, i);
+    free(own);
+    free(other);
 }
 
 static double position(size_t s, size_t k) {
@@ -236,7 +249,8 @@ static double twin_loss(const struct twin *t) {
                          t->dropout, 0, n * D + k);
     for (size_t i = 0; i < shape.L; i++) {
         const double *ffn_gain = twin_attention(t, x, t->backbone + V * D + i * layer_size, i, N);
-        twin_ffn(t, x, ffn + i * ffn_size, ffn_gain, i, N);
+        const double *anchor = t->anchor ? t->anchor + i * ffn_size : NULL;
+        twin_ffn(t, x, ffn + i * ffn_size, anchor, ffn_gain, i, N);
     }
     free(changed);
     for (size_t n = 0; n < N; n++) {
@@ -332,7 +346,7 @@ static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, i
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = frozen, .recompute = recompute, .pad = pad};
     begin(&f, threads);
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL, NULL};
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
                          g = {.backbone = frozen ? NULL : f.backbone_grad, .ffn = f.ffn_grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
@@ -392,7 +406,7 @@ static void check_changes(float p, bool recompute, int threads) {
         void *own = malloc(bytes);
         frozen[i].data = memcpy(own, frozen[i].data, bytes);
     }
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin, NULL};
     struct mf_lm_weights w = {.changes = changes, .frozen = frozen}, g = {.changes = grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
@@ -410,6 +424,47 @@ static void test_changes(void **state) {
     (void)state;
     check_changes(0, false, 1);
     check_changes(0.25f, true, 2);
+}
+
+/* Gradients of an FFN beside a frozen one with other numbers, or of changes to that one. */
+static void check_anchor(float p, bool recompute, bool low, int threads) {
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct dropout dropout = {p, 12345, 3 * shape.D};
+    struct mf_lm_plan plan = {
+        .max_rows = ROWS, .frozen = true, .recompute = recompute, .pad = -1, .anchor = true};
+    begin(&f, threads);
+    size_t n = low ? mf_changes_size(&shape, RANK) : f.n_ffn;
+    float *learns = make_random(n, 3), *grad = make_zeros(n);
+    for (size_t i = 0; i < n; i++) learns[i] *= 0.5f;
+    double *twin = to_double(learns, n);
+    struct mf_tensor *frozen = calloc(200, sizeof *frozen), *tensors = calloc(200, sizeof *tensors);
+    size_t apart = mf_backbone_tensors(&shape, f.backbone, frozen);
+    mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, frozen + apart);
+    struct twin t = {f.backbone_twin, low ? f.ffn_twin : twin, &batch,
+                     dropout,         low ? twin : NULL,       f.ffn_twin};
+    struct mf_lm_weights w = {.frozen = frozen}, g = {0};
+    *(low ? &w.changes : &w.ffn) = learns;
+    *(low ? &g.changes : &g.ffn) = grad;
+    if (low) plan.low_rank = (struct mf_low_rank){RANK, ALPHA};
+    assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
+    assert_true(fabs(loss - expected) < 1e-4 * expected);
+    size_t count = low ? mf_changes_tensors(&shape, RANK, learns, tensors)
+                       : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, learns, tensors);
+    compare(&f, tensors, count, twin, &t, grad, 0.25, -1);
+    mf_lm_free(lm);
+    FREE_ALL(learns, grad, twin, frozen, tensors);
+    end(&f);
+}
+
+static void test_anchor(void **state) {
+    (void)state;
+    check_anchor(0, false, false, 1);
+    check_anchor(0.25f, true, false, 2);
+    check_anchor(0.25f, false, true, 2);
+    check_anchor(0, true, true, 1);
 }
 
 /* Factors as they begin change nothing: the loss is the dense model's. */
@@ -487,7 +542,7 @@ static void test_recompute(void **state) {
 
 /* A backbone in bf16 gives what its rounded values give in fp32, and takes less memory; with changes the FFN
  * is as the backbone. */
-static void check_narrow(bool recompute, bool low) {
+static void check_narrow(bool recompute, bool low, bool anchor) {
     struct fixture f;
     struct mf_err err;
     struct dropout dropout = {0.25f, 5, 0};
@@ -499,21 +554,24 @@ static void check_narrow(bool recompute, bool low) {
     mf_bf16_round(narrow, f.backbone, f.n_backbone);
     mf_bf16_widen(f.backbone, narrow, f.n_backbone);
     mf_bf16_round(narrow + f.n_backbone, f.ffn, f.n_ffn);
-    if (low) mf_bf16_widen(f.ffn, narrow + f.n_backbone, f.n_ffn);
+    if (low || anchor) mf_bf16_widen(f.ffn, narrow + f.n_backbone, f.n_ffn);
     struct mf_tensor *frozen = calloc(200, sizeof *frozen);
     size_t count = mf_backbone_tensors(&shape, NULL, frozen);
     count += mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, frozen + count);
+    struct mf_tensor *wide = calloc(200, sizeof *wide);
+    mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, wide + mf_backbone_tensors(&shape, f.backbone, wide));
     for (size_t i = 0; i < count; at += mf_tensor_count(&frozen[i]), i++) {
         frozen[i].dtype = MF_BF16;
         frozen[i].data = at;
     }
     for (int k = 0; k < 2; k++) { /* fp32 and bf16 */
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = k};
+        struct mf_lm_plan plan = {
+            .max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = k, .anchor = anchor};
         struct mf_lm_weights w = {.backbone = k ? NULL : f.backbone,
                                   .ffn = k && low ? NULL : f.ffn,
                                   .changes = low ? changes : NULL,
-                                  .frozen = frozen},
+                                  .frozen = k ? frozen : wide},
                              g = {.ffn = low ? NULL : grads[k], .changes = low ? grads[k] : NULL};
         if (low) plan.low_rank = (struct mf_low_rank){RANK, ALPHA};
         assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
@@ -523,13 +581,13 @@ static void check_narrow(bool recompute, bool low) {
     assert_true(fabs(loss[0] - loss[1]) < 1e-5 * loss[0]);
     for (size_t i = 0; i < n; i++)
         assert_true(fabsf(grads[0][i] - grads[1][i]) <= 1e-5f + 1e-4f * fabsf(grads[0][i]));
-    FREE_ALL(changes, grads[0], grads[1], narrow, frozen);
+    FREE_ALL(changes, grads[0], grads[1], narrow, frozen, wide);
     end(&f);
 }
 
 static void test_narrow(void **state) {
     (void)state;
-    for (int k = 0; k < 4; k++) check_narrow(k / 2, k % 2);
+    for (int k = 0; k < 8; k++) check_narrow(k / 4, k / 2 % 2, k % 2);
 }
 
 struct seen {
@@ -600,6 +658,7 @@ int main(void) {
         cmocka_unit_test(test_narrow),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_changes_begin),
+        cmocka_unit_test(test_anchor),
     };
     return cmocka_run_group_tests_name("reference", tests, use_reference, NULL) +
            cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +

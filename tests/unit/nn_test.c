@@ -10,6 +10,7 @@
 #include "nn/layernorm.h"
 #include "nn/loss.h"
 #include "nn/matmul.h"
+#include "nn/mean.h"
 #include "nn/residual.h"
 #include "nn/vector.h"
 
@@ -464,6 +465,47 @@ static void check_residual(size_t N, size_t D, float p, bool biased, int threads
     mf_pool_free(pool);
 }
 
+struct mean_twin {
+    const double *y, *a, *b, *weights; /* a, b NULL: none */
+    size_t N, D;
+    double *mean;
+};
+
+static double mean_twin(const void *context) {
+    const struct mean_twin *t = context;
+    for (size_t i = 0; i < t->N * t->D; i++)
+        t->mean[i] = (t->y[i] + (t->a ? t->a[i % t->D] : 0) + (t->b ? t->b[i % t->D] : 0)) / 2;
+    return weighted_sum(t->mean, t->weights, t->N * t->D);
+}
+
+static void check_mean(size_t N, size_t D, bool biased, int threads) {
+    struct mf_pool *pool = make_pool(threads);
+    float *y = make_random(N * D, 1), *a = make_random(D, 2), *b = make_random(D, 3);
+    float *dy = make_random(N * D, 4), *da = make_random(D, 5);
+    double *y2 = to_double(y, N * D), *a2 = to_double(a, D), *b2 = to_double(b, D),
+           *dy2 = to_double(dy, N * D);
+    double *before = to_double(da, D), *mean = calloc(N * D, sizeof *mean);
+    struct mean_twin t = {y2, biased ? a2 : NULL, biased ? b2 : NULL, dy2, N, D, mean};
+    mean_twin(&t);
+    mean_forward(pool, y, biased ? a : NULL, biased ? b : NULL, N, D);
+    assert_close("mean", y, mean, N * D, 1e-6);
+    mean_backward(pool, dy, biased ? da : NULL, N, D);
+    assert_gradient("dy", dy, y2, N * D, mean_twin, &t);
+    for (size_t d = 0; d < D; d++) da[d] = (float)((double)da[d] - before[d]); /* it adds */
+    if (biased) assert_gradient("da", da, a2, D, mean_twin, &t);
+    FREE_ALL(y, a, b, dy, da, y2, a2, b2, dy2, before, mean);
+    mf_pool_free(pool);
+}
+
+static void test_mean(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        check_mean(1, 1, true, threads);
+        check_mean(7, 5, false, threads);
+        check_mean(3, 259, true, threads);
+    }
+}
+
 static void test_residual(void **state) {
     (void)state;
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
@@ -687,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_embedding),
         cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_mean),
         cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_loss_blocks),
