@@ -6,21 +6,37 @@
 threads=$2
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
+shopt -s inherit_errexit
 S=512 batch=1 steps=${BASE_STEPS:-3}
+
+# Runs a command, or says which one failed and how: nothing ends this script without a line.
+must() { # COMMAND...
+    local status=0
+    "$@" || status=$?
+    [ $status -ne 0 ] || return 0
+    [ ! -s said ] || tail -n 1 said >&2
+    echo "base.sh: $(basename "$1") ${2##*/}: status $status$([ $status -le 128 ] || echo ", signal $((status - 128))")" >&2
+    exit $status
+}
 
 # The last record's tokens a second, the peak, and the plan, in MB.
 ours() { # RANK OPTION...
-    mf-train-expert --threads "$threads" --set train_expert.steps="$steps" --set train_expert.warmup=1 --set model.dropout=0 \
-        --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:2}" tokens.mf 2> said
-    mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory / 1e6)"' | tr '\n' ' '
+    must mf_train_expert "$@"
+    must mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory / 1e6)"' | tr '\n' ' '
     sed -n 's/.*: memory \([0-9]*\) MB.*/\1/p' said
 }
+mf_train_expert() { # RANK OPTION...
+    mf-train-expert --threads "$threads" --set train_expert.steps="$steps" --set train_expert.warmup=1 --set model.dropout=0 \
+        --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:2}" tokens.mf 2> said
+}
 theirs() { # RANK
-    /usr/bin/python3 "$here/tests/peers/train_torch.py" expert tokens.mf "$steps" $batch "$D" "$H" "$L" "$F" $S "$threads" "$K" "$d" "$1"
+    : > said
+    must /usr/bin/python3 "$here/tests/peers/train_torch.py" expert tokens.mf "$steps" $batch "$D" "$H" "$L" "$F" $S "$threads" "$K" "$d" "$1"
 }
 row() { # BASE RANK BOUND OPTION...: BOUND in MB
     local a b
-    a=$(ours "$2" "${@:4}") b=$(theirs "$2")
+    a=$(ours "$2" "${@:4}")
+    b=$(theirs "$2")
     awk -v base="$1" -v rank="$2" -v bound="$3" -v a="$a" -v b="$b" 'BEGIN { split(a, ours); split(b, theirs)
         printf "%-14s %6s %9.1f %9.1f %7.2fx %8.0f %8.0f %8.0f %7.2fx %8d\n", base, rank ? rank : "whole", ours[1], theirs[1],
             ours[1] / theirs[1], ours[3], ours[2], theirs[2] / 1e6, theirs[2] / 1e6 / ours[2], bound
@@ -31,9 +47,9 @@ base() { # V D L H K HEAD_DIM F
     local width=2 documents
     [ "$V" -le 65536 ] || width=4
     mapfile -t documents < <(for i in $(seq 3); do echo "d$i=$S"; done)
-    /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" --width $width --tokenizer "$(printf '0%.0s' {1..64})" -o tokens.mf \
+    must /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" --width $width --tokenizer "$(printf '0%.0s' {1..64})" -o tokens.mf \
         "${documents[@]}"
-    /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S
+    must /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S
 }
 echo "an expert's training, $threads threads, $batch x $S tokens a step, $steps steps; memory in MB"
 printf '%-14s %6s %9s %9s %8s %8s %8s %8s %8s %8s\n' base rank tokens/s PyTorch faster planned peak PyTorch less bound
