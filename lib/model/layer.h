@@ -1,9 +1,10 @@
 /* One transformer layer, forward and backward; DESIGN section 5 is this page in words.
  *
  *     x = x + dropout(attention(norm(x)) out^T)                          mf_layer_attention
- *     x = x + dropout(FFN(norm(x)))                                      mf_layer_ffn: dense, or an expert
- * alone, or the mean of that and of a frozen FFN(norm(x))
+ *     x = x + dropout(FFN(norm(x)))                                      mf_layer_ffn
  *     x = x + sum over the chosen experts of w_e * FFN_e(norm_e(h))      mf_layer_expert: one term of it
+ *
+ * FFN is the dense one, one expert's, or the mean of an expert's and of a frozen one's.
  *
  * All memory and all weights are the caller's: resident (model/lm.c: training), or read from a file one
  * matrix at a time (model/moe.c, model/moe_train.c: a model on disk). Functions fail only where such a read

@@ -101,7 +101,14 @@ END
     awk '$1 == "experts" { printf "| %s | %s | %s |\n", $2, $3, $4 }' "$results/growth.txt"
     printf '\n## Assembly, and the memory of calibration\n\n'
     shown assemble.txt
-    printf '\n## Generation and the memory of evaluation\n\nThe peer is tests/peers/generate_torch.py, without a cache. Limit: reading the weights of a token once.\n\n'
+    cat << 'END'
+
+## Generation and the memory of evaluation
+
+The peers are `tests/peers/generate_torch.py`, without a cache, and for family `llama` llama.cpp (npm
+node-llama-cpp) with the same model as GGUF. Limit: reading the weights of a token once.
+
+END
     shown generate.txt
     printf '\n## Tokenizer\n\n'
     shown tokenizer.txt
