@@ -18,6 +18,7 @@ void mf_normal_free(struct mf_normal *normal) {
 }
 
 void mf_normal_begin(struct mf_normal_work *w, const struct mf_normal *normal) {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
     *w = (struct mf_normal_work){.normal = normal, .searches = calloc(normal->n + 1, sizeof *w->searches)};
     if (!w->searches) mf_no_memory();
     for (size_t i = 0; i < normal->n; i++) w->searches[i] = mf_search_new(normal->steps[i].pattern);

@@ -13,6 +13,7 @@ void mf_split_steps_free(struct mf_split_steps *s) {
 
 void mf_split_begin(struct mf_split_work *w, const struct mf_split_steps *steps) {
     *w = (struct mf_split_work){.steps = steps,
+                                /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
                                 .searches = calloc(steps->n + 1, sizeof *w->searches),
                                 .marked = calloc(steps->n + 1, sizeof *w->marked)};
     if (!w->searches || !w->marked) mf_no_memory();

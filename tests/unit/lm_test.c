@@ -219,7 +219,7 @@ static void twin_branch(double *out, const double *x, const double *w, const dou
 static void twin_ffn(const struct twin *t, double *x, const double *w, const double *anchor,
                      const double *gain, size_t layer, size_t N) {
     size_t count = N * shape.D;
-    double *own = calloc(count, sizeof *own), *other = calloc(count, sizeof *other);
+    double *own = calloc(count + 1, sizeof *own), *other = calloc(count + 1, sizeof *other);
     twin_branch(own, x, w, gain, N);
     if (anchor) twin_branch(other, x, anchor, gain, N);
     for (size_t i = 0; i < count; i++)
