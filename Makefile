@@ -93,10 +93,12 @@ $(1)/obj/bin/cli/page/%.o: bin/cli/page/% Makefile | deps
 	@{ echo 'const char mf_file_$$(subst .,_,$$*)[] ='; LC_ALL=C sed 's/[\\"?]/\\&/g; s/.*/"&\\n"/' $$<; echo ';'; } | \
 	    $$(CC) $$(CFLAGS) $(2) -x c -c -o $$@ -
 
+# In one step, since another make may be running the program that was there.
 $(1)/bin/%: $(1)/obj/bin/%.o $(1)/cli.a $(1)/libmf.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
-	@$$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o $$@ $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS)
+	@new=$$(basename $$<).$$$$$$$$; \
+	    $$(CC) $$(CFLAGS) $(2) $$(LDFLAGS) -o "$$$$new" $$(AHEAD) $$(filter %.o %.a,$$^) $$(LDLIBS) && mv "$$$$new" $$@
 
 $(1)/bin/mf-train-shared: AHEAD = $$(WITH_MPI)
 $(1)/bin/mf-train-shared: $(MPI_C) $(1)/mpi
