@@ -167,12 +167,6 @@ void mf_dataset_spread(struct mf_dataset *s, size_t documents) {
     s->spread = documents;
 }
 
-static bool has_target(const struct mf_dataset *s, const struct mf_token_doc *doc) {
-    for (size_t i = 1; i < doc->n; i++)
-        if (mf_specials_target(&s->specials, doc->tokens[i])) return true;
-    return false;
-}
-
 int mf_dataset_sample(struct mf_dataset *s, size_t max_tokens, struct mf_err *err) {
     struct mf_token_doc doc;
     size_t total = 0;
@@ -180,7 +174,7 @@ int mf_dataset_sample(struct mf_dataset *s, size_t max_tokens, struct mf_err *er
     uint64_t order = 0;
     if (max_tokens < 2) max_tokens = 2;
     while ((got = next_of_stream(s, &doc, err)) > 0) {
-        if (!has_target(s, &doc)) continue;
+        if (!mf_specials_predict(&s->specials, doc.tokens, doc.n)) continue;
         s->cut |= doc.n > max_tokens;
         total += hold(s, &doc, max_tokens, order++)->doc.n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);

@@ -179,19 +179,14 @@ struct labelling {
     bool *has_target; /* [E] does the file of the partition have something to predict? */
 };
 
-static bool predicts(const struct mf_tokens_header *h, const struct mf_token_doc *doc) {
-    for (size_t i = 1; i < doc->n; i++)
-        if (mf_specials_target(&h->specials, doc->tokens[i])) return true;
-    return false;
-}
-
 static int find_targets(struct labelling *l, struct mf_err *err) {
     struct mf_tokens_reader docs;
     struct mf_token_doc doc;
     if (mf_tokens_open(&docs, l->path, err) < 0) return -1;
     int more = 0;
     for (size_t i = 0; (more = mf_tokens_next(&docs, &doc, err)) > 0; i++)
-        l->has_target[l->division->plan.partition[i]] |= predicts(&docs.header, &doc);
+        l->has_target[l->division->plan.partition[i]] |=
+            mf_specials_predict(&docs.header.specials, doc.tokens, doc.n);
     mf_tokens_close(&docs);
     return more;
 }

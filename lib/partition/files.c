@@ -12,9 +12,7 @@
 #include "base/tempfile.h"
 #include "io/file.h"
 
-#define SAVED    "partition.mp"
-#define DIVIDED  "mp"
-#define LABELLED "mf"
+#define SAVED "partition.mp"
 
 struct partition_file {
     struct mf_out *out;
@@ -25,6 +23,7 @@ struct partition_file {
 
 struct mf_partition_files {
     char *folder, *path, *new_path; /* room for one path in the folder, and for its temporary one */
+    bool labelled;                  /* labels are in the records */
     const char *suffix;             /* of the partitions' names */
     size_t capacity, E;
     size_t open, max; /* descriptors of partitions, as many as there may be */
@@ -101,8 +100,8 @@ static int open_partition(struct mf_partition_files *files, size_t e, const stru
     struct partition_file *partition = &files->partitions[e];
     set_paths(files, e);
     if (take_turn(files, e, err) < 0 || mf_out_open(&partition->out, files->new_path, err) < 0) return -1;
-    int64_t all_of = strcmp(files->suffix, LABELLED) == 0 ? -1 : (int64_t)e; /* labels are in the records */
-    return mf_tokens_create(&partition->writer, partition->out, header, all_of, err);
+    return mf_tokens_create(&partition->writer, partition->out, header, files->labelled ? -1 : (int64_t)e,
+                            err);
 }
 
 int mf_partition_files_open(struct mf_partition_files **out, const char *folder,
@@ -112,7 +111,8 @@ int mf_partition_files_open(struct mf_partition_files **out, const char *folder,
     struct mf_partition_files *files = calloc(1, sizeof *files);
     if (!files) return mf_err_set(err, EX_OSERR, "out of memory");
     files->E = E;
-    files->suffix = labelled ? LABELLED : DIVIDED;
+    files->labelled = labelled;
+    files->suffix = labelled ? "mf" : "mp";
     files->capacity = strlen(folder) + 60;
     files->folder = strdup(folder);
     files->path = malloc(files->capacity);

@@ -59,7 +59,7 @@ int mf_bpe_rounds_add(struct mf_bpe_rounds *r, const uint32_t *ids, size_t n, ui
 
 typedef int take_word(struct mf_bpe_rounds *r, void *context, uint64_t count, size_t n);
 
-/* Hands over each word, its ids in r->ids. */
+/* Calls `take` for each word, its ids in r->ids. */
 static int each_word(struct mf_bpe_rounds *r, take_word *take, void *context) {
     struct mf_spill_reader reader = {.spill = &r->words};
     int status = 0;

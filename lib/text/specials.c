@@ -83,6 +83,12 @@ bool mf_specials_target(const struct mf_specials *s, uint32_t token) {
     return (int64_t)token == s->eos || ((int64_t)token != s->pad && (int64_t)token != s->bos);
 }
 
+bool mf_specials_predict(const struct mf_specials *s, const uint32_t *tokens, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (mf_specials_target(s, tokens[i])) return true;
+    return false;
+}
+
 int64_t mf_specials_padding(const struct mf_specials *s) {
     return s->pad == s->bos || s->pad == s->eos ? -1 : s->pad;
 }

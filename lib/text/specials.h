@@ -41,6 +41,9 @@ int mf_specials_match(const struct mf_specials *a, const char *a_name, const str
 /* Can the token be a target, where it is not the first of its document? */
 bool mf_specials_target(const struct mf_specials *specials, uint32_t token);
 
+/* Has a document of these n tokens something to predict? */
+bool mf_specials_predict(const struct mf_specials *specials, const uint32_t *tokens, size_t n);
+
 /* The token that stands for nothing, whose embedding is zero and never learns: pad, unless documents begin or
  * end with it; -1: none. */
 int64_t mf_specials_padding(const struct mf_specials *specials);

@@ -84,8 +84,8 @@ static int read_word(struct reading *r, uint64_t at, size_t *size, struct mf_err
     return mf_spill_take(&r->text, r->word, *size, err);
 }
 
-static int hand_out(struct words_spill *s, struct mf_sort *by_place, mf_words_take *take, void *context,
-                    struct mf_err *err) {
+static int emit_words(struct words_spill *s, struct mf_sort *by_place, mf_words_take *take, void *context,
+                      struct mf_err *err) {
     struct reading r = {.text.spill = &s->text};
     const unsigned char *record;
     size_t size;
@@ -109,7 +109,7 @@ int words_spilled_each(struct mf_words *w, mf_words_take *take, void *context, s
     int status = add_up(s->sort, by_place, err);
     mf_sort_free(s->sort);
     s->sort = NULL;
-    if (status == 0) status = hand_out(s, by_place, take, context, err);
+    if (status == 0) status = emit_words(s, by_place, take, context, err);
     mf_sort_free(by_place);
     words_spill_free(s);
     return status;
