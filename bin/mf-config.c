@@ -22,13 +22,13 @@
 
 /* What a command was given; NULL or false where it takes no such thing. */
 struct request {
-    const char *operand, *output;
+    const char *operand, *output, *shared;
     bool json, dry_run;
     int64_t threads;
 };
 
 /* What a command takes; from OUTPUT on in the order of the options in run(). */
-enum { OPERAND = 1, OUTPUT = 2, JSON = 4, DRY_RUN = 8 };
+enum { OPERAND = 1, OUTPUT = 2, JSON = 4, DRY_RUN = 8, SHARED = 16 };
 
 static int check_operands(const struct mf_strs *operands, bool takes_one, const char *synopsis,
                           struct mf_err *err) {
@@ -54,10 +54,12 @@ static int run(struct mf_usage usage, unsigned takes, action *act, int argc, cha
         {"json", 0, MF_OPT_FLAG, &request.json, NULL, "print JSON", 0, 0},
         {"dry-run", 0, MF_OPT_FLAG, &request.dry_run, NULL,
          "name the files that would be written, and write none", 0, 0},
+        {"shared", 's', MF_OPT_STRING, &request.shared, "FILE", "plan for an expert of this shared bundle", 0,
+         0},
     };
-    struct mf_option options[4] = {0};
+    struct mf_option options[5] = {0};
     size_t n = 0;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         if (takes & OUTPUT << i) options[n++] = all[i];
     usage.options = options;
     int status = mf_options_parse(&usage, &common, &operands, argc, argv, &err);
@@ -178,27 +180,42 @@ static int run_slices(int argc, char **argv) {
     return run(usage, OPERAND | DRY_RUN, write_slices, argc, argv);
 }
 
+/* An expert's training on the backbone in a file. */
+static int forecast_on(const char *path, const struct mf_config *config, int n_threads, size_t *bytes,
+                       struct mf_err *err) {
+    struct mf_component shared;
+    if (mf_component_open(&shared, path, "shared", err) < 0) return -1;
+    int status = mf_train_forecast(config, true, &shared, n_threads, bytes, err);
+    mf_component_close(&shared);
+    return status;
+}
+
 static int memory(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     char text[32];
     size_t bytes;
+    int n_threads = (int)request->threads;
     const char *stage = request->operand;
     bool expert = strcmp(stage, "train-expert") == 0;
     if (!expert && strcmp(stage, "train-shared") != 0)
         return mf_err_set(err, EX_USAGE,
                           "memory is planned for train-shared and train-expert, not for '%.60s'", stage);
-    if (mf_train_forecast(config, expert, (int)request->threads, &bytes, err) < 0) return -1;
+    if (request->shared && !expert)
+        return mf_err_set(err, EX_USAGE, "--shared is for train-expert, not for train-shared");
+    int status = request->shared ? forecast_on(request->shared, config, n_threads, &bytes, err)
+                                 : mf_train_forecast(config, expert, NULL, n_threads, &bytes, err);
+    if (status < 0) return -1;
     snprintf(text, sizeof text, "%zu\n", (bytes + 999999) / 1000000);
     return mf_out_whole(request->output, text, strlen(text), err);
 }
 
 static int run_memory(int argc, char **argv) {
     static const char notes[] = NOTES(
-        "In MB (10^6 bytes), as the training itself says before it begins. The vocabulary is taken to be as large as\n"
-        "tokenizer.vocab_size.\n",
-        "mf-config memory train-expert --config my.yaml --threads 8");
+        "In MB (10^6 bytes), as the training itself says before it begins. With --shared the model is as large as\n"
+        "that bundle's; else as the configuration says, with a vocabulary of tokenizer.vocab_size.\n",
+        "mf-config memory train-expert --config my.yaml -s shared.tar --threads 8");
     struct mf_usage usage = {"mf-config memory", "print the memory that a training plans to take",
                              "mf-config memory train-shared|train-expert [OPTION]...", NULL, notes};
-    return run(usage, OPERAND | OUTPUT, memory, argc, argv);
+    return run(usage, OPERAND | OUTPUT | SHARED, memory, argc, argv);
 }
 
 int main(int argc, char **argv) {

@@ -26,4 +26,6 @@ launcher = $(or $(strip $(LAUNCH)),$(if $(call several,$(1)),pipelines/mpirun.sh
 filled   = $(subst {run},$(NAME),$(subst {stage},$(1),$(subst {cpus},$(THREADS),$(subst {minutes},$(call cluster,minutes),$(subst \
     {ranks},$(call ranks,$(1)),$(subst {memory_mb},$(call memory_mb,$(1),$(2)),$(call launcher,$(1))))))))
 memory_mb = $(shell expr $(or $(call planned,$(firstword $(subst ., ,$(1)))),$(2)) + $(call cluster,spare_mb) 2> /dev/null)
-planned   = $(if $(filter shared expert,$(1)),$(call once,memory train-$(1),$(COMMON)))
+# An expert's on a base is as large as that, once it is imported.
+planned   = $(if $(filter shared expert,$(1)),$(or $(if $(BASE),$(call once,memory train-expert -s,$(RUN)/shared.tar $(COMMON))),$(call \
+    once,memory train-$(1),$(COMMON))))

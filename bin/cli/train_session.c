@@ -45,14 +45,19 @@ static struct mf_low_rank low_rank_of(const struct mf_config *c) {
     return (struct mf_low_rank){R, c->expert.alpha > 0 ? c->expert.alpha : 2 * (double)R};
 }
 
-int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
-                      struct mf_err *err) {
+int mf_train_forecast(const struct mf_config *config, bool frozen, const struct mf_component *shared,
+                      int n_threads, size_t *bytes, struct mf_err *err) {
     const struct mf_data any = {.fd = -1};
     struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
     if (frozen) t.low_rank = low_rank_of(config);
     t.anchor = frozen && config->expert.anchor;
-    if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0) return -1;
+    t.bf16 = shared && mf_component_is_bf16(shared);
+    if (shared)
+        t.shape = shared->shape;
+    else if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0)
+        return -1;
+    if (mf_low_rank_check(&t.low_rank, &t.shape, "config", err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
     *bytes = t.memory.total;
     return 0;

@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "config/config.h"
 #include "io/bundle.h"
+#include "model/component.h"
 #include "train/trainer.h"
 
 /* Options that both have. */
@@ -57,10 +58,11 @@ struct mf_train_session {
 /* The shape that a configuration asks for, with a vocabulary of V tokens. EX_DATAERR as mf_shape_check. */
 int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *shape, struct mf_err *err);
 
-/* Bytes that a training by the configuration plans to take, with validation and the largest vocabulary: the
- * shared one, or with `frozen` an expert's. */
-int mf_train_forecast(const struct mf_config *config, bool frozen, int n_threads, size_t *bytes,
-                      struct mf_err *err);
+/* Bytes that a training by the configuration plans to take, with validation: the shared one, or with `frozen`
+ * an expert's. The shape is that of `shared`, or where that is NULL the configuration's with the largest
+ * vocabulary. */
+int mf_train_forecast(const struct mf_config *config, bool frozen, const struct mf_component *shared,
+                      int n_threads, size_t *bytes, struct mf_err *err);
 
 /* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),
  * with windows of S tokens (0: the config's). `stage` names the program in the config; `otherwise` is

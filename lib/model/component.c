@@ -64,6 +64,14 @@ int mf_component_check(const struct mf_component *p, bool expert, struct mf_err 
     return status;
 }
 
+bool mf_component_is_bf16(const struct mf_component *p) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
+        enum mf_dtype dtype = mf_bundle_tensor(p->bundle, i)->dtype;
+        if (dtype != MF_BF16 && dtype != MF_I64) return false;
+    }
+    return true;
+}
+
 int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,
                        struct mf_err *err) {
     if (mf_shape_match(&shared->shape, shared->name, &expert->shape, expert->name, err) < 0) return -1;

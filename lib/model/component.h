@@ -26,6 +26,9 @@ void mf_component_close(struct mf_component *component); /* of a zeroed one too 
 struct mf_tensor *mf_component_tensors(const struct mf_component *component, bool expert, size_t *count);
 int mf_component_check(const struct mf_component *component, bool expert, struct mf_err *err);
 
+/* Are all its tensors, but the counts, stored in BF16? */
+bool mf_component_is_bf16(const struct mf_component *component);
+
 /* EX_DATAERR unless the expert has the shared bundle's shape, tokenizer and special tokens and was trained
  * against it: names both files and both values. */
 int mf_component_match(const struct mf_component *shared, const struct mf_component *expert,

@@ -36,6 +36,7 @@ struct mf_training {
      */
     const struct mf_ranks *ranks;
     bool frozen;                 /* only the FFN learns, */
+    bool bf16;                   /* what is frozen is stored in BF16: it loses nothing when it is held so */
     struct mf_low_rank low_rank; /* with R > 0: or changes of low rank to it */
     bool anchor;                 /* beside the frozen FFN, each at half weight */
     int64_t pad;                 /* as in mf_lm_plan */

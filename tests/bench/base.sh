@@ -49,7 +49,7 @@ base() { # V D L H K HEAD_DIM F
     mapfile -t documents < <(for i in $(seq 3); do echo "d$i=$S"; done)
     must /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" --width $width --tokenizer "$(printf '0%.0s' {1..64})" -o tokens.mf \
         "${documents[@]}"
-    must /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S
+    must /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S BF16
 }
 echo "an expert's training, $threads threads, $batch x $S tokens a step, $steps steps; memory in MB"
 printf '%-14s %6s %9s %9s %8s %8s %8s %8s %8s %8s\n' base rank tokens/s PyTorch faster planned peak PyTorch less bound
@@ -58,7 +58,7 @@ row SmolLM2-135M 16 700
 row SmolLM2-135M 0 1800
 if [ "$(awk '/MemAvailable/ { print int($2 / 1e6) }' /proc/meminfo)" -ge 12 ]; then
     base 128256 2048 16 32 8 64 8192
-    row Llama-3.2-1B 16 4000 --max-memory 4000M
+    row Llama-3.2-1B 16 4000
 else
     echo "Llama-3.2-1B: not measured, less than 12 GB of memory are free"
 fi

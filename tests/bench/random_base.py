@@ -1,6 +1,6 @@
 """A shared bundle of family llama with random weights, for speed and memory at the shape of a real base.
 
-    random_base.py OUTPUT.tar V D L H K HEAD_DIM F S
+    random_base.py OUTPUT.tar V D L H K HEAD_DIM F S [F32|BF16]
 
 Tied embeddings. Tensor by tensor, each made twice: for its hash, which stands before it, and for its place.
 """
@@ -15,6 +15,7 @@ import numpy
 
 path = sys.argv[1]
 V, D, L, H, K, d, F, S = map(int, sys.argv[2:10])
+dtype = sys.argv[10] if len(sys.argv) > 10 else "F32"
 
 
 def shapes():
@@ -31,17 +32,22 @@ def shapes():
             yield "model.layers.%d.mlp.%s_proj.weight" % (i, name), [rows, columns]
 
 
+def stored(x):
+    """Numbers as bytes; for BF16 the upper halves, whose lower ones are cut off."""
+    return x.tobytes() if dtype == "F32" else numpy.ascontiguousarray(x.view(numpy.uint16).reshape(-1)[1::2]).tobytes()
+
+
 def values(number, shape):
     if len(shape) == 1:
-        return numpy.ones(shape, numpy.float32).tobytes()
+        return stored(numpy.ones(shape, numpy.float32))
     x = numpy.random.default_rng(number).standard_normal(shape, numpy.float32)
     x *= numpy.float32(0.02 if number == 0 else shape[1] ** -0.5)
-    return x.tobytes()
+    return stored(x)
 
 
 def tensors():
     for number, (name, shape) in enumerate(shapes()):
-        yield name, "F32", shape, values(number, shape)
+        yield name, dtype, shape, values(number, shape)
     yield "token_counts", "I64", [V], bytes(8 * V)
 
 

@@ -34,6 +34,19 @@ setup() {
     [ ! -e runs/t/base ]
 }
 
+@test "a launcher is told the memory of an expert on the base, and not of the configuration's model" {
+    mf-train-shared --quiet --config "$TINY" --set model.arch=llama --set model.d_model=256 --set model.d_ff=1024 --set train_shared.steps=1 \
+        --set train_shared.warmup=0 -o wide.tar train.mf
+    mf-export hf --quiet --type bf16 -m wide.tar -t tokenizer.json -o wide.hf
+    printf '#!/bin/bash\necho "$1 $2" >> "%s/launched"\nshift 2\nexec "$@"\n' "$PWD" > launcher
+    chmod +x launcher
+    few='train_expert.steps=1 train_expert.warmup=0 cluster.spare_mb=1000'
+    GOAL=$PWD/runs/t/expert.0.tar mf_make BASE="$PWD/wide.hf" LAUNCH="'$PWD/launcher' {stage} {memory_mb}" SET="$few" > log 2>&1 || fail "$(cat log)"
+    planned=$(mf-config memory train-expert --config "$TINY" --threads 1 -s runs/t/shared.tar)
+    [ "$planned" -gt $(($(mf-config memory train-expert --config "$TINY" --threads 1) + 5)) ]
+    grep -qx "expert.0 $((1000 + planned))" launched
+}
+
 @test "a base that is not there or is refused stops make with its line" {
     GOAL=$PWD/runs/t/shared.tar run mf_make BASE="$PWD/nothing"
     assert_failure

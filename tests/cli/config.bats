@@ -189,6 +189,18 @@ refuses() {
         assert_success
         assert_output --regexp "^($said|$((said + 1)))\$"
     done
+    # an expert's by the shared bundle, whatever the configuration says of the model
+    assert_equal "$(mf-config memory train-expert --config "$TINY" --threads 2 -s shared.tar)" "$(mf-config memory train-expert "${settings[@]}")"
+    run mf-config memory train-shared --config "$TINY" -s shared.tar
+    assert_equal "$status" 64
+    assert_output "mf-config: --shared is for train-expert, not for train-shared"
+    run mf-config memory train-expert --config "$TINY" -s e.tar
+    assert_equal "$status" 65
+    assert_output "mf-config: e.tar: a bundle of kind 'expert', not 'shared'"
+    run mf-config memory train-expert --config "$TINY" -s nothing.tar
+    assert_equal "$status" 66
+    run mf-config memory train-expert --config "$TINY" --set expert.rank=1000 -s shared.tar
+    assert_equal "$status" 65
     run mf-config memory eval
     assert_equal "$status" 64
     assert_output "mf-config: memory is planned for train-shared and train-expert, not for 'eval'"

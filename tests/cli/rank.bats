@@ -130,6 +130,37 @@ END
     awk '{ g[NR] = $2; o[NR] = $4 } END { exit !(g[1] > 4 && g[2] < g[1] / 9 && o[2] < o[1] / 9) }' plans
 }
 
+@test "a backbone in BF16 is held and planned so, and gives the numbers of the same one in F32" {
+    cut='for t in m["tensors"]:
+    if t["dtype"] == "F32":
+        name = t["name"] + ".f32"
+        raw = data[name]
+        raw[0::4] = raw[1::4] = bytes(len(raw) // 4)'
+    bf16='
+        raw = bytearray(b"".join(raw[i + 2 : i + 4] for i in range(0, len(raw), 4)))
+        t["dtype"] = "BF16"
+        data = {(t["name"] + ".bf16" if n == name else n): (raw if n == name else b) for n, b in data.items()}'
+    hash='
+        t["sha256"] = hashlib.sha256(raw).hexdigest()'
+    edit_bundle llama.tar halves.tar "$cut$bf16$hash"
+    edit_bundle llama.tar wide.tar "$cut$hash"
+    expert() { # RANK SHARED OPTION...
+        mf-train-expert --config llama.yaml --set expert.rank="$1" -s "$2" -v val.labelled.mf -p 1 "${@:3}" parts/part.1.mp
+    }
+    for rank in 0 4; do
+        expert $rank halves.tar -o halves.$rank.tar 2> said
+        grep -E 'frozen, bf16, [0-9.]+ mapped[)]' said
+        assert_equal "$(mf-config memory train-expert --config llama.yaml --set expert.rank=$rank -s halves.tar)" \
+            "$(sed -n 's/.*: memory \([0-9]*\) MB.*/\1/p' said | awk '{ print $1 + 1 }')"
+        expert $rank - --quiet -o piped.$rank.tar < halves.tar
+        cmp halves.$rank.tar piped.$rank.tar
+        expert $rank wide.tar -o wide.$rank.tar 2> said
+        refute grep bf16 said
+        for name in halves wide; do mf-cat $name.$rank.tar | head -n 1 | jq .training.validation_loss > $name.loss; done
+        near "$(cat halves.loss)" "$(cat wide.loss)"
+    done
+}
+
 @test "what is frozen is mapped from a file: the same bytes as from a pipe or a compressed bundle" {
     run low llama 0 -o mapped.tar
     assert_success
