@@ -26,6 +26,7 @@ struct maker {
     double *nats;                  /* of each test document under the model, which is measured first */
     size_t n_nats, capacity, at;   /* of them; the document that is being measured again */
     struct mf_measure behind;      /* what another loses more than the model, document by document */
+    size_t unimproved;             /* experts that are as they were before training */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
 
@@ -122,6 +123,17 @@ static int add_measure(struct maker *m, const char *key, struct mf_err *err) {
     return 0;
 }
 
+/* Counts the expert when its weights are those from before its training, where no validation was better. */
+static int count_unimproved(struct maker *m, const char *path, struct mf_err *err) {
+    struct mf_bundle *bundle;
+    if (mf_bundle_open(&bundle, path, "expert", err) < 0) return -1;
+    const json_t *training = json_object_get(mf_bundle_meta(bundle), "training");
+    const json_t *best = json_object_get(training, "best_step");
+    m->unimproved += json_is_integer(best) && json_integer_value(best) == 0;
+    mf_bundle_close(bundle);
+    return 0;
+}
+
 /* Each expert alone with the shared backbone. */
 static int add_experts(struct maker *m, struct mf_err *err) {
     json_t *numbers = json_array(), *list = json_array();
@@ -130,7 +142,7 @@ static int add_experts(struct maker *m, struct mf_err *err) {
     for (size_t e = 0; e < m->files->experts->count; e++) {
         json_t *json;
         const char *path = m->files->experts->items[e];
-        if (open_model(m, m->files->shared, path, err) < 0) return -1;
+        if (open_model(m, m->files->shared, path, err) < 0 || count_unimproved(m, path, err) < 0) return -1;
         if (measure(m, mf_report_name(path), &json, err) < 0) return -1;
         json_object_set_new(json, "file", mf_utf8_json(mf_report_name(path), strlen(mf_report_name(path))));
         json_array_append_new(numbers, number_of(json));
@@ -250,7 +262,7 @@ static int make_samples(struct maker *m, const struct mf_tokenizer *tokenizer, j
     return status;
 }
 
-/* Stages above their bounds, and trainings without a curve where others have one. */
+/* Stages above their bounds, trainings without a curve where others have one, and those without effect. */
 static void add_warnings(const struct maker *m, json_t *report) {
     json_t *warnings = mf_report_warnings(json_object_get(report, "stages"));
     size_t given = m->files->metrics->count, made = m->files->experts->count + 1;
@@ -259,6 +271,13 @@ static void add_warnings(const struct maker *m, json_t *report) {
             warnings,
             json_pack("{s:s, s:o}", "stage", "report", "text",
                       json_sprintf("has the loss curves of %zu of %zu trainings only", given, made)));
+    if (m->unimproved)
+        json_array_append_new(
+            warnings,
+            json_pack("{s:s, s:o}", "stage", "training", "text",
+                      json_sprintf("left %zu of %zu experts as they began: no validation was better than "
+                                   "before the first step (more train_expert.steps may help)",
+                                   m->unimproved, m->files->experts->count)));
     json_object_set_new(report, "warnings", warnings);
     if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
 }

@@ -130,6 +130,26 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     echo '{"version": 1, "warnings": {"a": 1}, "sample": {"tokens": "x"}}' | mf-eval page > odd.html
 }
 
+@test "experts that no step of their training made better are counted: in the report, on its page and to who waits" {
+    make_model
+    train() { # EXPERT LEARNING-RATE
+        mf-train-expert --quiet --config "$TINY" --set train_expert.steps=2 --set train_expert.warmup=0 --set train_expert.min_lr=0 \
+            --set train_expert.lr="$2" -s shared.tar -v val.labelled.mf -p "$1" -o "expert.$1.tar" "parts/part.$1.mp"
+    }
+    train 0 1
+    train 1 0.003
+    train 2 1
+    run -0 --separate-stderr "${report[@]}" -o r.json test.mf
+    said="left 2 of 3 experts as they began: no validation was better than before the first step (more train_expert.steps may help)"
+    grep -qxF "mf-eval report: training $said" <<< "$stderr"
+    jq -e --arg said "$said" '.warnings == [{stage: "training", text: $said}]' r.json
+    mf-eval page r.json | grep -qF "<strong class=\"bad\">training</strong> $said."
+    train 0 0.003
+    train 2 0.003
+    run -0 --separate-stderr "${report[@]}" -o r.json test.mf
+    jq -e '.warnings == []' r.json
+}
+
 @test "what a report holds is text on the page, whatever it looks like" {
     cat > evil.json <<'JSON'
 {"version": 1, "model": "<script>alert(1)</script>", "perplexity": {"test": 9, "dense": 8},
