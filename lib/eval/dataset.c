@@ -1,39 +1,12 @@
 /* Reading documents of tokens: from a stream, or from a sample of it in memory. */
-#include "eval/dataset.h"
+#include "eval/dataset_internal.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include "base/memory.h"
 #include "io/utf8.h"
 #include "text/tokens.h"
-
-#define DOMAIN_NAME 64
-
-/* A document of the sample. */
-struct held {
-    uint64_t hash, order; /* of its id; place in the stream */
-    size_t domain;
-    bool other;              /* in the second half */
-    struct mf_token_doc doc; /* without record and bytes */
-    uint32_t *tokens;        /* its own, and behind them its id; owned */
-};
-
-struct mf_dataset {
-    struct mf_tokens_reader docs;
-    char *path; /* NULL for standard input */
-    struct mf_specials specials;
-    char (*domains)[DOMAIN_NAME];
-    size_t n_domains, domain; /* domain: of the document read last */
-    bool sampled, cut;        /* cut: something was left out of the sample */
-    size_t spread; /* over so many documents at least goes a sample, where there are as many; 0 or more */
-    struct held *held;
-    size_t n_held, held_capacity, next;
-    uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
-    enum mf_dataset_part part;
-};
 
 static int check_header(const struct mf_dataset *s, size_t V, const char *sha, const char *model,
                         struct mf_err *err) {
@@ -54,6 +27,7 @@ int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, con
     if (s) s->domains = calloc(MF_DATASET_DOMAINS, sizeof *s->domains);
     if (!s || !s->domains) mf_no_memory();
     s->specials = *specials;
+    s->to = SIZE_MAX;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
     if (mf_tokens_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_dataset_close(s);
@@ -75,7 +49,7 @@ static size_t find_domain(struct mf_dataset *s, const char *bytes, size_t size) 
     return s->n_domains++;
 }
 
-static int next_of_stream(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
+int dataset_next_of_stream(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
     int got = mf_tokens_next(&s->docs, doc, err);
     if (got <= 0) return got;
     if (doc->n >= 2) {
@@ -84,156 +58,6 @@ static int next_of_stream(struct mf_dataset *s, struct mf_token_doc *doc, struct
     }
     s->domain = doc->domain ? find_domain(s, doc->domain, doc->domain_size) : find_domain(s, "(none)", 6);
     return 1;
-}
-
-/* --- the sample --- */
-
-static int by_hash(const void *a, const void *b) {
-    const struct held *x = a, *y = b;
-    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static int by_order(const void *a, const void *b) {
-    const struct held *x = a, *y = b;
-    return x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* Tokens that are held when no document has more than `most`. */
-static size_t held_within(const struct mf_dataset *s, size_t max) {
-    size_t total = 0;
-    for (size_t i = 0; i < s->n_held; i++) total += s->held[i].doc.n < max ? s->held[i].doc.n : max;
-    return total;
-}
-
-/* Tokens that one document may give: as many as let all documents fit, but no fewer than the spread says. */
-static size_t max_of_one(const struct mf_dataset *s, size_t max_tokens) {
-    size_t low = s->spread ? 2 + max_tokens / s->spread : max_tokens, high = max_tokens;
-    while (low < high) {
-        size_t middle = low + (high - low + 1) / 2;
-        if (held_within(s, middle) <= max_tokens)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
-/* Keeps the lowest hashes that fit and cuts documents that are too long. One that is dropped or cut here
- * could not come back: whatever is read later only takes room from it. Returns the tokens kept. */
-static size_t prune(struct mf_dataset *s, size_t max_tokens) {
-    size_t total = 0, kept = 0, one = max_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
-    for (; kept < s->n_held && total < max_tokens; kept++) {
-        struct held *h = &s->held[kept];
-        if (h->doc.n > one) h->doc.n = one;
-        if (h->doc.n > max_tokens - total) h->doc.n = max_tokens - total;
-        total += h->doc.n;
-    }
-    for (size_t i = kept; i < s->n_held; i++) free(s->held[i].tokens);
-    s->n_held = kept;
-    s->cut |= total < before;
-    return total;
-}
-
-/* Appends a copy of the document's first max_tokens tokens. */
-static struct held *hold(struct mf_dataset *s, const struct mf_token_doc *doc, size_t max_tokens,
-                         uint64_t order) {
-    if (s->n_held == s->held_capacity) {
-        s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
-        s->held = reallocarray(s->held, s->held_capacity, sizeof *s->held);
-        if (!s->held) mf_no_memory();
-    }
-    size_t n = doc->n < max_tokens ? doc->n : max_tokens;
-    struct held *h = &s->held[s->n_held++];
-    *h = (struct held){
-        .hash = XXH64(doc->id, doc->id_size, 0), .order = order, .domain = s->domain, .doc = *doc};
-    h->tokens = malloc(n * sizeof *h->tokens + doc->id_size);
-    if (!h->tokens) mf_no_memory();
-    memcpy(h->tokens, doc->tokens, n * sizeof *h->tokens);
-    memcpy(h->tokens + n, doc->id, doc->id_size);
-    h->doc.tokens = h->tokens;
-    h->doc.n = n;
-    h->doc.id = (const char *)(h->tokens + n);
-    h->doc.domain = s->domains[s->domain];
-    h->doc.domain_size = strlen(h->doc.domain);
-    h->doc.record = NULL;
-    h->doc.bytes = NULL;
-    h->doc.size = 0;
-    return h;
-}
-
-void mf_dataset_spread(struct mf_dataset *s, size_t documents) {
-    s->spread = documents;
-}
-
-int mf_dataset_sample(struct mf_dataset *s, size_t max_tokens, struct mf_err *err) {
-    struct mf_token_doc doc;
-    size_t total = 0;
-    int got;
-    uint64_t order = 0;
-    if (max_tokens < 2) max_tokens = 2;
-    while ((got = next_of_stream(s, &doc, err)) > 0) {
-        if (!mf_specials_predict(&s->specials, doc.tokens, doc.n)) continue;
-        s->cut |= doc.n > max_tokens;
-        total += hold(s, &doc, max_tokens, order++)->doc.n;
-        if (total / 2 >= max_tokens) total = prune(s, max_tokens);
-    }
-    if (got < 0) return -1;
-    prune(s, max_tokens);
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
-    s->sampled = true;
-    return 0;
-}
-
-/* --- its halves --- */
-
-/* Parts the only document behind a window of S inputs, as near to its middle as there is one. */
-static void part_document(struct mf_dataset *s, size_t S) {
-    struct held *h = &s->held[0];
-    size_t windows = (h->doc.n - 1 + S - 1) / S, first = windows / 2 * S;
-    if (first < 2 || h->doc.n - first < 2) return;
-    struct mf_token_doc rest = h->doc;
-    s->domain = h->domain;
-    rest.tokens += first;
-    rest.n -= first;
-    struct held *second = hold(s, &rest, rest.n, h->order + 1);
-    second->other = true;
-    s->held[0].other = false;
-    s->held[0].doc.n = first;
-}
-
-/* The document that brings the halves nearest each other by leaving the larger one: of those that help the
- * first by hash; n_held when none does. */
-static size_t find_mover(const struct mf_dataset *s, bool from, size_t difference) {
-    size_t best = s->n_held;
-    for (size_t i = 0; i < s->n_held; i++) {
-        const struct held *h = &s->held[i];
-        if (h->other != from || h->doc.n >= difference) continue;
-        if (best == s->n_held || by_hash(h, &s->held[best]) < 0) best = i;
-    }
-    return best;
-}
-
-enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *s, size_t S) {
-    size_t tokens[2] = {0, 0};
-    if (!s->sampled) abort();
-    for (size_t i = 0; i < s->n_held; i++) {
-        s->held[i].other = s->held[i].hash & 1;
-        tokens[s->held[i].other] += s->held[i].doc.n;
-    }
-    for (;;) {
-        bool larger = tokens[1] > tokens[0];
-        if (tokens[!larger] >= (tokens[0] + tokens[1]) / 3) break;
-        size_t i = find_mover(s, larger, tokens[larger] - tokens[!larger]);
-        if (i == s->n_held) break;
-        s->held[i].other = !larger;
-        tokens[larger] -= s->held[i].doc.n;
-        tokens[!larger] += s->held[i].doc.n;
-    }
-    if (s->n_held == 1) part_document(s, S);
-    if (s->n_held > 1) return MF_DATASET_HALVES;
-    return s->cut ? MF_DATASET_CUT : MF_DATASET_SMALL;
 }
 
 int mf_dataset_rewind(struct mf_dataset *s, struct mf_err *err) {
@@ -247,25 +71,27 @@ int mf_dataset_rewind(struct mf_dataset *s, struct mf_err *err) {
     return mf_tokens_open(&s->docs, s->path, err);
 }
 
+static bool in_range(const struct mf_dataset *s, const struct held *h) {
+    return h->slice >= s->from && h->slice < s->to;
+}
+
 struct mf_dataset_extent mf_dataset_extent(const struct mf_dataset *s) {
     struct mf_dataset_extent e = {s->tokens, s->documents, s->tokens, s->documents};
     if (!s->sampled) return e;
-    e.tokens = 0;
-    e.documents = s->n_held;
-    for (size_t i = 0; i < s->n_held; i++) e.tokens += s->held[i].doc.n;
+    e.tokens = e.documents = 0;
+    for (size_t i = 0; i < s->n_held; i++) {
+        if (!in_range(s, &s->held[i])) continue;
+        e.tokens += s->held[i].doc.n;
+        e.documents++;
+    }
     return e;
 }
 
-void mf_dataset_select(struct mf_dataset *s, enum mf_dataset_part part) {
-    if (!s->sampled) abort();
-    s->part = part;
-    s->next = 0;
-}
-
 int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
-    if (!s->sampled) return next_of_stream(s, doc, err);
+    if (!s->sampled) return dataset_next_of_stream(s, doc, err);
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
+        if (!in_range(s, h)) continue;
         if (s->part != MF_DATASET_ALL && h->other != (s->part == MF_DATASET_OTHER_HALF)) continue;
         s->domain = h->domain;
         *doc = h->doc;

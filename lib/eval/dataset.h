@@ -34,6 +34,9 @@ int mf_dataset_sample(struct mf_dataset *dataset, size_t max_tokens, struct mf_e
 #define MF_DATASET_SPREAD 16
 void mf_dataset_spread(struct mf_dataset *dataset, size_t documents);
 
+/* To be called before: hashes have this seed, else 0; another one chooses other documents. */
+void mf_dataset_seed(struct mf_dataset *dataset, uint64_t seed);
+
 /* Starts again with the first document: of a sample always, of a stream only when it is a file (it is opened
  * again), else EX_USAGE. */
 int mf_dataset_rewind(struct mf_dataset *dataset, struct mf_err *err);
@@ -52,9 +55,18 @@ enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *dataset, size_t S);
 enum mf_dataset_part { MF_DATASET_ALL, MF_DATASET_HALF, MF_DATASET_OTHER_HALF };
 void mf_dataset_select(struct mf_dataset *dataset, enum mf_dataset_part part);
 
+/* Divides a sample's documents to slices, in the order of their hashes: the first has at least so many tokens
+ * and documents, where there are as many; each other one makes those before it half as large again, and the
+ * last is what remains. So the slices before any are a sample of their own. Returns how many there are, at
+ * least 1; of a stream, 1. */
+size_t mf_dataset_slice(struct mf_dataset *dataset, size_t tokens, size_t documents);
+
+/* From now on a sample's documents come of the slices `from` to `to` - 1 only. Rewinds. */
+void mf_dataset_range(struct mf_dataset *dataset, size_t from, size_t to);
+
 /* What the documents come to that have something to predict, in tokens as the stream holds them, those at
- * documents' ends too. Of a sample: what it holds, and of how much; of a stream: both what has been read
- * since it was opened or rewound. */
+ * documents' ends too. Of a sample: what its range of slices holds, and of how much; of a stream: both what
+ * has been read since it was opened or rewound. */
 struct mf_dataset_extent {
     uint64_t tokens, documents, of_tokens, of_documents;
 };
