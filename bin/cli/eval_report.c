@@ -18,8 +18,10 @@ static const char notes[] =
     "Standard error shows the perplexities with their standard errors over documents, and each stage that took more\n"
     "memory than its bound.\n"
     "\n"
-    "Of a long test stream a sample of documents is measured, the same for each model. Its default size is what the\n"
-    "experts' training time allows; --max-tokens 0 measures all.\n"
+    "Of a long test stream a sample of documents is measured. It grows until the standard error of the model's\n"
+    "perplexity is eval.error of it, at most to --max-tokens, by default what the experts' training time allows. Each\n"
+    "expert alone is measured on the first of these documents, until its distance from the model is as certain.\n"
+    "--max-tokens 0 measures everything on all.\n"
     "\n"
     "--expert-list, --metrics-list and --stage-list read names of files from a file, one a line, when they are too\n"
     "many for a command line.\n"
@@ -38,14 +40,15 @@ static const char notes[] =
 
 /* Tokens that take no longer to measure than the training of all experts: a function of the settings and the
  * model, not of the clock. Training costs two forward passes a token, as measured with configs/demo.yaml (a
- * backward pass computes no gradients of frozen weights). A report passes each of E experts and the dense
- * model once, and the assembled model twice (its routing is the second), where a token costs as much as
- * top_k. */
+ * backward pass computes no gradients of frozen weights). A report passes each of E experts (what
+ * MF_REPORT_ALONE of them take, if there are more) and the dense model once, and the assembled model twice
+ * (its routing is the second), where a token costs as much as top_k. */
 static int64_t sample_size(const struct mf_session *s) {
     const struct mf_train_config *t = &s->config.train_expert;
     double E = (double)s->moe->router.n_experts, top_k = (double)s->moe->router.top_k;
     double trained = (double)t->steps * (double)t->batch * (double)t->accumulation * (double)s->moe->shape.S;
-    double tokens = 2 * E * trained / (E + 1 + 2 * top_k);
+    double alone = E < MF_REPORT_ALONE ? E : MF_REPORT_ALONE;
+    double tokens = 2 * E * trained / (alone + 1 + 2 * top_k);
     if (tokens < (double)SAMPLE_MIN) return SAMPLE_MIN;
     return tokens > (double)SAMPLE_MAX ? SAMPLE_MAX : (int64_t)tokens;
 }
@@ -82,9 +85,11 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     bool pipe = !a->tokens || strcmp(a->tokens, "-") == 0;
     if (mf_session_begin(s, "eval", common, 0, err) < 0) return -1;
     if (a->max_tokens == INT64_MIN) a->max_tokens = s->config.eval.max_tokens;
+    if (a->max_tokens == 0) s->config.eval.error = 0;
     if (a->max_tokens == 0 && pipe) a->max_tokens = PIPE_TOKENS;
     if (mf_session_model(s, a->files.model, NULL, err) < 0) return -1;
     if (a->max_tokens < 0) a->max_tokens = sample_size(s);
+    s->request.seed = (uint64_t)s->config.seed;
     if (mf_session_source(s, a->tokens, a->max_tokens, err) < 0) return -1;
     if (mf_report_make(s, &a->files, common, &report, err) < 0) return -1;
     return mf_session_write(a->output, report, err);
@@ -110,7 +115,7 @@ int mf_eval_report(int argc, char **argv) {
          0},
         {"calibration", 0, MF_OPT_STRING, &a.files.calibration, "FILE", "the report of mf-calibrate", 0, 0},
         {"max-tokens", 0, MF_OPT_INT, &a.max_tokens, "N",
-         "measure a sample of N tokens; 0: all, -1: as fast as experts train (default: eval.max_tokens)", -1,
+         "measure at most N tokens; 0: all, -1: as fast as experts train (default: eval.max_tokens)", -1,
          1e15},
         MF_OUTPUT_OPTION(&a.output),
         {0}};

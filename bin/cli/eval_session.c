@@ -82,6 +82,7 @@ int mf_session_source(struct mf_session *s, const char *path, int64_t max_tokens
     if (mf_dataset_open(&s->dataset, path, m->shape.V, m->tokenizer_sha256, &m->specials, m->name, err) < 0)
         return -1;
     mf_dataset_spread(s->dataset, MF_DATASET_SPREAD);
+    mf_dataset_seed(s->dataset, s->request.seed);
     return max_tokens > 0 ? mf_dataset_sample(s->dataset, (size_t)max_tokens, err) : 0;
 }
 

@@ -23,6 +23,7 @@ struct mf_session_request {
     const char *tokens; /* NULL: standard input */
     int64_t batch;      /* windows in one pass; 0: the config's */
     int64_t max_tokens; /* of a sample; 0 or less: all */
+    uint64_t seed;      /* of its hashes */
     uint64_t memory;    /* --max-memory; 0: no limit */
     /* Bytes that it takes beside the model, the tokens and the tokenizer. */
     size_t (*beside)(const void *context, const struct mf_moe *moe, size_t windows);

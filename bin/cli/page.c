@@ -113,12 +113,24 @@ static json_t *baselines(const struct baseline *b, size_t n) {
     return rows;
 }
 
+/* Was an expert measured on part of the model's documents? */
+static bool is_fewer(const json_t *report) {
+    const json_t *measures = json_object_get(report, "measures"), *expert;
+    double all = mf_page_number(json_object_get(measures, "test"), "documents");
+    size_t i;
+    json_array_foreach(json_object_get(measures, "experts"), i,
+                       expert) if (mf_page_number(expert, "documents") < all) return true;
+    return false;
+}
+
 static void prepare_headline(json_t *report) {
     struct baseline *b;
     size_t n = collect(report, &b);
     json_t *sample = json_object_get(report, "sample");
     mf_page_set(report, "verdict", verdict(b, n));
     mf_page_set(report, "baselines", baselines(b, n));
+    mf_page_set(report, "fewer", flag(is_fewer(report)));
+    mf_page_set(sample, "percent", mf_page_real(100 * mf_page_number(sample, "error")));
     mf_page_set(report, "sampled",
                 flag(mf_page_number(sample, "tokens") < mf_page_number(sample, "of_tokens")));
     free(b);

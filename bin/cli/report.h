@@ -6,6 +6,9 @@
 #include "base/strings.h"
 #include "cli/eval_session.h"
 
+/* All experts, each alone, are measured with as many tokens as so many of them take for the whole sample. */
+#define MF_REPORT_ALONE 8
+
 struct mf_report_files {
     const char *model, *shared, *tokenizer; /* shared may be NULL */
     const struct mf_strs *experts;          /* expert bundles, in the order of the model */

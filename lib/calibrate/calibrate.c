@@ -30,7 +30,7 @@ static int measure(struct calibration *c, double *loss, struct mf_err *err) {
     struct measuring measuring = {c, 0};
     struct mf_perplexity_options o = {
         .batch = c->options->batch, .context = &measuring, .document = note_document};
-    struct mf_perplexity p;
+    struct mf_perplexity p = {0};
     mf_dataset_select(c->dataset, MF_DATASET_OTHER_HALF);
     if (mf_perplexity(c->moe, c->work, c->dataset, &o, &p, err) < 0) return -1;
     *loss = mf_measure_loss(&p.all); /* NaN when nothing is scored */
@@ -136,7 +136,7 @@ static int label_by_loss(struct calibration *c, struct mf_err *err) {
     struct mf_moe_hooks hooks = {.context = &f, .route = force};
     struct mf_perplexity_options o = {
         .batch = c->options->batch, .hooks = &hooks, .context = &f, .document = note_loss};
-    struct mf_perplexity p;
+    struct mf_perplexity p = {0};
     int status = 0;
     f.losses = malloc((c->n_labels + 1) * sizeof *f.losses);
     if (!f.losses) mf_no_memory();

@@ -76,7 +76,7 @@ struct mf_config {
     } calibrate;
     struct {
         int64_t batch, max_tokens, sample_tokens, samples;
-        double temperature;
+        double error, temperature;
         char prompts[1024]; /* prompts of the report's samples, separated by '|' */
     } eval;
     struct {

@@ -137,6 +137,7 @@ static const struct mf_key keys[] = {
     INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
     INT(eval.max_tokens, "-1", -1, MANY, EVAL,
         "tokens measured at most; 0: all; -1: as fast as experts train"),
+    REAL(eval.error, "0.005", 0, 1, EVAL, "relative standard error of perplexity that is enough; 0: none"),
     INT(eval.sample_tokens, "80", 0, 1e9, EVAL, "tokens of a sample of the report"),
     INT(eval.samples, "3", 0, 1000, EVAL, "samples of the report"),
     REAL(eval.temperature, "0.8", 0, 1000, EVAL, "of the samples; 0: the likeliest token"),

@@ -46,6 +46,16 @@ double mf_measure_error(const struct mf_measure *m) {
     return sqrt(n / (n - 1) * residual) / (double)m->tokens;
 }
 
+double mf_measure_estimate(const struct mf_measure *part, const struct mf_measure *behind,
+                           const struct mf_measure *all, double *error) {
+    double own = mf_measure_error(part), difference = mf_measure_error(behind);
+    *error = own;
+    if (part->documents >= all->documents) return mf_measure_loss(part);
+    double measured = (double)part->documents / (double)all->documents;
+    *error = sqrt(measured * own * own + (1 - measured) * difference * difference);
+    return mf_measure_loss(all) + mf_measure_loss(behind);
+}
+
 json_t *mf_measure_json(const struct mf_measure *m) {
     double perplexity = mf_measure_perplexity(m);
     json_t *json = json_object();

@@ -75,8 +75,10 @@ int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_datase
                   const struct mf_perplexity_options *o, struct mf_perplexity *result, struct mf_err *err) {
     struct mf_windows *windows;
     struct run run = {.options = o, .dataset = dataset, .result = result};
-    *result = (struct mf_perplexity){0};
-    if (mf_windows_new(&windows, moe, dataset, o->batch, o->stride, o->lengths, err) < 0) return -1;
+    if (mf_windows_new(&windows, moe, dataset, o->batch, o->stride, o->lengths, err) < 0) {
+        mf_perplexity_clear(result);
+        return -1;
+    }
     double *losses = reallocarray(NULL, (o->batch ? o->batch : 1) * moe->shape.S, sizeof *losses);
     int status = losses ? measure_all(moe, work, windows, &run, losses, err)
                         : mf_err_set(err, EX_OSERR, "out of memory for a batch of %zu windows", o->batch);

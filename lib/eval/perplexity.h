@@ -26,6 +26,13 @@ double mf_measure_bits(const struct mf_measure *m);       /* bits per byte; NaN 
  * is this times the perplexity, to first order. */
 double mf_measure_error(const struct mf_measure *m);
 
+/* The nats per token that `part`, measured on some documents of a random sample, has on all of them, where
+ * another model has `all`: that model's and the mean difference of the two on these documents, `behind`. This
+ * is the difference estimator of double sampling (Cochran, chapter 12); *error is its standard error, which
+ * is that of the part's own mean for the documents that were measured, of the difference for the others. */
+double mf_measure_estimate(const struct mf_measure *part, const struct mf_measure *behind,
+                           const struct mf_measure *all, double *error);
+
 /* {"perplexity", "error", "nats", "loss", "tokens", "documents", "bits_per_byte"}; what is not known is null.
  * New. */
 json_t *mf_measure_json(const struct mf_measure *m);
@@ -49,10 +56,10 @@ struct mf_perplexity_options {
     void (*progress)(void *context, uint64_t tokens); /* scored so far, after every batch */
 };
 
-/* Measures the rest of `dataset`. `work` must have room for batch * S rows. The result does not depend on the
- * batch and the number of threads beyond rounding in fp32: losses are added in double in the order of the
- * documents. EX_DATAERR as for reading, or when a loss is non-finite (EX_SOFTWARE); EX_IOERR. On failure
- * nothing is to be cleared. */
+/* Measures the rest of `dataset` and adds it to *result, which is zero at first. `work` must have room for
+ * batch * S rows. The result does not depend on the batch and the number of threads beyond rounding in fp32:
+ * losses are added in double in the order of the documents. EX_DATAERR as for reading, or when a loss is
+ * non-finite (EX_SOFTWARE); EX_IOERR. On failure nothing is to be cleared. */
 int mf_perplexity(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,
                   const struct mf_perplexity_options *options, struct mf_perplexity *result,
                   struct mf_err *err);

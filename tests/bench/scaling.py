@@ -135,7 +135,8 @@ def predict(base, second, E):
     slope = (second.seconds["partition"] - base.seconds["partition"]) / (second.E - base.E)
     s["partition"] += slope * (E - base.E)
     s["join"] *= shape.model_bytes(E) / shape.model_bytes(base.E)
-    passes = lambda n: (n + 1) * shape.forward(1) + 2 * shape.forward(2)
+    alone = lambda n: max(min(n, 8), n / 2)  # passes of experts over 20000 tokens, by formats/report.md
+    passes = lambda n: (alone(n) + 1) * shape.forward(1) + 2 * shape.forward(2)
     s["report"] *= passes(E) / passes(base.E)
     b = dict(base.bytes)
     b["experts"] *= E / base.E
@@ -305,7 +306,8 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
         wall, failures, lost = train_experts(nodes, E, per_expert, between, fetched)
         rows.append([str(nodes), time(wall), f"{E * per_expert / nodes / wall:.2f}", str(failures), time(lost)])
     table(["nodes", "experts, simulated", "of ideal", "failures", "work lost"], rows)
-    alone = lambda n: n * ((E + 1) * shape.forward(1) + 2 * shape.forward(2)) / operations
+    report = lambda n, experts: (n * (shape.forward(1) + 2 * shape.forward(2)) + experts * shape.forward(1)) / operations
+    sample, first = 1 << 20, 10000  # at most; of an expert at least (formats/report.md)
     rows = [
         ["mf-docs", "1", time(base.seconds["docs"] * scale), "reads all text"],
         ["mf-tokenize train", "1", time(base.seconds["tokenizer"] * scale), "a sample of the documents is enough"],
@@ -315,8 +317,8 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
         ["mf-train-expert", str(NODES), rows[-1][1], "above"],
         ["mf-assemble", "1", time(2 * model / LINK), "reads and writes the model once, through the node's network"],
         ["mf-calibrate", "1", time(calibrate), f"{passes} passes over half of {key('calibrate.max_tokens')} tokens, and reading the experts they meet"],
-        ["mf-eval report, eval.max_tokens=0", "1", time(alone(held)), "each expert alone on all test documents"],
-        ["mf-eval report, eval.max_tokens=20000", "1", time(alone(20000)), "and reading each expert once"],
+        ["mf-eval report, eval.max_tokens=0", "1", time(report(held, E * held)), "each expert alone on all test documents"],
+        ["mf-eval report", "1", time(report(sample, max(8 * sample, E * first))), "at most: on a sample; and reading each expert once"],
     ]
     table(["stage", "nodes", "time", ""], rows)
 

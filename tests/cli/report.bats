@@ -75,7 +75,7 @@ make_model() {
     # 60 steps of 2 x 4 windows for 3 experts, two passes each, over 3 + 1 + 2 x 2 passes
     "${report[@]}" --quiet --set train_expert.steps=60 --set train_expert.accumulation=2 -o more.json train.mf
     jq -e '.sample | .tokens == 60 * 2 * 4 * 32 * 2 * 3 / 8 and .of_tokens > .tokens' more.json
-    for everything in --max-tokens=0 --set=eval.max_tokens=0 --set=train_expert.steps=100000; do
+    for everything in --set=train_expert.steps=100000 --max-tokens=0 --set=eval.max_tokens=0; do
         "${report[@]}" --quiet "$everything" -o all.json train.mf
         jq -e --argjson all "$all" '.sample | .tokens == .of_tokens and .documents == $all' all.json
     done
@@ -86,6 +86,68 @@ make_model() {
     grep -q 'Measured on a sample of the test documents: 10,000 of' sample.html
     assert_equal "$(mf-eval page all.json | grep -c 'Measured on a sample')" 0
     run -78 mf-eval report --set eval.max_tokens=-2 -m model.safetensors -t tokenizer.json train.mf
+}
+
+# Tokens that a report measured, of all models together.
+measured() { # REPORT
+    jq '[.measures | .test, .dense, .experts[] | .tokens] | add' "$1"
+}
+
+@test "the sample grows until the perplexity is as certain as eval.error asks for, and no further" {
+    make_model 400
+    for error in 0.02 0.01 0.005 0; do
+        "${report[@]}" --quiet --set eval.error=$error --max-tokens 60000 -o $error.json train.mf
+        jq -e '(.sample.error - .measures.test.error / .measures.test.perplexity | fabs) < 1e-9 and .sample.seed == 1' $error.json
+    done
+    jq -e '.sample | .documents >= 32 and .tokens >= 10000 and .tokens < 12000 and .error <= 0.02' 0.02.json
+    jq -e '.sample | .tokens > 12000 and .tokens < 40000 and .error <= 0.01 and .target == 0.01' 0.01.json
+    jq -e '.sample | .tokens == 60000 and .error > 0.0045' 0.005.json # its limit comes first
+    jq -e '.sample | .tokens == 60000 and .target == 0' 0.json
+    # routing, the dense model and the token frequencies are of the same documents
+    jq -e '.measures | .test.documents == .dense.documents and .test.documents == .unigram.documents' 0.01.json
+    jq -e '(.routing.tokens - .sample.tokens | fabs) < 0.02 * .sample.tokens' 0.01.json
+    # an expert is measured until its distance from the model is as certain; what that says of all documents holds
+    jq -e '.measures | .test as $t | .experts | all(.documents >= 32 and .documents < $t.documents and .behind_error <= 0.005
+        and (.loss - $t.loss - .behind | fabs) < 1e-9 and .error >= .perplexity * .behind_error)' 0.005.json
+    jq -e '.measures | .test as $t | .experts | all(.documents == $t.documents)' 0.json
+    jq -e --slurpfile all 0.json '[.measures.experts[], $all[0].measures.experts[]] | [.[:3], .[3:]] | transpose
+        | all((.[0].loss - .[1].loss | fabs) < 4 * .[0].behind_error and .[0].loss != .[1].loss)' 0.005.json
+    mf-eval page 0.01.json > sample.html
+    tr '\n' ' ' < sample.html | grep -qE "documents, chosen with seed 1; the +perplexity's standard error is 0\.[89][0-9]%\."
+    mf-eval page 0.005.json > fewer.html
+    grep -q 'as many of the documents as its distance' fewer.html
+    assert_equal "$(mf-eval page 0.json | grep -c 'as many of the documents')" 0
+    # the same at any number of threads; another seed takes others
+    "${report[@]}" --quiet --set eval.error=0.01 --max-tokens 60000 --threads 3 -o threads.json train.mf
+    jq -e --slurpfile one 0.01.json 'del(.sample.error) as $r | $one[0] | del(.sample.error) | .sample == $r.sample and
+        ([.measures | .test, .dense, .experts[] | .documents]) == ([$r.measures | .test, .dense, .experts[] | .documents])' threads.json
+    "${report[@]}" --quiet --seed 2 --set eval.error=0.02 -o other.json train.mf
+    jq -e --slurpfile one 0.02.json '.sample.seed == 2 and .measures.test.nats != $one[0].measures.test.nats' other.json
+    # everything is everything, however certain
+    "${report[@]}" --quiet --max-tokens 0 --set eval.error=0.5 -o all.json train.mf
+    jq -e '.sample | .tokens == .of_tokens and .tokens > 60000 and .target == 0' all.json
+    run -78 mf-eval report --set eval.error=-0.1 -m model.safetensors -t tokenizer.json train.mf
+}
+
+@test "four times the experts do not take four times the work of a report" {
+    make_tokens 160 16
+    make_pieces --set train_expert.steps=8 --set train_expert.validate_every=4 --set train_expert.warmup=0
+    for n in 4 16; do
+        eval "experts=(expert.{0..$((n - 1))}.tar)"
+        mf-assemble --quiet --config "$TINY" -o $n.safetensors shared.tar "${experts[@]}"
+        for error in 0.02 0.000001; do
+            mf-eval report --quiet --config "$TINY" --max-tokens 40000 --set eval.error=$error -m $n.safetensors -t tokenizer.json \
+                -s shared.tar "${experts[@]/#/--expert=}" -o $n.$error.json train.mf
+            jq -e --argjson n $n '.measures.experts | length == $n and all(.documents >= 32)' $n.$error.json
+        done
+    done
+    # where no error is small enough, experts share a limit
+    jq -e '.sample.tokens == 40000 and (.measures | .test as $t | .experts | all(.documents == $t.documents))' 4.0.000001.json
+    [ "$(measured 16.0.000001.json)" -lt $((2 * $(measured 4.0.000001.json))) ]
+    [ "$(measured 16.0.000001.json)" -gt 300000 ] # it is made use of
+    # where it is, one takes what it needs, whatever there is
+    [ "$(measured 4.0.02.json)" -lt 100000 ]
+    [ "$(measured 16.0.02.json)" -lt 240000 ]
 }
 
 @test "no long document stands for all in a sample" {

@@ -1,0 +1,245 @@
+/* Perplexities of the model and of what it is compared with, on the same documents. */
+#include "cli/report_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/memory.h"
+#include "cli/report_notes.h"
+#include "io/utf8.h"
+#include "model/component.h"
+
+/* The first slice of the sample: fewer documents say little of how far they lie apart. */
+#define FIRST_TOKENS    10000
+#define FIRST_DOCUMENTS 32
+
+/* Differences on the same documents have a smaller error than the two numbers. */
+static void add_document(void *context, const char *id, size_t id_size, size_t domain,
+                         const struct mf_measure *document) {
+    struct report_maker *m = context;
+    (void)id;
+    (void)id_size;
+    (void)domain;
+    if (m->at < m->n_nats) {
+        mf_measure_add(&m->behind, document->nats - m->nats[m->at++], document->tokens, 0);
+        return;
+    }
+    if (m->n_nats == m->capacity) {
+        m->capacity = 2 * m->capacity + 64;
+        m->nats = reallocarray(m->nats, m->capacity, sizeof *m->nats);
+        if (!m->nats) mf_no_memory();
+    }
+    m->nats[m->n_nats++] = document->nats;
+    m->at = m->n_nats;
+}
+
+/* A row for people: perplexity and its standard error, which is one of its logarithm. */
+static void show(const struct report_maker *m, const char *what, double loss, double error) {
+    double perplexity = exp(loss);
+    if (m->common->quiet) return;
+    fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f", what, perplexity);
+    if (isfinite(error)) fprintf(stderr, " +- %.3f", perplexity * error);
+    fputc('\n', stderr);
+}
+
+/* How much of the test stream is measured, and how sure that makes the model's perplexity. */
+static void add_sample(const struct report_maker *m, json_t *report) {
+    struct mf_dataset_extent e = mf_dataset_extent(m->s->dataset);
+    double error = mf_measure_error(&m->test);
+    json_object_set_new(report, "sample",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "tokens", (json_int_t)e.tokens,
+                                  "of_tokens", (json_int_t)e.of_tokens, "documents", (json_int_t)e.documents,
+                                  "of_documents", (json_int_t)e.of_documents, "seed",
+                                  (json_int_t)m->s->config.seed, "target", m->s->config.eval.error, "error",
+                                  mf_real_json(error)));
+    if (e.tokens == e.of_tokens || m->common->quiet) return;
+    fprintf(stderr, "mf-eval report: measured on a sample: %llu of %llu tokens, %llu of %llu documents",
+            (unsigned long long)e.tokens, (unsigned long long)e.of_tokens, (unsigned long long)e.documents,
+            (unsigned long long)e.of_documents);
+    if (isfinite(error)) fprintf(stderr, ", standard error %.2f%%", 100 * error);
+    fputs(" (eval.error and eval.max_tokens set its size)\n", stderr);
+}
+
+/* Is the error of this known, and no larger than asked for? */
+static bool is_precise(const struct report_maker *m, const struct mf_measure *measure) {
+    double target = m->s->config.eval.error;
+    return target > 0 && mf_measure_error(measure) <= target;
+}
+
+/* Measures the session's model on `max` slices of the sample at most, one after the other until `aim`, which
+ * grows with them, is precise. Returns their number, or -1. */
+static int64_t measure_slices(struct report_maker *m, size_t max, const struct mf_measure *aim,
+                              struct mf_perplexity *p, struct mf_err *err) {
+    const struct mf_perplexity_options o = {
+        .batch = m->s->batch, .lengths = m->lengths, .context = m, .document = add_document};
+    size_t n = 0;
+    m->at = 0;
+    m->behind = (struct mf_measure){0};
+    while (n < max && !is_precise(m, aim)) {
+        mf_dataset_range(m->s->dataset, n, n + 1);
+        n++;
+        if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
+        if (mf_perplexity(m->s->moe, m->s->work, m->s->dataset, &o, p, err) < 0) return -1;
+    }
+    return (int64_t)n;
+}
+
+/* What was measured behind the model, in full; of part of the documents perplexity, loss and error are
+ * estimates for all. New. */
+static json_t *compared(const struct report_maker *m, const char *what, const struct mf_perplexity *p) {
+    json_t *json = mf_perplexity_json(p, m->s->dataset);
+    double error, loss = mf_measure_estimate(&p->all, &m->behind, &m->test, &error);
+    json_object_set_new(json, "loss", mf_real_json(loss));
+    json_object_set_new(json, "perplexity", mf_real_json(exp(loss)));
+    json_object_set_new(json, "error", mf_real_json(exp(loss) * error));
+    if (m->behind.tokens > 0) {
+        json_object_set_new(json, "behind", mf_real_json(mf_measure_loss(&m->behind)));
+        json_object_set_new(json, "behind_error", mf_real_json(mf_measure_error(&m->behind)));
+    }
+    if (p->all.tokens) show(m, what, loss, error);
+    return json;
+}
+
+static json_t *number_of(const json_t *measure) {
+    return json_incref(json_object_get(measure, "perplexity"));
+}
+
+static int open_model(struct report_maker *m, const char *path, const char *expert, struct mf_err *err) {
+    char tokenizer[65] = "";
+    if (m->s->moe) snprintf(tokenizer, sizeof tokenizer, "%s", m->s->moe->tokenizer_sha256);
+    if (mf_session_model(m->s, path, expert, err) < 0) return -1;
+    if (*tokenizer && strcmp(tokenizer, m->s->moe->tokenizer_sha256) != 0)
+        return mf_err_set(err, EX_DATAERR, "%s: tokenizer is %.12s, not %.12s as in %s", path,
+                          m->s->moe->tokenizer_sha256, tokenizer, m->files->model);
+    return 0;
+}
+
+static void put(const struct report_maker *m, const char *key, json_t *json) {
+    json_object_set_new(m->perplexity, key, number_of(json));
+    json_object_set_new(m->measures, key, json);
+}
+
+int report_measure_model(struct report_maker *m, json_t *report, struct mf_err *err) {
+    struct mf_perplexity p = {0};
+    size_t most = mf_dataset_slice(m->s->dataset, FIRST_TOKENS, FIRST_DOCUMENTS);
+    int64_t slices = measure_slices(m, most, &p.all, &p, err);
+    if (slices < 0) return -1;
+    m->slices = (size_t)slices;
+    m->test = p.all;
+    if (p.all.tokens)
+        show(m, "test", mf_measure_loss(&p.all), mf_measure_error(&p.all));
+    else
+        fprintf(stderr,
+                "mf-eval report: %-24s nothing to measure: %s has no document with a target (a larger "
+                "docs.test_fraction helps)\n",
+                "test", mf_dataset_name(m->s->dataset));
+    put(m, "test", mf_perplexity_json(&p, m->s->dataset));
+    mf_perplexity_clear(&p);
+    mf_dataset_range(m->s->dataset, 0, m->slices);
+    add_sample(m, report);
+    return mf_dataset_rewind(m->s->dataset, err);
+}
+
+static int add_dense(struct report_maker *m, struct mf_err *err) {
+    static const struct mf_measure nothing; /* is never precise */
+    struct mf_perplexity p = {0};
+    if (open_model(m, m->files->shared, NULL, err) < 0) return -1;
+    if (measure_slices(m, m->slices, &nothing, &p, err) < 0) return -1;
+    put(m, "dense", compared(m, "dense", &p));
+    mf_perplexity_clear(&p);
+    return 0;
+}
+
+/* Counts the expert when its weights are those from before its training, where no validation was better. */
+static int count_unimproved(struct report_maker *m, const char *path, struct mf_err *err) {
+    struct mf_bundle *bundle;
+    if (mf_bundle_open(&bundle, path, "expert", err) < 0) return -1;
+    const json_t *training = json_object_get(mf_bundle_meta(bundle), "training");
+    const json_t *best = json_object_get(training, "best_step");
+    m->unimproved += json_is_integer(best) && json_integer_value(best) == 0;
+    mf_bundle_close(bundle);
+    return 0;
+}
+
+/* Slices that one of the experts is measured on at most, so that all of them together take no more than
+ * MF_REPORT_ALONE for the whole sample; the first is for each. */
+static size_t slices_of_one(const struct report_maker *m) {
+    struct mf_dataset *dataset = m->s->dataset;
+    mf_dataset_range(dataset, 0, m->slices);
+    double all = (double)mf_dataset_extent(dataset).tokens, E = (double)m->files->experts->count;
+    size_t n = m->slices;
+    for (; n > 1; n--) {
+        mf_dataset_range(dataset, 0, n);
+        if (E * (double)mf_dataset_extent(dataset).tokens <= MF_REPORT_ALONE * all) break;
+    }
+    return n;
+}
+
+static int measure_expert(struct report_maker *m, const char *path, size_t most, json_t **json,
+                          struct mf_err *err) {
+    struct mf_perplexity p = {0};
+    const char *name = mf_report_name(path);
+    if (open_model(m, m->files->shared, path, err) < 0 || count_unimproved(m, path, err) < 0) return -1;
+    if (measure_slices(m, most, &m->behind, &p, err) < 0) return -1;
+    *json = compared(m, name, &p);
+    json_object_set_new(*json, "file", mf_utf8_json(name, strlen(name)));
+    mf_perplexity_clear(&p);
+    return 0;
+}
+
+/* Each expert alone with the shared backbone. */
+static int add_experts(struct report_maker *m, struct mf_err *err) {
+    json_t *numbers = json_array(), *list = json_array(), *json;
+    size_t most = slices_of_one(m);
+    json_object_set_new(m->perplexity, "experts", numbers);
+    json_object_set_new(m->measures, "experts", list);
+    for (size_t e = 0; e < m->files->experts->count; e++) {
+        if (measure_expert(m, m->files->experts->items[e], most, &json, err) < 0) return -1;
+        json_array_append_new(numbers, number_of(json));
+        json_array_append_new(list, json);
+    }
+    return 0;
+}
+
+/* What predicting each token by its share of the training tokens alone would give: (count + 1) / (all + V).
+ * Nothing of an imported backbone, whose training tokens nobody counted. */
+static int add_unigram(struct report_maker *m, struct mf_err *err) {
+    struct mf_component p;
+    struct mf_token_doc doc;
+    struct mf_measure unigram = {0};
+    if (mf_component_open(&p, m->files->shared, "shared", err) < 0) return -1;
+    size_t V = p.shape.V;
+    int64_t *counts = calloc(V, sizeof *counts);
+    if (!counts) mf_no_memory();
+    struct mf_tensor t = {.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {V}, .data = counts};
+    int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
+    double total = (double)V;
+    for (size_t v = 0; v < V; v++) total += counts[v] > 0 ? (double)counts[v] : 0;
+    bool counted = total > (double)V;
+    mf_dataset_range(m->s->dataset, 0, m->slices);
+    if (status == 0 && counted) status = mf_dataset_rewind(m->s->dataset, err);
+    while (status == 0 && counted && (got = mf_dataset_next(m->s->dataset, &doc, err)) > 0) {
+        double nats = 0;
+        uint64_t tokens = 0;
+        for (size_t i = 1; i < doc.n; i++) {
+            if (!mf_specials_target(&p.specials, doc.tokens[i]) || doc.tokens[i] >= V) continue;
+            nats -= log(((double)counts[doc.tokens[i]] + 1) / total);
+            tokens++;
+        }
+        mf_measure_add(&unigram, nats, tokens, 0);
+    }
+    free(counts);
+    mf_component_close(&p);
+    if (status < 0 || got < 0) return -1;
+    if (!counted) return 0;
+    put(m, "unigram", mf_measure_json(&unigram));
+    if (unigram.tokens) show(m, "unigram", mf_measure_loss(&unigram), mf_measure_error(&unigram));
+    return 0;
+}
+
+int report_measure_others(struct report_maker *m, struct mf_err *err) {
+    if (!m->files->shared) return 0;
+    if (add_dense(m, err) < 0 || add_experts(m, err) < 0) return -1;
+    return add_unigram(m, err);
+}
