@@ -237,7 +237,7 @@ def inject(o, rng, place):
             continue
         for kind in o.kinds.split(","):
             for what in FAULTS[kind]:
-                if o.sample and what != FAULTS[kind][0] and rng.random() < 0.5:
+                if 0 < o.sample < case.calls[kind] and what != FAULTS[kind][0] and rng.random() < 0.5:
                     continue
                 ns = choose(case.calls[kind], o.sample, rng)
                 jobs += [(case, kind, "%s:%d:%s" % (kind, n, what), place) for n in ns]
