@@ -14,6 +14,8 @@ static const char notes[] =
     "expert.init chooses whether the expert starts from the shared bundle's FFN or from random weights. With\n"
     "expert.rank the expert is changes of that rank to the matrices of the shared bundle's FFN, and the bundle holds\n"
     "their factors only: less memory, a smaller file, and the weights that the backbone brings stay as they are.\n"
+    "With expert.head the expert also learns a head of its own, a whole matrix or a change of low rank to the shared one:\n"
+    "which words follow which differs between subjects.\n"
     "With expert.anchor each layer's result is the mean of the expert's and of the shared bundle's FFN, which stays as it\n"
     "is; the bundle holds the expert alone.\n"
     "\n"
@@ -51,6 +53,16 @@ static int load_shared(struct mf_train_session *s, struct mf_component *shared, 
     return status;
 }
 
+/* A whole head begins as the backbone's. */
+static void copy_head(struct mf_train_session *s) {
+    const struct mf_tensor *from = s->training.shape.untied ? &s->tensors[s->n_backbone - 1] : &s->tensors[0];
+    const struct mf_tensor *to = &s->tensors[s->n_head];
+    if (from->dtype == MF_BF16)
+        mf_bf16_widen(to->data, from->data, mf_tensor_count(to));
+    else
+        memcpy(to->data, from->data, mf_tensor_bytes(to));
+}
+
 /* An expert beside the anchor begins with the anchor's numbers, as they are held. */
 static void copy_anchor(struct mf_train_session *s) {
     const struct mf_tensor *from = s->tensors + s->n_backbone;
@@ -78,6 +90,7 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
         mf_stats_tensors(&stats, tensors + s->training.count);
         json_t *meta = json_pack("{ss}", "shared_sha256", shared->hash);
         mf_low_rank_put(&t->low_rank, meta);
+        mf_head_put(t->head, meta);
         if (partition >= 0) json_object_set_new(meta, "partition", json_integer((json_int_t)partition));
         status = stats_path ? mf_stats_write(&stats, stats_path, err) : 0;
         if (status == 0)
@@ -125,6 +138,10 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     else if (s->training.anchor)
         copy_anchor(s);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->training.weights.ffn, own);
+    if (s->training.head && mf_head_whole(&shared->shape, s->training.head))
+        copy_head(s);
+    else if (s->training.head)
+        mf_head_init(&shared->shape, s->training.head, s->training.weights.head, own);
     if (mf_train_session_run(s, &result, err) < 0) return -1;
     return result.signal ? 128 + result.signal
                          : write_expert(s, o, shared, q->partition, &result, q->stats, err);

@@ -70,6 +70,8 @@ void mf_config_describe(FILE *file) {
         if (keys[i].kind == MF_KEY_INT || keys[i].kind == MF_KEY_REAL)
             snprintf(range, sizeof range, keys[i].high >= 1e15 ? "%.10g .." : "%.10g .. %.10g", keys[i].low,
                      keys[i].high);
+        if (keys[i].kind == MF_KEY_INT && keys[i].choices)
+            snprintf(range, sizeof range, "%s|1 .. %.10g", keys[i].choices, keys[i].high);
         fprintf(file, "%s\n    %s\n    default %s; %s; read by", keys[i].name, keys[i].meaning,
                 *keys[i].fallback ? keys[i].fallback : "\"\"", range);
         if (!keys[i].stages) fputs(" make", file);
@@ -101,7 +103,7 @@ static json_t *key_json(const struct mf_key *key) {
         if (key->stages & 1u << s) json_array_append_new(readers, json_string(stages[s]));
     json_t *object = json_pack("{ss ss ss so ss}", "key", key->name, "kind", kinds[key->kind], "default",
                                key->fallback, "stages", readers, "meaning", key->meaning);
-    if (key->kind == MF_KEY_CHOICE) json_object_set_new(object, "choices", choices_json(key->choices));
+    if (key->choices) json_object_set_new(object, "choices", choices_json(key->choices));
     if (key->kind == MF_KEY_INT || key->kind == MF_KEY_REAL) {
         json_object_set_new(object, "low", limit_json(key, key->low));
         json_object_set_new(object, "high", limit_json(key, key->high));
@@ -125,6 +127,7 @@ static json_t *value_json(const struct mf_key *key, const struct mf_config *conf
     switch (key->kind) {
     case MF_KEY_INT:
         memcpy(&whole, source, sizeof whole);
+        if (key->choices && whole <= 0) break;
         return json_integer((json_int_t)whole);
     case MF_KEY_REAL:
         memcpy(&real, source, sizeof real);
@@ -132,9 +135,10 @@ static json_t *value_json(const struct mf_key *key, const struct mf_config *conf
     case MF_KEY_BOOL:
         return json_boolean(*(const bool *)source);
     default:
-        mf_key_format(key, config, text, sizeof text);
-        return json_string(text);
+        break;
     }
+    mf_key_format(key, config, text, sizeof text);
+    return json_string(text);
 }
 
 json_t *mf_config_json(const struct mf_config *config, const char *stage) {

@@ -39,10 +39,18 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
     return mf_shape_check(shape, "config", err);
 }
 
-/* What an expert learns by the configuration. */
+/* What an expert learns by the configuration, of its FFN and of its head. */
 static struct mf_low_rank low_rank_of(const struct mf_config *c) {
     size_t R = (size_t)c->expert.rank;
     return (struct mf_low_rank){R, c->expert.alpha > 0 ? c->expert.alpha : 2 * (double)R};
+}
+
+static int head_of(const struct mf_config *c, const struct mf_shape *shape, size_t *R, struct mf_err *err) {
+    int64_t rank = c->expert.head;
+    *R = rank == MF_HEAD_FULL ? shape->D : (size_t)rank;
+    if (rank < (int64_t)shape->D) return 0;
+    return mf_err_set(err, EX_CONFIG, "config: expert.head is %lld, must be below d_model %zu, or full",
+                      (long long)rank, shape->D);
 }
 
 int mf_train_forecast(const struct mf_config *config, bool frozen, const struct mf_component *shared,
@@ -58,6 +66,7 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, const struct 
     else if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0)
         return -1;
     if (mf_low_rank_check(&t.low_rank, &t.shape, "config", err) < 0) return -1;
+    if (frozen && head_of(config, &t.shape, &t.head, err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
     *bytes = t.memory.total;
     return 0;
@@ -119,9 +128,9 @@ static void list_tensors(struct mf_train_session *s) {
     s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
     s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
     s->n_frozen = (t->frozen ? s->n_backbone : 0) + (keeps ? s->n_ffn : 0);
-    s->n_tensors =
+    s->n_head =
         s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : (keeps ? s->n_ffn : 0));
-    s->tensors = calloc(s->n_tensors, sizeof *s->tensors);
+    s->tensors = calloc(s->n_head + MF_HEAD_TENSORS, sizeof *s->tensors);
     if (!s->tensors) mf_no_memory();
     mf_backbone_tensors(shape, NULL, s->tensors);
     mf_ffn_tensors(shape, role, 0, NULL, s->tensors + s->n_backbone);
@@ -130,6 +139,7 @@ static void list_tensors(struct mf_train_session *s) {
         mf_changes_tensors(shape, R, NULL, after);
     else if (keeps)
         mf_ffn_tensors(shape, MF_FFN_EXPERT, 0, NULL, after);
+    s->n_tensors = s->n_head + mf_head_tensors(shape, t->head, -1, NULL, s->tensors + s->n_head);
     for (size_t i = 0; i < s->n_frozen; i++) s->tensors[i].dtype = t->memory.plan.narrow ? MF_BF16 : MF_F32;
 }
 
@@ -179,6 +189,7 @@ static void set_weights(struct mf_train_session *s) {
         t->weights.backbone = learning;
         t->weights.ffn = learning + mf_backbone_size(&t->shape);
     }
+    if (t->head) t->weights.head = s->tensors[s->n_head].data;
 }
 
 int mf_train_session_model(struct mf_train_session *s, struct mf_err *err) {
@@ -234,6 +245,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->frozen = shared_hash != NULL;
     if (t->frozen) t->low_rank = low_rank_of(&s->config);
     t->anchor = t->frozen && s->config.expert.anchor;
+    if (t->frozen && head_of(&s->config, shape, &t->head, err) < 0) return -1;
     if (mf_low_rank_check(&t->low_rank, shape, "config", err) < 0) return -1;
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));

@@ -86,24 +86,41 @@ static int add_shared(struct mf_assembly *a, const struct mf_component *p, struc
     return 0;
 }
 
-/* An expert's tensors have names of their own in the model. `role` is what p has: a whole FFN or the dense
- * one. */
-static int add_expert(struct mf_assembly *a, const struct mf_component *p, enum mf_ffn_role role, size_t e,
-                      struct mf_err *err) {
-    size_t count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL);
-    struct mf_tensor *from = calloc(2 * count, sizeof *from);
-    if (!from) mf_no_memory();
-    struct mf_tensor *to = from + count;
-    mf_ffn_tensors(&a->shape, role, 0, NULL, from);
-    mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
-    int status = 0;
-    for (size_t i = 0; i < mf_bundle_count(p->bundle) && status == 0; i++) {
+/* Lists those of the tensors `from` that a component has, in its order, by their names in the model. */
+static int add_renamed(struct mf_assembly *a, const struct mf_component *p, const struct mf_tensor *from,
+                       const struct mf_tensor *to, size_t count, struct mf_err *err) {
+    for (size_t i = 0; i < mf_bundle_count(p->bundle); i++) {
         const struct mf_tensor *t = mf_bundle_tensor(p->bundle, i);
         size_t k = 0;
         while (k < count && strcmp(from[k].name, t->name) != 0) k++;
-        if (k < count)
-            status = mf_assembly_add(a, to[k].name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err);
+        if (k < count &&
+            mf_assembly_add(a, to[k].name, t->shape[0], t->n_dims > 1 ? t->shape[1] : 0, err) < 0)
+            return -1;
     }
+    return 0;
+}
+
+/* Expert e's head, in the order of its bundle. */
+static int add_head(struct mf_assembly *a, const struct mf_component *p, size_t e, struct mf_err *err) {
+    struct mf_tensor from[MF_HEAD_TENSORS], to[MF_HEAD_TENSORS];
+    size_t count = mf_head_tensors(&a->shape, a->experts[e].head, -1, NULL, from);
+    mf_head_tensors(&a->shape, a->experts[e].head, (int64_t)e, NULL, to);
+    return add_renamed(a, p, from, to, count, err);
+}
+
+/* An expert's tensors have names of their own in the model. `role` is what p has: a whole FFN, and maybe a
+ * head of rank `head`, or the dense FFN. */
+static int add_expert(struct mf_assembly *a, const struct mf_component *p, enum mf_ffn_role role, size_t head,
+                      size_t e, struct mf_err *err) {
+    size_t count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL), all = count + MF_HEAD_TENSORS;
+    struct mf_tensor *from = calloc(2 * all, sizeof *from);
+    if (!from) mf_no_memory();
+    struct mf_tensor *to = from + all;
+    mf_ffn_tensors(&a->shape, role, 0, NULL, from);
+    mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
+    all = count + mf_head_tensors(&a->shape, head, -1, NULL, from + count);
+    mf_head_tensors(&a->shape, head, (int64_t)e, NULL, to + count);
+    int status = add_renamed(a, p, from, to, all, err);
     free(from);
     return status;
 }
@@ -144,7 +161,8 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
                                       .name = component->name,
                                       .partition = integer(meta, "partition", -1),
                                       .trained = trained_json(json_object_get(meta, "training")),
-                                      .low_rank = p.low_rank};
+                                      .low_rank = p.low_rank,
+                                      .head = a->config->assemble.heads ? p.head : 0};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_component_match(shared, &p, err);
     if (status == 0) status = match_specials(a, &p.specials, component->name, err);
@@ -191,12 +209,24 @@ static int add_experts(struct mf_assembly *a, const struct mf_component *shared,
         if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
         int status = mf_assembly_expect_stats(a, p.bundle, err);
         if (status == 0)
-            status = p.low_rank.R ? add_expert(a, shared, MF_FFN_DENSE, e, err)
-                                  : add_expert(a, &p, MF_FFN_EXPERT, e, err);
+            status = p.low_rank.R ? add_expert(a, shared, MF_FFN_DENSE, 0, e, err)
+                                  : add_expert(a, &p, MF_FFN_EXPERT, a->experts[e].head, e, err);
+        if (status == 0 && p.low_rank.R) status = add_head(a, &p, e, err);
         mf_component_close(&p);
         if (status < 0) return -1;
     }
-    return a->anchor ? add_expert(a, shared, MF_FFN_DENSE, a->n_experts, err) : 0;
+    return a->anchor ? add_expert(a, shared, MF_FFN_DENSE, 0, a->n_experts, err) : 0;
+}
+
+/* Heads have no mean: their factors cannot be added. */
+static int check_average(const struct mf_assembly *a, struct mf_err *err) {
+    for (size_t e = 0; e < a->n_experts && a->kind == MF_ASSEMBLE_AVERAGE; e++)
+        if (a->experts[e].head)
+            return mf_err_set(err, EX_DATAERR,
+                              "%s: has a head of its own, of which there is no mean (assemble.heads=false "
+                              "leaves heads out)",
+                              a->experts[e].name);
+    return 0;
 }
 
 /* Every token meets top_k experts. */
@@ -214,6 +244,7 @@ static int plan(struct mf_assembly *a, const struct mf_component *shared, const 
         status = plan_expert(a, shared, e, &experts[e], err);
     if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);
     if (status == 0) status = check_top_k(a, err);
+    if (status == 0) status = check_average(a, err);
     if (status == 0) status = add_shared(a, shared, err);
     if (status == 0)
         status = a->kind == MF_ASSEMBLE_MIXTURE ? add_experts(a, shared, err) : mf_single_add(a, err);
@@ -272,6 +303,7 @@ static json_t *experts_json(const struct mf_assembly *a) {
         json_object_set_new(entry, "file", file_json(x->name));
         json_object_set_new(entry, "sha256", json_string(x->hash));
         if (x->low_rank.R) json_object_set_new(entry, "rank", json_integer((json_int_t)x->low_rank.R));
+        mf_head_put(x->head, entry);
         json_object_update(entry, x->trained);
         json_array_append_new(list, entry);
     }

@@ -19,6 +19,7 @@ struct mf_expert_entry {
     int64_t partition;           /* -1: the bundle does not say */
     json_t *trained;             /* what the model says of its training: counts and fingerprints; owned */
     struct mf_low_rank low_rank; /* R > 0: it is changes to the dense FFN */
+    size_t head;                 /* rank of its own head in the model, or 0 */
 };
 
 /* What becomes of the components. Dense and average have one expert and nothing to route: they are what a

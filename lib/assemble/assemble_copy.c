@@ -46,7 +46,8 @@ static int copy_component(struct mf_assembly *a, struct mf_bundle *b, bool exper
     int more;
     while ((more = mf_bundle_next(b, &index, err)) > 0) {
         const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        bool taken = mf_assembly_takes(t->name, expert);
+        bool taken =
+            mf_assembly_takes(t->name, expert) || (expert && a->experts[slot].head && mf_head_is(t->name));
         if (!mf_assembly_keeps(a, t->name)) {
             if (taken && copy_tensor(to, b, t, err) < 0) return -1;
             continue;
@@ -97,7 +98,10 @@ static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
     for (size_t i = 0; i < a->n_shared && part > SHARED; i++) bytes += mf_tensor_bytes(&a->tensors[i]);
     if (part > HEAD && repeats) bytes += s->V * s->D * sizeof(float);
     if (part > POSITIONS && repeats) bytes += s->S * s->D * sizeof(float);
-    if (part > EXPERTS) bytes += (part - EXPERTS) * mf_ffn_size(s) * sizeof(float);
+    for (size_t e = 0; e + EXPERTS < part; e++) {
+        size_t head = e < a->n_experts ? mf_head_size(s, a->experts[e].head) : 0;
+        bytes += (mf_ffn_size(s) + head) * sizeof(float);
+    }
     return bytes;
 }
 
@@ -107,10 +111,29 @@ static int put_numbers(void *context, size_t index, size_t first, float *x, size
     return put(context, x, count * sizeof *x, err);
 }
 
+/* The head of an expert whose FFN comes from elsewhere. */
+static int copy_own_head(const struct mf_expert_entry *x, struct sink *to, struct mf_err *err) {
+    struct mf_component p;
+    size_t index;
+    int more;
+    if (x->head == 0) return 0;
+    if (mf_assembly_reopen(&p, x->path, "expert", x->hash, err) < 0) return -1;
+    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
+        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
+        if (!mf_head_is(t->name) || copy_tensor(to, p.bundle, t, err) == 0) continue;
+        more = -1;
+        break;
+    }
+    mf_component_close(&p);
+    return more;
+}
+
 /* An expert that is the dense FFN, with changes or (the anchor) without. */
 static int copy_dense(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
     const struct mf_ffn_visit visit = {put_numbers, to, to->buffer, e};
-    return mf_assembly_dense(a, e < a->n_experts ? &a->experts[e] : NULL, &visit, err);
+    const struct mf_expert_entry *x = e < a->n_experts ? &a->experts[e] : NULL;
+    if (mf_assembly_dense(a, x, &visit, err) < 0) return -1;
+    return x ? copy_own_head(x, to, err) : 0;
 }
 
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {

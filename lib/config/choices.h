@@ -18,6 +18,9 @@ enum mf_schedule { MF_COSINE, MF_WSD };
 enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
 #define MF_EXPERT_INITS "shared|kaiming"
 
+enum { MF_HEAD_FULL = -1, MF_HEAD_NONE }; /* words for a rank */
+#define MF_HEADS "full|none"
+
 enum mf_router_kind { MF_ROUTER_HIDDEN, MF_ROUTER_PREFIX };
 #define MF_ROUTER_KINDS "hidden|prefix"
 

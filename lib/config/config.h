@@ -56,9 +56,11 @@ struct mf_config {
         int64_t rank; /* of the changes that an expert learns; 0: whole FFNs */
         double alpha; /* 0: twice the rank */
         bool anchor;  /* trained beside the frozen FFN */
+        int64_t head; /* rank of the change to the head; 0: none, MF_HEAD_FULL: a whole head */
     } expert;
     struct mf_train_config train_shared, train_expert;
     struct {
+        bool heads;
         bool anchor;
     } assemble;
     struct {

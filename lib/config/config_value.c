@@ -42,7 +42,12 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
     int choice;
     switch (key->kind) {
     case MF_KEY_INT:
-        if (mf_parse_int(text, &whole) < 0) return unfit(key, text, where, "a whole number", err);
+        choice = key->choices ? mf_choice(key->choices, text, size) : -1;
+        if (choice >= 0)
+            whole = (int64_t)key->low + choice;
+        else if (mf_parse_int(text, &whole) < 0)
+            return unfit(key, text, where, key->choices ? "a whole number, full or none" : "a whole number",
+                         err);
         if ((double)whole < key->low || (double)whole > key->high)
             return outside(key, (double)whole, text, where, err);
         memcpy(target, &whole, sizeof whole);
@@ -83,7 +88,10 @@ void mf_key_format(const struct mf_key *key, const struct mf_config *config, cha
     switch (key->kind) {
     case MF_KEY_INT:
         memcpy(&whole, source, sizeof whole);
-        snprintf(text, size, "%" PRId64, whole);
+        if (key->choices && whole <= 0)
+            mf_choice_name(key->choices, (int)(whole - (int64_t)key->low), text, size);
+        else
+            snprintf(text, size, "%" PRId64, whole);
         return;
     case MF_KEY_REAL: /* the shortest decimal that reads back as the same number; 17 digits always do */
         memcpy(&real, source, sizeof real);

@@ -111,10 +111,14 @@ static const struct mf_key keys[] = {
          "a change is its two factors' product times alpha / rank; 0: 2 rank"),
     {"expert.anchor", MF_KEY_BOOL, AT(expert.anchor), "false", 0, 0, NULL, EXPERT,
      "experts train beside the frozen shared FFN, each at half weight"},
+    {"expert.head", MF_KEY_INT, AT(expert.head), "none", MF_HEAD_FULL, 65536, MF_HEADS, EXPERT,
+     "experts also learn a head: a change of this rank, or full"},
 
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
+    {"assemble.heads", MF_KEY_BOOL, AT(assemble.heads), "true", 0, 0, NULL, ASSEMBLE,
+     "with the heads that experts have; false: their FFNs alone"},
     {"assemble.anchor", MF_KEY_BOOL, AT(assemble.anchor), "false", 0, 0, NULL, ASSEMBLE,
      "the shared FFN is one more expert, for text of no partition"},
     CHOICE(router.kind, "prefix", MF_ROUTER_KINDS, ASSEMBLE,

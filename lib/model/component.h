@@ -3,6 +3,7 @@
 #define MF_MODEL_COMPONENT_H
 
 #include "io/bundle.h"
+#include "model/expert_head.h"
 #include "model/low_rank.h"
 #include "text/specials.h"
 
@@ -15,6 +16,7 @@ struct mf_component {
     char tokenizer[65];          /* SHA-256 of the tokenizer.json it was trained with */
     char shared[65];             /* an expert's: the hash of the shared bundle it was trained against */
     struct mf_low_rank low_rank; /* an expert's: of the changes to the shared bundle's FFN that it is */
+    size_t head;                 /* an expert's: the rank of its own head */
 };
 
 /* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */

@@ -93,6 +93,11 @@ static size_t even_part(size_t n, size_t max) {
     return sixteens <= max ? sixteens : part;
 }
 
+/* Has the expert a whole head of its own? */
+static bool own_head(const struct mf_lm *lm) {
+    return lm->plan.head && mf_head_whole(&lm->shape, lm->plan.head);
+}
+
 /* What layers share: with recomputation all that is made again; else layer 0 uses layer 1's where it has no
  * backward. */
 static void layout_layers(struct mf_lm *lm, struct kept *layers) {
@@ -137,7 +142,8 @@ static void layout(struct mf_lm *lm, int n_threads) {
     size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
     lm->columns = even_part(
         s->V, smaller(capacity / N, lm->plan.narrow ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
-    lm->logits_rows = lm->plan.frozen ? 0 : larger(smaller(capacity / s->V, N), smaller(N, 32));
+    lm->logits_rows =
+        lm->plan.frozen && !lm->plan.head ? 0 : larger(smaller(capacity / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
@@ -154,7 +160,7 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(F, larger(2 * D, heads.d)));
-    lm->low = mf_arena_floats(a, 2 * N * lm->plan.low_rank.R);
+    lm->low = mf_arena_floats(a, 2 * N * larger(lm->plan.low_rank.R, own_head(lm) ? 0 : lm->plan.head));
     lm->anchor_pre = lm->again;
     if (lm->plan.anchor && !lm->plan.recompute)
         lm->anchor_pre = mf_arena_floats(a, mf_layer_products(s) * N * F);
@@ -355,49 +361,110 @@ static const float *rows_table(const struct pass *p, float *widened, struct tabl
     return widened;
 }
 
-/* The head's rows of a chunk of the vocabulary, from v on, *P of them. */
-static const float *vocabulary_chunk(const struct pass *p, struct table head, size_t v, size_t *P) {
+/* What makes the logits: a matrix, and an expert's change of low rank to it. */
+struct head {
+    struct table table;
+    struct low_rank change; /* R 0: none */
+};
+
+static struct head head_of(const struct pass *p) {
+    const struct mf_lm *lm = p->lm;
+    bool own = own_head(lm);
+    return (struct head){own ? (struct table){p->w->head, NULL} : table_of(p, true),
+                         mf_head_change(&lm->shape, lm->plan.head, p->w->head)};
+}
+
+/* The head's rows of a chunk of the vocabulary, from v on, *P of them, `most` at most. */
+static const float *vocabulary_chunk(const struct pass *p, struct table head, size_t v, size_t most,
+                                     size_t *P) {
     struct mf_lm *lm = p->lm;
     size_t V = lm->shape.V, D = lm->shape.D;
-    *P = V - v < lm->columns ? V - v : lm->columns;
+    *P = smaller(V - v, most);
     if (head.rows) return head.rows + v * D;
     mf_bf16_widen(lm->widened, head.narrow + v * D, *P * D);
     return lm->widened;
 }
 
+/* Adds to a chunk's logits, of tokens v to v+P-1, what the change makes of them. */
+static void add_change(const struct pass *p, const struct low_rank *whole, size_t v, size_t P) {
+    struct mf_lm *lm = p->lm;
+    struct low_rank part = *whole;
+    if (!part.R) return;
+    part.b += v * part.R;
+    part.O = P;
+    low_rank_forward(lm->pool, lm->logits, P, lm->h, lm->shape.D, &part, p->N, lm->low);
+}
+
 /* Losses with the vocabulary in chunks, each of which meets all rows in one product. With gradients, y
  * becomes that of the normalised rows. */
-static void head_in_chunks(const struct pass *p, struct table head, float scale) {
+static void head_in_chunks(const struct pass *p, const struct head *head, float scale) {
     struct mf_lm *lm = p->lm;
     size_t N = p->N, D = lm->shape.D;
     const uint32_t *targets = p->batch->targets;
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
-        const float *w = vocabulary_chunk(p, head, v, &P);
+        const float *w = vocabulary_chunk(p, head->table, v, lm->columns, &P);
         matmul_forward(lm->pool, lm->logits, lm->h, w, N, P, D, 0);
+        add_change(p, &head->change, v, P);
         cross_entropy_chunk(lm->pool, &lm->softmax, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
         if (p->grad) matmul_backward_input(lm->pool, lm->y, lm->logits, w, N, P, D, v > 0);
     }
     cross_entropy_losses(&lm->softmax, lm->losses, targets, N);
     if (!p->grad) return;
-    const float *table = rows_table(p, lm->h, head, targets);
+    const float *table = rows_table(p, lm->h, head->table, targets);
     cross_entropy_input(lm->pool, &lm->softmax, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
                         scale, N, D);
 }
 
-/* The same, and the head's gradient dw, which needs whole rows of logits: a block of rows at a time. */
-static void head_in_rows(const struct pass *p, float *dw, const float *w, float scale) {
+/* The head that learns: the backbone's, an expert's whole one, or the factors of its change. */
+struct head_gradient {
+    float *matrix; /* [V,D], or NULL: */
+    float *a, *b;  /* [R,D], [V,R] */
+};
+
+static struct head_gradient head_gradient(const struct pass *p) {
+    const struct mf_lm *lm = p->lm;
+    struct mf_backbone_ends g = mf_backbone_ends(&lm->shape, p->grad->backbone);
+    if (!lm->plan.head) return (struct head_gradient){.matrix = g.head ? g.head : g.embedding};
+    if (own_head(lm)) return (struct head_gradient){.matrix = p->grad->head};
+    return (struct head_gradient){NULL, p->grad->head, p->grad->head + lm->plan.head * lm->shape.D};
+}
+
+/* What a block of rows adds to the head's gradient, from the gradient of its logits; and y, that of its rows
+ * h. */
+static void head_backward(const struct pass *p, const struct head *head, const struct head_gradient *g,
+                          const float *h, float *y, size_t rows) {
     struct mf_lm *lm = p->lm;
-    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, block = lm->logits_rows;
-    for (size_t n = 0; n < N; n += block) {
-        size_t rows = N - n < block ? N - n : block;
-        const float *h = lm->h + n * D;
-        matmul_forward(lm->pool, lm->logits, h, w, rows, V, D, 0);
-        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
-        matmul_backward_weight(lm->pool, dw, lm->logits, h, rows, V, D);
-        matmul_backward_input(lm->pool, lm->y + n * D, lm->logits, w, rows, V, D, 0);
+    size_t D = lm->shape.D, V = lm->shape.V, most = head->table.rows ? V : lm->columns;
+    if (g->matrix) matmul_backward_weight(lm->pool, g->matrix, lm->logits, h, rows, V, D);
+    for (size_t v = 0, P; v < V; v += P) {
+        const float *w = vocabulary_chunk(p, head->table, v, most, &P);
+        matmul_backward_input_block(lm->pool, y, D, lm->logits + v, V, w, D, rows, P, D, v > 0);
     }
-    if (lm->plan.pad >= 0 && !lm->shape.untied)
-        memset(dw + (size_t)lm->plan.pad * D, 0, D * sizeof *dw); /* a logit all the same */
+    if (!head->change.R) return;
+    float *du = lm->low + rows * head->change.R;
+    low_rank_backward_weight(lm->pool, g->a, g->b, lm->logits, V, h, D, &head->change, rows, lm->low, du);
+    low_rank_backward_input(lm->pool, y, D, lm->logits, V, &head->change, rows, du);
+}
+
+/* Losses and the gradients of rows and of the head, which need whole rows of logits: a block of rows at a
+ * time. */
+static void head_in_rows(const struct pass *p, const struct head *head, float scale) {
+    struct mf_lm *lm = p->lm;
+    size_t N = p->N, D = lm->shape.D, V = lm->shape.V, most = head->table.rows ? V : lm->columns;
+    const struct head_gradient g = head_gradient(p);
+    for (size_t n = 0, rows; n < N; n += rows) {
+        const float *h = lm->h + n * D;
+        rows = smaller(N - n, lm->logits_rows);
+        for (size_t v = 0, P; v < V; v += P) {
+            const float *w = vocabulary_chunk(p, head->table, v, most, &P);
+            matmul_forward_block(lm->pool, lm->logits + v, V, h, D, w, D, rows, P, D, 0);
+        }
+        if (head->change.R) low_rank_forward(lm->pool, lm->logits, V, h, D, &head->change, rows, lm->low);
+        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
+        head_backward(p, head, &g, h, lm->y + n * D, rows);
+    }
+    if (lm->plan.pad >= 0 && !lm->plan.frozen && !lm->shape.untied)
+        memset(g.matrix + (size_t)lm->plan.pad * D, 0, D * sizeof *g.matrix); /* a logit all the same */
 }
 
 /* Logits and losses; with gradients, dx becomes that of the last layer's output. */
@@ -405,14 +472,14 @@ static double head(const struct pass *p, float scale) {
     struct mf_lm *lm = p->lm;
     struct mf_backbone_ends w = backbone_ends(p), g = {0};
     size_t N = p->N, D = lm->shape.D;
-    struct table table = table_of(p, true);
+    const struct head made_by = head_of(p);
     const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
     if (p->grad) g = mf_backbone_ends(&lm->shape, p->grad->backbone);
     mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, N);
-    if (g.embedding)
-        head_in_rows(p, g.head ? g.head : g.embedding, table.rows, scale);
+    if (p->grad && lm->logits_rows)
+        head_in_rows(p, &made_by, scale);
     else
-        head_in_chunks(p, table, scale);
+        head_in_chunks(p, &made_by, scale);
     if (p->grad) {
         memset(lm->dx, 0, N * D * sizeof *lm->dx);
         mf_layer_norm_backward(&p->layer, lm->dx, &norm, g.out_norm_gain, g.out_norm_bias, lm->y, N);

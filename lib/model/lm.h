@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/pool.h"
+#include "model/expert_head.h"
 #include "model/layer.h"
 #include "model/low_rank.h"
 #include "nn/loss.h"
@@ -19,6 +20,7 @@ struct mf_lm_weights {
     float *backbone; /* mf_backbone_size floats; as gradients NULL: frozen */
     float *ffn;      /* mf_ffn_size floats; as gradients with changes NULL: frozen */
     float *changes;  /* with plan.low_rank mf_changes_size floats, else NULL */
+    float *head;     /* with plan.head mf_head_size floats, else NULL */
     /* Parameters that are frozen may lie apart, each tensor anywhere: in the place of a `backbone` that is
      * NULL all of mf_backbone_tensors, then in the place of an `ffn` that is NULL, or with plan.anchor for
      * the anchor, all of mf_ffn_tensors.
@@ -44,6 +46,7 @@ struct mf_lm_plan {
     struct mf_low_rank
         low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
     bool anchor;  /* with frozen: each FFN's branch is the mean of its result and of the frozen FFN's */
+    size_t head; /* with frozen: the rank of a head of the expert's own (model/expert_head.h), which learns */
 };
 
 struct mf_lm;

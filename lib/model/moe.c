@@ -9,8 +9,7 @@
 #include "nn/matmul.h"
 #include "nn/vector.h"
 
-#define EXPERT_ROWS ((size_t)512)  /* rows that go through an expert together */
-#define VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
+#define EXPERT_ROWS ((size_t)512) /* rows that go through an expert together */
 
 size_t moe_expert_rows(size_t max_rows) {
     return max_rows < EXPERT_ROWS ? max_rows : EXPERT_ROWS;
@@ -20,7 +19,7 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     struct mf_arena *a = &w->arena;
     size_t N = w->max_rows, R = moe_expert_rows(N), E = m->router.n_experts;
-    size_t block = s->V < VOCAB_BLOCK ? s->V : VOCAB_BLOCK, longest = N < s->S ? N : s->S;
+    size_t block = s->V < MOE_VOCAB_BLOCK ? s->V : MOE_VOCAB_BLOCK, longest = N < s->S ? N : s->S;
     const struct heads heads = mf_shape_heads(s);
     size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, heads.d), A = heads.H * heads.d;
     w->x = mf_arena_floats(a, N * s->D);
@@ -40,8 +39,10 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->out = mf_arena_floats(&together[1], R * s->D);
     w->rows = mf_arena_floats(&together[2], block * s->D);
     w->logits = mf_arena_floats(&together[2], N * block);
+    moe_heads_layout(w, m, block, &together[2]);
     for (size_t i = 0; i < 3; i++)
         if (together[i].used > a->used) a->used = together[i].used;
+    w->share = mf_arena_floats(a, m->file->heads.columns ? N : 0);
     w->softmax.maximum = mf_arena_floats(a, N);
     w->softmax.at_target = mf_arena_floats(a, N);
     w->softmax.sum = mf_arena_take(a, N, sizeof *w->softmax.sum);
@@ -82,11 +83,11 @@ const float *mf_moe_work_rstd(const struct mf_moe_work *w) {
 }
 
 /* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
-void moe_group(struct mf_moe_work *w, size_t slots, size_t E) {
+void moe_group(struct mf_moe_work *w, size_t begin, size_t slots, size_t E) {
     memset(w->first, 0, (E + 1) * sizeof *w->first);
-    for (size_t i = 0; i < slots; i++) w->first[w->experts[i] + 1]++;
+    for (size_t i = begin; i < begin + slots; i++) w->first[w->experts[i] + 1]++;
     for (size_t e = 0; e < E; e++) w->first[e + 1] += w->first[e];
-    for (size_t i = 0; i < slots; i++) w->slots[w->first[w->experts[i]]++] = i;
+    for (size_t i = begin; i < begin + slots; i++) w->slots[w->first[w->experts[i]]++] = i;
     for (size_t e = E; e > 0; e--) w->first[e] = w->first[e - 1];
     w->first[0] = 0;
 }
@@ -170,7 +171,7 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             w->weights[n] = 1;
         }
     }
-    moe_group(w, N * K, E);
+    moe_group(w, 0, N * K, E);
     for (size_t e = 0; e < E; e++)
         if (run_expert(m, w, layer, e, from, K, err) < 0) return -1;
     return 0;
@@ -200,7 +201,7 @@ int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, s
 static bool keeps_embedding(const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     size_t layer = mf_backbone_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
-    size_t ends = (s->untied ? 2 : 1) * s->V * s->D;
+    size_t ends = (m->file->head != m->file->embedding ? 2 : 1) * s->V * s->D;
     return mf_weights_holds_all(m->file->weights, (ends + layer) * sizeof(float));
 }
 
@@ -261,9 +262,8 @@ int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *toke
 
 /* --- logits --- */
 
-/* The rows [first, first + count) of the head: borrowed from the cache, or read into w->rows. */
-static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
-                     struct mf_err *err) {
+int moe_head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
+                  struct mf_err *err) {
     size_t D = m->shape.D;
     if (keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->head, rows, err) < 0) return -1;
@@ -274,18 +274,33 @@ static int head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size
     return mf_weights_read(m->file->weights, m->file->head, first * D, count * D, w->rows, err);
 }
 
+int moe_head_logits(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *b, size_t N,
+                    struct mf_err *err) {
+    const float *rows;
+    if (moe_heads_only(m))
+        memset(b->logits, 0, N * b->count * sizeof *b->logits);
+    else {
+        if (moe_head_rows(m, w, b->first, b->count, &rows, err) < 0) return -1;
+        matmul_forward(w->pool, b->logits, b->hidden, rows, N, b->count, m->shape.D, 0);
+        moe_heads_share(m, w, b->row, b->logits, N, b->count);
+    }
+    return moe_heads_add(m, w, b, err);
+}
+
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
              double *losses, float *mixed, struct mf_err *err) {
     size_t V = m->shape.V, D = m->shape.D;
+    struct moe_head_block b = {.hidden = hidden, .logits = w->logits};
     for (size_t n = 0; n < N; n++)
         if (targets[n] != LOSS_IGNORE && moe_check_tokens(m, targets + n, 1, err) < 0) return -1;
-    for (size_t first = 0; first < V; first += VOCAB_BLOCK) {
-        size_t count = V - first < VOCAB_BLOCK ? V - first : VOCAB_BLOCK;
+    moe_heads_begin(m, w, 0, N);
+    for (; b.first < V; b.first += b.count) {
+        b.count = V - b.first < MOE_VOCAB_BLOCK ? V - b.first : MOE_VOCAB_BLOCK;
         const float *rows;
-        if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
-        matmul_forward(w->pool, w->logits, hidden, rows, N, count, D, 0);
-        cross_entropy_chunk(w->pool, &w->softmax, w->logits, targets, first, N, count, mixed, D);
-        if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, count, D, first > 0);
+        if (moe_head_logits(m, w, &b, N, err) < 0) return -1;
+        cross_entropy_chunk(w->pool, &w->softmax, w->logits, targets, b.first, N, b.count, mixed, D);
+        if (mixed && moe_head_rows(m, w, b.first, b.count, &rows, err) < 0) return -1;
+        if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, b.count, D, b.first > 0);
     }
     cross_entropy_losses(&w->softmax, losses, targets, N);
     return 0;
@@ -298,12 +313,14 @@ int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, 
 
 int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, float *logits,
                   struct mf_err *err) {
-    size_t V = m->shape.V, D = m->shape.D, block = keeps_embedding(m) ? V : VOCAB_BLOCK;
-    for (size_t first = 0; first < V; first += block) {
-        size_t count = V - first < block ? V - first : block;
-        const float *rows;
-        if (head_rows(m, w, first, count, &rows, err) < 0) return -1;
-        matmul_forward(w->pool, logits + first, hidden, rows, 1, count, D, 0);
+    size_t V = m->shape.V;
+    bool together = keeps_embedding(m) && m->file->heads.columns == 0;
+    struct moe_head_block b = {.hidden = hidden, .row = (size_t)(hidden - w->h) / m->shape.D};
+    moe_heads_begin(m, w, b.row, 1);
+    for (; b.first < V; b.first += b.count) {
+        b.count = together || V - b.first < MOE_VOCAB_BLOCK ? V - b.first : MOE_VOCAB_BLOCK;
+        b.logits = logits + b.first;
+        if (moe_head_logits(m, w, &b, 1, err) < 0) return -1;
     }
     return 0;
 }

@@ -46,7 +46,7 @@ struct mf_moe_layer {
 };
 
 struct mf_moe {
-    struct mf_shape shape;
+    struct mf_shape shape; /* untied where one expert's own head takes the place of the embedding */
     struct mf_router router;
     struct mf_moe_layer *layers; /* [L] */
     float *out_gain, *out_bias;  /* [D] output_norm */
@@ -80,6 +80,9 @@ void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 
 /* The file of an assembled model, still open; borrowed. NULL for bundles. */
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
+
+/* Have some of its experts heads of their own? */
+bool mf_moe_has_heads(const struct mf_moe *moe);
 
 /* All its tensors; borrowed. */
 const struct mf_weights *mf_moe_weights(const struct mf_moe *moe);
@@ -121,11 +124,12 @@ int mf_moe_forward(struct mf_moe *moe, struct mf_moe_work *work, const uint32_t 
                    const float **hidden, struct mf_err *err);
 
 /* Cross entropy of the next token for each row, in nats: losses [N]; 0 where targets[n] is LOSS_IGNORE
- * (nn/loss.h). Logits are made in blocks. */
+ * (nn/loss.h). Logits are made in blocks. `hidden` and N are those of the last pass: where experts have heads
+ * of their own its last layer's choice counts. */
 int mf_moe_losses(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, const uint32_t *targets,
                   size_t N, double *losses, struct mf_err *err);
 
-/* Logits of one row: logits [V] = embedding hidden. */
+/* Logits [V] of one of its rows. */
 int mf_moe_logits(struct mf_moe *moe, struct mf_moe_work *work, const float *hidden, float *logits,
                   struct mf_err *err);
 

@@ -1,11 +1,12 @@
 /* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
- * moe_open.c (reading a model), moe_changes.c (an expert of low rank), moe_router.c and moe_route.c (its
- * router) share. */
+ * moe_open.c (reading a model), moe_changes.c (an expert of low rank), moe_heads.c (heads of experts),
+ * moe_router.c and moe_route.c (its router) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
 #include <jansson.h>
 #include "base/arena.h"
+#include "model/expert_head.h"
 #include "model/layer.h"
 #include "model/low_rank.h"
 #include "model/moe.h"
@@ -33,6 +34,18 @@ struct mf_moe_file {
     float *positions; /* [S,..], made up to row `n_positions`: a context is only a promise until a text fills
                          it */
     size_t n_positions;
+    struct {
+        struct moe_head *of; /* [E] */
+        size_t columns;      /* the most that one has; 0: there are none */
+        bool any_whole, all_whole;
+    } heads;
+};
+
+/* An expert's own head: its matrix [V,columns], after A [columns,D] unless it is whole. */
+struct moe_head {
+    size_t columns; /* 0: none */
+    bool whole;
+    size_t a, b; /* in the weights */
 };
 
 /* The router of a model: from its metadata (`config`, and `router`, which may be NULL), its arrays when there
@@ -41,6 +54,9 @@ int moe_router_parse(struct mf_moe *m, const json_t *config, const json_t *route
 void moe_router_place(struct mf_moe *m, struct mf_arena *a); /* takes memory for the arrays */
 void moe_router_fill(struct mf_moe *m);                      /* from the file, or as if it said nothing */
 json_t *moe_router_json(const struct mf_moe *m);
+
+/* The head of one expert, or the backbone's with its change, becomes the matrix of the logits. */
+int moe_merge_head(struct mf_moe *m, size_t R, struct mf_err *err);
 
 /* Gives the dense FFN's matrices, which the model's weights have, an expert's changes, which they have too.
  */
@@ -72,6 +88,9 @@ struct mf_moe_work {
     float *qkv, *mixed;    /* attention: [N,C], C = (H+2K) d, and [N,A] attended */
     float *in, *mid, *out; /* one expert's rows: [R,D], [products,R,F], [R,D] */
     float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
+    /* with heads of experts, beside those: rows, codes, their gradients and parts of logits, R at a time */
+    float *head_in, *head_code, *head_dcode, *head_part;
+    float *share; /* [N] what the backbone's head has of a row's logits */
     struct online_softmax softmax;
 };
 
@@ -111,8 +130,8 @@ void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, cons
                size_t N, const struct moe_noise *noise);
 /* What a layer's token scores are multiplied by in row n's logits. */
 double moe_score_scale(const struct mf_moe *m, const struct mf_moe_work *w, size_t layer, size_t n);
-/* Lists in w->first and w->slots the slots of each expert. */
-void moe_group(struct mf_moe_work *w, size_t slots, size_t E);
+/* Lists in w->first and w->slots which of the slots [begin, begin + slots) each expert has. */
+void moe_group(struct mf_moe_work *w, size_t begin, size_t slots, size_t E);
 size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */
 
 /* The layer of all rows, and that of an expert's own: working memory of `w`. */
@@ -120,7 +139,53 @@ struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const s
                           const struct mf_moe_hooks *hooks);
 struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w);
 
-/* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from. */
+/* --- the head, and those of experts (moe_heads.c) --- */
+
+#define MOE_VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
+
+/* Tokens [first, first + count) of the vocabulary, and the rows from `row` of the last forward pass on. */
+struct moe_head_block {
+    size_t first, count, row;
+    const float *hidden;       /* [N,D] */
+    float *logits;             /* [N,count] */
+    float *dhidden, *dweights; /* the way back, from the gradient of logits: [N,D], [N*top_k], added to */
+};
+
+/* Rows of the backbone's head: borrowed from the cache, or read into w->rows. */
+int moe_head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
+                  struct mf_err *err);
+
+/* A block's logits of N rows, after moe_heads_begin. */
+int moe_head_logits(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *block, size_t N,
+                    struct mf_err *err);
+
+/* Where the heads of experts are: in a model's file, or none. EX_DATAERR. */
+int moe_heads_list(struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err);
+int moe_heads_find(struct mf_moe *m, struct mf_err *err); /* ... among the weights */
+
+/* Their working memory. */
+void moe_heads_layout(struct mf_moe_work *w, const struct mf_moe *m, size_t block, struct mf_arena *a);
+
+/* Which rows [row, row + N) of the last forward pass meet which head, and what the backbone's has of each. */
+void moe_heads_begin(const struct mf_moe *m, struct mf_moe_work *w, size_t row, size_t N);
+
+/* Has the backbone's head nothing of any row? Else: rows [N,columns] times what it has. */
+bool moe_heads_only(const struct mf_moe *m);
+void moe_heads_share(const struct mf_moe *m, const struct mf_moe_work *w, size_t row, float *rows, size_t N,
+                     size_t columns);
+
+/* block->logits += the experts' part. */
+int moe_heads_add(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *block,
+                  struct mf_err *err);
+
+/* After moe_head: gradients of scale * (sum of losses) with heads of experts, dhidden [N,D] of `hidden` and
+ * dweights [N*top_k] of the last layer's weights; base [N,D] is scratch. */
+int moe_heads_backward(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
+                       size_t N, float scale, float *dhidden, float *base, float *dweights,
+                       struct mf_err *err);
+
+/* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from (no
+ * heads of experts). */
 int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
              double *losses, float *mixed, struct mf_err *err);
 

@@ -266,6 +266,7 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
         status = mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
                             m->name, count, m->shape.L, E);
     struct moe_needs needs = {.cache = largest_matrix(m), .tensors = count};
+    if (status == 0) status = moe_heads_list(m, st, err);
     if (status == 0) needs.small = count_layout(m, false, token_scores);
     if (status == 0) status = moe_fit(m, budget, &needs, &cache, err);
     if (status < 0) {
@@ -284,7 +285,7 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
     for (size_t i = 0; i < last.count; i++)
         if (last.tensors[i].n_dims > 1 && find(m, &last.tensors[i], &index, err) < 0) return -1;
     if (build(m, false, token_scores, err) < 0 || load_backbone(m, false, err) < 0) return -1;
-    if (check_tied(m, err) < 0) return -1;
+    if (check_tied(m, err) < 0 || moe_heads_find(m, err) < 0) return -1;
     const struct mf_tensor counts = {.name = "prefix_router.log_likelihood",
                                      .n_dims = 2,
                                      .shape = {E, m->shape.V},
@@ -322,12 +323,14 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     if (status == 0 && expert) status = mf_component_match(&shared, &one, err);
     if (status == 0 && expert) status = mf_component_check(&one, true, err);
     const struct mf_low_rank low_rank = one.low_rank;
+    const size_t head = one.head;
     memcpy(m->expert_sha256, one.hash, sizeof m->expert_sha256);
     if (status == 0) {
         needs.small = BUNDLE + count_layout(m, true, false);
         needs.cache = 2 * largest_matrix(m); /* half of the cache is for tensors that stay */
         add_needs(&needs, shared.bundle);
         if (expert) add_needs(&needs, one.bundle);
+        needs.small += mf_head_whole(&m->shape, head) ? 0 : mf_head_size(&m->shape, head) * sizeof(float);
         status = moe_fit(m, budget, &needs, &cache, err);
     }
     if (status == 0) status = mf_weights_new(&m->file->weights, path, cache, err);
@@ -337,6 +340,7 @@ static int open_bundles(struct mf_moe *m, const char *path, const char *expert, 
     mf_component_close(&one);
     if (status == 0 && low_rank.R) status = moe_merge_changes(m, &low_rank, err);
     if (status < 0 || build(m, true, false, err) < 0 || load_backbone(m, true, err) < 0) return -1;
+    if (head && moe_merge_head(m, head, err) < 0) return -1;
     return load_ffn(m, expert && !low_rank.R ? MF_FFN_EXPERT : MF_FFN_DENSE, 0, err);
 }
 
@@ -378,6 +382,7 @@ void mf_moe_close(struct mf_moe *m) {
     if (!m) return;
     mf_weights_free(m->file->weights);
     mf_arena_free(&m->file->arena);
+    free(m->file->heads.of);
     free(m->file);
     free(m->name);
     free(m);
@@ -389,4 +394,8 @@ const struct mf_safetensors *mf_moe_model(const struct mf_moe *m) {
 
 const struct mf_weights *mf_moe_weights(const struct mf_moe *m) {
     return m->file->weights;
+}
+
+bool mf_moe_has_heads(const struct mf_moe *m) {
+    return m->file->heads.columns > 0;
 }

@@ -17,13 +17,14 @@ struct mf_moe_tape {
     size_t max_rows;
     int scratch;    /* file: the residual stream before attention, then before the experts, of each layer */
     float *dx, *dh; /* [N,D] gradients of the residual stream, and of what a norm made of it */
-    float *mean, *rstd, *lse;                /* [N], [N], [N,H] */
-    float *slope, *dlogits, *dweights;       /* [N,E], [N,E], [N,K] */
-    float *dshares;                          /* [E] gradient of the softmax over all logits, of any row */
-    uint32_t *own;                           /* [N] 0, 1, 2, ... */
-    double *losses;                          /* [N] */
-    float *dqkv;                             /* [N,(H+2K) d], where an expert has */
-    float *qk, *qk_rstd;                     /* [N,(H+K) d], [N,H+K] as mf_attention_kept has them */
+    float *mean, *rstd, *lse;          /* [N], [N], [N,H] */
+    float *slope, *dlogits, *dweights; /* [N,E], [N,E], [N,K] */
+    float *dshares;                    /* [E] gradient of the softmax over all logits, of any row */
+    uint32_t *own;                     /* [N] 0, 1, 2, ... */
+    double *losses;                    /* [N] */
+    float *dhead;                      /* [N,K] gradient of the last layer's weights by the experts' heads */
+    float *dqkv;                       /* [N,(H+2K) d], where an expert has */
+    float *qk, *qk_rstd;               /* [N,(H+K) d], [N,H+K] as mf_attention_kept has them */
     float *rows, *pre, *row_mean, *row_rstd; /* [R,D] rows of h, [products,R,F], [R], [R] */
 };
 
@@ -40,6 +41,7 @@ static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
     t->dlogits = mf_arena_floats(a, N * E);
     t->dweights = mf_arena_floats(a, N * E);
     t->dshares = mf_arena_floats(a, E);
+    t->dhead = mf_arena_floats(a, m->file->heads.columns ? N * E : 0);
     t->own = mf_arena_take(a, N, sizeof *t->own);
     t->losses = mf_arena_take(a, N, sizeof *t->losses);
     struct mf_arena expert = *a;
@@ -128,6 +130,24 @@ static int forward(const struct pass *p, struct mf_err *err) {
     return 0;
 }
 
+/* The gradient of w->h, in dh, after moe_head. */
+static int head_input(const struct pass *p, struct mf_err *err) {
+    struct mf_moe *m = p->m;
+    struct mf_moe_tape *t = p->t;
+    struct mf_moe_work *w = p->w;
+    const uint32_t *targets = p->batch->targets;
+    size_t N = p->N, D = m->shape.D;
+    if (m->file->heads.columns)
+        return moe_heads_backward(m, w, w->h, targets, N, (float)p->batch->scale, t->dh, t->dx, t->dhead,
+                                  err);
+    for (size_t n = 0; n < N; n++) /* the targets' rows of the head, where dx will be */
+        if (targets[n] != LOSS_IGNORE &&
+            mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
+            return -1;
+    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->batch->scale, N, D);
+    return 0;
+}
+
 /* Losses of the rows in w->x; dx becomes their gradient. */
 static int head(const struct pass *p, double *loss, struct mf_err *err) {
     struct mf_moe *m = p->m;
@@ -138,12 +158,9 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
     const struct mf_layer c = moe_layer(m, w, &p->batch->seqs, NULL);
     const struct mf_norm norm = {w->x, t->mean, t->rstd, m->out_gain, m->out_bias};
     mf_layer_norm(&c, 0, &norm, N);
-    if (moe_head(m, w, w->h, targets, N, t->losses, t->dh, err) < 0) return -1;
-    for (size_t n = 0; n < N; n++) /* the targets' rows of the head, where dx will be */
-        if (targets[n] != LOSS_IGNORE &&
-            mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
-            return -1;
-    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->batch->scale, N, D);
+    float *mixed = m->file->heads.columns ? NULL : t->dh;
+    if (moe_head(m, w, w->h, targets, N, t->losses, mixed, err) < 0) return -1;
+    if (head_input(p, err) < 0) return -1;
     memset(t->dx, 0, N * D * sizeof *t->dx);
     mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);
     *loss = 0;
@@ -294,10 +311,12 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     const struct mf_norm norm = {w->x, t->mean, w->rstd, l->moe_gain, l->moe_bias};
     mf_layer_norm(&c, 0, &norm, N);
     moe_route(p->m, w, layer, p->batch->token_scores, N, p->noise);
-    moe_group(w, N * p->m->router.top_k, E);
+    moe_group(w, 0, N * p->m->router.top_k, E);
     memset(t->dh, 0, N * D * sizeof *t->dh);
     for (size_t e = 0; e < E; e++)
         if (expert_backward(p, layer, e, err) < 0) return -1;
+    if (p->m->file->heads.columns && layer + 1 == p->m->shape.L)
+        vector_add(t->dweights, t->dhead, 1, N * p->m->router.top_k);
     router_backward(p, layer);
     if (layer == 0) return 0;
     mf_layer_norm_backward(&c, t->dx, &norm, NULL, NULL, t->dh, N);

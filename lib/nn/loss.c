@@ -12,6 +12,7 @@ struct chunk {
     float *logits, *mixed;
     const uint32_t *targets;
     size_t v, P, D;
+    float scale;
 };
 
 static void loss_part(void *context, size_t begin, size_t end, int thread) {
@@ -39,8 +40,30 @@ static void loss_part(void *context, size_t begin, size_t end, int thread) {
 
 void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D) {
-    struct chunk k = {l, logits, mixed, targets, v, P, D};
+    struct chunk k = {l, logits, mixed, targets, v, P, D, 0};
     mf_pool_run(pool, N, 1, loss_part, &k);
+}
+
+static void chunk_gradient(void *context, size_t begin, size_t end, int thread) {
+    const struct chunk *k = context;
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        float *row = k->logits + n * k->P;
+        size_t target = k->targets[n];
+        if (target == LOSS_IGNORE) {
+            memset(row, 0, k->P * sizeof *row);
+            continue;
+        }
+        vector_exp(row, row, -k->l->maximum[n], k->P);
+        vector_scale(row, (float)((double)k->scale / k->l->sum[n]), k->P);
+        if (target >= k->v && target - k->v < k->P) row[target - k->v] -= k->scale;
+    }
+}
+
+void cross_entropy_chunk_backward(struct mf_pool *pool, const struct online_softmax *l, float *logits,
+                                  const uint32_t *targets, float scale, size_t v, size_t N, size_t P) {
+    struct chunk k = {l, logits, NULL, targets, v, P, 0, scale};
+    mf_pool_run(pool, N, 1, chunk_gradient, &k);
 }
 
 void cross_entropy_losses(const struct online_softmax *l, double *losses, const uint32_t *targets, size_t N) {

@@ -21,6 +21,11 @@ struct online_softmax {
 void cross_entropy_chunk(struct mf_pool *pool, const struct online_softmax *l, float *logits,
                          const uint32_t *targets, size_t v, size_t N, size_t P, float *mixed, size_t D);
 
+/* After the last chunk: logits [N,P] of the tokens v to v+P-1, made again, become their gradient times
+ * `scale`: scale * (softmax(logits) - onehot(target)), zero in rows whose target is LOSS_IGNORE. */
+void cross_entropy_chunk_backward(struct mf_pool *pool, const struct online_softmax *l, float *logits,
+                                  const uint32_t *targets, float scale, size_t v, size_t N, size_t P);
+
 /* losses[n] = log sum_v exp(logits[n,v]) - logits[n,targets[n]] in nats; 0 where targets[n] is LOSS_IGNORE.
  */
 void cross_entropy_losses(const struct online_softmax *l, double *losses, const uint32_t *targets, size_t N);

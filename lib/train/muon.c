@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "model/expert_head.h"
 #include "model/low_rank.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
@@ -11,7 +12,7 @@
 #define STEPS    5
 
 bool mf_muon_takes(const struct mf_shape *shape, const struct mf_tensor *t) {
-    return t->n_dims == 2 && !mf_is_vocabulary(shape, t->name);
+    return t->n_dims == 2 && !mf_is_vocabulary(shape, t->name) && !mf_head_is(t->name);
 }
 
 /* u twice, and two squares of its shorter side. */

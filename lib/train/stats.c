@@ -46,7 +46,8 @@ int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const stru
                               .recompute = true,
                               .narrow = trained->narrow,
                               .low_rank = trained->low_rank,
-                              .anchor = trained->anchor};
+                              .anchor = trained->anchor,
+                              .head = trained->head};
     *s = (struct mf_stats){.shape = *shape, .sites = 2 * shape->L + 1};
     s->mean = calloc(s->sites * shape->D, sizeof *s->mean);
     s->square = calloc(s->sites * shape->D, sizeof *s->square);

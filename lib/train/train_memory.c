@@ -19,6 +19,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     size_t windows = (size_t)(t->config->batch * t->config->accumulation);
     size_t backbone = mf_backbone_size(&t->shape), ffn = mf_ffn_size(&t->shape), R = t->low_rank.R;
     size_t n = R ? mf_changes_size(&t->shape, R) : (t->frozen ? 0 : backbone) + ffn; /* what learns */
+    n += mf_head_size(&t->shape, t->head);
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
     m->plan = plan;
     m->frozen = ((t->frozen ? backbone : 0) + (R || t->anchor ? ffn : 0)) *
@@ -50,10 +51,10 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     for (int narrow = t->bf16; narrow <= (t->bf16 || (limit && t->frozen)); narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
-                measure(
-                    t,
-                    (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank, t->anchor},
-                    n_threads);
+                measure(t,
+                        (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank,
+                                            t->anchor, t->head},
+                        n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }
             if (rows == S) break;

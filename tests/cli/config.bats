@@ -87,8 +87,11 @@ refuses() {
     mf-config keys --json > keys.json
     jq -r '.[] | "\(.key)\n    \(.meaning)\n    default \(if .default == "" then "\"\"" else .default end)"' keys.json > ours
     mf-config keys | sed 's/^\(    default [^;]*\);.*/\1/' | diff - ours
-    jq -e 'all(.[]; ((.stages == []) == (.key | startswith("cluster."))) and (if .kind == "int" or .kind == "real" then .low <= (.default | tonumber)
-        and .high >= (.default | tonumber) elif .kind == "choice" then .default as $d | .choices | index($d) != null else true end))' keys.json
+    jq -e 'all(.[]; ((.stages == []) == (.key | startswith("cluster."))) and (if .choices then .default as $d | .choices | index($d) != null
+        elif .kind == "int" or .kind == "real" then .low <= (.default | tonumber) and .high >= (.default | tonumber) else true end))' keys.json
+    # an int that has words
+    jq -e '.[] | select(.key == "expert.head") | .choices == ["full", "none"] and .low == -1' keys.json
+    for value in full none 7; do assert_equal "$(mf-config get --set expert.head=$value expert.head)" $value; done
 }
 
 @test "slices change their time only with their values" {

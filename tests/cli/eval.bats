@@ -39,6 +39,14 @@ agrees_with_oracle() {
     compare_with_oracle --kind prefix --weights all --top-k 1
 }
 
+@test "logits and perplexity agree with the reference: experts with heads of their own, weights over all experts or the chosen" {
+    needs_torch
+    compare_with_oracle --kind prefix --weights all --top-k 1 --heads 16 0 4
+    compare_with_oracle --kind prefix --weights all --top-k 2 --heads 16 16 16
+    compare_with_oracle --kind hidden --heads 16 16 16
+    compare_with_oracle --kind hidden --heads 2 16 0
+}
+
 @test "logits and perplexity agree with the reference: a trained model with the positions it stores" {
     needs_torch
     make_tokens

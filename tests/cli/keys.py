@@ -71,14 +71,14 @@ class Config:
     def other(self, key):
         """A setting "KEY=VALUE" that changes the key and is valid."""
         name, now = key["key"], self.show(["get", key["key"]], [])
-        if key["kind"] == "int":
+        if key["kind"] == "int" and now.strip() not in key.get("choices", []):
             values = [int(now) * 2, int(now) - 1, int(now) + 1, int(now) + 8, int(now) + 9]
             if name == "docs.min_chars":  # the other value of docs.max_chars is small
                 values.insert(0, int(now) - 1)
         elif key["kind"] == "real":
             values = [float(now) / 2, (key["low"] + min(key["high"], 1)) / 2, key["high"]]
         else:
-            values = {"bool": ["true", "false"], "text": ["other"], "choice": key.get("choices")}[key["kind"]]
+            values = {"bool": ["true", "false"], "text": ["other"]}.get(key["kind"], key.get("choices"))
         for setting in ["%s=%s" % (name, value) for value in values]:
             if self.show(["get", name], [setting]) not in (now, None):
                 return setting

@@ -24,6 +24,7 @@ mf-eval routing -m model.safetensors -t tokenizer.json -o out test.mf
 mf-eval generate -m model.safetensors -t tokenizer.json -p ten -o out
 mf-tokenize train --vocab-size 300 -o out train.docs
 mf-train-expert -s shared.tar -o out parts/part.0.mp
+mf-train-expert -s shared.tar --set expert.head=full -o out parts/part.0.mp
 mf-train-shared -o out train.mf
 END
 }
@@ -76,8 +77,9 @@ all_commands() {
     for kind in model shared expert; do
         /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" $kind "${size[@]}" -o random.$kind
     done
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" model "${size[@]}" --heads 128 7 0 -o random.heads
     /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" tokens --V 2000 -o t.mf a=17 b=40
-    for model in "random.model" "random.shared -e random.expert"; do
+    for model in "random.model" "random.heads" "random.shared -e random.expert"; do
         # shellcheck disable=SC2086
         whole=$(mf-eval perplexity -m $model --batch 1 --json t.mf)
         # shellcheck disable=SC2086

@@ -47,7 +47,8 @@ class Changed(dict):
 
     def __init__(self, tensors, path):
         super().__init__(tensors)
-        manifest, self.factors = read_bundle(path)
+        manifest, factors = read_bundle(path)
+        self.factors = {name: t for name, t in factors.items() if not name.startswith("lm_head.")}
         self.scale = manifest["alpha"] / manifest["rank"]
 
     def __getitem__(self, name):
@@ -60,9 +61,31 @@ class Changed(dict):
 
 
 def with_expert(tensors, path):
-    """The tensors of a shared bundle with an expert's FFN in the place of their own."""
+    """The tensors of a shared bundle with an expert's FFN, and its head if it has one, in the place of their own."""
     manifest, expert = read_bundle(path)
-    return Changed(tensors, path) if "rank" in manifest else {**tensors, **expert}
+    base = tensors.get("lm_head.weight", tensors.get("model.embed_tokens.weight"))
+    tensors = Changed(tensors, path) if "rank" in manifest else {**tensors, **expert}
+    if "lm_head.weight" in expert:
+        tensors["lm_head.weight"] = expert["lm_head.weight"]
+    if "lm_head.lora_A.weight" in expert:
+        tensors["lm_head.weight"] = base + expert["lm_head.lora_B.weight"] @ expert["lm_head.lora_A.weight"]
+    return tensors
+
+
+def mixed_logits(h, embedding, t, chosen, weights):
+    """[n, V] of rows h [n, D] that chose so many experts in the last layer: E h where they have no head of their own, with
+    what theirs change; H h where they have a whole one. What the weights leave of one is the backbone's."""
+    rows = []
+    for n, row in enumerate(h):
+        out, left = torch.zeros(len(embedding)), 1.0
+        for e, w in zip(chosen[n], weights[n]):
+            whole, a, b = (t.get("lm_head.experts.%d.%sweight" % (e, part)) for part in ("", "lora_A.", "lora_B."))
+            if whole is not None:
+                out, left = out + w * (whole @ row), left - w
+            elif a is not None:
+                out = out + w * (b @ (a @ row))
+        rows.append(out + left * (embedding @ row))
+    return torch.stack(rows)
 
 
 def read_documents(path):

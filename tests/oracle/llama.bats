@@ -107,6 +107,31 @@ expert_alike() { # SHARED
     stored_agrees shared.tar e.tar
 }
 
+# A head that learns beside a whole FFN, then beside one of low rank, and what is stored: HEAD
+head_alike() {
+    local rank begin=(--set train_expert.steps=1 --set train_expert.warmup=0 --set train_expert.lr=0 --set train_expert.min_lr=0)
+    for rank in 0 5; do
+        head=(--set expert.rank=$rank --set "expert.head=$1")
+        mf-train-expert --quiet "${same[@]}" "${head[@]}" "${begin[@]}" -s shared.tar -o initial.tar parts/part.1.mp
+        # shellcheck disable=SC2046
+        mf-train-expert --quiet "${same[@]}" "${head[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+        mf-cat e.mf | jq 'select(.step).loss' > ours
+        what=expert
+        [ $rank = 0 ] || what=initial.tar
+        HEAD=initial.tar twin $what shared.tar parts/part.1.mp > theirs
+        same_losses "$steps" ours theirs
+        stored_agrees shared.tar e.tar
+    done
+}
+
+@test "20 steps of an expert with a head of its own are PyTorch's, of a whole one and of low rank" {
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2
+    head_alike 3
+    head_alike full
+    trains_alike 20 --set model.tied=false
+    head_alike 4
+}
+
 @test "20 steps of an expert beside the anchor are PyTorch's, of a whole FFN and of low rank" {
     trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2
     export ANCHOR=1
@@ -152,6 +177,12 @@ stored() { # OPTION of the model...
     stored "${mean[@]}" --E 4 --top-k 3 --bos-weight 50 --evidence-scale 40
     stored "${mean[@]}" --E 7 --top-k 2 --gate-scale 0 --decay 1 --evidence-scale 3000 --has qk-norm
     stored "${mean[@]}" --E 5 --top-k 1 --L 3 --bos-weight 7 --evidence-scale 9
+}
+
+@test "logits and perplexity of a stored model are PyTorch's: experts with heads of their own, whole, of low rank, none" {
+    stored --H 4 --E 4 --D 18 --head-dim 6 --top-k 2 --heads 18 5 0 18
+    stored --H 4 --E 3 --top-k 2 --heads 16 16 16 --has head
+    stored --kind prefix --token-scores mean --H 4 --E 5 --top-k 3 --heads 1 15 0 3 2
 }
 
 @test "norms and biases of queries and keys go through all stages: assembled and calibrated, logits and perplexity are PyTorch's" {

@@ -17,7 +17,7 @@ import tarfile
 import torch
 import torch.nn.functional as F
 
-from files import mean_scores, read_bundle, read_safetensors, router_scales, running_evidence, score, with_expert
+from files import mean_scores, mixed_logits, read_bundle, read_safetensors, router_scales, running_evidence, score, with_expert
 
 # what a dimension is called: here, and in Hugging Face's config.json
 WORDS = {
@@ -92,6 +92,7 @@ class Llama:
         logits = self.gates(x, h, name, evidence)
         best, chosen = logits.sort(dim=-1, descending=True, stable=True)
         best, chosen = best[:, : self.c["top_k"]].softmax(-1), chosen[:, : self.c["top_k"]]
+        self.choice = chosen.tolist(), best
         out = torch.zeros_like(h)
         for e in chosen.unique().tolist():
             rows, place = (chosen == e).nonzero(as_tuple=True)
@@ -116,7 +117,10 @@ class Llama:
             layer = "model.layers.%d." % i
             x = x + self.attention(self.norm(x, layer + "input_layernorm"), layer + "self_attn")
             x = x + self.ffn(x, layer, evidence)
-        return self.norm(x, "model.norm") @ self.t.get("lm_head.weight", embedding).T
+        h, head = self.norm(x, "model.norm"), self.t.get("lm_head.weight", embedding)
+        if any(name.startswith("lm_head.experts.") for name in self.t):
+            return mixed_logits(h, head, self.t, *self.choice)
+        return h @ head.T
 
 
 class Stored(Llama):

@@ -155,7 +155,22 @@ class Tensors:
                 prefix = "moe_layers.%d.experts.%d." % (i, e)
                 return prefix + "norm.", prefix
             yield from self.ffn(e, names)
+        yield from self.heads()
         yield from self.prefix()
+
+    def heads(self):
+        """Of the experts, in the place of the backbone's head or as a change to it."""
+        a = self.a
+        for e, rank in enumerate(a.heads):
+            name = "lm_head.experts.%d." % e
+            if rank == a.D:
+                yield from self.matrix(name[:-1], a.V, a.D, 0.3)
+            elif rank:
+                yield from self.matrix(name + "lora_A", rank, a.D, 0.3)
+                yield from self.matrix(name + "lora_B", a.V, rank, 0.3)
+
+    def matrix(self, name, rows, columns, spread):
+        yield name + ".weight", [rows, columns], self.values(name, rows * columns, 0, spread)
 
     def prefix(self):
         a = self.a
@@ -176,10 +191,8 @@ class LlamaTensors(Tensors):
         yield "model.norm.weight", [a.D], self.values("og", a.D, 1, 0.2)
         if "head" in a.has:
             yield "lm_head.weight", [a.V, a.D], out
+        yield from self.heads()
         yield from self.prefix()
-
-    def matrix(self, name, rows, columns, spread):
-        yield name + ".weight", [rows, columns], self.values(name, rows * columns, 0, spread)
 
     def gain(self, name, count):
         yield name + ".weight", [count], self.values(name, count, 1, 0.2)
@@ -319,6 +332,7 @@ def main():
     p.add_argument("--rope-theta", type=float, default=10000.0)
     p.add_argument("--rope-scaling", nargs=4, type=float, metavar=("FACTOR", "LOW", "HIGH", "CONTEXT"), help="of family llama")
     p.add_argument("--has", nargs="*", default=[], choices=["dense", "bias", "qk-norm", "head"], help="of family llama")
+    p.add_argument("--heads", nargs="*", type=int, default=[], metavar="RANK", help="of each expert's head; D: whole, 0: none")
     p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
     p.add_argument("--weights", choices=["chosen", "all"], default="chosen")
     p.add_argument("--token-scores", choices=["sum", "mean"], default="sum", help="of kind prefix, family llama")

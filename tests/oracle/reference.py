@@ -13,7 +13,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from files import read_safetensors, router_scales, running_evidence, score
+from files import mixed_logits, read_safetensors, router_scales, running_evidence, score
 
 PAD, BOS, EOS = 0, 2, 3  # of a model that says nothing
 
@@ -62,10 +62,13 @@ class Model:
         logits = h @ self.t[prefix + "router.gate.weight"].T * gate_scale + evidence * evidence_scale
         out = torch.zeros_like(x)
         every = logits.softmax(-1)
+        self.choice = [], []
         for n in range(x.shape[0]):
             order = sorted(range(logits.shape[1]), key=lambda e: (-logits[n, e].item(), e))
             chosen = order[: self.config["top_k"]]
             w = every[n, chosen] if r.get("weights") == "all" else logits[n, chosen].softmax(-1)
+            self.choice[0].append(chosen)
+            self.choice[1].append(w)
             for weight, e in zip(w, chosen):
                 out[n] += weight * self.expert(h[n : n + 1], prefix + "experts.%d." % e)[0]
         return out
@@ -77,7 +80,10 @@ class Model:
             block = "shared.transformer_blocks.%d." % i
             x = x + self.attention(self.norm(x, block + "attn_norm"), block + "attention")
             x = x + self.mixture(x, i, evidence)
-        return self.norm(x, "shared.output_norm") @ embedding.T
+        h = self.norm(x, "shared.output_norm")
+        if any(name.startswith("lm_head.experts.") for name in self.t):
+            return mixed_logits(h, embedding, self.t, *self.choice)
+        return h @ embedding.T
 
     def evidence(self, tokens):
         table = self.t.get("prefix_router.log_likelihood")

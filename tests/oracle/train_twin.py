@@ -4,7 +4,8 @@
 
 BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. With EXPERT.tar,
 changes of low rank, its factors are the initial ones of those that learn. With ANCHOR=1 in the environment every FFN's result is
-the mean of its own and of the FFN's that BUNDLE.tar brings, which stays as it is. No dropout; AdamW (0.9, 0.999,
+the mean of its own and of the FFN's that BUNDLE.tar brings, which stays as it is. With HEAD=EXPERT.tar a head learns too,
+from what that bundle holds of it. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
 all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
 nor is padding, or a <bos> that is not <eos> as well.
@@ -79,6 +80,9 @@ anchor = {name: t.detach().clone() for name, t in p.items()} if os.environ.get("
 if what.endswith(".tar"):
     p = Changed(p, what)
     learns = {name: factor for name, factor in p.factors.items() if ".lora_" in name}
+head_from = read_bundle(os.environ["HEAD"])[1] if "HEAD" in os.environ else {}
+own_head = {name: t for name, t in head_from.items() if name.startswith("lm_head.")}
+learns = {**learns, **own_head}
 for tensor in learns.values():
     tensor.requires_grad_(True)
 
@@ -109,6 +113,20 @@ class Beside(Llama):
         return (own + other) / 2
 
 
+class Headed(Llama):
+    def logits(self, tokens):
+        self.t["lm_head.weight"] = head_matrix()
+        return super().logits(tokens)
+
+
+def head_matrix():
+    """What makes the logits: a matrix that learns, or the backbone's with factors that do."""
+    if "lm_head.weight" in own_head:
+        return own_head["lm_head.weight"]
+    shared = untied if untied is not None else embedding
+    return shared + own_head["lm_head.lora_B.weight"] @ own_head["lm_head.lora_A.weight"] if own_head else shared
+
+
 def reference_logits(tokens):
     n = len(tokens)
     x = embedding[torch.tensor(tokens)] + pe[:n]
@@ -121,11 +139,13 @@ def reference_logits(tokens):
         mixed = (scores.softmax(-1) @ v).transpose(0, 1).reshape(n, D)
         x = x + mixed @ p[b + "attention.out_proj.weight"].T
         x = x + ((dense(x, i, p) + dense(x, i, anchor)) / 2 if anchor else dense(x, i, p))
-    return norm(x, "shared.output_norm") @ embedding.T
+    return norm(x, "shared.output_norm") @ head_matrix().T
 
 
+untied = p.get("lm_head.weight")
 if llama:
-    embedding, logits = p["model.embed_tokens.weight"], (Beside if anchor else Llama)(c, p).logits
+    kind = Beside if anchor else Headed if own_head else Llama
+    embedding, logits = p["model.embed_tokens.weight"], kind(c, p).logits
 else:
     embedding, logits, pe = p["shared.token_embedding.weight"], reference_logits, positions()
 

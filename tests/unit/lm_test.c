@@ -76,6 +76,7 @@ static void norm(double *y, const double *x, const double *gain, const double *b
     double mean = 0, square = 0, eps = bias ? 1e-5 : shape.norm_eps;
     for (size_t d = 0; bias && d < D; d++) mean += x[d] / (double)D;
     for (size_t d = 0; d < D; d++) square += (x[d] - mean) * (x[d] - mean) / (double)D;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): every norm has gains */
     for (size_t d = 0; d < D; d++) y[d] = (x[d] - mean) / sqrt(square + eps) * gain[d] + (bias ? bias[d] : 0);
 }
 
@@ -93,6 +94,8 @@ struct twin {
     struct dropout dropout;
     const double *changes; /* of rank RANK, or NULL */
     const double *anchor;  /* the frozen FFN beside it, or NULL */
+    const double *head;    /* the expert's own of rank head_rank, or NULL */
+    size_t head_rank;
 };
 
 #define RANK  3
@@ -116,6 +119,17 @@ static double *changed_ffn(const struct twin *t) {
         a = b + O * RANK;
     }
     return ffn;
+}
+
+/* The matrix that makes the logits; new memory. */
+static double *twin_head(const struct twin *t, const double *shared) {
+    size_t V = shape.V, D = shape.D, R = t->head_rank;
+    double *head = malloc(V * D * sizeof *head);
+    memcpy(head, t->head && R == D ? t->head : shared, V * D * sizeof *head);
+    for (size_t v = 0; v < V && t->head && R < D; v++)
+        for (size_t r = 0; r < R; r++)
+            for (size_t k = 0; k < D; k++) head[v * D + k] += t->head[R * D + v * R + r] * t->head[r * D + k];
+    return head;
 }
 
 /* The next `n` parameters. */
@@ -238,7 +252,7 @@ static double twin_loss(const struct twin *t) {
     size_t layer_size = mf_backbone_layer_size(&shape), ffn_size = mf_ffn_size(&shape) / shape.L;
     const double *tail = t->backbone + V * D + shape.L * layer_size, *gain = next(&tail, D);
     const double *bias = shape.arch == MF_LLAMA ? NULL : next(&tail, D);
-    const double *head = shape.untied ? tail : t->backbone;
+    double *head = twin_head(t, shape.untied ? tail : t->backbone);
     double *x = calloc(N * D, sizeof *x), h[64], loss = 0, *changed = t->changes ? changed_ffn(t) : NULL;
     const double *ffn = changed ? changed : t->ffn;
     for (size_t q = 0; q < t->batch->seqs.count; q++)
@@ -266,6 +280,7 @@ static double twin_loss(const struct twin *t) {
         loss += log(sum) - wanted;
     }
     free(x);
+    free(head);
     return loss;
 }
 
@@ -346,7 +361,7 @@ static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, i
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = frozen, .recompute = recompute, .pad = pad};
     begin(&f, threads);
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL, NULL};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL, NULL, NULL, 0};
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
                          g = {.backbone = frozen ? NULL : f.backbone_grad, .ffn = f.ffn_grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
@@ -406,7 +421,7 @@ static void check_changes(float p, bool recompute, int threads) {
         void *own = malloc(bytes);
         frozen[i].data = memcpy(own, frozen[i].data, bytes);
     }
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin, NULL};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin, NULL, NULL, 0};
     struct mf_lm_weights w = {.changes = changes, .frozen = frozen}, g = {.changes = grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
@@ -442,8 +457,8 @@ static void check_anchor(float p, bool recompute, bool low, int threads) {
     struct mf_tensor *frozen = calloc(200, sizeof *frozen), *tensors = calloc(200, sizeof *tensors);
     size_t apart = mf_backbone_tensors(&shape, f.backbone, frozen);
     mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, frozen + apart);
-    struct twin t = {f.backbone_twin, low ? f.ffn_twin : twin, &batch,
-                     dropout,         low ? twin : NULL,       f.ffn_twin};
+    struct twin t = {
+        f.backbone_twin, low ? f.ffn_twin : twin, &batch, dropout, low ? twin : NULL, f.ffn_twin, NULL, 0};
     struct mf_lm_weights w = {.frozen = frozen}, g = {0};
     *(low ? &w.changes : &w.ffn) = learns;
     *(low ? &g.changes : &g.ffn) = grad;
@@ -465,6 +480,61 @@ static void test_anchor(void **state) {
     check_anchor(0.25f, true, false, 2);
     check_anchor(0.25f, false, true, 2);
     check_anchor(0, true, true, 1);
+}
+
+/* Gradients of an FFN and a head of rank R of its own, of a backbone in fp32 or in bf16. */
+static void check_head(float p, bool recompute, bool narrow, size_t R, int threads) {
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct dropout dropout = {p, 12345, 3 * shape.D};
+    struct mf_lm_plan plan = {
+        .max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = narrow, .pad = 7, .head = R};
+    begin(&f, threads);
+    size_t n = mf_head_size(&shape, R);
+    float *head = make_random(n, 3), *grad = make_zeros(n);
+    for (size_t i = 0; i < n; i++) head[i] *= 0.5f;
+    double *head_twin = to_double(head, n);
+    uint16_t *rounded = malloc(f.n_backbone * sizeof *rounded), *at = rounded;
+    struct mf_tensor *frozen = calloc(200, sizeof *frozen), tensors[MF_HEAD_TENSORS];
+    size_t count = mf_backbone_tensors(&shape, f.backbone, frozen);
+    mf_bf16_round(rounded, f.backbone, f.n_backbone);
+    if (narrow) mf_bf16_widen(f.backbone, rounded, f.n_backbone);
+    for (size_t i = 0; i < f.n_backbone; i++) f.backbone_twin[i] = (double)f.backbone[i];
+    for (size_t i = 0; narrow && i < count; at += mf_tensor_count(&frozen[i]), i++) {
+        frozen[i].dtype = MF_BF16;
+        frozen[i].data = at;
+    }
+    struct twin t = {.backbone = f.backbone_twin,
+                     .ffn = f.ffn_twin,
+                     .batch = &batch,
+                     .dropout = dropout,
+                     .head = head_twin,
+                     .head_rank = R};
+    struct mf_lm_weights w = {.ffn = f.ffn, .head = head, .frozen = frozen},
+                         g = {.ffn = f.ffn_grad, .head = grad};
+    assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
+    assert_true(fabs(loss - expected) < 1e-4 * expected);
+    compare(&f, tensors, mf_head_tensors(&shape, R, -1, head, tensors), head_twin, &t, grad, 0.25, -1);
+    struct mf_tensor *ffn = calloc(200, sizeof *ffn);
+    compare(&f, ffn, mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, ffn), f.ffn_twin, &t, f.ffn_grad, 0.25,
+            -1);
+    t.dropout.p = 0;
+    expected = twin_loss(&t);
+    assert_true(fabs(mf_lm_loss(lm, &w, &batch, NULL, NULL) - expected) < 1e-4 * expected);
+    mf_lm_free(lm);
+    FREE_ALL(head, grad, head_twin, rounded, frozen, ffn);
+    end(&f);
+}
+
+static void test_head(void **state) {
+    (void)state;
+    check_head(0.25f, false, false, shape.D, 1);
+    check_head(0, true, true, shape.D, 2);
+    check_head(0.25f, true, false, RANK, 2);
+    check_head(0, false, true, RANK, 1);
+    check_head(0, true, true, 1, 1);
 }
 
 /* Factors as they begin change nothing: the loss is the dense model's. */
@@ -659,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_changes_begin),
         cmocka_unit_test(test_anchor),
+        cmocka_unit_test(test_head),
     };
     return cmocka_run_group_tests_name("reference", tests, use_reference, NULL) +
            cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +

@@ -6,6 +6,7 @@
 #include "nn.h"
 
 #include "io/safetensors.h"
+#include "model/expert_head.h"
 #include "model/moe_train.h"
 #include "nn/matmul.h"
 
@@ -38,7 +39,8 @@ static const struct mf_shape
               .stretch = {.factor = 4, .low_factor = 0.2, .high_factor = 1, .context = 9},
               .norm_eps = 1e-5,
               .qk_norm = true};
-static struct mf_shape shape; /* of the test that runs */
+static struct mf_shape shape; /* of the test that runs, */
+static size_t head_ranks[E];  /* and the ranks of its experts' heads */
 static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
 static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, LOSS_IGNORE, 9, 9, 0, 12, 8, 17, 5};
 static const size_t starts[] = {0, 7, 12, 14};
@@ -73,7 +75,7 @@ static inline void write_model(const char *path) {
     struct mf_err err;
     struct mf_out *out;
     struct mf_tensor list[200];
-    float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E],
+    float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E], *head[E],
           *row = make_random(2 * E * shape.D * shape.L, 3);
     size_t n = mf_backbone_tensors(&shape, backbone, list);
     mf_backbone_init(&shape, backbone, 1, 0, 1);
@@ -84,6 +86,8 @@ static inline void write_model(const char *path) {
         for (size_t i = 0; i < shape.L; i++)
             fill(mf_ffn_layer(&shape, ffn[e], i).fc2.data, shape.D * shape.F, 0.3f, e * 10 + i);
         n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
+        head[e] = make_random(shape.V * shape.D * 2, 70 + e);
+        n += mf_head_tensors(&shape, head_ranks[e], (int64_t)e, head[e], list + n);
     }
     n += list_routers(row, list + n);
     json_t *metadata = json_object(), *config = mf_shape_json(&shape);
@@ -96,7 +100,10 @@ static inline void write_model(const char *path) {
         assert_int_equal(mf_out_write(out, list[i].data, mf_tensor_bytes(&list[i]), &err), 0);
     assert_int_equal(mf_out_commit(out, &err), 0);
     json_decref(metadata);
-    for (size_t e = 0; e < E; e++) free(ffn[e]);
+    for (size_t e = 0; e < E; e++) {
+        free(ffn[e]);
+        free(head[e]);
+    }
     free(backbone);
     free(row);
 }
@@ -128,19 +135,35 @@ static inline void end(struct fixture *f) {
     free(f->token_scores);
 }
 
-static inline int begin_reference(void **state) {
-    shape = reference;
+/* Experts with heads: some whole, one of factors, one without; or all whole. */
+static inline int enter_heads(void **state, const struct mf_shape *of, const size_t ranks[E]) {
+    shape = *of;
+    memcpy(head_ranks, ranks, sizeof head_ranks);
     return enter_folder(state);
+}
+
+static inline int begin_heads(void **state) {
+    return enter_heads(state, &llama, (size_t[E]){8, 3, 0, 8});
+}
+
+static inline int begin_factors(void **state) {
+    return enter_heads(state, &normed, (size_t[E]){2, 3, 1, 7});
+}
+
+static inline int begin_whole_heads(void **state) {
+    return enter_heads(state, &reference, (size_t[E]){8, 8, 8, 8});
+}
+
+static inline int begin_reference(void **state) {
+    return enter_heads(state, &reference, (size_t[E]){0});
 }
 
 static inline int begin_llama(void **state) {
-    shape = llama;
-    return enter_folder(state);
+    return enter_heads(state, &llama, (size_t[E]){0});
 }
 
 static inline int begin_normed(void **state) {
-    shape = normed;
-    return enter_folder(state);
+    return enter_heads(state, &normed, (size_t[E]){0});
 }
 
 #endif

@@ -117,6 +117,29 @@ static void test_cache(void **state) {
     end(&f);
 }
 
+/* The logits of a row, made for itself, are those whose losses are measured. */
+static void test_logits(void **state) {
+    (void)state;
+    struct fixture f;
+    struct mf_err err;
+    const float *hidden;
+    const struct seqs seqs = {3, starts};
+    double losses[ROWS];
+    begin(&f, 2);
+    float *logits = make_zeros(shape.V);
+    assert_int_equal(mf_moe_forward(f.moe, f.work, tokens, &seqs, NULL, NULL, &hidden, &err), 0);
+    assert_int_equal(mf_moe_losses(f.moe, f.work, hidden, targets, ROWS, losses, &err), 0);
+    for (size_t n = ROWS; n-- > 0;) {
+        double sum = 0;
+        assert_int_equal(mf_moe_logits(f.moe, f.work, hidden + n * shape.D, logits, &err), 0);
+        for (size_t v = 0; v < shape.V; v++) sum += exp((double)logits[v]);
+        double loss = targets[n] == LOSS_IGNORE ? 0 : log(sum) - (double)logits[targets[n]];
+        assert_true(fabs(loss - losses[n]) < 1e-5 * (1 + loss));
+    }
+    free(logits);
+    end(&f);
+}
+
 /* The balance of rows that all go one way is E in each layer; of rows that differ in nothing, 1. */
 static void test_balance(void **state) {
     (void)state;
@@ -156,10 +179,14 @@ int main(void) {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_noisy),
         cmocka_unit_test(test_loss),      cmocka_unit_test(test_balance),
         cmocka_unit_test(test_softplus),  cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_logits),
     };
     return cmocka_run_group_tests_name("reference", tests, begin_reference, leave_folder) +
            cmocka_run_group_tests_name("llama", tests, begin_llama, leave_folder) +
            cmocka_run_group_tests_name("normed", tests, begin_normed, leave_folder) +
+           cmocka_run_group_tests_name("llama, heads", tests, begin_heads, leave_folder) +
+           cmocka_run_group_tests_name("normed, factors", tests, begin_factors, leave_folder) +
+           cmocka_run_group_tests_name("reference, whole heads", tests, begin_whole_heads, leave_folder) +
            cmocka_run_group_tests_name("llama, mean", mean, begin_llama, leave_folder) +
            cmocka_run_group_tests_name("normed, mean", mean, begin_normed, leave_folder);
 }
