@@ -17,7 +17,8 @@
 #define GOOD_WORDS     ((size_t)64 << 20) /* for them, where nobody says how much */
 
 static const char notes[] =
-    "The result depends on the counts of words only, not on the order of documents, --threads or --max-memory. What\n"
+    "The result depends on the counts of words only, not on the order of documents, --threads or --max-memory. A\n"
+    "--sample takes the documents whose text has the lowest hashes, the same ones in any order and company. What\n"
     "--max-memory does not hold waits in nameless files in $TMPDIR, some 150 bytes a different word; learning then takes\n"
     "several rounds. Besides, mf-tokenize holds the longest document.\n"
     "\n"
@@ -33,6 +34,7 @@ struct training {
     struct mf_words *words;
     const char *path, *output;
     int64_t vocab_size, min_frequency, max_word;
+    double sample; /* below 0: the config's */
     uint64_t max_memory;
     struct mf_words_learnt learnt;
 };
@@ -57,6 +59,9 @@ static void report_training(const struct training *t, const struct mf_words_repo
     if (r->cut)
         say("%llu words of more than %lld bytes were not counted beyond them; the first in document %s",
             (unsigned long long)r->cut, (long long)t->max_word, r->first_cut);
+    if (r->counted < r->documents)
+        say("learnt from a sample of %llu of %llu documents", (unsigned long long)r->counted,
+            (unsigned long long)r->documents);
     if (t->learnt.rounds)
         say("more different words than --max-memory holds: learnt in %zu rounds", t->learnt.rounds);
     if (t->learnt.tokens < (size_t)t->vocab_size)
@@ -75,8 +80,9 @@ static int count_docs(struct training *t, struct mf_stream_reader *docs, size_t 
     mf_progress_end(&progress, report->documents);
     mf_pool_free(pool);
     if (status < 0 || mf_words_bytes(t->words) > 0) return status;
-    return mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents", mf_stream_name(docs),
-                      (unsigned long long)report->documents);
+    return mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents%s", mf_stream_name(docs),
+                      (unsigned long long)report->documents,
+                      report->counted < report->documents ? " (a larger tokenizer.sample takes more)" : "");
 }
 
 static int count_words(struct training *t, size_t memory, struct mf_words_report *report,
@@ -127,13 +133,14 @@ static int train(void *request, const struct mf_common *common, struct mf_strs *
                           (long long)t->vocab_size, MF_VOCAB_MIN);
     if (plan_words(t, &memory, err) < 0) return -1;
     if (mf_words_new(&t->words, (size_t)t->max_word, memory, err) < 0) return -1;
+    mf_words_sample(t->words, t->sample > 0 ? t->sample : config.tokenizer.sample);
     int status = learn(t, memory, err);
     mf_words_free(t->words);
     return status;
 }
 
 int mf_tokenize_train(int argc, char **argv) {
-    struct training t = {.max_word = MAX_WORD};
+    struct training t = {.max_word = MAX_WORD, .sample = -1};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &t.output, "FILE",
          "write tokenizer.json to FILE instead of standard output", 0, 0},
@@ -141,6 +148,8 @@ int mf_tokenize_train(int argc, char **argv) {
          1048576},
         {"min-frequency", 0, MF_OPT_INT, &t.min_frequency, "N",
          "a pair must occur this often (default: tokenizer.min_frequency)", 1, 1e15},
+        {"sample", 0, MF_OPT_REAL, &t.sample, "X",
+         "learn from this share of the documents, chosen by hash (default: tokenizer.sample)", 1e-9, 1},
         {"max-word", 0, MF_OPT_INT, &t.max_word, "BYTES",
          "count longer words only so far, 0: no limit (default: 16384)", 0, 1e15},
         {"max-memory", 0, MF_OPT_SIZE, &t.max_memory, "SIZE",

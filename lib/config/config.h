@@ -39,6 +39,7 @@ struct mf_config {
     } docs;
     struct {
         int64_t vocab_size, min_frequency;
+        double sample;
     } tokenizer;
     struct {
         int method; /* enum mf_partition_method */

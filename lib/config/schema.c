@@ -69,6 +69,8 @@ static const struct mf_key keys[] = {
 
     INT(tokenizer.vocab_size, "16384", 260, 1048576, TOKENIZER, "tokens, with 256 bytes and 4 special ones"),
     INT(tokenizer.min_frequency, "2", 1, MANY, TOKENIZER, "a pair must occur this often to be merged"),
+    REAL(tokenizer.sample, "1", 1e-9, 1, TOKENIZER,
+         "share of the documents, chosen by hash, that it is learnt from"),
 
     CHOICE(partition.method, "clustered", MF_PARTITION_METHODS, PARTITION,
            "how documents are divided among experts"),

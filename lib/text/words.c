@@ -23,8 +23,13 @@ int mf_words_new(struct mf_words **out, size_t max_word, size_t memory, struct m
     *out = calloc(1, sizeof **out);
     if (!*out) return mf_err_set(err, EX_OSERR, "out of memory");
     (*out)->max_word = max_word ? max_word : SIZE_MAX;
+    (*out)->max_hash = UINT64_MAX;
     if (memory) limit(*out, memory);
     return 0;
+}
+
+void mf_words_sample(struct mf_words *w, double share) {
+    w->max_hash = share < 1 ? (uint64_t)(share * 0x1p64) : UINT64_MAX;
 }
 
 void mf_words_free(struct mf_words *w) {

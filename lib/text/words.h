@@ -17,6 +17,10 @@ struct mf_words;
 int mf_words_new(struct mf_words **words, size_t max_word, size_t memory, struct mf_err *err);
 void mf_words_free(struct mf_words *words); /* accepts NULL */
 
+/* From now on mf_words_count counts about this share of the documents, above 0, at most 1: those whose text's
+ * hash is low enough. Which these are depends on nothing else. */
+void mf_words_sample(struct mf_words *words, double share);
+
 /* Counts the words of one text. Returns the number of words that were cut, or -1. EX_OSERR, and where memory
  * is limited EX_CANTCREAT and EX_IOERR, here and below. */
 int64_t mf_words_add(struct mf_words *words, const char *text, size_t size, struct mf_err *err);
@@ -44,8 +48,8 @@ int mf_words_each(struct mf_words *words, mf_words_take *take, void *context, st
 
 /* What counting a stream of documents met. */
 struct mf_words_report {
-    uint64_t documents, cut;
-    char first_cut[64]; /* the document with the first cut word */
+    uint64_t documents, counted, cut; /* read, and of them counted; words that were cut */
+    char first_cut[64];               /* the document with the first cut word */
 };
 
 /* Counts all documents of a stream with the pool's threads; the result does not depend on their number, nor

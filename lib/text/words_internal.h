@@ -25,6 +25,7 @@ struct mf_words {
     char *text; /* the distinct words' bytes */
     size_t text_capacity, text_used;
     size_t max_word;
+    uint64_t max_hash;             /* of a text that mf_words_count counts */
     size_t max_capacity, max_text; /* where the table is full; 0: no limit */
     uint64_t bytes;
     struct words_spill spill;

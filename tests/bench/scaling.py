@@ -310,7 +310,7 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
     sample, first = 1 << 20, 10000  # at most; of an expert at least (formats/report.md)
     rows = [
         ["mf-docs", "1", time(base.seconds["docs"] * scale), "reads all text"],
-        ["mf-tokenize train", "1", time(base.seconds["tokenizer"] * scale), "a sample of the documents is enough"],
+        ["mf-tokenize train", "1", time(base.seconds["tokenizer"] * scale), "of all documents; `tokenizer.sample` takes a share"],
         ["mf-tokenize encode", "1", time(base.seconds["tokens"] * scale), "by documents; can be cut"],
         ["mf-partition", "1", time(documents * E * dividing), "at most: as a million documents in 16 parts take for each document and part"],
         ["mf-train-shared", "1", time(per_shared), "of several: below"],

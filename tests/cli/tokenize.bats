@@ -69,6 +69,40 @@ learnt() {
     [ "$(learnt seldom | wc -l)" -lt 12 ]
 }
 
+@test "a sample takes the same documents in any order and company, and a tokenizer of it is one of these" {
+    for i in $(seq 400); do
+        echo "{\"id\":\"$i\",\"text\":\"word$((i * 7919 % 150)) the $((i * i)) of thing$((i % 7)) $i\"}"
+    done >lines
+    docs <lines >docs.mf
+    train() { mf-tokenize train --vocab-size 380 "$@" 2>said; }
+    taken() { sed -n 's/^mf-tokenize train: learnt from a sample of \([0-9]*\) of [0-9]* documents$/\1/p' said; }
+    train docs.mf >all.json
+    assert_equal "$(taken)" ""
+    train --sample 1 docs.mf | cmp - all.json
+    train --sample 0.3 docs.mf >t.json
+    all=$(taken)
+    [ "$all" -gt 80 ]
+    [ "$all" -lt 160 ]
+    run cmp -s t.json all.json
+    assert_failure
+    train --set tokenizer.sample=0.3 --threads 1 docs.mf | cmp - t.json
+    train --sample 0.3 --threads 3 <(tac lines | docs) | cmp - t.json
+    # whatever else is there
+    head -n 150 lines | docs | train --sample 0.3 >few.json
+    first=$(taken)
+    tail -n +151 lines | docs | train --sample 0.3 >few.json
+    assert_equal $((first + $(taken))) "$all"
+    # a smaller one is part of a larger one
+    train --sample 0.1 docs.mf >small.json
+    [ "$(taken)" -gt 15 ]
+    [ "$(taken)" -lt 70 ]
+    run -65 --separate-stderr mf-tokenize train --sample 0.000001 -o none.json docs.mf
+    assert_equal "$stderr" "mf-tokenize train: docs.mf: no text to learn from in 400 documents (a larger tokenizer.sample takes more)"
+    [ ! -e none.json ]
+    run -64 mf-tokenize train --sample 0 docs.mf
+    run -78 mf-tokenize train --set tokenizer.sample=0 docs.mf
+}
+
 @test "any bytes come back exactly" {
     sample | mf-tokenize train --quiet --vocab-size 280 >t.json
     printf 'plain text, one document\n' >plain
