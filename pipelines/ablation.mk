@@ -64,6 +64,16 @@ $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-ex
 	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.init=kaiming $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* -o $@ $(RUN)/parts/part.$*.mp
 
+# Experts with heads of their own: head.RANK.NUMBER.
+ABLATION_HEADS ?= 16 64 full
+HEADED := $(foreach h,$(ABLATION_HEADS),$(EXPERTS:%=$(RUN)/head.$h.%.tar))
+head_rank = $(firstword $(subst ., ,$*))
+head_part = $(RUN)/parts/part.$(lastword $(subst ., ,$*)).mp
+$(HEADED): $(RUN)/head.%.tar: $(RUN)/shared.tar $(PARTS) $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
+	$(drop_stale_checkpoint)
+	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.head=$(head_rank) $(COMMON) --resume -s $(RUN)/shared.tar \
+	    -v $(RUN)/tokens/val.labelled.mf -p $(lastword $(subst ., ,$*)) -o $@ $(head_part)
+
 # --- measuring ---
 
 MEASURE = tests/bench/ablation.sh $(RUN) $(BIN) $(THREADS)
@@ -71,6 +81,6 @@ MEASURED = $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml $(SLICE)/cal
 $(RUN)/results/short.tsv: $(MEASURED) $(RUN)/dense.all.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
 	$(MEASURE) short
-$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
+$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(HEADED) $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
-	$(MEASURE) whole
+	HEADS='$(ABLATION_HEADS)' $(MEASURE) whole

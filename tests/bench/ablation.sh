@@ -4,9 +4,10 @@
 # RUN/results/NAME.json is what mf-eval says of one model, and is not measured again when it is there. The table,
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
-# ROUTERS and TOP_K in the environment choose among the assembled models (default: all).
+# ROUTERS and TOP_K in the environment choose among the assembled models (default: all); HEADS are the ranks of the experts'
+# heads that were trained.
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, every router with
-# two experts a token, and prefix and trained gates with one and all, and with experts from random weights.
+# two experts a token, prefix and trained gates with one and all, and with experts from random weights; and heads.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 run=$1 bin=$2 threads=$3 extent=$4
@@ -37,7 +38,10 @@ measure_routed() { # NAME MODEL
 # alone.
 assembled() { # INIT ROUTER K
     local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=()
-    [ "$1" = shared ] || files=("$run"/scratch.*.tar)
+    case $1 in
+    kaiming) files=("$run"/scratch.*.tar) ;;
+    head*) files=("$run/head.${1#head}".*.tar) ;;
+    esac
     case $2 in
     random) init=kaiming ;;
     centroid) init=data_stats ;;
@@ -103,6 +107,7 @@ if [ "$extent" = whole ]; then
         "$bin/mf-assemble" --quiet "${assembly[@]}" --average -o "$work/average" "$run/shared.tar" "${experts[@]}"
         measure average -m "$work/average"
     fi
+    for head in ${HEADS:-}; do assembled "head$head" prefix 2; done
     for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do
         assembled shared "$router" 2
         case $router in # the best of their kinds also otherwise

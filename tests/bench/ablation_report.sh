@@ -166,9 +166,10 @@ its largest, agreement that of first choices with domains.
 - \`alone.E\` is the shared model with expert E for its FFN. \`average\` is the mean of the experts'
   weights, \`ensemble\` that of their probabilities; \`oracle\` takes for each domain the expert that
   was trained on most of it.
-- \`assembled.INIT.ROUTER.kK\`: how the experts were initialised, what routes, how many experts see a
-  token; \`on\`: with temperature and norms (and the prefix router's evidence and gates) fitted on
-  validation documents.
+- \`assembled.INIT.ROUTER.kK\`: how the experts were initialised (\`headR\`: from the shared FFN, with
+  heads of rank R of their own, or whole ones), what routes, how many experts see a token; \`on\`:
+  with temperature and norms (and the prefix router's evidence and gates) fitted on validation
+  documents.
 END
     for family in $families; do
         of_family "$family"
