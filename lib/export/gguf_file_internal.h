@@ -16,6 +16,17 @@ int gguf_arch_of(const struct mf_plain *p, const struct gguf_arch **arch, struct
  * in *why, where it knows none. */
 int gguf_words(const json_t *root, const char **name, const char **why);
 
+/* Are its words bytes, and not characters? */
+bool gguf_is_bytes(const json_t *root);
+
+/* Of a tokenizer over characters: whether a blank is put before a text; -1, with the reason in *why, where
+ * llama.cpp would treat blanks otherwise. */
+int gguf_blanks(const json_t *root, bool *prefix, const char **why);
+
+/* Its V tokens' scores, by which llama.cpp does what its merges do; -1, with the reason in *why, where there
+ * are none. texts[i] is NULL where there is no token i. */
+int gguf_scores(const json_t *root, const char *const *texts, size_t V, float *scores, const char **why);
+
 /* Adds the tokenizer's keys. */
 int gguf_tokenizer(const struct mf_gguf_file *f, struct mf_gguf_keys *keys, struct mf_err *err);
 

@@ -1,7 +1,9 @@
-/* The tokenizer as llama.cpp takes it: tokens and merges in the byte alphabet, as tokenizer.json has them.
+/* The tokenizer as llama.cpp takes it: tokens and merges in the byte alphabet, as tokenizer.json has them, or
+ * tokens of characters with scores (gguf_characters.c).
  *
  * What would give other tokens there than here is refused: llama.cpp knows patterns by names (gguf_words.c),
  * finds added tokens without looking at what stands beside them, and drops bytes without a token. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -14,7 +16,7 @@
 #define FILE_LIMIT ((size_t)256 << 20)
 
 /* llama.cpp's numbers. */
-enum token_type { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 };
+enum token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 struct token {
     const char *text; /* NULL: there is none of this id */
@@ -27,6 +29,7 @@ struct tokens {
     const json_t *root;
     struct token *items; /* [V] */
     size_t V;
+    bool bytes; /* its words are bytes, not characters */
 };
 
 static int refuse(const struct tokens *t, const char *what, struct mf_err *err) {
@@ -36,15 +39,19 @@ static int refuse(const struct tokens *t, const char *what, struct mf_err *err) 
 /* --- what it can do --- */
 
 static int check_bytes(const struct tokens *t, struct mf_err *err) {
-    const json_t *vocab = json_object_get(json_object_get(t->root, "model"), "vocab");
+    const json_t *model = json_object_get(t->root, "model"), *vocab = json_object_get(model, "vocab");
+    bool all = t->bytes || json_is_true(json_object_get(model, "byte_fallback"));
     struct mf_alphabet alphabet;
     mf_alphabet_fill(&alphabet);
-    for (int b = 0; b < 256; b++) {
-        char byte = (char)b, text[4];
-        text[mf_alphabet_spell(&alphabet, &byte, 1, text)] = 0;
-        if (!json_object_get(vocab, text)) return refuse(t, "some bytes have no token", err);
+    for (int b = 0; b < 256 && all; b++) {
+        char byte = (char)b, text[8];
+        if (t->bytes)
+            text[mf_alphabet_spell(&alphabet, &byte, 1, text)] = 0;
+        else
+            snprintf(text, sizeof text, "<0x%02X>", b);
+        all = json_object_get(vocab, text) != NULL;
     }
-    return 0;
+    return all ? 0 : refuse(t, "some bytes have no token", err);
 }
 
 /* --- tokens --- */
@@ -65,8 +72,15 @@ static int put_added(struct tokens *t, const json_t *item, struct mf_err *err) {
     for (size_t i = 0; i < 3; i++)
         if (!special && json_is_true(json_object_get(item, flags[i])))
             return refuse(t, "an added token with single_word, lstrip or rstrip", err);
+    if (!t->bytes && !special && json_is_true(json_object_get(item, "normalized")))
+        return refuse(t, "an added token that is normalized", err);
     return put_token(t, json_string_value(content), json_string_length(content),
                      json_integer_value(json_object_get(item, "id")), special ? CONTROL : USER_DEFINED, err);
+}
+
+static bool is_byte(const char *text) {
+    return strlen(text) == 6 && memcmp(text, "<0x", 3) == 0 && text[5] == '>' &&
+           strspn(text + 3, "0123456789ABCDEF") == 2;
 }
 
 static int collect(struct tokens *t, struct mf_err *err) {
@@ -75,7 +89,8 @@ static int collect(struct tokens *t, struct mf_err *err) {
     const char *text;
     size_t i;
     json_object_foreach((json_t *)(uintptr_t)vocab, text, value) {
-        if (put_token(t, text, strlen(text), json_integer_value(value), NORMAL, err) < 0) return -1;
+        enum token_type type = !t->bytes && is_byte(text) ? BYTE : NORMAL;
+        if (put_token(t, text, strlen(text), json_integer_value(value), type, err) < 0) return -1;
     }
     json_array_foreach(added, i, item) {
         if (put_added(t, item, err) < 0) return -1;
@@ -112,6 +127,20 @@ static void put_merges(const struct tokens *t, struct mf_gguf_keys *keys) {
     }
 }
 
+static int put_scores(const struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
+    const char *why, **texts = calloc(t->V, sizeof *texts);
+    float *scores = calloc(t->V, sizeof *scores);
+    if (!texts || !scores) mf_no_memory();
+    for (size_t i = 0; i < t->V; i++) texts[i] = t->items[i].text;
+    int status = gguf_scores(t->root, texts, t->V, scores, &why);
+    if (status < 0) refuse(t, why, err);
+    mf_gguf_put_list(keys, "tokenizer.ggml.scores", MF_GGUF_FLOAT, t->V);
+    for (size_t i = 0; i < t->V; i++) mf_gguf_add_float(keys, scores[i]);
+    free(scores);
+    free(texts);
+    return status;
+}
+
 /* --- special tokens --- */
 
 static void put_id(struct mf_gguf_keys *keys, const char *key, int64_t id) {
@@ -129,7 +158,7 @@ static int put_specials(const struct tokens *t, struct mf_gguf_keys *keys, struc
     return 0;
 }
 
-static int put_all(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
+static int put_bytes(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
     const char *words, *why;
     if (gguf_words(t->root, &words, &why) < 0) return refuse(t, why, err);
     if (check_bytes(t, err) < 0 || collect(t, err) < 0) return -1;
@@ -137,6 +166,29 @@ static int put_all(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *e
     mf_gguf_put_string(keys, "tokenizer.ggml.pre", words);
     put_tokens(t, keys);
     put_merges(t, keys);
+    return 0;
+}
+
+static int put_characters(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
+    const char *why,
+        *unk = json_string_value(json_object_get(json_object_get(t->root, "model"), "unk_token"));
+    bool prefix;
+    if (gguf_blanks(t->root, &prefix, &why) < 0) return refuse(t, why, err);
+    if (check_bytes(t, err) < 0 || collect(t, err) < 0) return -1;
+    for (size_t i = 0; unk && i < t->V; i++)
+        if (t->items[i].text && strcmp(t->items[i].text, unk) == 0) t->items[i].type = UNKNOWN;
+    mf_gguf_put_string(keys, "tokenizer.ggml.model", "llama");
+    put_tokens(t, keys);
+    if (put_scores(t, keys, err) < 0) return -1;
+    for (size_t i = 0; i < t->V; i++)
+        if (t->items[i].type == UNKNOWN) put_id(keys, "tokenizer.ggml.unknown_token_id", (int64_t)i);
+    mf_gguf_put_bool(keys, "tokenizer.ggml.add_space_prefix", prefix);
+    return 0;
+}
+
+static int put_all(struct tokens *t, struct mf_gguf_keys *keys, struct mf_err *err) {
+    t->bytes = gguf_is_bytes(t->root);
+    if ((t->bytes ? put_bytes : put_characters)(t, keys, err) < 0) return -1;
     return put_specials(t, keys, err);
 }
 

@@ -60,8 +60,6 @@ int gguf_words(const json_t *root, const char **name, const char **why) {
     *name = other ? other : "gpt-2";
     if (has_normalizer(json_object_get(root, "normalizer")))
         *why = "its normalizer";
-    else if (!is(last, "ByteLevel"))
-        *why = "a vocabulary of characters";
     else if (json_is_true(json_object_get(last, "add_prefix_space")))
         *why = "add_prefix_space";
     else if (n && !other)

@@ -118,6 +118,7 @@ void mf_gguf_put_string(struct mf_gguf_keys *keys, const char *name, const char 
 /* A list: its name, type and length, then each of its values. */
 void mf_gguf_put_list(struct mf_gguf_keys *keys, const char *name, enum mf_gguf_value type, uint64_t count);
 void mf_gguf_add_i32(struct mf_gguf_keys *keys, int32_t value);
+void mf_gguf_add_float(struct mf_gguf_keys *keys, float value);
 void mf_gguf_add_string(struct mf_gguf_keys *keys, const char *bytes, size_t size);
 void mf_gguf_keys_free(struct mf_gguf_keys *keys);
 

@@ -34,6 +34,12 @@ void mf_gguf_add_i32(struct mf_gguf_keys *keys, int32_t value) {
     add_number(keys, (uint32_t)value, 4);
 }
 
+void mf_gguf_add_float(struct mf_gguf_keys *keys, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    add_number(keys, bits, 4);
+}
+
 static void begin(struct mf_gguf_keys *keys, const char *name, enum mf_gguf_value type) {
     mf_gguf_add_string(keys, name, strlen(name));
     add_number(keys, type, 4);
@@ -46,10 +52,8 @@ void mf_gguf_put_u32(struct mf_gguf_keys *keys, const char *name, uint32_t value
 }
 
 void mf_gguf_put_float(struct mf_gguf_keys *keys, const char *name, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
     begin(keys, name, MF_GGUF_FLOAT);
-    add_number(keys, bits, 4);
+    mf_gguf_add_float(keys, value);
 }
 
 void mf_gguf_put_bool(struct mf_gguf_keys *keys, const char *name, bool value) {

@@ -151,7 +151,7 @@ add_prefix_space:.pre_tokenizer.add_prefix_space = true
 use_regex is false:.pre_tokenizer.use_regex = false
 its normalizer:.normalizer = {type: "Lowercase"}
 its pre_tokenizer:.pre_tokenizer = {type: "Sequence", pretokenizers: [{type: "Digits", individual_digits: true}, .pre_tokenizer]}
-a vocabulary of characters:.pre_tokenizer = null | .decoder = {type: "Fuse"}
+how it marks blanks:.pre_tokenizer = null | .decoder = {type: "Fuse"}
 an added token with single_word, lstrip or rstrip:.added_tokens[1].special = false | .added_tokens[1].lstrip = true
 some bytes have no token:.model.vocab["!!"] = .model.vocab["\u0100"] | del(.model.vocab["\u0100"])
 END
@@ -162,6 +162,57 @@ END
     assert_equal "$status" 65
     [[ $stderr == "mf-export gguf: other.json: tokenizer is "*", not "*" as in moe.safetensors" ]]
     [ ! -e out.gguf ]
+}
+
+# A tokenizer over characters, with bytes as the fallback, that llama.cpp can follow.
+characters() {
+    /usr/bin/python3 - << 'PY'
+import json
+mark = "\u2581"
+names = ["<unk>", "<s>", "</s>"] + ["<0x%02X>" % b for b in range(256)] + [mark, "a", "b", "c", "ab", "abc", mark + "a", mark + "ab", mark * 2, mark * 3]
+added = [{"id": i, "content": names[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+         for i in range(3)]
+replace = {"type": "Replace", "pattern": {"String": " "}, "content": mark}
+decoders = [{"type": "Replace", "pattern": {"String": mark}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+merges = [(mark * 2, mark), (mark, mark * 2), (mark, mark), ("a", "b"), ("ab", "c"), (mark, "a"), (mark, "ab"), (mark + "a", "b")]
+json.dump({"version": "1.0", "added_tokens": added, "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Sequence", "decoders": decoders},
+           "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": mark}, replace]},
+           "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+                     "vocab": {n: i for i, n in enumerate(names)}, "merges": [" ".join(m) for m in merges]}}, open("characters.json", "w"))
+PY
+}
+
+@test "characters with bytes as the fallback: scores from the merges' ranks, and what scores cannot say is refused" {
+    characters
+    random_for characters.json m.safetensors --E 1 --top-k 1
+    mf-export gguf --quiet -m m.safetensors -t characters.json -o out.gguf
+    assert_equal "$(key out.gguf tokenizer.ggml.model)" '"llama"'
+    assert_equal "$(key out.gguf tokenizer.ggml.scores | jq -c '.[259:269] | map(. + 0)')" '[-8,-8,-8,-8,-3,-4,-5,-6,-2,0]'
+    assert_equal "$(key out.gguf tokenizer.ggml.token_type | jq -c '[.[0:4][], .[258:260][]]')" '[2,3,3,6,6,1]'
+    mf-cat --head 0 out.gguf | jq -e '.["tokenizer.ggml.add_space_prefix"] and .["tokenizer.ggml.unknown_token_id"] == 0 and
+        (has("tokenizer.ggml.merges") or has("tokenizer.ggml.pre") | not)'
+    jq '.normalizer = null | .pre_tokenizer = {type: "Metaspace", replacement: "\u2581", prepend_scheme: "never", split: false}' characters.json > t.json
+    random_for t.json m.safetensors --E 1 --top-k 1
+    mf-export gguf --quiet -m m.safetensors -t t.json -o out.gguf
+    assert_equal "$(key out.gguf tokenizer.ggml.add_space_prefix)" false
+    rm out.gguf
+    local change reason
+    while IFS=: read -r reason change; do
+        jq "$change" characters.json > t.json
+        random_for t.json m.safetensors --E 1 --top-k 1
+        refuses 65 "t.json: llama.cpp cannot tokenize so: $reason" -m m.safetensors -t t.json
+    done <<'END'
+how it marks blanks:.normalizer = {type: "Lowercase"}
+how it marks blanks:.normalizer.normalizers[1].content = "_"
+how it marks blanks:.normalizer = null | .pre_tokenizer = {type: "Metaspace", replacement: "\u2581", prepend_scheme: "always", split: false}
+its pre_tokenizer:.pre_tokenizer = {type: "Digits", individual_digits: true}
+some bytes have no token:.model.byte_fallback = false
+some bytes have no token:.model.vocab["!!"] = .model.vocab["<0x41>"] | del(.model.vocab["<0x41>"])
+an added token that is normalized:.added_tokens[1].special = false | .added_tokens[1].normalized = true
+a token that neighbours spell without a merge:del(.model.merges[7])
+a token that neighbours spell without a merge:.model.vocab["bd"] = 269
+merges to one token that are apart:.model.merges |= [.[7]] + .[:7]
+END
 }
 
 @test "a number too large for the type is refused, not made infinite" {

@@ -252,6 +252,19 @@ deepseek_v3 deepseek-v3
 END
 }
 
+@test "ids of vocabularies of characters are ours" {
+    rm tokenizer.json
+    for name in llama2 gemma3; do
+        cp "$MF_ROOT/build/peers/node_modules/@lenml/tokenizer-$name/models/tokenizer.json" .
+        mf-tokenize encode --no-warning -t tokenizer.json -o ours.mf hard.mf
+        V=$(mf-cat --head 0 ours.mf | jq .vocab_size) random ids --E 1 --top-k 1 --D 2 --H 1 --K 1 --F 2
+        exported ids
+        assert_equal "$(mf-cat --head 0 ids.f32.gguf | jq -r '.["tokenizer.ggml.model"]')" llama
+        llama_cpp ids ids.f32.gguf < hard.jsonl > theirs
+        mf-cat ours.mf | jq -c 'select(.id).tokens[1:]' | cmp - theirs # theirs without BOS
+    done
+}
+
 @test "Hugging Face's parser of GGUF reads keys and tensors as mf-cat does" {
     random header --E 3 --has head
     for type in f32 q8_0 q4_0; do
