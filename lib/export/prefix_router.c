@@ -97,7 +97,7 @@ static int check(const struct mf_moe *m, struct mf_err *err) {
         return mf_err_set(
             err, EX_DATAERR,
             "%s: a prefix router in plain weights needs keys of any length, and norms of queries "
-            "and keys (model.qk_norm) leave them only one",
+            "and keys (model.qk_norm) leave them only one; one with router.kind=hidden can be exported",
             m->name);
     if (!(m->router.decay > 0))
         return mf_err_set(err, EX_DATAERR, "%s: the router's decay is %g, must be above 0", m->name,

@@ -159,7 +159,7 @@ END
 @test "prefix routers that no head can compute are refused by what it is" {
     local mean=(--kind prefix --token-scores mean)
     random m.safetensors "${mean[@]}" --has qk-norm
-    refuses 65 "m.safetensors: a prefix router in plain weights needs keys of any length, and norms of queries and keys (model.qk_norm) leave them only one" \
+    refuses 65 "m.safetensors: a prefix router in plain weights needs keys of any length, and norms of queries and keys (model.qk_norm) leave them only one; one with router.kind=hidden can be exported" \
         -m m.safetensors -t tokenizer.json -o hf
     random m.safetensors "${mean[@]}" --decay 0
     refuses 65 "m.safetensors: the router's decay is 0, must be above 0" -m m.safetensors -t tokenizer.json -o hf
