@@ -6,7 +6,8 @@
 #include "config/config.h"
 #include "cli/partition_table.h"
 
-#define NAMED     10 /* partitions in a message */
+#define MEMORY    200000000 /* --max-memory */
+#define NAMED     10        /* partitions in a message */
 #define LIST_SIZE (NAMED * 24 + 40)
 
 static const char notes[] =
@@ -24,6 +25,10 @@ static const char notes[] =
     "With --label nothing is divided: the stream is copied, and each record gets the number of its partition, for\n"
     "validation and calibration. --each DIR also gives each partition a file of its own, so that an expert's validation\n"
     "reads no other; where it would have nothing to predict, the file has all documents.\n"
+    "\n"
+    "Memory does not grow with the documents: clusters are found on a sample of 32,768 of them, and what --max-memory\n"
+    "does not hold waits in nameless files in $TMPDIR. No limit changes the output; one that is too small for the\n"
+    "number of partitions is refused with the least that does.\n"
     "\n"
     "examples:\n"
     "  mf-partition -n 5 -o parts train.mf\n"
@@ -102,7 +107,9 @@ static int divide(struct mf_divide *d, bool labels, const char *output, const ch
                   bool quiet, struct mf_err *err) {
     struct mf_division division;
     size_t changed = 0;
-    int status = mf_divide(&division, d, err);
+    int status = mf_divide_open(&division, d, err);
+    if (status == 0 && !quiet && !labels) mf_divide_plan_print(&division.memory, d->max_memory, stderr);
+    if (status == 0) status = mf_divide(&division, d, err);
     if (status == 0)
         status = labels ? label(&division, d, output, folder, err)
                         : mf_division_write(&division, d, output, &changed, err);
@@ -125,6 +132,7 @@ struct request {
     int64_t partitions;
     int method; /* -1: not given */
     double overlap, general, balance;
+    uint64_t max_memory;
 };
 
 static int check_request(const struct request *q, struct mf_err *err) {
@@ -161,6 +169,9 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
         .iterations = config.partition.iterations,
         .seed = (uint64_t)config.seed};
     d->features = (size_t)config.partition.features;
+    d->labels = q->labels;
+    d->files = !q->labels || q->folder;
+    d->max_memory = (size_t)q->max_memory;
     int status = mf_spool_open(&source, tokens, err);
     d->path = source.path;
     d->name = source.name;
@@ -174,7 +185,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 }
 
 int main(int argc, char **argv) {
-    struct request q = {.method = -1, .overlap = -1, .general = -1};
+    struct request q = {.method = -1, .overlap = -1, .general = -1, .max_memory = MEMORY};
     const struct mf_option options[] = {
         {"output", 'o', MF_OPT_STRING, &q.output, "DIR",
          "the folder of the partitions; with --label the file", 0, 0},
@@ -199,6 +210,8 @@ int main(int argc, char **argv) {
          0, 0},
         {"each", 0, MF_OPT_STRING, &q.folder, "DIR",
          "with --label: also write the documents of each partition to DIR/part.0.mf, ...", 0, 0},
+        {"max-memory", 0, MF_OPT_SIZE, &q.max_memory, "SIZE",
+         "keep to it whatever is read; the rest goes to $TMPDIR (default: 200M)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-partition", "divide documents among experts",
                                    "mf-partition -o DIR [OPTION]... [TOKENS]", options, notes};

@@ -93,13 +93,41 @@ static void print_rows(const struct mf_division *d, const uint64_t *counts, FILE
     }
 }
 
+/* counts [E, labels] documents */
+static int count_labels(const struct mf_division *d, uint64_t *counts, struct mf_err *err) {
+    struct mf_facts facts = {.corpus = &d->corpus};
+    struct mf_spill_reader partitions = {.spill = &d->partitions};
+    struct mf_fact fact;
+    size_t e;
+    int more = 0;
+    while (more >= 0 && (more = mf_facts_next(&facts, &fact, err)) > 0) {
+        more = mf_places_take(&partitions, &e, err);
+        if (more == 0 && fact.label != MF_NO_LABEL) counts[e * d->corpus.n_names + fact.label]++;
+    }
+    mf_facts_end(&facts);
+    mf_spill_reader_free(&partitions);
+    return more;
+}
+
+void mf_divide_plan_print(const struct mf_divide_memory *m, size_t max_memory, FILE *file) {
+    fprintf(
+        file,
+        "mf-partition: memory %.0f MB: program %.0f, centroids %.1f, then clustering %.0f, assigning %.0f or "
+        "writing %.0f; sorting %.0f\n",
+        (double)max_memory / 1e6, (double)m->program / 1e6, (double)m->centroids / 1e6,
+        (double)m->clustering / 1e6, (double)m->assigning / 1e6, (double)m->writing / 1e6,
+        (double)m->sorting / 1e6);
+}
+
 int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *err) {
     const struct mf_corpus *c = &d->corpus;
     size_t E = d->saved.E, n = c->n_names;
     uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
     if (!counts) return mf_err_set(err, EX_OSERR, "out of memory for a table of %zu partitions", E);
-    for (size_t i = 0; i < c->count; i++)
-        if (c->labels[i] != MF_NO_LABEL) counts[d->plan.partition[i] * n + c->labels[i]]++;
+    if (count_labels(d, counts, err) < 0) {
+        free(counts);
+        return -1;
+    }
     print_rows(d, counts, file);
     char method[16];
     mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);

@@ -10,4 +10,7 @@
  * agree. EX_OSERR. */
 int mf_division_print(const struct mf_division *division, FILE *file, struct mf_err *err);
 
+/* One line: where the memory goes. */
+void mf_divide_plan_print(const struct mf_divide_memory *memory, size_t max_memory, FILE *file);
+
 #endif

@@ -17,6 +17,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/err.h"
 
 struct mf_sort;
@@ -29,6 +30,14 @@ static inline uint64_t mf_sort_get(const unsigned char from[8]) {
     uint64_t number = 0;
     for (int i = 0; i < 8; i++) number = number << 8 | from[i];
     return number;
+}
+
+/* The same for a float that is a number; -0 is 0. */
+static inline uint32_t mf_sort_order(float number) {
+    uint32_t bits;
+    number += 0.0f;
+    memcpy(&bits, &number, sizeof bits);
+    return bits >> 31 ? ~bits : bits | UINT32_C(1) << 31;
 }
 
 /* memory: of the block, at least MF_SORT_MIN records (it is raised to that). It is mapped as it fills.

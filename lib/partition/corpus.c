@@ -5,22 +5,6 @@
 #include <string.h>
 #include "partition/difficulty.h"
 
-static int grow(struct mf_corpus *c, bool difficulty, struct mf_err *err) {
-    size_t capacity = c->capacity ? c->capacity + c->capacity / 2 : 1024;
-    void *tokens = realloc(c->tokens, capacity * sizeof *c->tokens);
-    if (tokens) c->tokens = tokens;
-    void *labels = realloc(c->labels, capacity * sizeof *c->labels);
-    if (labels) c->labels = labels;
-    void *fingerprints = realloc(c->fingerprints, capacity * sizeof *c->fingerprints);
-    if (fingerprints) c->fingerprints = fingerprints;
-    void *hard = difficulty ? realloc(c->difficulty, capacity * sizeof *c->difficulty) : NULL;
-    if (hard) c->difficulty = hard;
-    if (!tokens || !labels || !fingerprints || (difficulty && !hard))
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", capacity);
-    c->capacity = capacity;
-    return 0;
-}
-
 /* The number of a label, in order of appearance. Corpora have few labels, and neighbours mostly share theirs.
  */
 static int label_of(struct mf_corpus *c, const struct mf_token_doc *doc, uint16_t last, uint16_t *label,
@@ -63,40 +47,39 @@ static int by_name(const void *a, const void *b) {
     return order != 0 ? order : (x->size > y->size) - (x->size < y->size);
 }
 
-/* Numbers the labels by their names, so that they do not depend on the order of the documents. */
+/* Puts the labels in the order of their names, so that they do not depend on the order of the documents. */
 static int sort_labels(struct mf_corpus *c, struct mf_err *err) {
     if (c->n_names == 0) return 0;
     struct named *named = malloc(c->n_names * sizeof *named);
-    uint16_t *place = malloc(c->n_names * sizeof *place);
-    if (named && place) {
+    c->place = malloc(c->n_names * sizeof *c->place);
+    if (named && c->place) {
         for (size_t l = 0; l < c->n_names; l++) named[l] = (struct named){c->names[l], c->name_sizes[l], l};
         qsort(named, c->n_names, sizeof *named, by_name);
         for (size_t l = 0; l < c->n_names; l++) {
             c->names[l] = named[l].name;
             c->name_sizes[l] = named[l].size;
-            place[named[l].index] = (uint16_t)l;
+            c->place[named[l].index] = (uint16_t)l;
         }
-        for (size_t i = 0; i < c->count; i++)
-            if (c->labels[i] != MF_NO_LABEL) c->labels[i] = place[c->labels[i]];
     }
-    bool failed = !named || !place;
+    bool failed = !named || !c->place;
     free(named);
-    free(place);
     return failed ? mf_err_set(err, EX_OSERR, "out of memory for domain names") : 0;
 }
 
 static int add_document(struct mf_corpus *c, const struct mf_token_doc *doc, struct mf_reading *reading,
-                        uint32_t *last_seen, struct mf_err *err) {
+                        uint32_t *last_seen, uint16_t *label, struct mf_err *err) {
     double difficulty = 0;
-    uint16_t last = c->count > 0 ? c->labels[c->count - 1] : 0;
+    struct mf_fact fact;
+    memset(&fact, 0, sizeof fact);
     if (c->count == UINT32_MAX - 1)
         return mf_err_set(err, EX_DATAERR, "more than %lu documents", UINT32_MAX - 1UL);
-    if (c->count == c->capacity && grow(c, reading != NULL, err) < 0) return -1;
-    if (label_of(c, doc, last, &c->labels[c->count], err) < 0) return -1;
+    if (label_of(c, doc, *label, label, err) < 0) return -1;
     if (reading && mf_reading_difficulty(reading, doc, &difficulty, err) < 0) return -1;
-    if (reading) c->difficulty[c->count] = (float)difficulty;
-    c->tokens[c->count] = (uint32_t)doc->n;
-    c->fingerprints[c->count] = doc->fingerprint;
+    fact.fingerprint = doc->fingerprint;
+    fact.tokens = (uint32_t)doc->n;
+    fact.difficulty = (float)difficulty;
+    fact.label = *label;
+    if (mf_spill_append(&c->facts, &fact, sizeof fact, err) < 0) return -1;
     c->total += doc->n;
     c->count++;
     for (size_t i = 0; i < doc->n; i++) {
@@ -119,11 +102,12 @@ int mf_corpus_scan(struct mf_corpus *c, const char *path, const struct mf_tokeni
     c->df = calloc(c->header.vocab, sizeof *c->df);
     uint32_t *last_seen =
         calloc(c->header.vocab, sizeof *last_seen); /* the document, from 1, that had an id last */
+    uint16_t label = 0;                             /* of the document before */
     int more = 1;
     if (!c->df || !last_seen) more = mf_err_set(err, EX_OSERR, "out of memory for %zu ids", c->header.vocab);
     if (more > 0 && tokenizer && mf_reading_new(&reading, tokenizer, err) < 0) more = -1;
     while (more > 0 && (more = mf_tokens_next(&docs, &doc, err)) > 0)
-        if (add_document(c, &doc, reading, last_seen, err) < 0) more = -1;
+        if (add_document(c, &doc, reading, last_seen, &label, err) < 0) more = -1;
     int64_t special[] = {c->header.specials.bos, c->header.specials.eos, c->header.specials.pad};
     for (size_t i = 0; more == 0 && i < sizeof special / sizeof *special; i++)
         if (special[i] >= 0) c->df[special[i]] = 0;
@@ -137,10 +121,21 @@ void mf_corpus_free(struct mf_corpus *c) {
     for (size_t l = 0; l < c->n_names; l++) free(c->names[l]);
     free(c->names);
     free(c->name_sizes);
-    free(c->tokens);
-    free(c->labels);
-    free(c->fingerprints);
-    free(c->difficulty);
+    free(c->place);
     free(c->df);
+    mf_spill_free(&c->facts);
     *c = (struct mf_corpus){0};
+}
+
+int mf_facts_next(struct mf_facts *facts, struct mf_fact *fact, struct mf_err *err) {
+    const struct mf_corpus *c = facts->corpus;
+    facts->reader.spill = &c->facts;
+    if (facts->reader.at == c->facts.size) return 0;
+    if (mf_spill_take(&facts->reader, fact, sizeof *fact, err) < 0) return -1;
+    if (fact->label != MF_NO_LABEL) fact->label = c->place[fact->label];
+    return 1;
+}
+
+void mf_facts_end(struct mf_facts *facts) {
+    mf_spill_reader_free(&facts->reader);
 }

@@ -1,5 +1,4 @@
-/* Spherical k-means: seeding, the iterations on a sample with restarts, the last passes over all documents.
- */
+/* Spherical k-means: seeding, the iterations with restarts, the last passes. */
 #include "partition/kmeans.h"
 
 #include <math.h>
@@ -8,7 +7,6 @@
 #include "base/rng.h"
 #include "partition/assign.h"
 
-#define UNIT        (1.0f / 65535)
 #define SEED_TRIALS 3 /* candidates for each further seed; the one that leaves the least distance wins */
 #define LAST_PASSES 3
 
@@ -33,14 +31,15 @@ static void score_rows(void *context, size_t begin, size_t end, int thread) {
         memset(s, 0, E * sizeof *s);
         for (size_t t = 0; t < count; t++) {
             const float *c = job->centroids + terms[t].feature * E;
-            float weight = terms[t].weight * UNIT;
+            float weight = terms[t].weight * MF_SKETCH_UNIT;
             for (size_t e = 0; e < E; e++) s[e] += weight * c[e];
         }
     }
 }
 
-void mf_scores(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const float *centroids,
-               size_t E, float *scores, struct mf_pool *pool) {
+/* scores [n,E] = cosine of sketch index[i] (or i when index is NULL) with each column of centroids [F,E]. */
+static void score_all(const struct mf_sketches *sketches, const uint32_t *index, size_t n,
+                      const float *centroids, size_t E, float *scores, struct mf_pool *pool) {
     struct scores_job job = {sketches, index, centroids, E, scores};
     mf_pool_run(pool, n, 64, score_rows, &job);
 }
@@ -79,18 +78,7 @@ static void sum_clusters(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-int mf_centroids(const struct mf_sketches *sketches, const uint32_t *index, size_t n,
-                 const uint16_t *partition, size_t features, size_t E, float *centroids, struct mf_pool *pool,
-                 struct mf_err *err) {
-    double *sums = calloc(features * E + 1, sizeof *sums);
-    if (!sums) return mf_err_set(err, EX_OSERR, "out of memory for %zu centroids", E);
-    struct means_job job = {sketches, index, n, partition, features, E, sums, centroids};
-    mf_pool_run(pool, E, 1, sum_clusters, &job);
-    free(sums);
-    return 0;
-}
-
-/* --- one run on the sample --- */
+/* --- the run --- */
 
 struct run {
     const struct mf_sketches *sketches;
@@ -98,21 +86,31 @@ struct run {
     struct mf_pool *pool;
     size_t features, n;
     double capacity;
-    uint32_t *index;  /* [n] the sample's documents */
-    uint32_t *tokens; /* [n] */
+    const uint32_t *index, *tokens; /* [n]; index: or NULL */
     uint16_t *partition, *last_partition;
     float *scores, *centroids, *best_centroids;
+    double *sums;                      /* [E,F] */
     float *nearest, *similar, *column; /* [n] [n] [F], for seeding */
     double *prices;
 };
 
-/* similar[i] = cosine of document i of the sample with document `seed` of it. */
+/* The normalised mean of each cluster's sketches, as columns of centroids [F,E]; zero for a cluster without
+ * terms. Sums in double, in document order. */
+static void take_means(struct run *r, float *centroids) {
+    size_t E = r->params->clusters;
+    struct means_job job = {r->sketches, r->index, r->n, r->partition, r->features, E, r->sums, centroids};
+    memset(r->sums, 0, r->features * E * sizeof *r->sums);
+    mf_pool_run(r->pool, E, 1, sum_clusters, &job);
+}
+
+/* similar[i] = cosine of document i with document `seed`. */
 static void compare_with(struct run *r, size_t seed) {
     size_t count;
-    const struct mf_sketch_term *terms = mf_sketches_get(r->sketches, r->index[seed], &count);
+    const struct mf_sketch_term *terms =
+        mf_sketches_get(r->sketches, r->index ? r->index[seed] : seed, &count);
     memset(r->column, 0, r->features * sizeof *r->column);
-    for (size_t t = 0; t < count; t++) r->column[terms[t].feature] = terms[t].weight * UNIT;
-    mf_scores(r->sketches, r->index, r->n, r->column, 1, r->similar, r->pool);
+    for (size_t t = 0; t < count; t++) r->column[terms[t].feature] = terms[t].weight * MF_SKETCH_UNIT;
+    score_all(r->sketches, r->index, r->n, r->column, 1, r->similar, r->pool);
 }
 
 /* Distances are 1 - cosine, half the squared Euclidean distance of unit vectors. Rounding must not make one
@@ -164,16 +162,14 @@ static int iterate(struct run *r, double *objective, struct mf_err *err) {
     size_t E = r->params->clusters;
     memset(r->last_partition, 0xff, r->n * sizeof *r->last_partition);
     for (int64_t step = 0;; step++) {
-        mf_scores(r->sketches, r->index, r->n, r->centroids, E, r->scores, r->pool);
+        score_all(r->sketches, r->index, r->n, r->centroids, E, r->scores, r->pool);
         if (mf_assign_balanced(r->scores, r->tokens, r->n, E, r->capacity, r->partition, r->prices, err) < 0)
             return -1;
         if (step >= r->params->iterations ||
             !memcmp(r->partition, r->last_partition, r->n * sizeof *r->partition))
             break;
         memcpy(r->last_partition, r->partition, r->n * sizeof *r->partition);
-        if (mf_centroids(r->sketches, r->index, r->n, r->partition, r->features, E, r->centroids, r->pool,
-                         err) < 0)
-            return -1;
+        take_means(r, r->centroids);
     }
     *objective = 0;
     for (size_t i = 0; i < r->n; i++) *objective += r->scores[i * E + r->partition[i]];
@@ -181,41 +177,29 @@ static int iterate(struct run *r, double *objective, struct mf_err *err) {
 }
 
 static void free_run(struct run *r) {
-    free(r->index);
-    free(r->tokens);
-    free(r->partition);
     free(r->last_partition);
     free(r->scores);
     free(r->centroids);
-    free(r->best_centroids);
+    free(r->sums);
     free(r->nearest);
     free(r->similar);
     free(r->column);
-    free(r->prices);
 }
 
-static int init_run(struct run *r, size_t documents, const uint32_t *tokens, struct mf_err *err) {
+static int init_run(struct run *r, struct mf_err *err) {
     size_t n = r->n, E = r->params->clusters, F = r->features;
-    r->index = malloc(n * sizeof *r->index);
-    r->tokens = malloc(n * sizeof *r->tokens);
-    r->partition = malloc(n * sizeof *r->partition);
     r->last_partition = malloc(n * sizeof *r->last_partition);
     r->scores = malloc(n * E * sizeof *r->scores);
     r->centroids = calloc(F * E + 1, sizeof *r->centroids);
-    r->best_centroids = calloc(F * E + 1, sizeof *r->best_centroids);
+    r->sums = calloc(F * E + 1, sizeof *r->sums);
     r->nearest = malloc(n * sizeof *r->nearest);
     r->similar = malloc(n * sizeof *r->similar);
     r->column = malloc((F + 1) * sizeof *r->column);
-    r->prices = calloc(E, sizeof *r->prices);
-    if (!r->index || !r->tokens || !r->partition || !r->last_partition || !r->scores || !r->centroids ||
-        !r->best_centroids || !r->nearest || !r->similar || !r->column || !r->prices)
+    if (!r->last_partition || !r->scores || !r->centroids || !r->sums || !r->nearest || !r->similar ||
+        !r->column)
         return mf_err_set(err, EX_OSERR, "out of memory to cluster %zu documents", n);
     double total = 0;
-    for (size_t i = 0; i < n; i++) {
-        r->index[i] = (uint32_t)((uint64_t)i * documents / n);
-        r->tokens[i] = tokens[r->index[i]];
-        total += r->tokens[i];
-    }
+    for (size_t i = 0; i < n; i++) total += r->tokens[i];
     r->capacity = r->params->balance * total / (double)E;
     return 0;
 }
@@ -237,26 +221,27 @@ static int best_of_restarts(struct run *r, struct mf_err *err) {
     return 0;
 }
 
-int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *tokens, size_t features,
-              const struct mf_kmeans_params *params, struct mf_pool *pool, uint16_t *partition, float *scores,
-              float *centroids, double *prices, struct mf_err *err) {
-    size_t documents = mf_sketches_count(sketches), E = params->clusters;
-    struct run r = {.sketches = sketches, .params = params, .pool = pool, .features = features};
-    /* The sample is evenly spaced in the stream, which follows the order of documents but takes no shuffle.
-     */
-    r.n = documents < MF_KMEANS_SAMPLE || E > MF_KMEANS_SAMPLE / 8 ? documents : MF_KMEANS_SAMPLE;
-    int result = init_run(&r, documents, tokens, err);
-    if (result == 0) result = best_of_restarts(&r, err);
-    if (result == 0) memcpy(centroids, r.best_centroids, features * E * sizeof *centroids);
-    free_run(&r);
-    double total = 0;
-    for (size_t i = 0; i < documents; i++) total += tokens[i];
-    for (int pass = 0; result == 0 && pass < LAST_PASSES; pass++) {
-        mf_scores(sketches, NULL, documents, centroids, E, scores, pool);
-        result = mf_assign_balanced(scores, tokens, documents, E, params->balance * total / (double)E,
-                                    partition, prices, err);
-        if (result == 0 && pass + 1 < LAST_PASSES)
-            result = mf_centroids(sketches, NULL, documents, partition, features, E, centroids, pool, err);
+int mf_kmeans(const struct mf_sketches *sketches, const uint32_t *index, size_t n, const uint32_t *tokens,
+              size_t features, const struct mf_kmeans_params *params, struct mf_pool *pool,
+              uint16_t *partition, float *centroids, double *prices, struct mf_err *err) {
+    size_t E = params->clusters;
+    struct run r = {.sketches = sketches,
+                    .params = params,
+                    .pool = pool,
+                    .features = features,
+                    .n = n,
+                    .index = index,
+                    .tokens = tokens,
+                    .partition = partition,
+                    .best_centroids = centroids,
+                    .prices = prices};
+    int status = init_run(&r, err);
+    if (status == 0) status = best_of_restarts(&r, err);
+    for (int pass = 0; status == 0 && pass < LAST_PASSES; pass++) {
+        score_all(sketches, index, n, centroids, E, r.scores, pool);
+        status = mf_assign_balanced(r.scores, tokens, n, E, r.capacity, partition, prices, err);
+        if (status == 0 && pass + 1 < LAST_PASSES) take_means(&r, centroids);
     }
-    return result;
+    free_run(&r);
+    return status;
 }

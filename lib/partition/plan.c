@@ -1,227 +1,171 @@
-/* The four ways to divide documents, and overlap between the partitions. */
+/* The methods: clusters and random numbers of a sample or of all, domains, the curriculum. */
 #include "partition/plan.h"
 
-#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "partition/assign.h"
-#include "partition/general.h"
+#include "partition/balance.h"
+#include "partition/kmeans.h"
+#include "partition/near.h"
 
-int mf_plan_alloc(struct mf_plan *plan, size_t n, size_t E, struct mf_err *err) {
-    *plan = (struct mf_plan){.n = n, .E = E};
-    if (n <= SIZE_MAX / sizeof(float) / E) plan->scores = calloc(n * E + 1, sizeof *plan->scores);
-    plan->partition = calloc(n + 1, sizeof *plan->partition);
-    if (plan->scores && plan->partition) return 0;
-    return mf_err_set(err, EX_OSERR, "out of memory for %zu documents in %zu partitions", n, E);
+/* --- how many --- */
+
+static int check_labels(const struct mf_corpus *corpus, size_t E, const char *name, struct mf_err *err) {
+    struct mf_facts facts = {.corpus = corpus};
+    struct mf_fact fact;
+    int more = 0;
+    for (size_t i = 1; (more = mf_facts_next(&facts, &fact, err)) > 0; i++)
+        if (fact.label == MF_NO_LABEL) {
+            more = mf_err_set(err, EX_DATAERR, "%s: record %zu has no domain to partition by", name, i);
+            break;
+        }
+    mf_facts_end(&facts);
+    if (more < 0 || E == 0 || E == corpus->n_names) return more;
+    return mf_err_set(err, EX_DATAERR,
+                      "%s: documents of %zu domains do not make %zu partitions by domain "
+                      "(model.n_experts=%zu does)",
+                      name, corpus->n_names, E, corpus->n_names);
 }
 
-void mf_plan_free(struct mf_plan *plan) {
-    free(plan->partition);
-    free(plan->scores);
-    free(plan->extra);
-    *plan = (struct mf_plan){0};
-}
-
-/* --- curriculum --- */
-
-struct scaled {
-    float difficulty;
-    uint32_t document;
-};
-
-static int by_difficulty(const void *a, const void *b) {
-    const struct scaled *x = a, *y = b;
-    if (x->difficulty != y->difficulty) return x->difficulty < y->difficulty ? -1 : 1;
-    return x->document < y->document ? -1 : x->document > y->document;
-}
-
-int mf_plan_curriculum(const float *difficulty, const uint32_t *tokens, size_t n, size_t E,
-                       uint16_t *partition, double *upper, float *scores, struct mf_err *err) {
-    double total = 0, passed = 0;
-    struct scaled *scale = malloc((n + 1) * sizeof *scale);
-    double *begin = calloc(E + 1, sizeof *begin); /* tokens before each partition */
-    if (!scale || !begin) {
-        free(scale);
-        free(begin);
-        return mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
+int mf_plan_count(size_t *E, const struct mf_corpus *corpus, const struct mf_plan_params *params,
+                  const char *name, struct mf_err *err) {
+    *E = params->partitions;
+    if (corpus->count == 0) return mf_err_set(err, EX_DATAERR, "%s: no documents to partition", name);
+    if (params->method == MF_DOMAIN) {
+        if (check_labels(corpus, *E, name, err) < 0) return -1;
+        *E = corpus->n_names;
     }
-    for (size_t i = 0; i < n; i++) {
-        scale[i] = (struct scaled){difficulty[i], (uint32_t)i};
-        total += tokens[i];
-    }
-    qsort(scale, n, sizeof *scale, by_difficulty);
-    size_t e = 0;
-    for (size_t rank = 0; rank < n; rank++) {
-        size_t i = scale[rank].document;
-        double middle = total > 0 ? (passed + tokens[i] / 2.0) / total : (double)rank / (double)n;
-        size_t want = (size_t)(middle * (double)E);
-        /* Go on by one partition at most, so that none is empty, and leave a document for each partition
-         * still to come.
-         */
-        if (rank > 0 && e + 1 < E && (want > e || n - rank <= E - 1 - e)) begin[++e] = passed;
-        partition[i] = (uint16_t)e;
-        upper[e] = scale[rank].difficulty;
-        passed += tokens[i];
-    }
-    begin[E] = total;
-    passed = 0;
-    for (size_t rank = 0; scores && rank < n; rank++) {
-        size_t i = scale[rank].document;
-        double from = passed, to = passed + tokens[i];
-        for (size_t f = 0; f < E; f++)
-            scores[i * E + f] = (float)-fmax(0, fmax(begin[f] - to, from - begin[f + 1]));
-        passed = to;
-    }
-    free(scale);
-    free(begin);
+    if (corpus->count < *E)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: %zu document%s too few for %zu partitions (model.n_experts=%zu does, or shorter blocks "
+            "by docs.max_chars)",
+            name, corpus->count, corpus->count == 1 ? " is" : "s are", *E, corpus->count);
+    if (*E > MF_PARTITIONS_MAX)
+        return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, *E,
+                          MF_PARTITIONS_MAX);
     return 0;
 }
 
 /* --- the methods --- */
 
-static double capacity(const struct mf_corpus *corpus, double balance, size_t E) {
-    return balance * (double)corpus->total / (double)E;
-}
-
-static int by_random(struct mf_plan *plan, struct mf_partition *saved, const struct mf_corpus *corpus,
-                     const struct mf_plan_params *params, struct mf_err *err) {
-    for (size_t i = 0; i < plan->n; i++)
-        for (size_t e = 0; e < plan->E; e++)
-            plan->scores[i * plan->E + e] = mf_partition_random(params->seed, corpus->fingerprints[i], e);
-    return mf_assign_balanced(plan->scores, corpus->tokens, plan->n, plan->E,
-                              capacity(corpus, params->balance, plan->E), plan->partition, saved->prices,
-                              err);
-}
-
-static int by_domain(struct mf_plan *plan, struct mf_partition *saved, const struct mf_corpus *corpus,
-                     struct mf_err *err) {
-    for (size_t i = 0; i < plan->n; i++) plan->partition[i] = corpus->labels[i];
-    for (size_t e = 0; e < plan->E; e++)
-        if (mf_partition_name(saved, e, corpus->names[e], corpus->name_sizes[e], err) < 0) return -1;
-    return 0;
-}
-
-/* How many partitions there will be, or 0 with an error. */
-static size_t count_partitions(const struct mf_corpus *corpus, const struct mf_plan_params *params,
-                               const char *name, struct mf_err *err) {
-    size_t E = params->partitions;
-    if (corpus->count == 0) return mf_err_set(err, EX_DATAERR, "%s: no documents to partition", name), 0;
-    if (params->method == MF_DOMAIN) {
-        for (size_t i = 0; i < corpus->count; i++)
-            if (corpus->labels[i] == MF_NO_LABEL)
-                return mf_err_set(err, EX_DATAERR, "%s: record %zu has no domain to partition by", name,
-                                  i + 1),
-                       0;
-        if (E != 0 && E != corpus->n_names)
-            return mf_err_set(err, EX_DATAERR,
-                              "%s: documents of %zu domains do not make %zu partitions by domain "
-                              "(model.n_experts=%zu does)",
-                              name, corpus->n_names, E, corpus->n_names),
-                   0;
-        E = corpus->n_names;
-    }
-    if (corpus->count < E)
-        return mf_err_set(
-                   err, EX_DATAERR,
-                   "%s: %zu document%s too few for %zu partitions (model.n_experts=%zu does, or shorter blocks "
-                   "by docs.max_chars)",
-                   name, corpus->count, corpus->count == 1 ? " is" : "s are", E, corpus->count),
-               0;
-    if (E > MF_PARTITIONS_MAX)
-        return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, E, MF_PARTITIONS_MAX),
-               0;
-    return E;
-}
-
-int mf_plan_make(struct mf_plan *plan, struct mf_partition *saved, const struct mf_corpus *corpus,
-                 const struct mf_sketches *sketches, const struct mf_plan_params *params, const char *name,
-                 struct mf_pool *pool, struct mf_err *err) {
-    size_t n = corpus->count, F = saved->terms.count, E = count_partitions(corpus, params, name, err);
-    *plan = (struct mf_plan){0};
-    if (E == 0) return -1;
-    saved->method = params->method;
-    saved->E = E;
-    saved->seed = params->seed;
-    saved->documents = n;
-    saved->balance = params->balance;
-    saved->overlap = params->overlap;
-    saved->general = params->general;
-    saved->vocab = corpus->header.vocab;
-    memcpy(saved->tokenizer, corpus->header.tokenizer, sizeof saved->tokenizer);
-    if (mf_partition_alloc(saved, err) < 0 || mf_plan_alloc(plan, n, E, err) < 0) return -1;
-    int result = 0;
-    if (params->method == MF_CLUSTERED) {
-        struct mf_kmeans_params k = {E, params->balance, params->restarts, params->iterations, params->seed};
-        result = mf_kmeans(sketches, corpus->tokens, F, &k, pool, plan->partition, plan->scores,
-                           saved->centroids, saved->prices, err);
-    } else if (params->method == MF_RANDOM) {
-        result = by_random(plan, saved, corpus, params, err);
-    } else if (params->method == MF_CURRICULUM) {
-        result = mf_plan_curriculum(corpus->difficulty, corpus->tokens, n, E, plan->partition, saved->upper,
-                                    plan->scores, err);
-    } else {
-        result = by_domain(plan, saved, corpus, err);
-    }
-    if (result < 0) return -1;
-    /* Clusters keep the centroids that made them; the others get theirs for the table, and domains for new
-     * documents. */
-    if (params->method != MF_CLUSTERED &&
-        mf_centroids(sketches, NULL, n, plan->partition, F, E, saved->centroids, pool, err) < 0)
-        return -1;
-    if (params->method == MF_DOMAIN) mf_scores(sketches, NULL, n, saved->centroids, E, plan->scores, pool);
-    for (size_t i = 0; i < n; i++) {
-        saved->sizes[plan->partition[i]]++;
-        saved->n_tokens[plan->partition[i]] += corpus->tokens[i];
-    }
-    mf_general_set(saved);
-    if (mf_partition_remember(saved, corpus->fingerprints, plan->partition, err) < 0) return -1;
-    return mf_plan_overlap(plan, corpus->tokens, params->overlap, err);
-}
-
-/* --- overlap --- */
-
-struct candidate {
-    float score;
-    uint32_t document;
+struct making {
+    struct mf_partition *p;
+    size_t first;
+    const struct mf_view *view;
+    const struct mf_plan_params *params;
+    struct mf_spill *places;
 };
 
-static int by_score(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->score != y->score) return x->score < y->score ? 1 : -1;
-    return x->document < y->document ? -1 : x->document > y->document;
+/* Few documents and partitions are divided in memory. */
+static bool is_small(const struct making *m) {
+    return m->view->n <= MF_SAMPLE && m->p->E <= MF_FLAT;
 }
 
-int mf_plan_overlap(struct mf_plan *plan, const uint32_t *tokens, double overlap, struct mf_err *err) {
-    size_t row = (plan->n + 7) / 8;
-    if (!(overlap > 0)) return 0;
-    struct candidate *candidates = malloc((plan->n + 1) * sizeof *candidates);
-    plan->extra = calloc(plan->E, row + 1);
-    if (!candidates || !plan->extra) {
-        free(candidates);
-        return mf_err_set(err, EX_OSERR, "out of memory for the overlap of %zu documents", plan->n);
-    }
-    for (size_t e = 0; e < plan->E; e++) {
-        double own = 0, added = 0;
-        size_t count = 0;
-        for (size_t i = 0; i < plan->n; i++) {
-            if (plan->partition[i] == e)
-                own += tokens[i];
-            else
-                candidates[count++] = (struct candidate){plan->scores[i * plan->E + e], (uint32_t)i};
-        }
-        qsort(candidates, count, sizeof *candidates, by_score);
-        for (size_t k = 0; k < count && added < overlap * own; k++) {
-            size_t i = candidates[k].document;
-            plan->extra[e * row + i / 8] |= (unsigned char)(1 << i % 8);
-            added += tokens[i];
-        }
-    }
-    free(candidates);
-    return 0;
+struct candidates {
+    struct mf_spill spill;
+    double total; /* tokens */
+};
+
+static int add_candidate(void *context, size_t document, const struct mf_fact *fact,
+                         const struct mf_near *near, size_t n, struct mf_err *err) {
+    struct candidates *c = context;
+    (void)document;
+    c->total += fact->tokens;
+    return mf_candidate_add(&c->spill, fact->tokens, near, n, err);
 }
 
-int mf_plan_has(const struct mf_plan *plan, size_t document, size_t e) {
-    if (plan->partition[document] == e) return 1;
-    size_t row = (plan->n + 7) / 8;
-    return plan->extra && (plan->extra[e * row + document / 8] >> document % 8 & 1);
+/* All documents by their nearest partitions. */
+static int balance_all(struct making *m, struct mf_err *err) {
+    struct candidates c = {0};
+    struct mf_nearness *nearness;
+    size_t E = m->p->E;
+    if (mf_nearness_new(&nearness, m->p, m->first, m->view->pool, err) < 0) return -1;
+    int status = mf_nearness_all(nearness, m->view, E < MF_NEAREST ? E : MF_NEAREST, add_candidate, &c, err);
+    mf_nearness_free(nearness);
+    if (status == 0)
+        status = mf_balance(&c.spill, m->view->n, E, m->p->balance * c.total / (double)E, m->p->prices,
+                            m->places, err);
+    mf_spill_free(&c.spill);
+    return status;
+}
+
+static int put_places(struct mf_spill *places, const uint16_t *partition, size_t n, struct mf_err *err) {
+    return mf_spill_append(places, partition, n * sizeof *partition, err);
+}
+
+static int by_clusters(struct making *m, struct mf_err *err) {
+    struct mf_sample s;
+    struct mf_partition *p = m->p;
+    struct mf_kmeans_params k = {p->E, p->balance, m->params->restarts, m->params->iterations, p->seed};
+    uint16_t *partition = NULL;
+    int status = mf_sample_take(&s, m->view, err);
+    if (status == 0 && !(partition = malloc((s.n + 1) * sizeof *partition)))
+        status = mf_err_set(err, EX_OSERR, "out of memory for %zu documents", s.n);
+    if (status == 0 && p->E <= MF_FLAT)
+        status = mf_kmeans(s.sketches, NULL, s.n, s.tokens, p->terms.count, &k, m->view->pool, partition,
+                           p->centroids, p->prices, err);
+    else if (status == 0)
+        status =
+            mf_kmeans_levels(s.sketches, s.n, s.tokens, p->terms.count, &k, m->view->pool, p->centroids, err);
+    if (status == 0 && is_small(m)) status = put_places(m->places, partition, s.n, err);
+    free(partition);
+    mf_sample_free(&s);
+    return status < 0 || is_small(m) ? status : balance_all(m, err);
+}
+
+static int by_few_random(struct making *m, struct mf_err *err) {
+    struct mf_view_reader r = {.view = m->view};
+    size_t n = m->view->n, E = m->p->E, i = 0;
+    float *scores = malloc((n * E + 1) * sizeof *scores);
+    uint32_t *tokens = malloc((n + 1) * sizeof *tokens);
+    uint16_t *partition = malloc((n + 1) * sizeof *partition);
+    double total = 0;
+    int status =
+        scores && tokens && partition ? 0 : mf_err_set(err, EX_OSERR, "out of memory for %zu documents", n);
+    for (; status == 0 && i < n && (status = mf_view_next(&r, err)) > 0; i++, status = 0) {
+        total += tokens[i] = r.fact.tokens;
+        for (size_t e = 0; e < E; e++)
+            scores[i * E + e] = mf_partition_random(m->p->seed, r.fact.fingerprint, m->first + e);
+    }
+    mf_view_end(&r);
+    if (status == 0)
+        status = mf_assign_balanced(scores, tokens, n, E, m->p->balance * total / (double)E, partition,
+                                    m->p->prices, err);
+    if (status == 0) status = put_places(m->places, partition, n, err);
+    free(scores);
+    free(tokens);
+    free(partition);
+    return status;
+}
+
+static int by_labels(struct making *m, struct mf_err *err) {
+    struct mf_view_reader r = {.view = m->view};
+    int more;
+    while ((more = mf_view_next(&r, err)) > 0)
+        if (mf_places_add(m->places, r.fact.label, err) < 0) {
+            more = -1;
+            break;
+        }
+    mf_view_end(&r);
+    return more;
+}
+
+int mf_plan_make(struct mf_partition *p, size_t first, const struct mf_view *view,
+                 const struct mf_plan_params *params, size_t memory, struct mf_spill *places,
+                 struct mf_err *err) {
+    struct making m = {p, first, view, params, places};
+    int status = 0;
+    if (p->method == MF_CLUSTERED) return by_clusters(&m, err);
+    if (p->method == MF_RANDOM)
+        status = is_small(&m) ? by_few_random(&m, err) : balance_all(&m, err);
+    else if (p->method == MF_CURRICULUM)
+        status = mf_plan_curriculum(view, p->E, memory, p->upper, places, err);
+    else
+        status = by_labels(&m, err);
+    /* Clusters keep the centroids that made them; the others get theirs for the table, and domains for new
+     * documents. */
+    if (status < 0) return -1;
+    return mf_view_centroids(view, places, p->terms.count, p->E, p->centroids, err);
 }

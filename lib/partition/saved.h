@@ -8,10 +8,17 @@
 #include "base/err.h"
 #include "config/choices.h"
 #include "io/file.h"
+#include "io/spill.h"
 #include "partition/corpus.h"
 #include "partition/sketch.h"
 
 #define MF_PARTITIONS_MAX 4096
+
+/* A document that a partitioning knows; on disk by ascending fingerprint, copies in the stream's order. */
+struct mf_known {
+    uint64_t fingerprint;
+    uint16_t partition;
+};
 
 struct mf_partition {
     enum mf_partition_method method;
@@ -27,22 +34,18 @@ struct mf_partition {
     char **names;               /* [E] domain: the label of each, with a zero byte behind; else all NULL */
     size_t *name_sizes;         /* [E] */
     uint64_t *sizes, *n_tokens; /* [E] documents and tokens of their own, without overlap and general text */
-    double *rates;          /* [E] general text: the share of the others' documents that a partition takes */
-    size_t *origins;        /* [E] general text comes from partitions below this; 0: not set yet */
-    uint64_t *fingerprints; /* [documents] ascending: the documents it was made from ... */
-    uint16_t *partitions;   /* [documents] ... and where each is */
-    uint32_t *used;         /* [documents] copies met so far while placing */
+    double *rates;         /* [E] general text: the share of the others' documents that a partition takes */
+    size_t *origins;       /* [E] general text comes from partitions below this; 0: not set yet */
+    struct mf_spill table; /* [documents] struct mf_known: the documents it was made from */
 };
 
-/* Makes room for everything but the terms; E, documents are set, terms are there. Freed by mf_partition_free,
+/* Makes room for everything but the terms; E is set, terms are there. Freed by mf_partition_free,
  * also after a failure. EX_OSERR. */
 int mf_partition_alloc(struct mf_partition *p, struct mf_err *err);
 void mf_partition_free(struct mf_partition *p); /* does nothing when zeroed */
 
-/* Remembers where each document is: fingerprints and partitions from [documents] in stream order. EX_OSERR.
- */
-int mf_partition_remember(struct mf_partition *p, const uint64_t *fingerprints, const uint16_t *partition,
-                          struct mf_err *err);
+/* Appends a document to the table. EX_IOERR, EX_CANTCREAT, EX_OSERR. */
+int mf_partition_know(struct mf_partition *p, uint64_t fingerprint, size_t partition, struct mf_err *err);
 
 /* Names partition e, which has no name yet. EX_OSERR. */
 int mf_partition_name(struct mf_partition *p, size_t e, const char *name, size_t size, struct mf_err *err);
@@ -52,17 +55,6 @@ int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct 
 /* Reads a saved partitioning; EX_NOINPUT, EX_DATAERR. Everything is checked, so that what was read can be
  * used. */
 int mf_partition_read(struct mf_partition *p, const char *path, struct mf_err *err);
-
-/* Where a document belongs: where it is, when the partitioning was made from it (the k-th copy of a text goes
- * where the k-th was); else by the method. Not for several threads at once.
- *   doc, sketch  [n]  in   the document and its sketch under p->terms
- *   difficulty        in   looked at for curriculum only
- *   scores       [E]  out  how near it is to each, larger is nearer */
-size_t mf_partition_place(struct mf_partition *p, const struct mf_token_doc *doc,
-                          const struct mf_sketch_term *sketch, size_t n, double difficulty, float *scores);
-
-/* Whether the partitioning was made from a document with this fingerprint, or was given one since. */
-bool mf_partition_knows(const struct mf_partition *p, uint64_t fingerprint);
 
 /* The score of a document for partition e of the random method: uniform in [0, 1) and always the same. */
 float mf_partition_random(uint64_t seed, uint64_t fingerprint, size_t e);

@@ -1,4 +1,4 @@
-/* Term choice, tf-idf sketches and their compact store. */
+/* Term choice and tf-idf sketches. */
 #include "partition/sketch.h"
 
 #include <math.h>
@@ -131,19 +131,8 @@ static void select_heaviest(uint16_t *touched, const float *weights, size_t coun
     }
 }
 
-size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, struct mf_sketch_term *out) {
-    const struct mf_terms *terms = s->terms;
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint16_t feature = tokens[i] < terms->vocab ? terms->feature_of[tokens[i]] : NO_FEATURE;
-        if (feature == NO_FEATURE) continue;
-        if (s->counts[feature]++ == 0) s->touched[n++] = feature;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint16_t feature = s->touched[i];
-        s->weights[feature] = (1 + logf((float)s->counts[feature])) * terms->idf[feature];
-        s->counts[feature] = 0;
-    }
+/* The heaviest of n touched features, normalised. */
+static size_t pack(struct mf_sketcher *s, size_t n, struct mf_sketch_term *out) {
     if (n > MF_SKETCH_TERMS) {
         select_heaviest(s->touched, s->weights, n, MF_SKETCH_TERMS);
         n = MF_SKETCH_TERMS;
@@ -160,77 +149,30 @@ size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, st
     return kept;
 }
 
-/* --- the store: chunks that never move; a sketch lies in one chunk --- */
-
-#define CHUNK ((size_t)1 << 18) /* terms; 1 MiB */
-
-struct mf_sketches {
-    struct mf_sketch_term **chunks;
-    size_t n_chunks, chunks_capacity, used; /* terms used in the last chunk */
-    uint64_t *place;                        /* [count] chunk * CHUNK + offset */
-    uint16_t *length;                       /* [count] */
-    size_t count, capacity;
-};
-
-int mf_sketches_new(struct mf_sketches **list, struct mf_err *err) {
-    *list = calloc(1, sizeof **list);
-    return *list ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
-}
-
-static int grow_documents(struct mf_sketches *list) {
-    size_t capacity = list->capacity ? list->capacity + list->capacity / 2 : 1024;
-    uint64_t *place = realloc(list->place, capacity * sizeof *place);
-    if (!place) return -1;
-    list->place = place;
-    uint16_t *length = realloc(list->length, capacity * sizeof *length);
-    if (!length) return -1;
-    list->length = length;
-    list->capacity = capacity;
-    return 0;
-}
-
-static int grow_chunks(struct mf_sketches *list) {
-    if (list->n_chunks == list->chunks_capacity) {
-        size_t capacity = list->chunks_capacity ? 2 * list->chunks_capacity : 16;
-        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
-        struct mf_sketch_term **chunks = realloc(list->chunks, capacity * sizeof *chunks);
-        if (!chunks) return -1;
-        list->chunks = chunks;
-        list->chunks_capacity = capacity;
+size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, struct mf_sketch_term *out) {
+    const struct mf_terms *terms = s->terms;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint16_t feature = tokens[i] < terms->vocab ? terms->feature_of[tokens[i]] : NO_FEATURE;
+        if (feature == NO_FEATURE) continue;
+        if (s->counts[feature]++ == 0) s->touched[n++] = feature;
     }
-    struct mf_sketch_term *chunk = malloc(CHUNK * sizeof *chunk);
-    if (!chunk) return -1;
-    list->chunks[list->n_chunks++] = chunk;
-    list->used = 0;
-    return 0;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t feature = s->touched[i];
+        s->weights[feature] = (1 + logf((float)s->counts[feature])) * terms->idf[feature];
+        s->counts[feature] = 0;
+    }
+    return pack(s, n, out);
 }
 
-int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count,
-                    struct mf_err *err) {
-    bool full = list->n_chunks == 0 || list->used + count > CHUNK;
-    if ((list->count == list->capacity && grow_documents(list) < 0) || (full && grow_chunks(list) < 0))
-        return mf_err_set(err, EX_OSERR, "out of memory for the sketches of %zu documents", list->count + 1);
-    if (count > 0) memcpy(list->chunks[list->n_chunks - 1] + list->used, terms, count * sizeof *terms);
-    list->place[list->count] = (list->n_chunks - 1) * (uint64_t)CHUNK + list->used;
-    list->length[list->count++] = (uint16_t)count;
-    list->used += count;
-    return 0;
-}
-
-size_t mf_sketches_count(const struct mf_sketches *list) {
-    return list->count;
-}
-
-const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i, size_t *count) {
-    *count = list->length[i];
-    return list->chunks[list->place[i] / CHUNK] + list->place[i] % CHUNK;
-}
-
-void mf_sketches_free(struct mf_sketches *list) {
-    if (!list) return;
-    for (size_t i = 0; i < list->n_chunks; i++) free(list->chunks[i]);
-    free(list->chunks);
-    free(list->place);
-    free(list->length);
-    free(list);
+size_t mf_sketch_column(struct mf_sketcher *s, const float *centroids, size_t E, size_t e,
+                        struct mf_sketch_term *out) {
+    size_t n = 0;
+    for (size_t f = 0; f < s->terms->count; f++) {
+        float weight = centroids[f * E + e];
+        if (!(weight > 0)) continue;
+        s->weights[f] = weight;
+        s->touched[n++] = (uint16_t)f;
+    }
+    return pack(s, n, out);
 }

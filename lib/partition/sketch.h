@@ -1,13 +1,14 @@
 /* Documents as short sparse vectors: tf-idf weights of their most telling tokens.
  *
  * The terms are BPE ids chosen by how much they can tell apart (mf_terms_choose); a document keeps at most
- * MF_SKETCH_TERMS of them. Memory: 4 bytes a kept term and 10 bytes a document. */
+ * MF_SKETCH_TERMS of them. A kept term takes 4 bytes, in memory and on disk. */
 #ifndef MF_PARTITION_SKETCH_H
 #define MF_PARTITION_SKETCH_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "io/spill.h"
 
 #define MF_FEATURES_MAX 65535 /* feature numbers are 16 bits; 65535 means "not a feature" */
 #define MF_SKETCH_TERMS 256
@@ -35,6 +36,8 @@ struct mf_sketch_term {
     uint16_t feature, weight; /* weight in units of 1/65535; the squares of a document's weights sum to 1 */
 };
 
+#define MF_SKETCH_UNIT (1.0f / 65535)
+
 /* Room for counting one document's terms, reused between documents. */
 struct mf_sketcher {
     const struct mf_terms *terms; /* borrowed */
@@ -49,7 +52,17 @@ void mf_sketcher_free(struct mf_sketcher *s);
  * feature. Returns the number of terms in `out` [MF_SKETCH_TERMS]; 0 for a document without terms. */
 size_t mf_sketch(struct mf_sketcher *s, const uint32_t *tokens, size_t count, struct mf_sketch_term *out);
 
-/* A growing list of sketches. */
+/* The same for column e of centroids [F,E]. */
+size_t mf_sketch_column(struct mf_sketcher *s, const float *centroids, size_t E, size_t e,
+                        struct mf_sketch_term *out);
+
+/* Sketches one after another on disk. EX_IOERR, EX_CANTCREAT, EX_OSERR. */
+int mf_sketch_put(struct mf_spill *spill, const struct mf_sketch_term *terms, size_t count,
+                  struct mf_err *err);
+int mf_sketch_take(struct mf_spill_reader *reader, struct mf_sketch_term *terms, size_t *count,
+                   struct mf_err *err); /* terms [MF_SKETCH_TERMS] */
+
+/* A growing list of sketches in memory: 4 bytes a term and 10 bytes a document. */
 struct mf_sketches;
 int mf_sketches_new(struct mf_sketches **list, struct mf_err *err);
 int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count,

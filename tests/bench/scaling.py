@@ -349,7 +349,6 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
         ["experts", amount(E * shape.expert_bytes())],
         ["checkpoints, the newest of each and its best", amount(E * (shape.checkpoint_bytes() + 4 * shape.ffn))],
         ["assembled and calibrated model", amount(2 * model)],
-        ["memory of mf-partition: nearness of documents and experts", amount(4 * documents * E)],
     ]
     table(["what is stored", "bytes"], rows)
 

@@ -62,13 +62,14 @@ END
     topics 25 | tokens >t.mf
     run -0 --separate-stderr mf-partition -n 4 -o parts t.mf
     assert_output ""
-    assert_regex "${stderr_lines[0]}" '^partition +documents +tokens +share +domain$'
-    for e in 1 2 3 4; do
-        assert_regex "${stderr_lines[$e]}" "^$((e - 1)) +25 +[0-9]+ +[0-9.]+% +100% (fish|rock|star|tree)$"
+    assert_regex "${stderr_lines[0]}" '^mf-partition: memory 200 MB: program [0-9]+, .* sorting [0-9]+$'
+    assert_regex "${stderr_lines[1]}" '^partition +documents +tokens +share +domain$'
+    for e in 2 3 4 5; do
+        assert_regex "${stderr_lines[$e]}" "^$((e - 2)) +25 +[0-9]+ +[0-9.]+% +100% (fish|rock|star|tree)$"
     done
-    assert_equal "${stderr_lines[5]}" "mf-partition: clustered, agreement with 4 domains 1.000"
-    assert_equal "${stderr_lines[6]}" "mf-partition: 4 of 4 partitions changed"
-    assert_equal "${#stderr_lines[@]}" 7
+    assert_equal "${stderr_lines[6]}" "mf-partition: clustered, agreement with 4 domains 1.000"
+    assert_equal "${stderr_lines[7]}" "mf-partition: 4 of 4 partitions changed"
+    assert_equal "${#stderr_lines[@]}" 8
     assert_equal "$(ls -A parts | tr '\n' ' ')" "part.0.mp part.1.mp part.2.mp part.3.mp partition.mp "
     assert_parted t.mf parts
     # a part is a tokens stream with the same header and records, in the same order
@@ -86,7 +87,7 @@ END
     mf-tokenize encode -t t.json -o tokens.mf docs.mf
     run -0 --separate-stderr mf-partition -n 5 -t t.json -o parts tokens.mf
     echo "$stderr"
-    assert_regex "${stderr_lines[0]}" 'domain +telling words$'
+    assert_regex "${stderr_lines[1]}" 'domain +telling words$'
     agreement=$(sed -n 's/.*agreement with 5 domains //p' <<<"$stderr")
     awk "BEGIN { exit !($agreement >= 0.9) }"
     assert_regex "$stderr" '[0-9]+% scripture .* unto '
@@ -94,7 +95,7 @@ END
     # each word once, whatever its case
     while read -r _ _ _ _ _ _ words; do
         assert_equal "$(tr 'A-Z ' 'a-z\n' <<<"$words" | sort | uniq -d)" ""
-    done < <(sed -n '2,6p' <<<"$stderr")
+    done < <(sed -n '3,7p' <<<"$stderr")
     # the documents' own labels
     mf-partition -n 5 --by domain -o own tokens.mf 2>table
     assert_equal "$(grep -c ' 100% ' table)" 5
@@ -145,10 +146,10 @@ END
         e=$((e + 1))
     done
     run -65 --separate-stderr mf-partition -n 5 --method domain -o parts5 t.mf
-    assert_equal "$stderr" "mf-partition: t.mf: documents of 4 domains do not make 5 partitions by domain (model.n_experts=4 does)"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: t.mf: documents of 4 domains do not make 5 partitions by domain (model.n_experts=4 does)"
     topics 10 | jq -c 'if .id == "star0" then del(.domain) else . end' | tokens >u.mf
     run -65 --separate-stderr mf-partition -n 4 --method domain -o parts5 u.mf
-    assert_equal "$stderr" "mf-partition: u.mf: record 3 has no domain to partition by"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: u.mf: record 3 has no domain to partition by"
     [ ! -e parts5 ]
 }
 
@@ -179,10 +180,10 @@ eps = 1e-4 # they are compared in 32 bits
 assert max(parts[0]) <= min(parts[1]) + eps and max(parts[1]) <= min(parts[2]) + eps, parts
 END
     run -64 --separate-stderr mf-partition -n 3 --method curriculum -o other t.mf
-    assert_equal "$stderr" "mf-partition: the curriculum reads the text: which tokenizer? (-t FILE)"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: the curriculum reads the text: which tokenizer? (-t FILE)"
     mf-tokenize train --quiet --vocab-size 299 -o u.json docs.mf
     run -65 --separate-stderr mf-partition -n 3 -t u.json -o other t.mf
-    assert_regex "$stderr" "^mf-partition: t.mf: made with tokenizer [0-9a-f]{12}, not [0-9a-f]{12}$"
+    assert_regex "${stderr_lines[-1]}" "^mf-partition: t.mf: made with tokenizer [0-9a-f]{12}, not [0-9a-f]{12}$"
     [ ! -e other ]
     # and saved, it needs no more than the tokenizer
     mf-partition --quiet --saved parts/partition.mp -t t.json -o again t.mf
@@ -346,7 +347,7 @@ tokens_of() { # STREAM IDS
         mf-partition --quiet --method $method -n 2 -o $method old.mf
         sha256sum $method/part.* >sums
         run -65 --separate-stderr mf-partition --saved $method/partition.mp -n 3 -o $method old.mf
-        assert_regex "$stderr" "^mf-partition: old.mf: .* more partitions"
+        assert_regex "${stderr_lines[-1]}" "^mf-partition: old.mf: .* more partitions"
         mf-partition --quiet --saved $method/partition.mp -n 3 -o $method three.mf
         sha256sum --check --quiet sums
         assert_equal "$(ids $method/part.2.mp)" "$(ids three.mf | grep tree)"
@@ -358,9 +359,9 @@ tokens_of() { # STREAM IDS
     mf-partition --quiet -n 4 -o parts t.mf
     sha256sum parts/* >sums
     run -65 --separate-stderr mf-partition --saved parts/partition.mp -n 5 -o parts t.mf
-    assert_equal "$stderr" "mf-partition: t.mf: 0 documents not seen before are too few for 1 more partitions"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: t.mf: 0 documents not seen before are too few for 1 more partitions"
     run -64 --separate-stderr mf-partition --saved parts/partition.mp -n 3 -o parts t.mf
-    assert_equal "$stderr" "mf-partition: parts/partition.mp has 4 partitions; fewer, 3, need a new partitioning"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: parts/partition.mp has 4 partitions; fewer, 3, need a new partitioning"
     run -64 --separate-stderr mf-partition --saved parts/partition.mp -n 5 --label t.mf
     sha256sum --check --quiet sums
 }
@@ -435,13 +436,13 @@ tokens_of() { # STREAM IDS
 @test "points that coincide: fewer documents than partitions" {
     topics 1 | head -n 3 | tokens >t.mf
     run -65 --separate-stderr mf-partition -n 5 -o parts t.mf
-    assert_equal "$stderr" "mf-partition: t.mf: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: t.mf: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
     [ ! -e parts ]
     run -65 --separate-stderr bash -c 'cat t.mf | mf-partition -o parts'
-    assert_equal "$stderr" "mf-partition: standard input: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: standard input: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
     tokens </dev/null >none.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts none.mf
-    assert_equal "$stderr" "mf-partition: none.mf: no documents to partition"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: none.mf: no documents to partition"
     mf-partition --quiet -n 3 -o parts t.mf
     assert_parted t.mf parts
     mf-partition --quiet -n 1 -o single t.mf
@@ -532,7 +533,7 @@ END
     mf-cat --head 0 parts/part.0.mp | grep '"bos":-1,"eos":-1,"pad":-1'
     HEADER=${HEADER/\"eos\":3/\"eos\":400} tokens </dev/null >u.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts u.mf
-    assert_equal "$stderr" "mf-partition: u.mf: the header's eos is 400, not between -1 and 399"
+    assert_equal "${stderr_lines[-1]}" "mf-partition: u.mf: the header's eos is 400, not between -1 and 399"
 }
 
 @test "a damaged or foreign partitioning is refused" {
@@ -545,7 +546,7 @@ END
     assert_equal "$stderr" "mf-partition: absent: No such file or directory"
     topics 5 | HEADER=${HEADER/aaaa/bbbb} tokens >u.mf
     run -65 --separate-stderr mf-partition --saved parts/partition.mp -o again u.mf
-    assert_regex "$stderr" "^mf-partition: parts/partition.mp: made with tokenizer aaaaaaaaaaaa, not bbbbaaaaaaaa as in u.mf$"
+    assert_regex "${stderr_lines[-1]}" "^mf-partition: parts/partition.mp: made with tokenizer aaaaaaaaaaaa, not bbbbaaaaaaaa as in u.mf$"
     [ ! -e again ]
     # general text at impossible rates, or of partitions that are not there
     mf-partition --quiet -n 2 --general 0.5 -o general t.mf
@@ -585,12 +586,12 @@ END
     run -66 --separate-stderr mf-partition -o parts .
     head -c -7 t.mf >cut.mf
     run -65 --separate-stderr mf-partition -n 2 -o parts cut.mf
-    assert_regex "$stderr" "^mf-partition: cut.mf: .*truncated"
+    assert_regex "${stderr_lines[-1]}" "^mf-partition: cut.mf: .*truncated"
     run -65 --separate-stderr bash -c 'cat cut.mf | mf-partition -n 2 -o parts'
-    assert_regex "$stderr" "^mf-partition: standard input: .*truncated"
+    assert_regex "${stderr_lines[-1]}" "^mf-partition: standard input: .*truncated"
     echo '{"id":"a","tokens":[2,400,3]}' | tokens >high.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts high.mf
-    assert_regex "$stderr" "record 1: token 400 is not below the vocabulary's size 400"
+    assert_regex "${stderr_lines[-1]}" "record 1: token 400 is not below the vocabulary's size 400"
     echo '{"id":"a","text":"docs"}' | /usr/bin/python3 "$MF_ROOT/tests/stream.py" >docs.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts docs.mf
     [ ! -e parts ]
@@ -653,4 +654,60 @@ END
     (ulimit -n 40; mf-partition --quiet -n 100 --by random --seed 5 -o whole t.mf)
     mf-partition --quiet -n 100 --by random --seed 5 -o other t.mf
     diff -r whole other
+}
+
+# Many documents of a few tokens, of 20 topics.
+many() { # N
+    /usr/bin/python3 - "$1" << 'END'
+import random, sys
+random.seed(8)
+for i in range(int(sys.argv[1])):
+    k = random.randrange(20) if i % 7 else 3 # one topic is larger
+    text = [100 + 15 * k + random.randrange(15) if random.random() < 0.7 else random.randrange(10, 100) for _ in range(random.randint(8, 14))]
+    print('{"id":"%d","domain":"topic %d","tokens":%s}' % (i, k, [2] + text + [3]))
+END
+}
+
+@test "more documents than the sample: the same bytes for every memory, in balance, nothing left behind" {
+    many 33500 | tokens > t.mf
+    mkdir scratch
+    export TMPDIR=$PWD/scratch
+    quick=(--set partition.restarts=1 --set partition.iterations=3 -n 20)
+    run -0 --separate-stderr mf-partition "${quick[@]}" --overlap 0.05 -o parts t.mf
+    awk -v nmi="$(sed -n 's/.*agreement with 20 domains //p' <<< "$stderr")" 'BEGIN { print nmi; exit !(nmi > 0.7) }'
+    run -78 --separate-stderr mf-partition "${quick[@]}" --max-memory 1 -o other t.mf
+    [[ "$stderr" =~ at\ least\ ([0-9]+)\ MB ]]
+    mf-partition --quiet "${quick[@]}" --overlap 0.05 --max-memory "${BASH_REMATCH[1]}M" --threads 3 -o least t.mf
+    diff -r parts least
+    mf-partition --quiet --saved parts/partition.mp -o again t.mf
+    diff -r parts again
+    for method in clustered random; do
+        mf-partition --quiet "${quick[@]}" --method $method --balance 1.02 -o $method t.mf
+        assert_parted t.mf $method
+        assert_balanced $method 1.02
+    done
+    assert_equal "$(ls -A scratch)" ""
+}
+
+@test "more partitions than are all looked at: none is empty, in balance, and placed by the same search" {
+    many 3000 | tokens > t.mf
+    many 3300 | tail -n 300 | jq -c '.id = "new" + .id' | cat <(many 3000) - | tokens > both.mf
+    for method in clustered random; do
+        mf-partition --quiet -n 90 --method $method --threads 1 -o $method t.mf
+        mf-partition --quiet -n 90 --method $method --threads 3 -o threads t.mf
+        diff -r $method threads
+        assert_parted t.mf $method
+        assert_balanced $method 1.1
+        mf-partition --quiet --saved $method/partition.mp -o again t.mf
+        diff -r $method again
+        # more of them, of new documents only
+        mf-partition --quiet --saved $method/partition.mp -n 170 -o more both.mf
+        assert_parted both.mf more
+        for e in 0 44 89; do cmp $method/part.$e.mp more/part.$e.mp; done
+        assert_equal "$(ids more/part.169.mp | grep -cv new)" 0
+    done
+    # each is of one topic mostly
+    for part in clustered/part.*.mp; do
+        mf-cat "$part" | jq -r 'select(.id).domain' | sort | uniq -c | sort -rn | awk '{ all += $1 } NR == 1 { most = $1 } END { print most, all }'
+    done | awk '{ most += $1; all += $2 } END { exit !(most > 0.8 * all) }'
 }

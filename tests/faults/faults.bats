@@ -68,6 +68,29 @@ each_writer() { # STATUS
     [ ! -e out.mf ]
 }
 
+@test "no room for what mf-partition keeps of documents: one line, status 74, nothing left" {
+    /usr/bin/python3 - << 'END' > lines
+import json, random
+random.seed(1)
+for i in range(8000):
+    print(json.dumps({"id": str(i), "tokens": [random.randrange(10, 300) for _ in range(40)]}))
+END
+    /usr/bin/python3 "$MF_ROOT/tests/stream.py" '{"mf":"tokens","version":1,"width":2,"vocab_size":300,"tokenizer_sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","bos":2,"eos":3,"pad":0}' < lines > t.mf
+    TMPDIR=. run -0 mf-partition --quiet -n 3 -o parts t.mf
+    assert_equal "$(ls -A parts | wc -l)" 4
+    disk size=400k
+    TMPDIR=disk run --separate-stderr mf-partition --quiet -n 3 -o full t.mf
+    assert_clean_failure 74 "scratch file"
+    [ ! -e full ]
+    TMPDIR=disk run --separate-stderr mf-partition --quiet --saved parts/partition.mp --label -o full t.mf
+    assert_clean_failure 74 "scratch file"
+    [ ! -e full ]
+    mkdir folder
+    TMPDIR=folder/gone run --separate-stderr mf-partition --quiet -n 3 -o gone t.mf
+    assert_clean_failure 73 folder/gone
+    [ ! -e gone ]
+}
+
 @test "no room for the words that mf-tokenize train does not hold: one line, status 74, nothing left" {
     /usr/bin/python3 -c 'print("".join("%s{\"id\":\"%d\",\"text\":\"%s\"}" % ("\n" * (i > 0), i, " ".join("w%x" % (i * 997 + k * 31) for k in range(60))) for i in range(3000)))' |
         /usr/bin/python3 "$MF_ROOT/tests/stream.py" > docs.mf

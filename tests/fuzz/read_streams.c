@@ -6,7 +6,7 @@
 
 #include "eval/dataset.h"
 #include "io/stream.h"
-#include "partition/saved.h"
+#include "partition/near.h"
 #include "train/data.h"
 #include "cli/report_notes.h"
 
@@ -61,18 +61,21 @@ int read_metrics(const char *path) {
 }
 
 int read_partition(const char *path) {
-    static const uint32_t ids[] = {7, 80, 81, 7, 250};
     static const struct mf_sketch_term sketch = {.feature = 0, .weight = 1};
+    static const struct mf_fact fact = {.fingerprint = 1, .difficulty = 3};
     struct mf_err err = {0};
     struct mf_partition p;
+    struct mf_nearness *nearness;
+    struct mf_near near[MF_NEAREST];
+    struct mf_pool *pool;
     if (check(mf_partition_read(&p, path, &err), &err) < 0) return -1;
-    float *scores = calloc(p.E, sizeof *scores);
-    for (uint64_t i = 0; i <= p.documents; i++) { /* those that are known, and another */
-        struct mf_token_doc doc = {
-            .tokens = ids, .n = 5, .fingerprint = i < p.documents ? p.fingerprints[i] : 1};
-        if (mf_partition_place(&p, &doc, &sketch, p.terms.count > 0, 3, scores) >= p.E) abort();
-    }
-    free(scores);
+    if (mf_pool_new(&pool, 1, &err) < 0 || mf_nearness_new(&nearness, &p, 0, pool, &err) < 0) abort();
+    size_t n = mf_nearness_find(nearness, &fact, &sketch, p.terms.count > 0, 0, MF_NEAREST, near);
+    if (n == 0) abort();
+    for (size_t i = 0; i < n; i++)
+        if (near[i].partition >= p.E) abort();
+    mf_nearness_free(nearness);
+    mf_pool_free(pool);
     mf_partition_free(&p);
     return 0;
 }

@@ -14,7 +14,10 @@
 #include "partition/general.h"
 #include "partition/nmi.h"
 #include "partition/assign.h"
+#include "partition/balance.h"
 #include "partition/kmeans.h"
+#include "partition/known.h"
+#include "partition/overlap.h"
 #include "partition/plan.h"
 #include "partition/sketch.h"
 #include "partition/difficulty.h"
@@ -245,7 +248,6 @@ static void kmeans_finds_topics_whatever_the_threads(void **state) {
     struct mf_sketches *sketches;
     uint32_t sizes[N];
     uint16_t partition[2][N];
-    float scores[N * GROUPS];
     double prices[GROUPS];
     make_topics(&terms, &sketches, sizes);
     float *centroids[2];
@@ -254,7 +256,7 @@ static void kmeans_finds_topics_whatever_the_threads(void **state) {
         struct mf_kmeans_params params = {GROUPS, 1.0, 3, 20, 42};
         centroids[k] = calloc(terms.count * GROUPS, sizeof(float));
         assert_int_equal(mf_pool_new(&pool, k ? 3 : 1, &err), 0);
-        assert_int_equal(mf_kmeans(sketches, sizes, terms.count, &params, pool, partition[k], scores,
+        assert_int_equal(mf_kmeans(sketches, NULL, N, sizes, terms.count, &params, pool, partition[k],
                                    centroids[k], prices, &err),
                          0);
         mf_pool_free(pool);
@@ -283,7 +285,7 @@ static void kmeans_survives_points_that_coincide(void **state) {
     struct mf_sketches *sketches;
     uint32_t sizes[N];
     uint16_t partition[N];
-    float scores[N * E], centroids[F * E];
+    float centroids[F * E];
     double prices[E];
     struct mf_pool *pool;
     assert_int_equal(mf_pool_new(&pool, 2, &err), 0);
@@ -296,7 +298,7 @@ static void kmeans_survives_points_that_coincide(void **state) {
         }
         struct mf_kmeans_params params = {E, 1.0, 4, 10, 1};
         assert_int_equal(
-            mf_kmeans(sketches, sizes, F, &params, pool, partition, scores, centroids, prices, &err), 0);
+            mf_kmeans(sketches, NULL, N, sizes, F, &params, pool, partition, centroids, prices, &err), 0);
         check_balance(partition, sizes, N, E, N * 10.0 / E);
         for (int i = 0; i < F * E; i++) assert_true(isfinite(centroids[i]));
         for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]));
@@ -330,53 +332,264 @@ static void difficulty_is_the_formula(void **state) {
     mf_distinct_free(&words);
 }
 
+/* A corpus of documents of given tokens and difficulties, with empty sketches. */
+struct made {
+    struct mf_corpus corpus;
+    struct mf_spill sketches;
+    struct mf_pool *pool;
+};
+
+static struct mf_view make_corpus(struct made *m, const float *difficulty, const uint32_t *tokens, size_t n) {
+    *m = (struct made){.corpus.count = n};
+    for (size_t i = 0; i < n; i++) {
+        struct mf_fact fact;
+        memset(&fact, 0, sizeof fact);
+        fact.fingerprint = 1000 - i / 2; /* two copies of each text */
+        fact.tokens = tokens[i];
+        fact.difficulty = difficulty ? difficulty[i] : 0;
+        fact.label = MF_NO_LABEL;
+        assert_int_equal(mf_spill_append(&m->corpus.facts, &fact, sizeof fact, &err), 0);
+        assert_int_equal(mf_sketch_put(&m->sketches, NULL, 0, &err), 0);
+    }
+    assert_int_equal(mf_pool_new(&m->pool, 2, &err), 0);
+    return (struct mf_view){&m->corpus, &m->sketches, NULL, n, m->pool};
+}
+
+static void free_corpus(struct made *m) {
+    mf_spill_free(&m->sketches);
+    mf_corpus_free(&m->corpus);
+    mf_pool_free(m->pool);
+}
+
+/* Takes n places out of a spill, and frees it. */
+static void take_places(struct mf_spill *places, uint16_t *partition, size_t n) {
+    assert_int_equal(places->size, n * sizeof *partition);
+    assert_int_equal(mf_spill_read(places, partition, n * sizeof *partition, 0, &err), 0);
+    mf_spill_free(places);
+}
+
 static void the_curriculum_is_cut_in_equal_parts(void **state) {
     (void)state;
     float difficulty[] = {9, 1, 5, 3, 7, 2};
     uint32_t tokens[] = {10, 10, 10, 10, 10, 10};
     uint16_t partition[6], want[] = {2, 0, 1, 1, 2, 0};
-    float scores[18];
     double upper[3];
-    assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, 3, partition, upper, scores, &err), 0);
+    struct made m;
+    struct mf_spill places = {0};
+    struct mf_view view = make_corpus(&m, difficulty, tokens, 6);
+    assert_int_equal(mf_plan_curriculum(&view, 3, 1 << 16, upper, &places, &err), 0);
+    take_places(&places, partition, 6);
     assert_memory_equal(partition, want, sizeof want);
     assert_true(upper[0] == 2 && upper[1] == 5 && upper[2] == 9);
-    assert_true(scores[2 * 3 + 1] == 0); /* document 2 is in partition 1 */
-    assert_true(scores[2 * 3 + 2] == 0); /* and borders on partition 2 */
-    assert_true(scores[0 * 3 + 0] == -30);
+    free_corpus(&m);
     /* equal difficulties, and a document of nearly all tokens at either end: no partition is empty */
     for (int heavy = 0; heavy < 6; heavy++) {
-        bool seen[6] = {false};
         for (int i = 0; i < 6; i++) difficulty[i] = 4, tokens[i] = i == heavy ? 1000 : 1;
+        view = make_corpus(&m, difficulty, tokens, 6);
         for (size_t E = 1; E <= 6; E++) {
             double tops[6];
-            assert_int_equal(mf_plan_curriculum(difficulty, tokens, 6, E, partition, tops, NULL, &err), 0);
+            assert_int_equal(mf_plan_curriculum(&view, E, 1 << 16, tops, &places, &err), 0);
+            take_places(&places, partition, 6);
             for (int i = 0; i < 6; i++)
                 assert_true(i == 0 ? partition[0] == 0 : partition[i] - partition[i - 1] <= 1);
             assert_int_equal(partition[5], E - 1);
         }
-        (void)seen;
+        free_corpus(&m);
     }
 }
 
 static void overlap_takes_the_nearest_of_others(void **state) {
     (void)state;
-    struct mf_plan plan;
-    uint32_t tokens[] = {10, 10, 10, 10, 10, 10};
+    struct mf_overlap *overlap;
     float to_first[] = {1, 1, 1, 0.2f, 0.9f, 0.3f};
-    assert_int_equal(mf_plan_alloc(&plan, 6, 2, &err), 0);
-    for (int i = 0; i < 6; i++) {
-        plan.partition[i] = i >= 3;
-        plan.scores[2 * i] = to_first[i];
+    uint64_t own[] = {30, 30};
+    uint16_t list[2];
+    /* 15 tokens wanted by each: document 4, and one more, 5; of equals, with -0 too, the earlier ones, 0 and
+     * 1 */
+    static const size_t taken[] = {1, 1, 0, 0, 1, 1};
+    assert_int_equal(mf_overlap_new(&overlap, 1 << 16, &err), 0);
+    for (size_t i = 6; i-- > 0;)
+        assert_int_equal(
+            mf_overlap_offer(overlap, i, i < 3, i < 3 ? (i == 2 ? 0.0f : -0.0f) : to_first[i], 10, &err), 0);
+    assert_int_equal(mf_overlap_choose(overlap, own, 0.5, &err), 0);
+    assert_int_equal(mf_overlap_begin(overlap, &err), 0);
+    for (size_t i = 0; i < 6; i++) {
+        size_t n;
+        assert_int_equal(mf_overlap_next(overlap, i, list, &n, &err), 0);
+        assert_int_equal(n, taken[i]);
+        if (n > 0) assert_int_equal(list[0], i < 3);
     }
-    assert_int_equal(mf_plan_overlap(&plan, tokens, 0.5, &err), 0);
-    assert_true(mf_plan_has(&plan, 4, 0)); /* 10 of 15 tokens wanted ... */
-    assert_true(mf_plan_has(&plan, 5, 0)); /* ... so one more */
-    assert_false(mf_plan_has(&plan, 3, 0));
-    for (size_t i = 0; i < 6; i++) assert_true(mf_plan_has(&plan, i, i >= 3));
-    assert_true(mf_plan_has(&plan, 0, 1)); /* ties: the earlier documents */
-    assert_true(mf_plan_has(&plan, 1, 1));
-    assert_false(mf_plan_has(&plan, 2, 1));
-    mf_plan_free(&plan);
+    mf_overlap_free(overlap);
+}
+
+static void known_documents_are_found_copy_by_copy(void **state) {
+    (void)state;
+    enum { N = 5000 };
+    static uint32_t tokens[N];
+    static uint16_t partition[N], found[N];
+    struct made m;
+    struct mf_partition p = {.E = 7};
+    struct mf_spill places = {0}, known = {0};
+    size_t count;
+    for (size_t i = 0; i < N; i++) {
+        tokens[i] = 1;
+        assert_int_equal(mf_places_add(&places, partition[i] = (uint16_t)(i * i % 7), &err), 0);
+    }
+    struct mf_view view = make_corpus(&m, NULL, tokens, N);
+    assert_int_equal(mf_partition_alloc(&p, &err), 0);
+    assert_int_equal(mf_known_set(&p, &m.corpus, &places, 1 << 12, &err), 0); /* runs go to disk */
+    assert_int_equal(p.documents, N);
+    assert_int_equal(mf_known_find(&p, &m.corpus, 1 << 12, &known, &count, &err), 0);
+    assert_int_equal(count, N);
+    take_places(&known, found, N);
+    assert_memory_equal(found, partition, sizeof found);
+    /* of a table of the first three, the first two are copies, the third has another copy, the rest is new */
+    mf_spill_free(&p.table);
+    p.documents = 0;
+    assert_int_equal(mf_partition_know(&p, 999, 3, &err), 0);
+    assert_int_equal(mf_partition_know(&p, 1000, 5, &err), 0);
+    assert_int_equal(mf_partition_know(&p, 1000, 6, &err), 0);
+    assert_int_equal(mf_known_find(&p, view.corpus, 1 << 12, &known, &count, &err), 0);
+    assert_int_equal(count, 4);
+    take_places(&known, found, N);
+    static const uint16_t want[] = {5, 6, 3, 3, MF_NO_PARTITION, MF_NO_PARTITION};
+    assert_memory_equal(found, want, sizeof want);
+    mf_spill_free(&places);
+    mf_partition_free(&p);
+    free_corpus(&m);
+}
+
+/* --- balance among the nearest few, the search in groups --- */
+
+static void few_candidates_are_enough_for_balance(void **state) {
+    (void)state;
+    enum { N = 4000, E = 20 };
+    static uint32_t tokens[N];
+    static uint16_t partition[N];
+    struct mf_rng rng;
+    double prices[E];
+    mf_rng_seed(&rng, 4);
+    for (int kind = 0; kind < 4; kind++) {
+        struct mf_spill candidates = {0}, places = {0};
+        double total = 0;
+        for (int i = 0; i < N; i++) {
+            struct mf_near near[3];
+            /* all want the same three; a few, in the stream's order; any */
+            uint16_t first = 0;
+            if (kind == 1) first = (uint16_t)(i * 5 / N);
+            if (kind > 1) first = (uint16_t)mf_rng_below(&rng, E - 2);
+            total += tokens[i] = (uint32_t)(1 + mf_rng_below(&rng, kind == 3 ? 1000 : 100));
+            for (int k = 0; k < 3; k++)
+                near[k] =
+                    (struct mf_near){kind == 0 ? 0 : (float)mf_rng_uniform(&rng), (uint16_t)(first + k)};
+            assert_int_equal(mf_candidate_add(&candidates, tokens[i], near, 3, &err), 0);
+        }
+        for (int e = 0; e < E; e++) prices[e] = 0;
+        assert_int_equal(mf_balance(&candidates, N, E, total / E, prices, &places, &err), 0);
+        take_places(&places, partition, N);
+        check_balance(partition, tokens, N, E, total / E);
+        for (int e = 0; e < E; e++) assert_true(isfinite(prices[e]) && prices[e] >= 0);
+        mf_spill_free(&candidates);
+    }
+}
+
+static void prices_send_the_least_attached_away(void **state) {
+    (void)state;
+    /* All prefer partition 0, document i by i / N; half of them have room there. */
+    enum { N = 1000 };
+    static uint16_t partition[N];
+    struct mf_spill candidates = {0}, places = {0};
+    double prices[2] = {0};
+    size_t wrong = 0;
+    for (int i = 0; i < N; i++) {
+        int rank = i * 7 % N; /* in no order */
+        struct mf_near near[] = {{(float)rank / N, 0}, {0, 1}};
+        assert_int_equal(mf_candidate_add(&candidates, 10, near, 2, &err), 0);
+    }
+    assert_int_equal(mf_balance(&candidates, N, 2, 10 * N / 2.0, prices, &places, &err), 0);
+    take_places(&places, partition, N);
+    for (int i = 0; i < N; i++) wrong += partition[i] != (i * 7 % N < N / 2);
+    assert_true(wrong <= N / 50);
+    assert_true(fabs(prices[0] - 0.5) < 0.02 && prices[1] == 0);
+    mf_spill_free(&candidates);
+}
+
+static void many_partitions_are_searched_in_groups(void **state) {
+    (void)state;
+    /* 400 partitions in 20 families: a centroid has terms of its family and of its own. */
+    enum { FAMILIES = 20, E = 400, F = FAMILIES + E };
+    uint32_t df[F];
+    struct mf_partition p = {.method = MF_CLUSTERED, .E = E, .vocab = F};
+    struct mf_nearness *nearness;
+    struct mf_pool *pool;
+    struct mf_near near[MF_NEAREST];
+    size_t found = 0;
+    for (size_t f = 0; f < F; f++) df[f] = 1;
+    assert_int_equal(mf_terms_choose(&p.terms, df, F, F, F, &err), 0);
+    assert_int_equal(mf_partition_alloc(&p, &err), 0);
+    for (size_t e = 0; e < E; e++) {
+        p.centroids[e % FAMILIES * E + e] = 0.6f;
+        p.centroids[(FAMILIES + e) * E + e] = 0.8f;
+    }
+    assert_int_equal(mf_pool_new(&pool, 2, &err), 0);
+    assert_int_equal(mf_nearness_new(&nearness, &p, 0, pool, &err), 0);
+    for (size_t e = 0; e < E; e++) {
+        struct mf_sketch_term terms[] = {{(uint16_t)(e % FAMILIES), 39321},
+                                         {(uint16_t)(FAMILIES + e), 52428}};
+        size_t n = mf_nearness_find(nearness, NULL, terms, 2, 1, MF_NEAREST, near);
+        assert_int_equal(n, MF_NEAREST);
+        for (size_t i = 1; i < n; i++) {
+            assert_true(near[i].score <= near[i - 1].score);
+            assert_int_equal(near[i].partition % FAMILIES, e % FAMILIES); /* its family is all there */
+        }
+        found += near[0].partition == e;
+    }
+    assert_int_equal(found, E);
+    /* a price moves a partition behind its family, and only that */
+    p.prices[3] = 0.7;
+    struct mf_sketch_term terms[] = {{3, 39321}, {FAMILIES + 3, 52428}};
+    assert_int_equal(mf_nearness_find(nearness, NULL, terms, 2, 0, 1, near), 1);
+    assert_int_equal(near[0].partition, 23);
+    mf_nearness_free(nearness);
+    mf_pool_free(pool);
+    mf_partition_free(&p);
+}
+
+static void two_levels_find_many_topics(void **state) {
+    (void)state;
+    /* 100 topics of 12 documents, each of three terms of its own and one of its tens. */
+    enum { E = 100, N = 1200, F = 310 };
+    struct mf_sketches *sketches;
+    static uint32_t tokens[N];
+    float *centroids[2];
+    assert_int_equal(mf_sketches_new(&sketches, &err), 0);
+    for (size_t i = 0; i < N; i++) {
+        size_t topic = i * 7 % E;
+        struct mf_sketch_term terms[4] = {{(uint16_t)(topic / 10), 45875}};
+        for (size_t k = 0; k < 3; k++)
+            terms[k + 1] = (struct mf_sketch_term){(uint16_t)(10 + 3 * topic + k), (uint16_t)(27023 + i % 5)};
+        tokens[i] = 10;
+        assert_int_equal(mf_sketches_add(sketches, terms, 4, &err), 0);
+    }
+    for (int k = 0; k < 2; k++) {
+        struct mf_pool *pool;
+        struct mf_kmeans_params params = {E, 1.1, 4, 30, 1};
+        centroids[k] = calloc((size_t)F * E, sizeof(float));
+        assert_int_equal(mf_pool_new(&pool, k ? 3 : 1, &err), 0);
+        assert_int_equal(mf_kmeans_levels(sketches, N, tokens, F, &params, pool, centroids[k], &err), 0);
+        mf_pool_free(pool);
+    }
+    assert_memory_equal(centroids[0], centroids[1], (size_t)F * E * sizeof(float));
+    size_t own = 0; /* topics whose terms lead a centroid */
+    for (size_t topic = 0; topic < E; topic++) {
+        float best = 0;
+        for (size_t e = 0; e < E; e++) best = fmaxf(best, centroids[0][(10 + 3 * topic) * E + e]);
+        own += best > 0.35f;
+    }
+    assert_true(own >= E * 9 / 10);
+    free(centroids[0]);
+    free(centroids[1]);
+    mf_sketches_free(sketches);
 }
 
 static void general_text_is_drawn_at_rates_by_tokens(void **state) {
@@ -455,6 +668,11 @@ int main(void) {
         cmocka_unit_test(difficulty_is_the_formula),
         cmocka_unit_test(the_curriculum_is_cut_in_equal_parts),
         cmocka_unit_test(overlap_takes_the_nearest_of_others),
+        cmocka_unit_test(known_documents_are_found_copy_by_copy),
+        cmocka_unit_test(few_candidates_are_enough_for_balance),
+        cmocka_unit_test(prices_send_the_least_attached_away),
+        cmocka_unit_test(many_partitions_are_searched_in_groups),
+        cmocka_unit_test(two_levels_find_many_topics),
         cmocka_unit_test(general_text_is_drawn_at_rates_by_tokens),
         cmocka_unit_test(a_small_rest_is_taken_whole),
         cmocka_unit_test(nmi_and_purity_by_hand),

@@ -1,79 +1,11 @@
-/* partition.mp: a partitioning as a stream (formats/partition.md). */
+/* Reads partition.mp (formats/partition.md). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/strings.h"
 #include "io/stream.h"
 #include "partition/saved.h"
-
-#define CHUNK 65536 /* documents in one record of the table */
-
-_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "numbers are written as they are");
-
-/* --- writing --- */
-
-static int write_header(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
-    char method[16];
-    mf_choice_name(MF_PARTITION_METHODS, (int)p->method, method, sizeof method);
-    if (mf_put_text(w, "method", method, err) < 0) return -1;
-    if (mf_put_int(w, "partitions", (int64_t)p->E, err) < 0) return -1;
-    if (mf_put_int(w, "documents", (int64_t)p->documents, err) < 0) return -1;
-    if (mf_put_int(w, "vocab_size", (int64_t)p->vocab, err) < 0) return -1;
-    if (mf_put_text(w, "tokenizer_sha256", p->tokenizer, err) < 0) return -1;
-    if (mf_put_int(w, "features", (int64_t)p->terms.count, err) < 0) return -1;
-    if (mf_put_real(w, "balance", p->balance, err) < 0) return -1;
-    if (mf_put_real(w, "overlap", p->overlap, err) < 0) return -1;
-    if (p->general > 0 && mf_put_real(w, "general", p->general, err) < 0) return -1;
-    return mf_put_int(w, "seed", (int64_t)p->seed, err);
-}
-
-static int write_terms(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
-    if (mf_stream_begin(w, 2, err) < 0) return -1;
-    if (mf_put_bin(w, "terms", p->terms.ids, p->terms.count * sizeof *p->terms.ids, err) < 0) return -1;
-    return mf_put_bin(w, "idf", p->terms.idf, p->terms.count * sizeof *p->terms.idf, err);
-}
-
-static int write_partition(const struct mf_partition *p, size_t e, float *column, struct mf_stream_writer *w,
-                           struct mf_err *err) {
-    size_t F = p->terms.count;
-    for (size_t f = 0; f < F; f++) column[f] = p->centroids[f * p->E + e];
-    if (mf_stream_begin(w, 6 + (p->names[e] != NULL) + (p->general > 0 ? 2 : 0), err) < 0) return -1;
-    if (mf_put_int(w, "partition", (int64_t)e, err) < 0) return -1;
-    if (mf_put_int(w, "documents", (int64_t)p->sizes[e], err) < 0) return -1;
-    if (mf_put_int(w, "tokens", (int64_t)p->n_tokens[e], err) < 0) return -1;
-    if (mf_put_real(w, "price", p->prices[e], err) < 0) return -1;
-    if (mf_put_real(w, "hardest", p->upper[e], err) < 0) return -1;
-    if (p->names[e] && mf_put_string(w, "domain", p->names[e], p->name_sizes[e], err) < 0) return -1;
-    if (p->general > 0 && mf_put_real(w, "rate", p->rates[e], err) < 0) return -1;
-    if (p->general > 0 && mf_put_int(w, "origin", (int64_t)p->origins[e], err) < 0) return -1;
-    return mf_put_bin(w, "centroid", column, F * sizeof *column, err);
-}
-
-static int write_documents(const struct mf_partition *p, struct mf_stream_writer *w, struct mf_err *err) {
-    for (size_t i = 0; i < p->documents; i += CHUNK) {
-        size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
-        if (mf_stream_begin(w, 2, err) < 0) return -1;
-        if (mf_put_bin(w, "prints", p->fingerprints + i, count * sizeof *p->fingerprints, err) < 0) return -1;
-        if (mf_put_bin(w, "parts", p->partitions + i, count * sizeof *p->partitions, err) < 0) return -1;
-    }
-    return 0;
-}
-
-int mf_partition_write(const struct mf_partition *p, struct mf_out *out, struct mf_err *err) {
-    struct mf_stream_writer *w;
-    if (mf_stream_create(&w, out, "partition", p->general > 0 ? 10 : 9, err) < 0) return -1;
-    float *column = malloc((p->terms.count + 1) * sizeof *column);
-    int result = column ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a centroid");
-    if (result == 0) result = write_header(p, w, err);
-    if (result == 0) result = write_terms(p, w, err);
-    for (size_t e = 0; result == 0 && e < p->E; e++) result = write_partition(p, e, column, w, err);
-    if (result == 0) result = write_documents(p, w, err);
-    free(column);
-    return mf_stream_end(w, result, err);
-}
-
-/* --- reading --- */
+#include "partition/saved_internal.h"
 
 /* A field that must be there, or EX_DATAERR. */
 static int missing(const struct mf_stream_reader *r, int there, const char *field, struct mf_err *err) {
@@ -206,19 +138,34 @@ static int read_partition(struct mf_partition *p, size_t e, float *column, struc
     return there ? mf_partition_name(p, e, name, size, err) : 0;
 }
 
+/* Reads one record of the table into the spill; *last is the fingerprint before it. */
+static int read_chunk(struct mf_partition *p, struct mf_stream_reader *r, struct saved_columns *c,
+                      size_t count, uint64_t *last, struct mf_err *err) {
+    const struct mf_record *rec;
+    if (next_record(r, &rec, err) < 0) return -1;
+    if (need_bin(r, rec, "prints", c->fingerprints, count, sizeof *c->fingerprints, err) < 0) return -1;
+    if (need_bin(r, rec, "parts", c->partitions, count, sizeof *c->partitions, err) < 0) return -1;
+    for (size_t k = 0; k < count; k++) {
+        if (c->partitions[k] >= p->E || c->fingerprints[k] < *last)
+            return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu",
+                              mf_stream_name(r), (size_t)p->documents);
+        *last = c->fingerprints[k];
+        if (mf_partition_know(p, c->fingerprints[k], c->partitions[k], err) < 0) return -1;
+    }
+    return 0;
+}
+
 static int read_documents(struct mf_partition *p, struct mf_stream_reader *r, struct mf_err *err) {
     const struct mf_record *rec;
-    for (size_t i = 0; i < p->documents; i += CHUNK) {
-        size_t count = p->documents - i < CHUNK ? p->documents - i : CHUNK;
-        if (next_record(r, &rec, err) < 0) return -1;
-        if (need_bin(r, rec, "prints", p->fingerprints + i, count, sizeof *p->fingerprints, err) < 0)
-            return -1;
-        if (need_bin(r, rec, "parts", p->partitions + i, count, sizeof *p->partitions, err) < 0) return -1;
-    }
-    for (size_t i = 0; i < p->documents; i++)
-        if (p->partitions[i] >= p->E || (i > 0 && p->fingerprints[i] < p->fingerprints[i - 1]))
-            return mf_err_set(err, EX_DATAERR, "%s: the table of documents is wrong at entry %zu",
-                              mf_stream_name(r), i);
+    uint64_t last = 0, n = p->documents;
+    struct saved_columns *c = calloc(1, sizeof *c);
+    int status = c ? 0 : mf_err_set(err, EX_OSERR, "out of memory for a table of documents");
+    p->documents = 0;
+    while (status == 0 && p->documents < n)
+        status = read_chunk(
+            p, r, c, n - p->documents < SAVED_CHUNK ? (size_t)(n - p->documents) : SAVED_CHUNK, &last, err);
+    free(c);
+    if (status < 0) return -1;
     int more = mf_stream_next(r, &rec, err);
     return more <= 0 ? more : mf_err_set(err, EX_DATAERR, "%s: too many records", mf_stream_name(r));
 }
