@@ -23,8 +23,11 @@ int mf_candidate_add(struct mf_spill *candidates, uint32_t tokens, const struct 
  * costs (the dual of the transport problem, all partitions at once; Bertsekas 1988). Then documents are
  * placed in their order. One that finds its best partition full goes to the next best, and where all its
  * candidates are full, to the first partition with room. So do the last documents where partitions are empty
- * still. candidates  [n]  in      struct mf_candidate prices      [E]  in/out  the smallest is 0 places [n]
- * out     appended EX_IOERR, EX_CANTCREAT, EX_OSERR. */
+ * still.
+ *   candidates  [n]  in      struct mf_candidate
+ *   prices      [E]  in/out  the smallest is 0
+ *   places      [n]  out     appended
+ * EX_IOERR, EX_CANTCREAT, EX_OSERR. */
 int mf_balance(const struct mf_spill *candidates, size_t n, size_t E, double capacity, double *prices,
                struct mf_spill *places, struct mf_err *err);
 

@@ -9,7 +9,7 @@
 #include "partition/view.h"
 
 #define MF_FLAT       64
-#define MF_PROBES  4
+#define MF_PROBES     4
 #define MF_NEAREST    8                 /* partitions that balance chooses among */
 #define MF_NEAR_BATCH ((size_t)2 << 20) /* bytes that mf_nearness_all holds */
 
