@@ -177,3 +177,16 @@ END
     mf-train-expert "${long[@]}" -o whole.tar parts/part.0.mp
     cmp stopped.tar whole.tar
 }
+
+@test "a run with heads ends with its report, and says that other programs cannot run the mixture" {
+    /usr/bin/python3 "$MF_ROOT/tests/words.py" made 20
+    run make -C "$MF_ROOT" RUNS="$PWD/runs" NAME=t CONFIG="$PWD/llama.yaml" DATA="$PWD/made" SET=expert.head=full THREADS=2 run
+    assert_success
+    assert_output --partial "its experts have heads of their own"
+    [ -s runs/t/report.html ]
+    [ ! -e runs/t/model.gguf ]
+    # the report's model is the one with heads
+    mf-cat runs/t/model.safetensors | grep -q lm_head.experts.0.weight
+    mf-export gguf --quiet -m runs/t/shared.tar -e runs/t/expert.0.tar -t runs/t/tokenizer.json -o expert.gguf
+    mf-cat expert.gguf | grep -q '"output.weight"'
+}

@@ -131,6 +131,30 @@ END
     done
 }
 
+@test "F32 gives our log-probabilities: one expert with a head of its own, whole and of low rank, tied and not" {
+    local kind head name worst names=()
+    /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" tokens --V "$V" --tokenizer "$(hash tokenizer.json)" -o own.mf 0=60 1=64
+    for kind in tied untied; do
+        options=(--kind Llama --H 4 --K 2 --S 64)
+        [ $kind = untied ] || options+=(--tied)
+        /usr/bin/python3 "$MF_ROOT/tests/oracle/random_base.py" $kind tokenizer.json "${options[@]}"
+        mf-import --quiet -o $kind.tar -t own.json $kind
+        for head in 3 full; do
+            name=$kind.$head
+            mf-train-expert --quiet --set train_expert.steps=5 --set train_expert.warmup=1 --set train_expert.batch=2 --set train_expert.lr=0.01 \
+                --set expert.head=$head -s $kind.tar -o $name.tar own.mf
+            mf-export gguf --quiet -m $kind.tar -e $name.tar -t tokenizer.json --type f32 -o $name.gguf
+            mf-eval logits -m $kind.tar -e $name.tar -o $name.ours t.mf
+            names+=("$name")
+        done
+    done
+    llama_cpp logprobs ids "${names[@]/%/.gguf}"
+    for name in "${names[@]}"; do
+        worst=$(differences "$name.ours" "$name.gguf.f32")
+        below "${worst% *}" 0.0005 || fail "$name: $worst"
+    done
+}
+
 @test "the same 200 tokens follow a prompt, and the same text" {
     random long --E 5 --H 4 --K 2 --S 256
     # special tokens have logit 0: untrained ones would be the likeliest now and then
