@@ -463,7 +463,7 @@ static void head_in_rows(const struct pass *p, const struct head *head, float sc
         cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
         head_backward(p, head, &g, h, lm->y + n * D, rows);
     }
-    if (lm->plan.pad >= 0 && !lm->plan.frozen && !lm->shape.untied)
+    if (g.matrix && lm->plan.pad >= 0 && !lm->plan.frozen && !lm->shape.untied)
         memset(g.matrix + (size_t)lm->plan.pad * D, 0, D * sizeof *g.matrix); /* a logit all the same */
 }
 

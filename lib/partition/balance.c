@@ -22,9 +22,9 @@ size_t mf_balance_memory(size_t E) {
     return E * (MF_BALANCE_BINS + 3) * sizeof(double);
 }
 
-int mf_candidate_add(struct mf_spill *candidates, uint32_t tokens, const struct mf_near *near, size_t n,
-                     struct mf_err *err) {
-    struct mf_candidate c;
+int mf_candidates_add(struct mf_spill *candidates, uint32_t tokens, const struct mf_near *near, size_t n,
+                      struct mf_err *err) {
+    struct mf_candidates c;
     memset(&c, 0, sizeof c);
     c.tokens = tokens;
     c.count = (uint16_t)n;
@@ -35,7 +35,7 @@ int mf_candidate_add(struct mf_spill *candidates, uint32_t tokens, const struct 
     return mf_spill_append(candidates, &c, sizeof c, err);
 }
 
-static double value(const struct balance *b, const struct mf_candidate *c, size_t i) {
+static double value(const struct balance *b, const struct mf_candidates *c, size_t i) {
     return (double)c->score[i] - b->prices[c->partition[i]];
 }
 
@@ -51,7 +51,7 @@ static double bin_begin(size_t bin) {
 }
 
 /* Adds a document to its best partition, in the bin of what the second best costs. */
-static void count_document(struct balance *b, const struct mf_candidate *c) {
+static void count_document(struct balance *b, const struct mf_candidates *c) {
     size_t best = 0;
     double first = value(b, c, 0), second = -INFINITY;
     for (size_t i = 1; i < c->count; i++) {
@@ -70,7 +70,7 @@ static void count_document(struct balance *b, const struct mf_candidate *c) {
 
 static int count_all(struct balance *b, struct mf_err *err) {
     struct mf_spill_reader reader = {.spill = b->candidates};
-    struct mf_candidate c;
+    struct mf_candidates c;
     int status = 0;
     memset(b->loads, 0, b->E * sizeof *b->loads);
     memset(b->histograms, 0, b->E * MF_BALANCE_BINS * sizeof *b->histograms);
@@ -116,7 +116,7 @@ static int find_prices(struct balance *b, struct mf_err *err) {
 }
 
 /* The best candidate with room, or E. */
-static size_t best_with_room(const struct balance *b, const struct mf_candidate *c) {
+static size_t best_with_room(const struct balance *b, const struct mf_candidates *c) {
     size_t best = b->E;
     double most = 0;
     for (size_t i = 0; i < c->count; i++) {
@@ -132,7 +132,7 @@ static size_t best_with_room(const struct balance *b, const struct mf_candidate 
 
 static int place_all(struct balance *b, struct mf_spill *places, struct mf_err *err) {
     struct mf_spill_reader reader = {.spill = b->candidates};
-    struct mf_candidate c;
+    struct mf_candidates c;
     size_t empty = b->E, first_empty = 0, with_room = 0;
     int status = 0;
     memset(b->loads, 0, b->E * sizeof *b->loads);

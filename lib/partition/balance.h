@@ -5,14 +5,14 @@
 #include "partition/near.h"
 
 /* A document on disk with its nearest partitions. */
-struct mf_candidate {
+struct mf_candidates {
     uint32_t tokens;
     uint16_t count; /* of them, at least 1 */
     uint16_t partition[MF_NEAREST];
     float score[MF_NEAREST];
 };
-int mf_candidate_add(struct mf_spill *candidates, uint32_t tokens, const struct mf_near *near, size_t n,
-                     struct mf_err *err);
+int mf_candidates_add(struct mf_spill *candidates, uint32_t tokens, const struct mf_near *near, size_t n,
+                      struct mf_err *err);
 
 /* Gives each of n documents (n >= E) to a partition of its candidates, by the largest score - price, so that
  * each partition is within capacity: without its last document it holds fewer than `capacity` tokens, which
@@ -24,7 +24,7 @@ int mf_candidate_add(struct mf_spill *candidates, uint32_t tokens, const struct 
  * placed in their order. One that finds its best partition full goes to the next best, and where all its
  * candidates are full, to the first partition with room. So do the last documents where partitions are empty
  * still.
- *   candidates  [n]  in      struct mf_candidate
+ *   candidates  [n]  in      struct mf_candidates
  *   prices      [E]  in/out  the smallest is 0
  *   places      [n]  out     appended
  * EX_IOERR, EX_CANTCREAT, EX_OSERR. */

@@ -73,7 +73,7 @@ static int add_candidate(void *context, size_t document, const struct mf_fact *f
     struct candidates *c = context;
     (void)document;
     c->total += fact->tokens;
-    return mf_candidate_add(&c->spill, fact->tokens, near, n, err);
+    return mf_candidates_add(&c->spill, fact->tokens, near, n, err);
 }
 
 /* All documents by their nearest partitions. */

@@ -482,7 +482,7 @@ static void few_candidates_are_enough_for_balance(void **state) {
             for (int k = 0; k < 3; k++)
                 near[k] =
                     (struct mf_near){kind == 0 ? 0 : (float)mf_rng_uniform(&rng), (uint16_t)(first + k)};
-            assert_int_equal(mf_candidate_add(&candidates, tokens[i], near, 3, &err), 0);
+            assert_int_equal(mf_candidates_add(&candidates, tokens[i], near, 3, &err), 0);
         }
         for (int e = 0; e < E; e++) prices[e] = 0;
         assert_int_equal(mf_balance(&candidates, N, E, total / E, prices, &places, &err), 0);
@@ -504,7 +504,7 @@ static void prices_send_the_least_attached_away(void **state) {
     for (int i = 0; i < N; i++) {
         int rank = i * 7 % N; /* in no order */
         struct mf_near near[] = {{(float)rank / N, 0}, {0, 1}};
-        assert_int_equal(mf_candidate_add(&candidates, 10, near, 2, &err), 0);
+        assert_int_equal(mf_candidates_add(&candidates, 10, near, 2, &err), 0);
     }
     assert_int_equal(mf_balance(&candidates, N, 2, 10 * N / 2.0, prices, &places, &err), 0);
     take_places(&places, partition, N);
