@@ -140,8 +140,10 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->units = lm->plan.recompute ? even_part(F, larger(C / mf_layer_products(s), 1)) : F;
     size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
     size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
+    /* of a frozen backbone no more than fit where a layer is widened, in F32 as well: its dtype changes no
+     * sum */
     lm->columns = even_part(
-        s->V, smaller(capacity / N, lm->plan.narrow ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
+        s->V, smaller(capacity / N, lm->plan.frozen ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
     lm->logits_rows =
         lm->plan.frozen && !lm->plan.head ? 0 : larger(smaller(capacity / s->V, N), smaller(N, 32));
     lm->layers = mf_arena_take(a, s->L, sizeof *lm->layers);
