@@ -44,6 +44,10 @@ eval "$(sed -n '/^make_[[:lower:]]*() {/,/^}/p' "$tests/helper.bash")" # make_to
     done
     mf-train-shared --quiet --config "$TINY" --metrics metrics.mf -v val.mf -o shared.tar.zst train.mf
     mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
+    for head in 2 full; do
+        mf-train-expert --quiet --config "$TINY" --set expert.head=$head -s shared.tar -p 0 -o head.$head.tar parts/part.0.mp
+    done
+    mf-assemble --quiet --config "$TINY" -o headed.safetensors shared.tar head.*.tar expert.1.tar
     mf-calibrate --quiet --config "$TINY" --report calibration.json -m model.safetensors -o calibrated.safetensors val.labelled.mf
     micro_llama=(--quiet --config "$TINY" --set model.arch=llama --set model.n_kv_heads=1 --set model.d_ff=32)
     mf-train-shared "${micro_llama[@]}" -o llama.tar train.mf
@@ -90,8 +94,8 @@ for method in random domain; do cp parts.$method/partition.mp "$work/seeds/parti
 seeds bundle shared.tar shared.tar.zst expert.0.tar
 seeds checkpoint stopped.tar.ckpt
 seeds shared shared.tar shared.tar.zst
-seeds expert expert.0.tar expert.1.tar
-seeds model model.safetensors calibrated.safetensors shared.tar
+seeds expert expert.0.tar expert.1.tar head.2.tar head.full.tar
+seeds model model.safetensors calibrated.safetensors headed.safetensors shared.tar
 # shellcheck disable=SC2016 # the fence of a page
 sed -n '/^```hex$/,/^```$/p' "$MF_ROOT/formats/gguf.md" | xxd -r -p > example.gguf
 seeds gguf example.gguf
