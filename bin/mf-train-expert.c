@@ -53,26 +53,23 @@ static int load_shared(struct mf_train_session *s, struct mf_component *shared, 
     return status;
 }
 
-/* A whole head begins as the backbone's. */
-static void copy_head(struct mf_train_session *s) {
-    const struct mf_tensor *from = s->training.shape.untied ? &s->tensors[s->n_backbone - 1] : &s->tensors[0];
-    const struct mf_tensor *to = &s->tensors[s->n_head];
+/* A tensor that learns begins with the numbers of a frozen one, as they are held. */
+static void copy_numbers(const struct mf_tensor *to, const struct mf_tensor *from) {
     if (from->dtype == MF_BF16)
         mf_bf16_widen(to->data, from->data, mf_tensor_count(to));
     else
         memcpy(to->data, from->data, mf_tensor_bytes(to));
 }
 
-/* An expert beside the anchor begins with the anchor's numbers, as they are held. */
+/* A whole head begins as the backbone's. */
+static void copy_head(struct mf_train_session *s) {
+    copy_numbers(&s->tensors[s->n_head], &s->tensors[s->training.shape.untied ? s->n_backbone - 1 : 0]);
+}
+
+/* An expert beside the anchor begins as the anchor. */
 static void copy_anchor(struct mf_train_session *s) {
     const struct mf_tensor *from = s->tensors + s->n_backbone;
-    for (size_t i = 0; i < s->n_ffn; i++) {
-        const struct mf_tensor *to = &from[s->n_ffn + i];
-        if (from[i].dtype == MF_BF16)
-            mf_bf16_widen(to->data, from[i].data, mf_tensor_count(to));
-        else
-            memcpy(to->data, from[i].data, mf_tensor_bytes(to));
-    }
+    for (size_t i = 0; i < s->n_ffn; i++) copy_numbers(&from[s->n_ffn + i], &from[i]);
 }
 
 static int write_expert(struct mf_train_session *s, const struct mf_train_options *o,

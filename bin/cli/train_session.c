@@ -39,7 +39,6 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
     return mf_shape_check(shape, "config", err);
 }
 
-/* What an expert learns by the configuration, of its FFN and of its head. */
 static struct mf_low_rank low_rank_of(const struct mf_config *c) {
     size_t R = (size_t)c->expert.rank;
     return (struct mf_low_rank){R, c->expert.alpha > 0 ? c->expert.alpha : 2 * (double)R};
@@ -53,20 +52,25 @@ static int head_of(const struct mf_config *c, const struct mf_shape *shape, size
                       (long long)rank, shape->D);
 }
 
+/* What an expert of that shape learns by the configuration, and beside what. */
+static int set_expert(struct mf_training *t, const struct mf_config *c, struct mf_err *err) {
+    t->low_rank = low_rank_of(c);
+    t->anchor = c->expert.anchor;
+    if (mf_low_rank_check(&t->low_rank, &t->shape, "config", err) < 0) return -1;
+    return head_of(c, &t->shape, &t->head, err);
+}
+
 int mf_train_forecast(const struct mf_config *config, bool frozen, const struct mf_component *shared,
                       int n_threads, size_t *bytes, struct mf_err *err) {
     const struct mf_data any = {.fd = -1};
     struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
-    if (frozen) t.low_rank = low_rank_of(config);
-    t.anchor = frozen && config->expert.anchor;
     t.bf16 = shared && mf_component_is_bf16(shared);
     if (shared)
         t.shape = shared->shape;
     else if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0)
         return -1;
-    if (mf_low_rank_check(&t.low_rank, &t.shape, "config", err) < 0) return -1;
-    if (frozen && head_of(config, &t.shape, &t.head, err) < 0) return -1;
+    if (frozen && set_expert(&t, config, err) < 0) return -1;
     if (mf_train_plan(&t, 0, n_threads, err) < 0) return -1;
     *bytes = t.memory.total;
     return 0;
@@ -243,10 +247,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     struct mf_training *t = &s->training;
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
-    if (t->frozen) t->low_rank = low_rank_of(&s->config);
-    t->anchor = t->frozen && s->config.expert.anchor;
-    if (t->frozen && head_of(&s->config, shape, &t->head, err) < 0) return -1;
-    if (mf_low_rank_check(&t->low_rank, shape, "config", err) < 0) return -1;
+    if (t->frozen && set_expert(t, &s->config, err) < 0) return -1;
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));

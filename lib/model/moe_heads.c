@@ -50,13 +50,27 @@ struct meeting {
     const float *b;    /* its rows of the block */
 };
 
-static void gather(void *context, size_t begin, size_t end, int thread) {
-    const struct meeting *g = context;
-    size_t D = g->m->shape.D, K = g->m->router.top_k;
+/* Copies the slots' rows. */
+struct gathering {
+    const struct meeting *meeting;
+    const float *from; /* [N,columns] */
+    float *to;         /* [n,columns] */
+    size_t columns;
+};
+
+static void gather_part(void *context, size_t begin, size_t end, int thread) {
+    const struct gathering *j = context;
+    const struct meeting *g = j->meeting;
+    size_t K = g->m->router.top_k;
     (void)thread;
     for (size_t i = begin; i < end; i++)
-        memcpy(g->w->head_in + i * D, g->block->hidden + (g->slots[i] / K - g->block->row) * D,
-               D * sizeof(float));
+        memcpy(j->to + i * j->columns, j->from + (g->slots[i] / K - g->block->row) * j->columns,
+               j->columns * sizeof(float));
+}
+
+static void gather(const struct meeting *g, float *to, const float *from, size_t columns) {
+    struct gathering job = {g, from, to, columns};
+    mf_pool_run(g->w->pool, g->n, 1, gather_part, &job);
 }
 
 /* logits += weight * part */
@@ -76,23 +90,13 @@ static int forward(struct meeting *g, struct mf_err *err) {
     return 0;
 }
 
-/* The gradient of the rows' logits. */
-static void gather_gradient(void *context, size_t begin, size_t end, int thread) {
-    const struct meeting *g = context;
-    size_t P = g->block->count, K = g->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        memcpy(g->w->head_part + i * P, g->block->logits + (g->slots[i] / K - g->block->row) * P,
-               P * sizeof(float));
-}
-
 /* With dcode = dlogits B: dweight += dcode . code, and dh += weight dcode A. */
 static int backward(struct meeting *g, struct mf_err *err) {
     struct mf_moe_work *w = g->w;
     size_t D = g->m->shape.D, C = g->head->columns, K = g->m->router.top_k;
     float *dcode = w->head_dcode, *dh = g->head->whole ? dcode : w->head_in;
     const float *a;
-    mf_pool_run(w->pool, g->n, 1, gather_gradient, g);
+    gather(g, w->head_part, g->block->logits, g->block->count);
     matmul_backward_input(w->pool, dcode, w->head_part, g->b, g->n, g->block->count, C, 0);
     for (size_t i = 0; i < g->n; i++)
         g->block->dweights[g->slots[i]] += (float)vector_dot(dcode + i * C, g->code + i * C, C);
@@ -108,7 +112,7 @@ static int backward(struct meeting *g, struct mf_err *err) {
 /* The rows' codes; of factors A is read. */
 static int encode(struct meeting *g, struct mf_err *err) {
     const float *a;
-    mf_pool_run(g->w->pool, g->n, 1, gather, g);
+    gather(g, g->w->head_in, g->block->hidden, g->m->shape.D);
     g->code = g->w->head_in;
     if (g->head->whole) return 0;
     if (mf_weights_get(g->m->file->weights, g->head->a, &a, err) < 0) return -1;
