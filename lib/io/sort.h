@@ -32,12 +32,30 @@ static inline uint64_t mf_sort_get(const unsigned char from[8]) {
     return number;
 }
 
-/* The same for a float that is a number; -0 is 0. */
-static inline uint32_t mf_sort_order(float number) {
+/* The same of two bytes. */
+static inline void mf_sort_put16(unsigned char to[2], size_t number) {
+    to[0] = (unsigned char)(number >> 8);
+    to[1] = (unsigned char)number;
+}
+static inline size_t mf_sort_get16(const unsigned char from[2]) {
+    return (size_t)from[0] << 8 | from[1];
+}
+
+/* The same of a float that is a number; -0 is 0. */
+static inline void mf_sort_put_float(unsigned char to[4], float number) {
     uint32_t bits;
     number += 0.0f;
     memcpy(&bits, &number, sizeof bits);
-    return bits >> 31 ? ~bits : bits | UINT32_C(1) << 31;
+    bits = bits >> 31 ? ~bits : bits | UINT32_C(1) << 31;
+    for (int i = 0; i < 4; i++) to[i] = (unsigned char)(bits >> (24 - 8 * i));
+}
+static inline float mf_sort_get_float(const unsigned char from[4]) {
+    uint32_t bits = 0;
+    float number;
+    for (int i = 0; i < 4; i++) bits = bits << 8 | from[i];
+    bits = bits >> 31 ? bits & ~(UINT32_C(1) << 31) : ~bits;
+    memcpy(&number, &bits, sizeof number);
+    return number;
 }
 
 /* memory: of the block, at least MF_SORT_MIN records (it is raised to that). It is mapped as it fills.

@@ -18,8 +18,7 @@ static int add_all(struct scale *s, const struct mf_view *view, struct mf_err *e
     unsigned char record[SCALED];
     int more;
     while ((more = mf_view_next(&r, err)) > 0) {
-        uint32_t order = mf_sort_order(r.fact.difficulty);
-        for (int i = 0; i < 4; i++) record[i] = (unsigned char)(order >> (24 - 8 * i));
+        mf_sort_put_float(record, r.fact.difficulty);
         mf_sort_put(record + 4, s->n++);
         memcpy(record + 12, &r.fact.tokens, 4);
         s->total += r.fact.tokens;
@@ -42,15 +41,6 @@ static void step(struct scale *s, uint32_t tokens) {
     s->rank++;
 }
 
-static float difficulty_of(const unsigned char *record) {
-    uint32_t order = 0;
-    float difficulty;
-    for (int i = 0; i < 4; i++) order = order << 8 | record[i];
-    order = order >> 31 ? order & ~(UINT32_C(1) << 31) : ~order;
-    memcpy(&difficulty, &order, sizeof difficulty);
-    return difficulty;
-}
-
 static int cut(struct scale *s, double *upper, struct mf_err *err) {
     const unsigned char *record;
     int more = mf_sort_begin(s->sorted, err);
@@ -58,7 +48,7 @@ static int cut(struct scale *s, double *upper, struct mf_err *err) {
         uint32_t tokens;
         memcpy(&tokens, record + 12, 4);
         step(s, tokens);
-        upper[s->e] = (double)difficulty_of(record);
+        upper[s->e] = (double)mf_sort_get_float(record);
         if (mf_placed_add(s->placed, (size_t)mf_sort_get(record + 4), s->e, err) < 0) more = -1;
     }
     return more;

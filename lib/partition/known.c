@@ -8,8 +8,7 @@
 int mf_placed_add(struct mf_sort *sort, size_t document, size_t partition, struct mf_err *err) {
     unsigned char record[MF_PLACED_RECORD];
     mf_sort_put(record, document);
-    record[8] = (unsigned char)(partition >> 8);
-    record[9] = (unsigned char)partition;
+    mf_sort_put16(record + 8, partition);
     return mf_sort_add(sort, record, err);
 }
 
@@ -18,7 +17,7 @@ int mf_placed_next(struct mf_sort *sort, size_t *document, size_t *partition, st
     int more = mf_sort_next(sort, &record, err);
     if (more <= 0) return more;
     *document = (size_t)mf_sort_get(record);
-    *partition = (size_t)record[8] << 8 | record[9];
+    *partition = mf_sort_get16(record + 8);
     return 1;
 }
 
@@ -120,8 +119,7 @@ static int count_documents(struct mf_partition *p, const struct mf_corpus *corpu
         p->n_tokens[e] += fact.tokens;
         mf_sort_put(record, fact.fingerprint);
         mf_sort_put(record + 8, i);
-        record[16] = (unsigned char)(e >> 8);
-        record[17] = (unsigned char)e;
+        mf_sort_put16(record + 16, e);
         more = mf_sort_add(sort, record, err);
         if (more < 0) break;
     }
@@ -134,8 +132,7 @@ static int write_table(struct mf_partition *p, struct mf_sort *sort, struct mf_e
     const unsigned char *record;
     int more = mf_sort_begin(sort, err);
     while (more >= 0 && (more = mf_sort_next(sort, &record, err)) > 0)
-        if (mf_partition_know(p, mf_sort_get(record), (size_t)record[16] << 8 | record[17], err) < 0)
-            more = -1;
+        if (mf_partition_know(p, mf_sort_get(record), mf_sort_get16(record + 16), err) < 0) more = -1;
     return more;
 }
 

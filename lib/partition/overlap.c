@@ -7,7 +7,8 @@
 #include "io/sort.h"
 #include "partition/known.h"
 
-/* An offer: partition (2 bytes), score (4, the largest first), document (8), all big-endian; tokens (4). */
+/* An offer: partition (2 bytes), score (4, negated: the largest first), document (8), all big-endian; tokens
+ * (4). */
 #define OFFER 18
 
 struct mf_overlap {
@@ -34,10 +35,8 @@ void mf_overlap_free(struct mf_overlap *o) {
 int mf_overlap_offer(struct mf_overlap *o, size_t document, size_t partition, float score, uint32_t tokens,
                      struct mf_err *err) {
     unsigned char record[OFFER];
-    uint32_t order = ~mf_sort_order(score);
-    record[0] = (unsigned char)(partition >> 8);
-    record[1] = (unsigned char)partition;
-    for (int i = 0; i < 4; i++) record[2 + i] = (unsigned char)(order >> (24 - 8 * i));
+    mf_sort_put16(record, partition);
+    mf_sort_put_float(record + 2, -score);
     mf_sort_put(record + 6, document);
     memcpy(record + 14, &tokens, 4);
     return mf_sort_add(o->offers, record, err);
@@ -49,7 +48,7 @@ int mf_overlap_choose(struct mf_overlap *o, const uint64_t *own, double share, s
     double added = 0;
     int more = mf_sort_begin(o->offers, err);
     while (more >= 0 && (more = mf_sort_next(o->offers, &record, err)) > 0) {
-        size_t e = (size_t)record[0] << 8 | record[1];
+        size_t e = mf_sort_get16(record);
         uint32_t tokens;
         if (e != last) added = 0;
         last = e;
