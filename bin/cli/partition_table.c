@@ -7,25 +7,32 @@
 #include <utf8proc.h>
 #include "base/strings.h"
 
+/* sums [F] = the sum of all centroids in each feature. */
+static void sum_centroids(const struct mf_partition *p, double *sums) {
+    for (size_t f = 0; f < p->terms.count; f++) {
+        sums[f] = 0;
+        for (size_t e = 0; e < p->E; e++) sums[f] += p->centroids[f * p->E + e];
+    }
+}
+
 /* How far the centroid of e is above the mean of the others in one feature. */
-static float gap(const struct mf_partition *p, size_t f, size_t e) {
-    const float *c = p->centroids + f * p->E;
-    float others = 0;
-    for (size_t k = 0; k < p->E; k++) others += k == e ? 0 : c[k];
-    return c[e] - (p->E > 1 ? others / (float)(p->E - 1) : 0);
+static double gap(const struct mf_partition *p, const double *sums, size_t f, size_t e) {
+    double here = p->centroids[f * p->E + e];
+    return here - (p->E > 1 ? (sums[f] - here) / (double)(p->E - 1) : 0);
 }
 
 /* The features that tell partition e from the others, those of the largest gap first. Fills at most
  * `capacity`, returns how many. */
-static size_t telling_features(const struct mf_partition *p, size_t e, uint16_t *features, size_t capacity) {
+static size_t telling_features(const struct mf_partition *p, const double *sums, size_t e, uint16_t *features,
+                               size_t capacity) {
     size_t n = 0;
     for (size_t f = 0; f < p->terms.count; f++) {
-        float here = gap(p, f, e);
+        double here = gap(p, sums, f, e);
         if (here <= 0) continue;
         size_t at = n < capacity ? n++ : n;
-        if (at == capacity && here <= gap(p, features[capacity - 1], e)) continue;
+        if (at == capacity && here <= gap(p, sums, features[capacity - 1], e)) continue;
         if (at == capacity) at--;
-        for (; at > 0 && gap(p, features[at - 1], e) < here; at--) features[at] = features[at - 1];
+        for (; at > 0 && gap(p, sums, features[at - 1], e) < here; at--) features[at] = features[at - 1];
         features[at] = (uint16_t)f;
     }
     return n;
@@ -57,10 +64,10 @@ static void word_of(const struct mf_tokenizer *t, uint32_t id, char *word, size_
 #define SHOWN      6
 #define CANDIDATES 64
 
-static void print_words(const struct mf_division *d, size_t e, FILE *file) {
+static void print_words(const struct mf_division *d, const double *sums, size_t e, FILE *file) {
     uint16_t features[CANDIDATES] = {0};
     char words[SHOWN][32];
-    size_t n = telling_features(&d->saved, e, features, CANDIDATES), shown = 0;
+    size_t n = telling_features(&d->saved, sums, e, features, CANDIDATES), shown = 0;
     for (size_t i = 0; i < n && shown < SHOWN; i++) {
         char *word = words[shown];
         word_of(d->tokenizer, d->saved.terms.ids[features[i]], word, sizeof words[0]);
@@ -70,8 +77,8 @@ static void print_words(const struct mf_division *d, size_t e, FILE *file) {
     }
 }
 
-/* counts [E, labels] documents */
-static void print_rows(const struct mf_division *d, const uint64_t *counts, FILE *file) {
+/* counts [E, labels] documents; sums [F] of the centroids */
+static void print_rows(const struct mf_division *d, const uint64_t *counts, const double *sums, FILE *file) {
     const struct mf_corpus *c = &d->corpus;
     size_t n = c->n_names;
     fprintf(file, "%-10s %10s %12s %8s%s%s\n", "partition", "documents", "tokens", "share",
@@ -88,7 +95,7 @@ static void print_rows(const struct mf_division *d, const uint64_t *counts, FILE
         struct mf_err name; /* cleans what came from the input */
         mf_err_set(&name, 0, "%s", purity > 0 ? c->names[label] : "");
         if (n) fprintf(file, "  %3.0f%% %-*.60s", 100 * purity, d->tokenizer ? 13 : 0, name.text);
-        if (d->tokenizer) print_words(d, e, file);
+        if (d->tokenizer) print_words(d, sums, e, file);
         fputc('\n', file);
     }
 }
@@ -119,20 +126,27 @@ void mf_divide_plan_print(const struct mf_divide_memory *m, size_t max_memory, F
         (double)m->sorting / 1e6);
 }
 
-int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *err) {
-    const struct mf_corpus *c = &d->corpus;
-    size_t E = d->saved.E, n = c->n_names;
-    uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
-    if (!counts) return mf_err_set(err, EX_OSERR, "out of memory for a table of %zu partitions", E);
-    if (count_labels(d, counts, err) < 0) {
-        free(counts);
-        return -1;
-    }
-    print_rows(d, counts, file);
+static void print_agreement(const struct mf_division *d, const uint64_t *counts, FILE *file) {
     char method[16];
+    size_t n = d->corpus.n_names;
     mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);
     if (n > 1)
-        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n, mf_nmi(counts, E, n));
+        fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n,
+                mf_nmi(counts, d->saved.E, n));
+}
+
+int mf_division_print(const struct mf_division *d, FILE *file, struct mf_err *err) {
+    size_t E = d->saved.E, n = d->corpus.n_names;
+    uint64_t *counts = calloc(E * (n + 1), sizeof *counts);
+    double *sums = calloc(d->saved.terms.count + 1, sizeof *sums);
+    int status = counts && sums ? count_labels(d, counts, err)
+                                : mf_err_set(err, EX_OSERR, "out of memory for a table of %zu partitions", E);
+    if (status == 0) {
+        sum_centroids(&d->saved, sums);
+        print_rows(d, counts, sums, file);
+        print_agreement(d, counts, file);
+    }
     free(counts);
-    return 0;
+    free(sums);
+    return status;
 }
