@@ -22,11 +22,23 @@ struct assignment {
     struct member *members; /* [n] of the partition being looked at */
 };
 
-size_t mf_assign_nearest(const float *scores, const double *prices, size_t E) {
-    size_t best = 0;
-    for (size_t e = 1; e < E; e++)
-        if (scores[e] - prices[e] > scores[best] - prices[best]) best = e;
+/* The partition other than `but` with the largest score - price, which is *value; ties go to the lower one.
+ */
+static size_t best_but(const float *scores, const double *prices, size_t E, size_t but, double *value) {
+    size_t best = but == 0 ? 1 : 0;
+    *value = scores[best] - prices[best];
+    for (size_t e = best + 1; e < E; e++) {
+        double v = scores[e] - prices[e];
+        if (v <= *value || e == but) continue;
+        *value = v;
+        best = e;
+    }
     return best;
+}
+
+size_t mf_assign_nearest(const float *scores, const double *prices, size_t E) {
+    double value;
+    return best_but(scores, prices, E, E, &value);
 }
 
 static int by_regret(const void *a, const void *b) {
@@ -42,11 +54,9 @@ static size_t list_members(struct assignment *a, size_t e, size_t *count) {
     for (size_t i = 0; i < a->n; i++) {
         if (a->partition[i] != e) continue;
         const float *s = a->scores + i * a->E;
-        size_t other = e == 0 ? 1 : 0;
-        for (size_t f = other + 1; f < a->E; f++)
-            if (f != e && s[f] - a->prices[f] > s[other] - a->prices[other]) other = f;
-        double regret = (s[e] - a->prices[e]) - (s[other] - a->prices[other]);
-        a->members[n++] = (struct member){regret, (uint32_t)i, (uint16_t)other};
+        double value;
+        size_t other = best_but(s, a->prices, a->E, e, &value);
+        a->members[n++] = (struct member){(s[e] - a->prices[e]) - value, (uint32_t)i, (uint16_t)other};
     }
     qsort(a->members, n, sizeof *a->members, by_regret);
     *count = n;

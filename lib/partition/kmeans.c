@@ -1,13 +1,14 @@
-/* Spherical k-means: seeding, the iterations with restarts, the last passes. */
+/* Spherical k-means: the iterations with restarts, the last passes. */
 #include "partition/kmeans.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
+#include "base/simd.h"
 #include "partition/assign.h"
+#include "partition/seeds.h"
 
-#define SEED_TRIALS 3 /* candidates for each further seed; the one that leaves the least distance wins */
 #define LAST_PASSES 3
 
 /* --- similarities --- */
@@ -20,6 +21,7 @@ struct scores_job {
     float *scores;
 };
 
+MF_CLONES
 static void score_rows(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const struct scores_job *job = context;
@@ -89,8 +91,7 @@ struct run {
     const uint32_t *index, *tokens; /* [n]; index: or NULL */
     uint16_t *partition, *last_partition;
     float *scores, *centroids, *best_centroids;
-    double *sums;                      /* [E,F] */
-    float *nearest, *similar, *column; /* [n] [n] [F], for seeding */
+    double *sums; /* [E,F] */
     double *prices;
 };
 
@@ -101,60 +102,6 @@ static void take_means(struct run *r, float *centroids) {
     struct means_job job = {r->sketches, r->index, r->n, r->partition, r->features, E, r->sums, centroids};
     memset(r->sums, 0, r->features * E * sizeof *r->sums);
     mf_pool_run(r->pool, E, 1, sum_clusters, &job);
-}
-
-/* similar[i] = cosine of document i with document `seed`. */
-static void compare_with(struct run *r, size_t seed) {
-    size_t count;
-    const struct mf_sketch_term *terms =
-        mf_sketches_get(r->sketches, r->index ? r->index[seed] : seed, &count);
-    memset(r->column, 0, r->features * sizeof *r->column);
-    for (size_t t = 0; t < count; t++) r->column[terms[t].feature] = terms[t].weight * MF_SKETCH_UNIT;
-    score_all(r->sketches, r->index, r->n, r->column, 1, r->similar, r->pool);
-}
-
-/* Distances are 1 - cosine, half the squared Euclidean distance of unit vectors. Rounding must not make one
- * negative. */
-static double distance(float cosine) {
-    return fmax(0, 1 - (double)cosine);
-}
-
-/* A document drawn with odds proportional to its distance from the nearest seed; any, where all distances are
- * 0. */
-static size_t draw(const struct run *r, double total, struct mf_rng *rng) {
-    if (!(total > 1e-9)) return mf_rng_below(rng, r->n);
-    double left = mf_rng_uniform(rng) * total;
-    size_t last = 0;
-    for (size_t i = 0; i < r->n; i++) {
-        double d = distance(r->nearest[i]);
-        if (d <= 0) continue;
-        last = i;
-        left -= d;
-        if (left < 0) break;
-    }
-    return last;
-}
-
-static void choose_seeds(struct run *r, struct mf_rng *rng) {
-    size_t E = r->params->clusters;
-    for (size_t i = 0; i < r->n; i++) r->nearest[i] = -1; /* nothing chosen: all equally far */
-    for (size_t e = 0; e < E; e++) {
-        size_t best = 0;
-        double best_total = INFINITY, total = 0;
-        for (size_t i = 0; i < r->n; i++) total += distance(r->nearest[i]);
-        for (int trial = 0; trial < (e == 0 ? 1 : SEED_TRIALS); trial++) {
-            size_t seed = draw(r, total, rng);
-            compare_with(r, seed);
-            double rest = 0;
-            for (size_t i = 0; i < r->n; i++) rest += distance(fmaxf(r->nearest[i], r->similar[i]));
-            if (rest >= best_total) continue;
-            best_total = rest;
-            best = seed;
-        }
-        compare_with(r, best);
-        for (size_t i = 0; i < r->n; i++) r->nearest[i] = fmaxf(r->nearest[i], r->similar[i]);
-        for (size_t f = 0; f < r->features; f++) r->centroids[f * E + e] = r->column[f];
-    }
 }
 
 /* Iterates to a fixed point or the limit; *objective is the sum of cosines to the own centroid. */
@@ -181,9 +128,6 @@ static void free_run(struct run *r) {
     free(r->scores);
     free(r->centroids);
     free(r->sums);
-    free(r->nearest);
-    free(r->similar);
-    free(r->column);
 }
 
 static int init_run(struct run *r, struct mf_err *err) {
@@ -192,11 +136,7 @@ static int init_run(struct run *r, struct mf_err *err) {
     r->scores = malloc(n * E * sizeof *r->scores);
     r->centroids = calloc(F * E + 1, sizeof *r->centroids);
     r->sums = calloc(F * E + 1, sizeof *r->sums);
-    r->nearest = malloc(n * sizeof *r->nearest);
-    r->similar = malloc(n * sizeof *r->similar);
-    r->column = malloc((F + 1) * sizeof *r->column);
-    if (!r->last_partition || !r->scores || !r->centroids || !r->sums || !r->nearest || !r->similar ||
-        !r->column)
+    if (!r->last_partition || !r->scores || !r->centroids || !r->sums)
         return mf_err_set(err, EX_OSERR, "out of memory to cluster %zu documents", n);
     double total = 0;
     for (size_t i = 0; i < n; i++) total += r->tokens[i];
@@ -212,7 +152,9 @@ static int best_of_restarts(struct run *r, struct mf_err *err) {
         struct mf_rng rng;
         double objective;
         mf_rng_seed(&rng, mf_rng_key(r->params->seed, "kmeans", (uint64_t)restart));
-        choose_seeds(r, &rng);
+        if (mf_kmeans_seeds(r->sketches, r->index, r->n, r->features, E, &rng, r->pool, r->centroids, err) <
+            0)
+            return -1;
         if (iterate(r, &objective, err) < 0) return -1;
         if (objective <= best) continue;
         best = objective;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/simd.h"
 #include "partition/kmeans.h"
 
 struct mf_nearness {
@@ -141,13 +142,21 @@ static size_t insert_all(const double *prices, const float *scores, size_t E, si
     return n;
 }
 
+#define AHEAD 6 /* terms whose rows are on their way from memory: many centroids are in no cache */
+
+static void fetch(const float *row, size_t n) {
+    for (size_t e = 0; e < n; e += 16) __builtin_prefetch(row + e);
+}
+
 /* scores [n] = the cosines with columns [begin, begin + n) of centroids [F,width]. */
+MF_CLONES
 static void score_columns(const float *centroids, size_t width, size_t begin, size_t n,
                           const struct mf_sketch_term *terms, size_t n_terms, float *scores) {
     memset(scores, 0, n * sizeof *scores);
     for (size_t t = 0; t < n_terms; t++) {
         const float *c = centroids + terms[t].feature * width + begin;
         float weight = terms[t].weight * MF_SKETCH_UNIT;
+        if (t + AHEAD < n_terms) fetch(centroids + terms[t + AHEAD].feature * width + begin, n);
         for (size_t e = 0; e < n; e++) scores[e] += weight * c[e];
     }
 }

@@ -19,6 +19,7 @@
 #include "partition/known.h"
 #include "partition/overlap.h"
 #include "partition/plan.h"
+#include "partition/seeds.h"
 #include "partition/sketch.h"
 #include "partition/difficulty.h"
 
@@ -555,6 +556,82 @@ static void many_partitions_are_searched_in_groups(void **state) {
     mf_partition_free(&p);
 }
 
+enum { SEED_DOCUMENTS = 60, SEED_FEATURES = 20, SEED_CLUSTERS = 7 };
+
+/* The cosine distance of two documents, or of one to none. */
+static double apart(const struct mf_sketches *sketches, size_t i, size_t j) {
+    size_t n_i, n_j;
+    const struct mf_sketch_term *a = mf_sketches_get(sketches, i, &n_i),
+                                *b = mf_sketches_get(sketches, j, &n_j);
+    float cosine = 0;
+    for (size_t s = 0; s < n_i; s++)
+        for (size_t t = 0; t < n_j; t++)
+            if (a[s].feature == b[t].feature)
+                cosine += a[s].weight * MF_SKETCH_UNIT * (b[t].weight * MF_SKETCH_UNIT);
+    return fmax(0, 1 - (double)cosine);
+}
+
+/* The distance of document i from the nearest of the seeds; 2 where there is none. */
+static double left(const struct mf_sketches *sketches, size_t i, const size_t *seeds, size_t count) {
+    double least = 2;
+    for (size_t e = 0; e < count; e++) least = fmin(least, apart(sketches, i, seeds[e]));
+    return least;
+}
+
+static double all_left(const struct mf_sketches *sketches, const size_t *seeds, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < SEED_DOCUMENTS; i++) sum += left(sketches, i, seeds, count);
+    return sum;
+}
+
+/* Seed e by its definition: of three documents drawn by their distances, the one that leaves the least. */
+static size_t seed_by_hand(const struct mf_sketches *sketches, size_t *seeds, size_t e, struct mf_rng *rng) {
+    double least = INFINITY, total = all_left(sketches, seeds, e);
+    size_t best = 0;
+    for (int trial = 0; trial < (e == 0 ? 1 : 3); trial++) {
+        double at = mf_rng_uniform(rng) * total;
+        size_t i = 0;
+        while (i + 1 < SEED_DOCUMENTS && (at -= left(sketches, i, seeds, e)) >= 0) i++;
+        seeds[e] = i;
+        double rest = all_left(sketches, seeds, e + 1);
+        if (rest >= least) continue;
+        least = rest;
+        best = i;
+    }
+    return best;
+}
+
+static void seeds_are_those_of_their_definition(void **state) {
+    (void)state;
+    struct mf_sketches *sketches;
+    struct mf_rng rng, same;
+    struct mf_pool *pool;
+    float centroids[SEED_FEATURES * SEED_CLUSTERS];
+    size_t seeds[SEED_CLUSTERS];
+    assert_int_equal(mf_sketches_new(&sketches, &err), 0);
+    for (size_t i = 0; i < SEED_DOCUMENTS; i++) {
+        struct mf_sketch_term terms[2] = {{(uint16_t)(i % 9), 52428}, {(uint16_t)(9 + i % 11), 39321}};
+        assert_int_equal(mf_sketches_add(sketches, terms, 2, &err), 0);
+    }
+    mf_rng_seed(&rng, 5), mf_rng_seed(&same, 5);
+    assert_int_equal(mf_pool_new(&pool, 2, &err), 0);
+    assert_int_equal(mf_kmeans_seeds(sketches, NULL, SEED_DOCUMENTS, SEED_FEATURES, SEED_CLUSTERS, &rng, pool,
+                                     centroids, &err),
+                     0);
+    for (size_t e = 0; e < SEED_CLUSTERS; e++) {
+        seeds[e] = seed_by_hand(sketches, seeds, e, &same);
+        size_t n, terms = 0;
+        const struct mf_sketch_term *seed = mf_sketches_get(sketches, seeds[e], &n);
+        for (size_t f = 0; f < SEED_FEATURES; f++) terms += centroids[f * SEED_CLUSTERS + e] > 0;
+        assert_int_equal(terms, n);
+        for (size_t t = 0; t < n; t++)
+            assert_true(centroids[seed[t].feature * SEED_CLUSTERS + e] >
+                        seed[t].weight * MF_SKETCH_UNIT - 1e-6f);
+    }
+    mf_pool_free(pool);
+    mf_sketches_free(sketches);
+}
+
 static void two_levels_find_many_topics(void **state) {
     (void)state;
     /* 100 topics of 12 documents, each of three terms of its own and one of its tens. */
@@ -672,6 +749,7 @@ int main(void) {
         cmocka_unit_test(few_candidates_are_enough_for_balance),
         cmocka_unit_test(prices_send_the_least_attached_away),
         cmocka_unit_test(many_partitions_are_searched_in_groups),
+        cmocka_unit_test(seeds_are_those_of_their_definition),
         cmocka_unit_test(two_levels_find_many_topics),
         cmocka_unit_test(general_text_is_drawn_at_rates_by_tokens),
         cmocka_unit_test(a_small_rest_is_taken_whole),
