@@ -14,11 +14,13 @@ seconds() { # COMMAND...: which prints nothing itself
     "$@"
     awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
-cost() { # COMMAND...: its seconds, and the most memory it held in MB
+cost() { # COMMAND...: its seconds, the most memory it held in MB, and its seconds of the processor
     /usr/bin/python3 -c 'import resource, subprocess, sys, time
 begin = time.time()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(time.time() - begin, round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))' "$@"
+seconds = time.time() - begin
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, round(used.ru_maxrss / 1000), used.ru_utime + used.ru_stime)' "$@"
 }
 peak_mb() { # COMMAND...
     cost "$@" | cut -d ' ' -f 2

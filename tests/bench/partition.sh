@@ -27,7 +27,7 @@ for n in 10000 100000 1000000; do
     [ -e t.json ] || mf-tokenize train --quiet --vocab-size 4096 -o t.json docs.mf
     mf-tokenize encode --quiet --threads "$threads" -t t.json -o tokens.mf docs.mf
     cost mf-partition --threads "$threads" -n 16 -t t.json -o "parts.$n" tokens.mf > spent 2> table
-    read -r seconds megabytes < spent
+    read -r seconds megabytes _ < spent
     tokens=$(awk '$1 ~ /^[0-9]+$/ { n += $3 } END { print n }' table)
     agreement=$(sed -n 's/.*agreement with .* domains //p' table)
     awk -v n="$n" -v t="$tokens" -v s="$seconds" -v m="$megabytes" -v a="$agreement" \
