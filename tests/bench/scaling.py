@@ -81,6 +81,11 @@ def schedule(durations, workers):
     return max(free)
 
 
+def compared(E):
+    """Centroids that mf-partition compares a document with, in one level or two (formats/partition.md)."""
+    return E if E <= 64 else 5 * round(math.sqrt(E))
+
+
 # --- what was measured ---
 
 
@@ -214,11 +219,11 @@ def check_ranks(shape, path):
 
 def read_speeds():
     """From the benchmark's page: threads, tokens a second of the default model's two trainings, and seconds that dividing
-    takes for each document and part (of a million into 16 parts, with reading them: an upper bound)."""
+    takes for each document and centroid it is compared with (of a million into 16 parts, with reading them: an upper bound)."""
     with open("docs/performance.md") as f:
         text = f.read()
     words = text.split("training, default.yaml, ", 1)[1].split()
-    dividing = float(text.split("\n   1000000 ", 1)[1].split()[1]) / 1e6 / 16
+    dividing = float(text.split("\n   1000000 ", 1)[1].split()[1]) / 1e6 / compared(16)
     return int(words[0]), *(float(words[words.index(name) + 1]) for name in ("shared", "expert")), dividing
 
 
@@ -312,7 +317,12 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
         ["mf-docs", "1", time(base.seconds["docs"] * scale), "reads all text"],
         ["mf-tokenize train", "1", time(base.seconds["tokenizer"] * scale), "of all documents; `tokenizer.sample` takes a share"],
         ["mf-tokenize encode", "1", time(base.seconds["tokens"] * scale), "by documents; can be cut"],
-        ["mf-partition", "1", time(documents * E * dividing), "at most: as a million documents in 16 parts take for each document and part"],
+        [
+            "mf-partition",
+            "1",
+            time(documents * compared(E) * dividing),
+            f"at most: as a million documents in 16 parts take for each document and centroid; {compared(E)} of {E} are compared",
+        ],
         ["mf-train-shared", "1", time(per_shared), "of several: below"],
         ["mf-train-expert", str(NODES), rows[-1][1], "above"],
         ["mf-assemble", "1", time(2 * model / LINK), "reads and writes the model once, through the node's network"],
