@@ -51,8 +51,8 @@ static struct span find_value(const unsigned char *text, size_t size, const char
 }
 
 static json_t *parse(const unsigned char *text, struct span span) {
-    return mf_json_parse((const char *)text + span.begin, span.end - span.begin, JSON_DECODE_ANY,
-                         MF_JSON_SMALL, NULL);
+    return mf_json_parse((const char *)text + span.begin, span.end - span.begin,
+                         JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, MF_JSON_SMALL, NULL);
 }
 
 /* --- tokens --- */
@@ -138,10 +138,10 @@ static json_t *with_ends(json_t *post, const struct token *bos, const struct tok
         json_decref(post);
         return NULL;
     }
-    json_t *template = plain_template(), *list = json_object_get(post, "processors");
+    json_t *template = plain_template();
     complete(template, bos, eos);
-    if (list) {
-        json_array_append_new(list, template);
+    if (strcmp(type_of(post), "Sequence") == 0) { /* without a list it stays as it is, and is refused */
+        json_array_append_new(json_object_get(post, "processors"), template);
         return post;
     }
     if (!json_is_object(post)) {
@@ -180,13 +180,15 @@ static void replace(struct text *text, struct span old, const json_t *post) {
     text->size = old.begin + (size_t)n + behind;
 }
 
-/* Puts BOS and EOS around documents. */
+/* Puts BOS and EOS around documents. A post_processor that is no object stays, to be refused where the file
+ * is loaded. */
 static void add_ends(const struct mf_base *b, struct text *text) {
     struct span place = find_value(text->bytes, text->size, "post_processor");
     json_t *added = parse(text->bytes, find_value(text->bytes, text->size, "added_tokens"));
     struct token bos = find_token(added, b->bos, b->bos_token), eos = find_token(added, b->eos, b->eos_token);
     if (!bos.text) bos = eos;
-    json_t *post = with_ends(place.end ? parse(text->bytes, place) : NULL, &bos, &eos);
+    json_t *post = place.end ? parse(text->bytes, place) : NULL;
+    if (!place.end || json_is_object(post) || json_is_null(post)) post = with_ends(post, &bos, &eos);
     replace(text, place, post);
     json_decref(post);
     json_decref(added);

@@ -45,7 +45,7 @@ json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err
     json_t *json = mf_json_parse((const char *)text, size, flags, MF_JSON_LARGE, &where);
     free(text);
     if (!json)
-        mf_err_set(err, EX_DATAERR, "%s: line %d: %s",
+        mf_err_set(err, EX_DATAERR, "%s: cannot be read as JSON: line %d: %s",
                    path && strcmp(path, "-") != 0 ? path : "standard input", where.line, where.text);
     return json;
 }

@@ -14,12 +14,22 @@ static int by_text(const void *a, const void *b) {
     return order ? order : (x > y) - (x < y);
 }
 
+static bool same_text(const struct added_item *a, const struct added_item *b) {
+    return a->added->size == b->added->size && memcmp(a->added->text, b->added->text, a->added->size) == 0;
+}
+
 static void sort(const struct mf_tokenizer *t, bool late, struct added_index *index) {
     index->items = calloc(t->n_added + 1, sizeof *index->items);
     if (!index->items) mf_no_memory();
     for (size_t i = 0; i < t->n_added; i++)
         if (t->added[i].late == late) index->items[index->n++].added = &t->added[i];
     qsort(index->items, index->n, sizeof *index->items, by_text);
+    for (size_t i = index->n; i-- > 0;) {
+        struct added_item *item = &index->items[i];
+        item->plain = item->added;
+        if (item->added->special)
+            item->plain = i + 1 < index->n && same_text(item, item + 1) ? item[1].plain : NULL;
+    }
     for (size_t i = 0; i < index->n; i++)
         index->first[(unsigned char)*index->items[i].added->text + 1] = i + 1;
     for (size_t c = 1; c <= 256; c++)
@@ -53,10 +63,9 @@ static const struct added *spelled(const struct added_index *index, bool special
     unsigned char c = (unsigned char)*text;
     size_t low = index->first[c], high = index->first[c + 1];
     for (size_t depth = 1; low < high; depth++) {
-        const struct added *a = NULL; /* those of just so many bytes come first */
-        for (size_t i = low; !a && i < high && index->items[i].added->size == depth; i++)
-            if (special || !index->items[i].added->special) a = index->items[i].added;
-        if (a) best = a;
+        const struct added_item *first = &index->items[low]; /* those of just so many bytes come first */
+        const struct added *a = special ? first->added : first->plain;
+        if (a && first->added->size == depth) best = a;
         if (depth == size) break;
         c = (unsigned char)text[depth];
         low = bound(index, low, high, depth, c);
@@ -79,10 +88,7 @@ struct match added_find(const struct mf_tokenizer *t, bool late, bool special, c
             at = end - 1;
             continue;
         }
-        if (a->lstrip) {
-            begin -= mf_space_at_end(text, begin);
-            if (begin < from) begin = from;
-        }
+        if (a->lstrip) begin -= mf_space_at_end(text + from, begin - from);
         if (a->rstrip) end += mf_space_at_begin(text + end, size - end);
         return (struct match){a, begin, end};
     }

@@ -6,23 +6,6 @@
 #include <string.h>
 #include "text/pretokenize.h"
 
-static int ids_capacity(struct mf_ids *ids, size_t more, struct mf_err *err) {
-    if (ids->drain && ids->count >= MF_IDS_DRAIN && ids->drain(ids->context, ids, err) < 0) return -1;
-    if (ids->capacity - ids->count >= more) return 0;
-    size_t capacity = 2 * ids->capacity + more + 256;
-    uint32_t *grown = realloc(ids->ids, capacity * sizeof *grown);
-    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", capacity);
-    ids->ids = grown;
-    ids->capacity = capacity;
-    return 0;
-}
-
-int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err) {
-    if (ids_capacity(ids, 1, err) < 0) return -1;
-    ids->ids[ids->count++] = id;
-    return 0;
-}
-
 /* Words come again and again: short ones and what became of them are kept in a table that forgets by
  * overwriting. */
 #define CACHE_CAPACITY ((size_t)16384)
@@ -47,6 +30,7 @@ struct mf_encoder {
     struct cached *cache;
     enum mf_special special; /* of the text being encoded */
     struct mf_ids *ids;      /* where its tokens go */
+    bool word_failed;        /* a word of it could not be encoded */
 };
 
 int mf_encoder_new(struct mf_encoder **out, const struct mf_tokenizer *t, struct mf_err *err) {
@@ -84,14 +68,6 @@ static struct cached *cache_slot(struct mf_encoder *e, const char *word, size_t 
     return &e->cache[(hash ^ hash >> 32) & (CACHE_CAPACITY - 1)];
 }
 
-static int append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err) {
-    if (n == 0) return 0;
-    if (ids_capacity(ids, n, err) < 0) return -1;
-    memcpy(ids->ids + ids->count, from, n * sizeof *from);
-    ids->count += n;
-    return 0;
-}
-
 /* e->word [*n] becomes the tokens of a word. */
 static int merge_word(struct mf_encoder *e, const char *word, size_t size, size_t *n, struct mf_err *err) {
     const struct mf_tokenizer *t = e->tokenizer;
@@ -110,7 +86,7 @@ static int merge_word(struct mf_encoder *e, const char *word, size_t size, size_
 static int encode_word(struct mf_encoder *e, const char *word, size_t size, struct mf_err *err) {
     struct cached *slot = size <= CACHE_BYTES ? cache_slot(e, word, size) : NULL;
     if (slot && slot->size == size && memcmp(slot->bytes, word, size) == 0)
-        return append(e->ids, slot->ids, slot->n, err);
+        return ids_append(e->ids, slot->ids, slot->n, err);
     size_t n;
     if (merge_word(e, word, size, &n, err) < 0) return -1;
     if (slot && n <= CACHE_IDS) {
@@ -119,7 +95,7 @@ static int encode_word(struct mf_encoder *e, const char *word, size_t size, stru
         memcpy(slot->bytes, word, size);
         memcpy(slot->ids, e->word, n * sizeof *e->word);
     }
-    return append(e->ids, e->word, n, err);
+    return ids_append(e->ids, e->word, n, err);
 }
 
 /* --- ByteLevel --- */
@@ -209,8 +185,23 @@ static int encode_characters(struct mf_encoder *e, const char *text, size_t size
 
 static int take_split(void *context, const char *text, size_t size, struct mf_err *err) {
     struct mf_encoder *e = context;
-    return e->tokenizer->characters ? encode_characters(e, text, size, err)
-                                    : encode_bytes(e, text, size, err);
+    int status =
+        e->tokenizer->characters ? encode_characters(e, text, size, err) : encode_bytes(e, text, size, err);
+    e->word_failed = status < 0;
+    return status;
+}
+
+/* A failure of the tokenizer's own steps names its file. */
+static int blame(const struct mf_encoder *e, struct mf_err *err) {
+    const struct mf_err why = *err;
+    return mf_err_set(err, why.status, "%s: %s", e->tokenizer->path, why.text);
+}
+
+/* Text without added tokens, `first` of the whole. */
+static int encode_plain(struct mf_encoder *e, const char *text, size_t size, bool first, struct mf_err *err) {
+    e->word_failed = false;
+    if (mf_split(&e->split, text, size, first, take_split, e, err) == 0) return 0;
+    return e->word_failed ? -1 : blame(e, err);
 }
 
 /* Added tokens come first: the early ones of the whole text, then, once what is between them is normalized,
@@ -218,13 +209,13 @@ static int take_split(void *context, const char *text, size_t size, struct mf_er
 static int encode_added(struct mf_encoder *e, bool late, const char *text, size_t size, size_t offset,
                         struct mf_err *err) {
     const bool special = e->special != MF_SPECIAL_TEXT;
-    if (late && mf_normal_apply(&e->normal, &text, &size, err) < 0) return -1;
+    if (late && mf_normal_apply(&e->normal, &text, &size, err) < 0) return blame(e, err);
     for (size_t at = 0; at < size;) {
         struct match m = added_find(e->tokenizer, late, special, text, size, at);
         size_t length = m.begin - at;
         int status = length == 0 ? 0
-                     : late ? mf_split(&e->split, text + at, length, offset + at == 0, take_split, e, err)
-                            : encode_added(e, true, text + at, length, at, err);
+                     : late      ? encode_plain(e, text + at, length, offset + at == 0, err)
+                                 : encode_added(e, true, text + at, length, at, err);
         if (status < 0) return -1;
         if (m.added && m.added->special && e->special == MF_SPECIAL_ERROR)
             return mf_err_set(err, EX_DATAERR, "the text spells the special token %s at byte %zu",
@@ -245,7 +236,7 @@ int mf_encode(struct mf_encoder *e, const char *text, size_t size, enum mf_speci
 int mf_encode_document(struct mf_encoder *e, const char *text, size_t size, enum mf_special special,
                        struct mf_ids *ids, struct mf_err *err) {
     const struct mf_tokenizer *t = e->tokenizer;
-    if (append(ids, t->before.ids, t->before.count, err) < 0) return -1;
+    if (ids_append(ids, t->before.ids, t->before.count, err) < 0) return -1;
     if (mf_encode(e, text, size, special, ids, err) < 0) return -1;
-    return append(ids, t->after.ids, t->after.count, err);
+    return ids_append(ids, t->after.ids, t->after.count, err);
 }

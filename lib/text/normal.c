@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utf8proc.h>
 #include "base/memory.h"
+#include "text/growth.h"
 #include "text/kinds.h"
 #include "text/pretokenize.h"
 
@@ -59,14 +60,21 @@ static int put_lower(const char *text, size_t size, struct mf_text *out, struct 
     return 1;
 }
 
+static int check_growth(const struct mf_text *out, size_t limit, struct mf_err *err) {
+    if (out->size <= limit) return 0;
+    return mf_err_set(err, EX_DATAERR, "its normalizer makes more than %zu bytes of %zu", limit,
+                      (limit - MF_GROWTH_FREE) / MF_GROWTH);
+}
+
 static int put_replaced(const struct mf_normal_step *step, struct mf_search *search, const char *text,
-                        size_t size, struct mf_text *out, struct mf_err *err) {
+                        size_t size, size_t limit, struct mf_text *out, struct mf_err *err) {
     size_t at = 0, begin, end;
     int found;
     if (mf_search_begin(search, text, size, err) < 0) return -1;
     while ((found = mf_search_next(search, &begin, &end, err)) > 0) {
         if (mf_text_add(out, text + at, begin - at, err) < 0) return -1;
         if (mf_text_add(out, step->content, step->content_size, err) < 0) return -1;
+        if (check_growth(out, limit, err) < 0) return -1;
         at = end;
     }
     if (found < 0) return -1;
@@ -80,8 +88,8 @@ static int put_prepended(const struct mf_normal_step *step, const char *text, si
     return mf_text_add(out, text, size, err) < 0 ? -1 : 1;
 }
 
-static int put_step(struct mf_normal_work *w, size_t i, const char *text, size_t size, struct mf_text *out,
-                    struct mf_err *err) {
+static int put_step(struct mf_normal_work *w, size_t i, const char *text, size_t size, size_t limit,
+                    struct mf_text *out, struct mf_err *err) {
     const struct mf_normal_step *step = &w->normal->steps[i];
     switch (step->kind) {
     case MF_NORMAL_FORM:
@@ -89,7 +97,7 @@ static int put_step(struct mf_normal_work *w, size_t i, const char *text, size_t
     case MF_NORMAL_LOWER:
         return put_lower(text, size, out, err);
     case MF_NORMAL_REPLACE:
-        return put_replaced(step, w->searches[i], text, size, out, err);
+        return put_replaced(step, w->searches[i], text, size, limit, out, err);
     case MF_NORMAL_PREPEND:
         return put_prepended(step, text, size, out, err);
     default:
@@ -105,14 +113,16 @@ static void strip(const struct mf_normal_step *step, const char **text, size_t *
 }
 
 int mf_normal_apply(struct mf_normal_work *w, const char **text, size_t *size, struct mf_err *err) {
+    const size_t limit = mf_growth_limit(*size);
+    for (size_t i = 0; i < w->normal->n; i++) mf_search_text(w->searches[i], *size);
     for (size_t i = 0; i < w->normal->n; i++) {
         if (w->normal->steps[i].kind == MF_NORMAL_STRIP) {
             strip(&w->normal->steps[i], text, size);
             continue;
         }
         w->b.size = 0;
-        int put = put_step(w, i, *text, *size, &w->b, err);
-        if (put < 0) return -1;
+        int put = put_step(w, i, *text, *size, limit, &w->b, err);
+        if (put < 0 || check_growth(&w->b, limit, err) < 0) return -1;
         if (put == 0) continue;
         struct mf_text swapped = w->a; /* what was the text is written over by the next step */
         w->a = w->b;

@@ -42,7 +42,8 @@ void mf_normal_begin(struct mf_normal_work *work, const struct mf_normal *normal
 void mf_normal_end(struct mf_normal_work *work);
 
 /* Makes *text and *size the normalized text: borrowed from `work` until the next call, or, where nothing
- * changes, as they were. EX_OSERR; EX_DATAERR as mf_search_next. */
+ * changes, as they were. EX_OSERR; EX_DATAERR as mf_search_next, and where a step makes too much of it
+ * (growth.h); messages do not name the tokenizer. */
 int mf_normal_apply(struct mf_normal_work *work, const char **text, size_t *size, struct mf_err *err);
 
 #endif

@@ -10,8 +10,11 @@
 #include "text/pattern.h"
 #include "text/pattern_internal.h"
 
-/* What one match may take: steps as PCRE2 counts them, and memory. */
+/* What one match may take, and all searches of a text together: steps as PCRE2 counts them, and memory. Up to
+ * FREE_STEPS at each place are not counted. */
 #define MATCH_LIMIT 10000000
+#define FREE_STEPS  1000
+#define TEXT_STEPS  100000
 #define STACK_LEAST ((size_t)32 << 10)
 #define STACK_MOST  ((size_t)8 << 20)
 
@@ -19,11 +22,15 @@ struct mf_pattern {
     char *string; /* NULL: a scanner or PCRE2's */
     size_t size;
     mf_scanner *scanner;
+    char *regex; /* in PCRE2's syntax */
+    size_t regex_size;
     pcre2_code *code;
 };
 
 struct mf_search {
     const struct mf_pattern *pattern;
+    pcre2_code *here; /* the pattern where a search begins only; NULL until it is needed */
+    uint64_t steps;   /* left of this text's */
     pcre2_match_data *match;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
@@ -35,19 +42,25 @@ struct mf_search {
 
 /* --- compiling --- */
 
-static int compile(struct mf_pattern *p, const char *text, size_t size, struct mf_err *err) {
-    char *translated, reason[120];
-    size_t n, at;
-    int code;
-    uint32_t empty = 0;
-    if (pattern_translate(text, size, &translated, &n, err) < 0) return -1;
-    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+/* NULL with PCRE2's error in *code. Without its JIT matching is slower. */
+static pcre2_code *compile_regex(const struct mf_pattern *p, uint32_t more, int *code) {
+    size_t at;
+    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | more;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     if (!context) mf_no_memory();
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    p->code = pcre2_compile((PCRE2_SPTR)translated, n, options, &code, &at, context);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)p->regex, p->regex_size, options, code, &at, context);
     pcre2_compile_context_free(context);
-    free(translated);
+    if (compiled) pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
+    return compiled;
+}
+
+static int compile(struct mf_pattern *p, const char *text, size_t size, struct mf_err *err) {
+    char reason[120];
+    int code;
+    uint32_t empty = 0;
+    if (pattern_translate(text, size, &p->regex, &p->regex_size, err) < 0) return -1;
+    p->code = compile_regex(p, 0, &code);
     if (!p->code) {
         pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
         return mf_err_set(err, EX_DATAERR, "pattern '%.*s': %s", (int)(size < 100 ? size : 100), text,
@@ -58,7 +71,6 @@ static int compile(struct mf_pattern *p, const char *text, size_t size, struct m
         return mf_err_set(err, EX_DATAERR,
                           "pattern '%.*s' matches no characters at all, which is not supported",
                           (int)(size < 100 ? size : 100), text);
-    pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* without it matching is slower */
     return 0;
 }
 
@@ -99,6 +111,7 @@ int mf_pattern_new(struct mf_pattern **pattern, enum mf_pattern_kind kind, const
 void mf_pattern_free(struct mf_pattern *p) {
     if (!p) return;
     free(p->string);
+    free(p->regex);
     pcre2_code_free(p->code);
     free(p);
 }
@@ -115,7 +128,6 @@ struct mf_search *mf_search_new(const struct mf_pattern *pattern) {
         s->context = pcre2_match_context_create(NULL);
         s->stack = pcre2_jit_stack_create(STACK_LEAST, STACK_MOST, NULL);
         if (!s->match || !s->context || !s->stack) mf_no_memory();
-        pcre2_set_match_limit(s->context, MATCH_LIMIT);
         pcre2_set_heap_limit(s->context, STACK_MOST >> 10);
         pcre2_jit_stack_assign(s->context, NULL, s->stack);
     }
@@ -124,6 +136,7 @@ struct mf_search *mf_search_new(const struct mf_pattern *pattern) {
 
 void mf_search_free(struct mf_search *s) {
     if (!s) return;
+    pcre2_code_free(s->here);
     pcre2_match_data_free(s->match);
     pcre2_match_context_free(s->context);
     pcre2_jit_stack_free(s->stack);
@@ -168,15 +181,45 @@ int mf_search_begin(struct mf_search *s, const char *text, size_t size, struct m
     return stray < size ? mask(s, stray, err) : 0;
 }
 
+void mf_search_text(struct mf_search *s, size_t size) {
+    if (s) s->steps = TEXT_STEPS + (uint64_t)FREE_STEPS * size;
+}
+
+static int match(struct mf_search *s, const pcre2_code *code, size_t at, uint32_t limit) {
+    pcre2_set_match_limit(s->context, limit);
+    return pcre2_match(code, (PCRE2_SPTR)s->text, s->size, at, PCRE2_NO_UTF_CHECK, s->match, s->context);
+}
+
+/* At one place: with twice the steps as long as they are too few, of which the failed ones are counted. */
+static int match_here(struct mf_search *s, size_t at) {
+    for (uint32_t limit = FREE_STEPS;; limit *= 2) {
+        int n = match(s, s->here, at, limit);
+        if (n != PCRE2_ERROR_MATCHLIMIT || limit > MATCH_LIMIT / 2 || s->steps < limit) return n;
+        s->steps -= limit;
+    }
+}
+
+/* PCRE2 does not say how many steps a match took, and its limit is for each place where one may begin: where
+ * there are places that need many, they are tried one by one. */
+static int match_by_place(struct mf_search *s) {
+    int n = PCRE2_ERROR_NOMATCH;
+    bool valid;
+    if (!s->here && !(s->here = compile_regex(s->pattern, PCRE2_ANCHORED, &n))) mf_no_memory();
+    for (size_t at = s->at; at < s->size;
+         at += mf_utf8_step((const unsigned char *)s->text + at, s->size - at, &valid))
+        if ((n = match_here(s, at)) != PCRE2_ERROR_NOMATCH) return n;
+    return PCRE2_ERROR_NOMATCH;
+}
+
 static int next_pcre(struct mf_search *s, size_t *begin, size_t *end, struct mf_err *err) {
-    int n = pcre2_match(s->pattern->code, (PCRE2_SPTR)s->text, s->size, s->at, PCRE2_NO_UTF_CHECK, s->match,
-                        s->context);
+    int n = match(s, s->pattern->code, s->at, FREE_STEPS);
+    if (n == PCRE2_ERROR_MATCHLIMIT) n = match_by_place(s);
     if (n == PCRE2_ERROR_NOMATCH) return 0;
     if (n < 0) {
         char reason[120];
         pcre2_get_error_message(n, (PCRE2_UCHAR *)reason, sizeof reason);
-        return mf_err_set(err, EX_DATAERR, "a pattern of the tokenizer gives up on %zu bytes of text: %s",
-                          s->size - s->at, reason);
+        return mf_err_set(err, EX_DATAERR, "a pattern gives up on %zu bytes of text: %s", s->size - s->at,
+                          reason);
     }
     const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(s->match);
     *begin = bounds[0];

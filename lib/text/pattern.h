@@ -33,11 +33,15 @@ struct mf_search;
 struct mf_search *mf_search_new(const struct mf_pattern *pattern);
 void mf_search_free(struct mf_search *search); /* accepts NULL */
 
+/* A text of `size` bytes begins, which may be searched in parts: the steps of all searches of it are counted
+ * together. */
+void mf_search_text(struct mf_search *search, size_t size); /* accepts NULL */
+
 /* `text` is borrowed until the next begin. */
 int mf_search_begin(struct mf_search *search, const char *text, size_t size, struct mf_err *err);
 
-/* The next match: 1, or 0 where there is none. EX_DATAERR where the text takes more steps than a match may:
- * that is never "no match". */
+/* The next match: 1, or 0 where there is none. EX_DATAERR where it takes more steps than a match, or all of
+ * this text, may: that is never "no match". */
 int mf_search_next(struct mf_search *search, size_t *begin, size_t *end, struct mf_err *err);
 
 #endif

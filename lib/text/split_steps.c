@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
+#include "text/growth.h"
 
 void mf_split_steps_free(struct mf_split_steps *s) {
     for (size_t i = 0; i < s->n; i++) mf_pattern_free(s->steps[i].pattern);
@@ -121,6 +122,14 @@ static int mark(const struct mf_split_step *step, struct mf_text *marked, const 
     return 0;
 }
 
+/* Marks put before what other marks cut would double a text with each step. */
+static int spend(struct mf_split_work *w, size_t size, struct mf_err *err) {
+    if (size > w->left)
+        return mf_err_set(err, EX_DATAERR, "its pre_tokenizer makes too many marks of one text");
+    w->left -= size;
+    return 0;
+}
+
 static int split(struct mf_split_work *w, size_t step, const char *text, size_t size, bool first,
                  mf_split_take *take, void *context, struct mf_err *err) {
     if (size == 0) return 0;
@@ -128,7 +137,7 @@ static int split(struct mf_split_work *w, size_t step, const char *text, size_t 
     const struct mf_split_step *s = &w->steps->steps[step];
     if (s->mark_size) {
         struct mf_text *marked = &w->marked[step];
-        if (mark(s, marked, text, size, first, err) < 0) return -1;
+        if (mark(s, marked, text, size, first, err) < 0 || spend(w, marked->size, err) < 0) return -1;
         text = marked->bytes;
         size = marked->size;
     }
@@ -139,5 +148,7 @@ static int split(struct mf_split_work *w, size_t step, const char *text, size_t 
 
 int mf_split(struct mf_split_work *w, const char *text, size_t size, bool first, mf_split_take *take,
              void *context, struct mf_err *err) {
+    w->left = mf_growth_limit(size);
+    for (size_t i = 0; i < w->steps->n; i++) mf_search_text(w->searches[i], size);
     return split(w, 0, text, size, first, take, context, err);
 }

@@ -38,12 +38,14 @@ struct mf_split_work {
     const struct mf_split_steps *steps;
     struct mf_search **searches; /* [n] of the steps' patterns */
     struct mf_text *marked;      /* [n] the text with marks */
+    size_t left;                 /* bytes that may be written with marks of this text */
 };
 void mf_split_begin(struct mf_split_work *work, const struct mf_split_steps *steps);
 void mf_split_end(struct mf_split_work *work);
 
 /* Hands what the steps leave of a text, never empty, to `take`, from left to right. `first`: it begins the
- * whole text. EX_OSERR; EX_DATAERR as mf_search_next; and what `take` returns below 0. */
+ * whole text. EX_OSERR; EX_DATAERR as mf_search_next, and where marks make too much of it (growth.h), without
+ * the tokenizer's name; and what `take` returns below 0. */
 typedef int mf_split_take(void *context, const char *text, size_t size, struct mf_err *err);
 int mf_split(struct mf_split_work *work, const char *text, size_t size, bool first, mf_split_take *take,
              void *context, struct mf_err *err);

@@ -20,6 +20,7 @@ void mf_tokenizer_free(struct mf_tokenizer *t) {
     free(t->before.ids);
     free(t->after.ids);
     mf_pair_map_free(&t->merges);
+    free(t->path);
     free(t);
 }
 
@@ -55,6 +56,35 @@ size_t mf_tokenizer_lead(const struct mf_tokenizer *t, uint32_t id) {
     while (n < max && bytes[n] == ' ') n++;
     return n;
 }
+
+/* --- lists of ids --- */
+
+static int ids_capacity(struct mf_ids *ids, size_t more, struct mf_err *err) {
+    if (ids->drain && ids->count >= MF_IDS_DRAIN && ids->drain(ids->context, ids, err) < 0) return -1;
+    if (ids->capacity - ids->count >= more) return 0;
+    size_t capacity = 2 * ids->capacity + more + 256;
+    uint32_t *grown = realloc(ids->ids, capacity * sizeof *grown);
+    if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for %zu tokens", capacity);
+    ids->ids = grown;
+    ids->capacity = capacity;
+    return 0;
+}
+
+int mf_ids_add(struct mf_ids *ids, uint32_t id, struct mf_err *err) {
+    if (ids_capacity(ids, 1, err) < 0) return -1;
+    ids->ids[ids->count++] = id;
+    return 0;
+}
+
+int ids_append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err) {
+    if (n == 0) return 0;
+    if (ids_capacity(ids, n, err) < 0) return -1;
+    memcpy(ids->ids + ids->count, from, n * sizeof *from);
+    ids->count += n;
+    return 0;
+}
+
+/* --- texts --- */
 
 static int text_capacity(struct mf_text *text, size_t more, struct mf_err *err) {
     if (text->capacity - text->size >= more) return 0;

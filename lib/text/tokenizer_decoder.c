@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
+#include "text/growth.h"
 #include "text/tokenizer_internal.h"
 
 static int refuse(struct reading *r, const char *what) {
@@ -32,9 +33,10 @@ static int read_replace(struct reading *r, const json_t *part) {
 /* Before Fuse of each token, behind it of the text: there only its first blank can go. */
 static int read_strip(struct reading *r, const json_t *part, bool fused) {
     const json_t *content = json_object_get(part, "content");
-    json_int_t start = json_integer_value(json_object_get(part, "start")),
-               stop = json_integer_value(json_object_get(part, "stop"));
-    if (!json_string_length(content) || start < 0 || stop < 0 || start > 1000 || stop > 1000)
+    const json_t *from = json_object_get(part, "start"), *to = json_object_get(part, "stop");
+    const json_int_t start = json_integer_value(from), stop = json_integer_value(to);
+    if (!json_string_length(content) || !json_is_integer(from) || !json_is_integer(to) || start < 0 ||
+        stop < 0 || start > 1000 || stop > 1000)
         return refuse(r, "a Strip of no character, or of so many");
     if (!fused)
         return add(r, (struct decode_step){.kind = DECODE_STRIP,
@@ -52,7 +54,10 @@ static int read_metaspace(struct reading *r, const json_t *part) {
     const json_t *mark = json_object_get(part, "replacement"),
                  *scheme = json_object_get(part, "prepend_scheme");
     if (!json_string_length(mark)) return refuse(r, "a Metaspace without a replacement");
-    r->t->blanks_lead = !json_is_false(json_object_get(part, "add_prefix_space"));
+    r->t->blanks_lead = true;
+    if (reading_flag(r, part, "add_prefix_space", &r->t->blanks_lead) < 0) return -1;
+    if (!reading_absent(scheme) && !json_is_string(scheme))
+        return refuse(r, "a prepend_scheme that is no string");
     if (json_is_string(scheme)) r->t->blanks_lead = strcmp(json_string_value(scheme), "never") != 0;
     return add(r, (struct decode_step){.kind = DECODE_MARK,
                                        .pattern = json_string_value(mark),
@@ -78,7 +83,7 @@ static int read_part(struct reading *r, const json_t *part, bool *fused) {
 }
 
 int decoder_read(struct reading *r, const json_t *part) {
-    const json_t *item;
+    const json_t *item, *list;
     size_t i;
     bool fused = false;
     if (!r->t->characters) /* without a decoder the library puts blanks between tokens, which we do not */
@@ -87,7 +92,8 @@ int decoder_read(struct reading *r, const json_t *part) {
                    : reading_unsupported(r, "decoder", part);
     if (reading_absent(part)) return reading_bad(r, "no decoder, and no ByteLevel pre_tokenizer", NULL);
     if (strcmp(reading_type(part), "Sequence") != 0) return read_part(r, part, &fused);
-    json_array_foreach(json_object_get(part, "decoders"), i, item) {
+    if (reading_list(r, part, "decoders", &list) < 0) return -1;
+    json_array_foreach(list, i, item) {
         if (read_part(r, item, &fused) < 0) return -1;
     }
     return 0;
@@ -95,12 +101,16 @@ int decoder_read(struct reading *r, const json_t *part) {
 
 /* --- tokens --- */
 
-static int put_replaced(struct reading *r, const struct decode_step *s, const char *text, size_t size) {
+/* `limit`: bytes that may be behind r->bytes at last. */
+static int put_replaced(struct reading *r, const struct decode_step *s, const char *text, size_t size,
+                        size_t limit) {
     for (const char *end = text + size, *next; text < end; text = next + s->pattern_size) {
         next = memmem(text, (size_t)(end - text), s->pattern, s->pattern_size);
         if (mf_text_add(&r->bytes, text, (size_t)((next ? next : end) - text), r->err) < 0) return -1;
         if (!next) return 0;
         if (mf_text_add(&r->bytes, s->content, s->content_size, r->err) < 0) return -1;
+        if (r->bytes.size > limit)
+            return refuse(r, "a Replace that makes more than 32 times as much of a token");
     }
     return 0;
 }
@@ -126,10 +136,11 @@ static int put_stripped(struct reading *r, const struct decode_step *s, const ch
     return mf_text_add(&r->bytes, text, size, r->err);
 }
 
-static int put_step(struct reading *r, const struct decode_step *s, const char *text, size_t size) {
+static int put_step(struct reading *r, const struct decode_step *s, const char *text, size_t size,
+                    size_t limit) {
     if (s->kind == DECODE_FALLBACK) return put_fallback(r, text, size);
     if (s->kind == DECODE_STRIP) return put_stripped(r, s, text, size);
-    return put_replaced(r, s, text, size);
+    return put_replaced(r, s, text, size, limit);
 }
 
 /* Each step reads what the one before it wrote behind the bytes, and its own result is moved over that. */
@@ -140,7 +151,7 @@ int decoder_put(struct reading *r, const char *text, size_t size, size_t *put) {
         const size_t from = r->bytes.size;
         char *copy = strndup(r->bytes.bytes + begin, from - begin);
         if (!copy) mf_no_memory();
-        int status = put_step(r, &r->decode[i], copy, from - begin);
+        int status = put_step(r, &r->decode[i], copy, from - begin, from + MF_GROWTH * size);
         free(copy);
         if (status < 0) return -1;
         memmove(r->bytes.bytes + begin, r->bytes.bytes + from, r->bytes.size - from);

@@ -29,6 +29,7 @@ struct added {
 
 struct added_item {
     const struct added *added;
+    const struct added *plain; /* the first of the same text that is not special, or NULL */
 };
 
 /* Early or late added tokens in the order of their texts. */
@@ -50,6 +51,7 @@ struct added_index {
 #define CODE_POINTS ((size_t)0x110000)
 
 struct mf_tokenizer {
+    char *path; /* of its file, for messages */
     size_t size;
     struct token_bytes *tokens; /* [size] */
     char *bytes;                /* the bytes of all tokens, and TOKEN_SLACK more */
@@ -75,6 +77,10 @@ struct mf_tokenizer {
     bool blank_lead, blanks_lead; /* a text's first token loses its first blank; all its first blanks */
     char sha256[65];
 };
+
+/* --- tokenizer.c --- */
+
+int ids_append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err *err);
 
 /* --- added.c --- */
 
@@ -115,6 +121,7 @@ struct reading {
     struct mf_alphabet alphabet;
     struct decode_step decode[DECODE_STEPS];
     size_t n_decode;
+    bool whole_words;     /* ignore_merges */
     struct mf_text bytes; /* of all tokens so far */
     struct mf_err *err;
 };
@@ -123,6 +130,12 @@ int reading_bad(struct reading *r, const char *what, const char *name); /* EX_DA
 int reading_unsupported(struct reading *r, const char *key, const json_t *part);
 const char *reading_type(const json_t *part); /* "(none)" where it has none */
 bool reading_absent(const json_t *part);      /* NULL or null */
+
+/* A field that is true or false; as it was where the file leaves it out or has null there. */
+int reading_flag(struct reading *r, const json_t *part, const char *key, bool *flag);
+
+/* The list of a Sequence's parts. */
+int reading_list(struct reading *r, const json_t *part, const char *key, const json_t **list);
 
 /* An id that is a number below the vocabulary's size. */
 int reading_id(struct reading *r, const char *token, const json_t *value, uint32_t *id);

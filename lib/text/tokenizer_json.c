@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "io/json_file.h"
 #include "io/sha256.h"
 
@@ -20,6 +21,21 @@ int reading_id(struct reading *r, const char *token, const json_t *value, uint32
                           r->path, token, r->t->size);
     *id = (uint32_t)n;
     return 0;
+}
+
+int reading_flag(struct reading *r, const json_t *part, const char *key, bool *flag) {
+    const json_t *value = json_object_get(part, key);
+    if (reading_absent(value)) return 0;
+    if (!json_is_boolean(value))
+        return mf_err_set(r->err, EX_DATAERR, "%s: %s is neither true nor false", r->path, key);
+    *flag = json_is_true(value);
+    return 0;
+}
+
+int reading_list(struct reading *r, const json_t *part, const char *key, const json_t **list) {
+    *list = json_object_get(part, key);
+    if (json_is_array(*list)) return 0;
+    return mf_err_set(r->err, EX_DATAERR, "%s: a Sequence whose %s are not a list", r->path, key);
 }
 
 /* The ids of the vocabulary and the added tokens: a few may be missing, as in files of others. */
@@ -69,10 +85,13 @@ int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err
     json_t *root =
         t ? mf_json_parse((const char *)text, size, JSON_REJECT_DUPLICATES, MF_JSON_LARGE, &where) : NULL;
     if (t) mf_sha256_of(text, size, t->sha256);
+    if (t) t->path = mf_format("%s", path);
     free(text);
     int status = 0;
     if (!t) status = mf_err_set(err, EX_OSERR, "%s: out of memory", path);
-    if (t && !root) status = mf_err_set(err, EX_DATAERR, "%s: line %d: %s", path, where.line, where.text);
+    if (t && !root)
+        status = mf_err_set(err, EX_DATAERR, "%s: cannot be read as JSON: line %d: %s", path, where.line,
+                            where.text);
     mf_alphabet_fill(&r.alphabet);
     if (status == 0) status = parts_check(&r, root);
     if (status == 0) status = read_all(&r, root);

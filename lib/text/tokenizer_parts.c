@@ -21,19 +21,25 @@ bool reading_absent(const json_t *part) {
 static int check_model(struct reading *r, const json_t *model) {
     static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     if (strcmp(reading_type(model), "BPE") != 0) return reading_unsupported(r, "model", model);
-    for (size_t i = 0; i < 2; i++)
-        if (json_string_length(json_object_get(model, empty[i])) > 0)
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *text = json_object_get(model, empty[i]);
+        if (!reading_absent(text) && (!json_is_string(text) || json_string_length(text) > 0))
             return reading_bad(r, "not supported:", empty[i]);
-    if (json_number_value(json_object_get(model, "dropout")) != 0)
+    }
+    const json_t *dropout = json_object_get(model, "dropout");
+    if (!reading_absent(dropout) && (!json_is_number(dropout) || json_number_value(dropout) != 0))
         return reading_bad(r, "not supported:", "dropout");
     if (!json_is_object(json_object_get(model, "vocab")))
         return reading_bad(r, "the model has no vocab", NULL);
     if (!json_is_array(json_object_get(model, "merges")))
         return reading_bad(r, "the model has no merges", NULL);
-    r->t->byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
-    if (r->t->characters && json_is_true(json_object_get(model, "ignore_merges")))
-        return reading_bad(r, "not supported: ignore_merges without ByteLevel", NULL);
-    return 0;
+    if (reading_flag(r, model, "byte_fallback", &r->t->byte_fallback) < 0 ||
+        reading_flag(r, model, "fuse_unk", &r->t->fuse_unk) < 0 ||
+        reading_flag(r, model, "ignore_merges", &r->whole_words) < 0)
+        return -1;
+    return r->t->characters && r->whole_words
+               ? reading_bad(r, "not supported: ignore_merges without ByteLevel", NULL)
+               : 0;
 }
 
 int parts_check(struct reading *r, const json_t *root) {
@@ -50,6 +56,20 @@ int parts_check(struct reading *r, const json_t *root) {
 
 /* --- added tokens --- */
 
+static int read_added_flags(struct reading *r, const json_t *item, struct added *a) {
+    const struct {
+        const char *key;
+        bool *flag;
+    } flags[] = {{"special", &a->special},
+                 {"normalized", &a->late},
+                 {"single_word", &a->single_word},
+                 {"lstrip", &a->lstrip},
+                 {"rstrip", &a->rstrip}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (reading_flag(r, item, flags[i].key, flags[i].flag) < 0) return -1;
+    return 0;
+}
+
 static int read_added(struct reading *r, const json_t *item) {
     struct mf_tokenizer *t = r->t;
     const json_t *content = json_object_get(item, "content");
@@ -64,13 +84,8 @@ static int read_added(struct reading *r, const json_t *item) {
         return reading_bad(r, "two ids for added token", text);
     if (t->tokens[id].there) return reading_bad(r, "an id used twice, by added token", text);
     struct added *a = &t->added[t->n_added++];
-    *a = (struct added){.size = size,
-                        .id = id,
-                        .special = json_is_true(json_object_get(item, "special")),
-                        .late = json_is_true(json_object_get(item, "normalized")),
-                        .single_word = json_is_true(json_object_get(item, "single_word")),
-                        .lstrip = json_is_true(json_object_get(item, "lstrip")),
-                        .rstrip = json_is_true(json_object_get(item, "rstrip"))};
+    *a = (struct added){.size = size, .id = id};
+    if (read_added_flags(r, item, a) < 0) return -1;
     memcpy(a->text, text, size);
     t->tokens[id].there = true;
     t->tokens[id].special = a->special;
@@ -82,12 +97,14 @@ static int read_added(struct reading *r, const json_t *item) {
 
 /* Late tokens are looked for in normalized text, so that theirs is normalized, too. */
 static int normalize_added(struct reading *r, struct mf_normal_work *work) {
+    struct mf_err why;
     for (size_t i = 0; i < r->t->n_added; i++) {
         struct added *a = &r->t->added[i];
         const char *text = a->text;
         size_t size = a->size;
         if (!a->late) continue;
-        if (mf_normal_apply(work, &text, &size, r->err) < 0) return -1;
+        if (mf_normal_apply(work, &text, &size, &why) < 0)
+            return mf_err_set(r->err, why.status, "%s: %s", r->path, why.text);
         if (size == 0 || size >= ADDED_SIZE)
             return reading_bad(
                 r, "an added token has no content, or too long a one, once it is normalized:", a->text);
@@ -114,8 +131,12 @@ int parts_added(struct reading *r, const json_t *root) {
 
 /* --- around a document --- */
 
+/* Tokens before a document, or behind it. */
+#define MOST_AROUND 256
+
 static int put_around(struct reading *r, struct mf_ids *ids, const char *name, const json_t *value) {
     uint32_t id = 0;
+    if (ids->count == MOST_AROUND) return reading_bad(r, "too many tokens around a document", NULL);
     return reading_id(r, name, value, &id) < 0 ? -1 : mf_ids_add(ids, id, r->err);
 }
 
@@ -160,11 +181,12 @@ static int read_post(struct reading *r, const json_t *part) {
 }
 
 int parts_around(struct reading *r, const json_t *root) {
-    const json_t *post = json_object_get(root, "post_processor"), *item;
+    const json_t *post = json_object_get(root, "post_processor"), *list, *item;
     size_t i;
     if (reading_absent(post)) return 0;
     if (strcmp(reading_type(post), "Sequence") != 0) return read_post(r, post);
-    json_array_foreach(json_object_get(post, "processors"), i, item) if (read_post(r, item) < 0) return -1;
+    if (reading_list(r, post, "processors", &list) < 0) return -1;
+    json_array_foreach(list, i, item) if (read_post(r, item) < 0) return -1;
     return 0;
 }
 

@@ -21,11 +21,6 @@ int reading_pattern(struct reading *r, const json_t *value, struct mf_pattern **
     return mf_err_set(r->err, why.status, "%s: %s", r->path, why.text);
 }
 
-/* A field that is true where it is absent. */
-static bool unless_false(const json_t *part, const char *field) {
-    return !json_is_false(json_object_get(part, field));
-}
-
 /* --- normalizers --- */
 
 /* Takes the string of a field, which may be empty. */
@@ -60,8 +55,9 @@ static int fill_normalizer(struct reading *r, struct mf_normal_step *step, const
         return reading_pattern(r, json_object_get(part, "pattern"), &step->pattern);
     } else if (strcmp(type, "Strip") == 0) {
         step->kind = MF_NORMAL_STRIP;
-        step->left = unless_false(part, "strip_left");
-        step->right = unless_false(part, "strip_right");
+        step->left = step->right = true;
+        if (reading_flag(r, part, "strip_left", &step->left) < 0) return -1;
+        return reading_flag(r, part, "strip_right", &step->right);
     } else {
         return reading_unsupported(r, "normalizer", part);
     }
@@ -70,10 +66,11 @@ static int fill_normalizer(struct reading *r, struct mf_normal_step *step, const
 
 static int add_normalizer(struct reading *r, const json_t *part, size_t deep) {
     struct mf_normal *normal = &r->t->normal;
-    const json_t *item;
+    const json_t *item, *list;
     size_t i;
     if (strcmp(reading_type(part), "Sequence") == 0 && deep < MOST_DEEP) {
-        json_array_foreach(json_object_get(part, "normalizers"), i, item) {
+        if (reading_list(r, part, "normalizers", &list) < 0) return -1;
+        json_array_foreach(list, i, item) {
             if (add_normalizer(r, item, deep + 1) < 0) return -1;
         }
         return 0;
@@ -95,7 +92,7 @@ static int read_behavior(struct reading *r, const json_t *part, struct mf_split_
     static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
                                         "Contiguous"};
     const char *name = json_string_value(json_object_get(part, "behavior"));
-    step->invert = json_is_true(json_object_get(part, "invert"));
+    if (reading_flag(r, part, "invert", &step->invert) < 0) return -1;
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) {
             step->behavior = (enum mf_split_behavior)i;
@@ -108,8 +105,9 @@ static int read_behavior(struct reading *r, const json_t *part, struct mf_split_
 static int read_prepend(struct reading *r, const json_t *part, struct mf_split_step *step) {
     static const char *const names[] = {"never", "first", "always"};
     const json_t *scheme = json_object_get(part, "prepend_scheme");
-    step->prepend = MF_PREPEND_ALWAYS;
-    if (json_is_false(json_object_get(part, "add_prefix_space"))) step->prepend = MF_PREPEND_NEVER;
+    bool always = true;
+    if (reading_flag(r, part, "add_prefix_space", &always) < 0) return -1;
+    step->prepend = always ? MF_PREPEND_ALWAYS : MF_PREPEND_NEVER;
     if (reading_absent(scheme)) return 0;
     for (size_t i = 0; json_is_string(scheme) && i < 3; i++)
         if (strcmp(json_string_value(scheme), names[i]) == 0) {
@@ -128,8 +126,9 @@ static int fill_metaspace(struct reading *r, struct mf_split_step *step, const j
     memcpy(step->mark, json_string_value(mark), size);
     step->mark_size = size;
     step->behavior = MF_SPLIT_WITH_NEXT;
-    if (read_prepend(r, part, step) < 0) return -1;
-    if (!unless_false(part, "split")) return 0;
+    bool cut = true;
+    if (read_prepend(r, part, step) < 0 || reading_flag(r, part, "split", &cut) < 0) return -1;
+    if (!cut) return 0;
     return mf_pattern_new(&step->pattern, MF_PATTERN_STRING, step->mark, size, r->err);
 }
 
@@ -145,7 +144,8 @@ static int fill_step(struct reading *r, struct mf_split_step *step, const json_t
         return mf_pattern_new_scanner(&step->pattern, mf_scan_punctuation, r->err);
     }
     if (strcmp(type, "Digits") == 0) {
-        bool each = json_is_true(json_object_get(part, "individual_digits"));
+        bool each = false;
+        if (reading_flag(r, part, "individual_digits", &each) < 0) return -1;
         step->behavior = each ? MF_SPLIT_ISOLATED : MF_SPLIT_CONTIGUOUS;
         return mf_pattern_new_scanner(&step->pattern, mf_scan_number, r->err);
     }
@@ -153,25 +153,31 @@ static int fill_step(struct reading *r, struct mf_split_step *step, const json_t
     return reading_unsupported(r, "pre_tokenizer", part);
 }
 
+static int read_byte_level(struct reading *r, const json_t *part) {
+    bool words = true;
+    r->t->characters = false;
+    if (reading_flag(r, part, "add_prefix_space", &r->t->prefix_space) < 0 ||
+        reading_flag(r, part, "use_regex", &words) < 0)
+        return -1;
+    r->t->whole = !words;
+    return 0;
+}
+
 /* Behind ByteLevel text is letters of its alphabet. */
 static int add_step(struct reading *r, const json_t *part, size_t deep) {
     struct mf_split_steps *steps = &r->t->steps;
-    const json_t *item;
+    const json_t *item, *list;
     size_t i;
     if (strcmp(reading_type(part), "Sequence") == 0 && deep < MOST_DEEP) {
-        json_array_foreach(json_object_get(part, "pretokenizers"), i, item) {
+        if (reading_list(r, part, "pretokenizers", &list) < 0) return -1;
+        json_array_foreach(list, i, item) {
             if (add_step(r, item, deep + 1) < 0) return -1;
         }
         return 0;
     }
     if (!r->t->characters)
         return reading_bad(r, "a pre_tokenizer after ByteLevel: not supported:", reading_type(part));
-    if (strcmp(reading_type(part), "ByteLevel") == 0) {
-        r->t->characters = false;
-        r->t->prefix_space = json_is_true(json_object_get(part, "add_prefix_space"));
-        r->t->whole = !unless_false(part, "use_regex");
-        return 0;
-    }
+    if (strcmp(reading_type(part), "ByteLevel") == 0) return read_byte_level(r, part);
     if (steps->n == MOST_STEPS) return reading_bad(r, "too many pre_tokenizers", NULL);
     return fill_step(r, &steps->steps[steps->n++], part);
 }

@@ -1,5 +1,4 @@
 /* Reading the vocabulary and the merges of a tokenizer.json. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -39,6 +38,7 @@ static int read_added_bytes(struct reading *r) {
 /* The token of a byte, of a character, or of a byte that a character falls back to. */
 static void note_symbol(struct mf_tokenizer *t, const char *text, size_t length, const char *bytes,
                         size_t size, uint32_t id) {
+    static const char digits[] = "0123456789ABCDEF";
     size_t n;
     if (!t->characters) {
         if (size == 1) t->byte_ids[(unsigned char)*bytes] = id;
@@ -46,12 +46,9 @@ static void note_symbol(struct mf_tokenizer *t, const char *text, size_t length,
     }
     int32_t c = length ? mf_character(text, length, &n) : -1;
     if (c >= 0 && n == length) t->character_ids[c] = id + 1;
-    if (!t->byte_fallback || length != 6 || memcmp(text, "<0x", 3) != 0) return;
-    for (unsigned b = 0; b < 256; b++) {
-        char spelled[8];
-        snprintf(spelled, sizeof spelled, "<0x%02X>", b);
-        if (memcmp(spelled, text, 6) == 0) t->byte_ids[b] = id;
-    }
+    if (!t->byte_fallback || length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return;
+    const char *high = strchr(digits, text[3]), *low = strchr(digits, text[4]);
+    if (high && low) t->byte_ids[16 * (high - digits) + (low - digits)] = id;
 }
 
 static int read_token(struct reading *r, const char *text, const json_t *value, bool *seen) {
@@ -105,11 +102,12 @@ static int read_tokens(struct reading *r, bool *seen) {
 }
 
 static int read_unk(struct reading *r, const json_t *model) {
-    const char *unk = json_string_value(json_object_get(model, "unk_token"));
+    const json_t *name = json_object_get(model, "unk_token");
+    const char *unk = json_string_value(name);
     uint32_t id = 0;
     r->t->unk = -1;
-    r->t->fuse_unk = json_is_true(json_object_get(model, "fuse_unk"));
-    if (!unk) return 0;
+    if (reading_absent(name)) return 0;
+    if (!unk) return reading_bad(r, "unk_token is not a string", NULL);
     const json_t *value = json_object_get(r->vocab, unk);
     if (!value) return reading_bad(r, "unk_token is not in the vocabulary:", unk);
     if (reading_id(r, unk, value, &id) < 0) return -1;
@@ -118,11 +116,11 @@ static int read_unk(struct reading *r, const json_t *model) {
 }
 
 /* ignore_merges: a word that is a token is that token. Special ones are never made of text. */
-static void note_words(struct reading *r, const json_t *model) {
+static void note_words(struct reading *r) {
     struct mf_tokenizer *t = r->t;
     const char *text;
     json_t *value;
-    if (!json_is_true(json_object_get(model, "ignore_merges"))) return;
+    if (!r->whole_words) return;
     mf_whole_begin(&t->words, t->bytes, json_object_size(r->vocab));
     json_object_foreach((json_t *)(uintptr_t)r->vocab, text, value) {
         uint32_t id = (uint32_t)json_integer_value(value);
@@ -144,6 +142,6 @@ int vocab_read(struct reading *r, const json_t *model) {
         if (t->byte_ids[b] < 0)
             return reading_bad(r, "not supported: byte_fallback with ByteLevel and bytes without a token",
                                NULL);
-    note_words(r, model);
+    note_words(r);
     return 0;
 }

@@ -411,6 +411,6 @@ END
     assert_equal "$stderr" "mf-eval compare: none.json: no number that a.json has too"
     echo '{' > cut.json
     run -65 --separate-stderr mf-eval compare cut.json a.json
-    assert_regex "$stderr" '^mf-eval compare: cut.json: line [0-9]+: '
+    assert_regex "$stderr" '^mf-eval compare: cut.json: cannot be read as JSON: line [0-9]+: '
     run -74 --separate-stderr bash -c 'mf-eval compare a.json b.json > /dev/full'
 }

@@ -229,7 +229,7 @@ open("e.gguf", "wb").write(raw.replace(a, b))'
     refuses_config 'c["max_position_embeddings"] = None' "config.json has no max_position_embeddings"
     cp -rL base cut
     head -c 40 base/config.json > cut/config.json
-    refuses 65 "cut/config.json: line" cut
+    refuses 65 "cut/config.json: cannot be read as JSON: line" cut
     rm cut/config.json
     refuses 66 "cut/config.json" cut
 }

@@ -89,8 +89,8 @@ names.tar/twice.txt two"
         refused 65 "$kind.tar.zst: manifest.json is not a JSON object: $what" mf-cat -o out $kind.tar.zst
         refused 65 "$kind.safetensors: the header is not a JSON object: $what" mf-cat -o out $kind.safetensors
         refused 65 "$kind-config.safetensors: no config in the metadata" mf-eval perplexity -o out -m $kind-config.safetensors names.mf
-        refused 65 "$kind.json: line 1: $what" mf-tokenize encode -o out -t $kind.json names.mf
-        refused 65 "$kind.json: line 1: $what" mf-eval page -o out $kind.json
+        refused 65 "$kind.json: cannot be read as JSON: line 1: $what" mf-tokenize encode -o out -t $kind.json names.mf
+        refused 65 "$kind.json: cannot be read as JSON: line 1: $what" mf-eval page -o out $kind.json
     done
 }
 

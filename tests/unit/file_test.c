@@ -286,7 +286,7 @@ static void test_json(void **state) {
     write_file("bad.json", "{\n\"a\": }", 8);
     assert_null(mf_json_read("bad.json", 100, 0, &err));
     assert_int_equal(err.status, EX_DATAERR);
-    assert_memory_equal(err.text, "bad.json: line 2: ", 18);
+    assert_memory_equal(err.text, "bad.json: cannot be read as JSON: line 2: ", 42);
     assert_null(mf_json_read("bad.json", 7, 0, &err));
     assert_string_equal(err.text, "bad.json: larger than 7 bytes");
     assert_null(mf_json_read("absent", 100, 0, &err));

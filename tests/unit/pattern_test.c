@@ -209,10 +209,54 @@ static void a_match_that_takes_too_long_is_an_error(void **state) {
     char text[64];
     size_t begin, end;
     memset(text, 'a', sizeof text);
+    mf_search_text(s, sizeof text);
     assert_int_equal(mf_search_begin(s, text, sizeof text, &err), 0);
     assert_int_equal(mf_search_next(s, &begin, &end, &err), -1);
     assert_int_equal(err.status, EX_DATAERR);
     assert_non_null(strstr(err.text, "gives up on 64 bytes of text: match limit exceeded"));
+    mf_search_free(s);
+    mf_pattern_free(p);
+}
+
+/* Each part of a text takes few steps, all of them together too many. */
+static void steps_of_a_text_are_counted_together(void **state) {
+    (void)state;
+    struct mf_pattern *p;
+    struct mf_search *s = search_for(MF_PATTERN_REGEX, "(?:a|aa){14}!", &p);
+    const char text[] = "aaaaaaaaaaaaaaaaaa !";
+    size_t begin, end;
+    int found = 0, parts = 0;
+    for (int i = 0; i < 100; i++) {
+        mf_search_text(s, strlen(text));
+        assert_int_equal(mf_search_begin(s, text, strlen(text), &err), 0);
+        assert_int_equal(mf_search_next(s, &begin, &end, &err), 0);
+    }
+    mf_search_text(s, strlen(text));
+    for (; found == 0 && parts < 100; parts++) {
+        assert_int_equal(mf_search_begin(s, text, strlen(text), &err), 0);
+        found = mf_search_next(s, &begin, &end, &err);
+    }
+    assert_int_equal(found, -1);
+    assert_in_range(parts, 2, 99);
+    mf_search_free(s);
+    mf_pattern_free(p);
+}
+
+/* Where a place needs many steps, the match behind it is still found where it is. */
+static void a_match_behind_a_dear_place_is_found(void **state) {
+    (void)state;
+    struct mf_pattern *p;
+    struct mf_search *s = search_for(MF_PATTERN_REGEX, "(?:a|aa){14}!|\xc3\xa9|b", &p);
+    const char text[] = "aaaaaaaaaaaaaaaaaa\xc3\xa9 !b";
+    size_t begin = 0, end = 0;
+    mf_search_text(s, strlen(text));
+    assert_int_equal(mf_search_begin(s, text, strlen(text), &err), 0);
+    assert_int_equal(mf_search_next(s, &begin, &end, &err), 1);
+    assert_int_equal(begin, 18);
+    assert_int_equal(end, 20);
+    assert_int_equal(mf_search_next(s, &begin, &end, &err), 1);
+    assert_int_equal(begin, 22);
+    assert_int_equal(mf_search_next(s, &begin, &end, &err), 0);
     mf_search_free(s);
     mf_pattern_free(p);
 }
@@ -227,6 +271,7 @@ static void a_long_text_is_searched(void **state) {
     for (enum mf_family i = 0; i < MF_FAMILIES; i++) {
         struct mf_pattern *p;
         struct mf_search *s = search_for(MF_PATTERN_PCRE, mf_family_pattern(i), &p);
+        mf_search_text(s, size);
         assert_int_equal(mf_search_begin(s, text, size, &err), 0);
         if (mf_search_next(s, &begin, &end, &err) < 0) fail_msg("%s", err.text);
         mf_search_free(s);
@@ -380,6 +425,8 @@ int main(void) {
         cmocka_unit_test(patterns_mean_what_they_mean_in_oniguruma),
         cmocka_unit_test(what_they_mean_otherwise_is_refused),
         cmocka_unit_test(a_match_that_takes_too_long_is_an_error),
+        cmocka_unit_test(steps_of_a_text_are_counted_together),
+        cmocka_unit_test(a_match_behind_a_dear_place_is_found),
         cmocka_unit_test(a_long_text_is_searched),
         cmocka_unit_test(matches_are_treated_in_five_ways),
         cmocka_unit_test(texts_take_their_forms_and_keep_stray_bytes),
