@@ -1,5 +1,7 @@
 /* mf-docs: makes a stream of documents out of files.
  *     mf-docs [OPTION]... [PATH]... > docs */
+#include <string.h>
+#include <unistd.h>
 #include "base/memory.h"
 #include "cli/docs_summary.h"
 #include "cli/options.h"
@@ -139,6 +141,14 @@ static int new_copies(struct mf_selection *s, double near, size_t memory, bool q
     return mf_copies_new(&s->copies, near, memory - PROGRAM_MEMORY, err);
 }
 
+/* What is not there is said before the plan. */
+static int check_paths(const struct mf_strs *paths, struct mf_err *err) {
+    for (size_t i = 0; i < paths->count; i++)
+        if (strcmp(paths->items[i], "-") != 0 && access(paths->items[i], F_OK) < 0)
+            return mf_err_sys(err, EX_NOINPUT, "%s", paths->items[i]);
+    return 0;
+}
+
 static int run(void *request, const struct mf_common *common, struct mf_strs *paths, struct mf_err *err) {
     struct request *q = request;
     const struct outputs *to = &q->to;
@@ -148,7 +158,8 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *pa
     struct mf_config config;
     if (to->folder && (to->file || to->split != SPLIT_ALL))
         return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
-    if (mf_config_load_stage(&config, &common->settings, "docs", err) < 0) return -1;
+    if (mf_config_load_stage(&config, &common->settings, "docs", err) < 0 || check_paths(paths, err) < 0)
+        return -1;
     *s = (struct mf_selection){
         .splitting = to->folder || to->split != SPLIT_ALL,
         .rule = {.fraction = {[MF_VAL] = config.docs.val_fraction, [MF_TEST] = config.docs.test_fraction},

@@ -63,7 +63,8 @@ static void report_training(const struct training *t, const struct mf_words_repo
         say("learnt from a sample of %llu of %llu documents", (unsigned long long)r->counted,
             (unsigned long long)r->documents);
     if (t->learnt.rounds)
-        say("more different words than --max-memory holds: learnt in %zu rounds", t->learnt.rounds);
+        say("more different words than --max-memory holds: learnt in %zu round%s", t->learnt.rounds,
+            t->learnt.rounds == 1 ? "" : "s");
     if (t->learnt.tokens < (size_t)t->vocab_size)
         say("asked for %lld tokens, the text supports %zu", (long long)t->vocab_size, t->learnt.tokens);
     else

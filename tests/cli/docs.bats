@@ -175,6 +175,8 @@ long+2"
     assert_output --partial "--max-chars"
     run mf-docs -o d.mf nothing
     assert_failure 66
+    [[ "$output" == "mf-docs: nothing: "* ]] || fail "a plan, and then: $output"
+    assert_equal "${#lines[@]}" 1
     printf '{"text": "a"}\n{"text": \n' > bad.jsonl
     run mf-docs --removed r.jsonl -o d.mf bad.jsonl
     assert_failure 65

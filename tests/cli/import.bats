@@ -232,6 +232,11 @@ open("e.gguf", "wb").write(raw.replace(a, b))'
     refuses 65 "cut/config.json: cannot be read as JSON: line" cut
     rm cut/config.json
     refuses 66 "cut/config.json" cut
+    local file
+    for file in /dev/null base/config.json; do
+        cp $file file
+        refuses 65 "file: neither a folder with a config.json and tensors nor a GGUF file" file
+    done
 }
 
 @test "tensors that are missing, too many, of another shape or type, cut or not finite are refused" {

@@ -252,6 +252,8 @@ END
     run -0 --separate-stderr mf-tokenize train --max-memory "${BASH_REMATCH[1]}M" --vocab-size 1000 -o least.json docs.mf
     assert_regex "${stderr_lines[0]}" 'learnt in [0-9]+ rounds$'
     cmp least.json all.json
+    run -0 --separate-stderr mf-tokenize train --max-memory 26M --vocab-size 1000 --threads 1 -o few.json docs.mf
+    assert_regex "${stderr_lines[0]}" 'learnt in 1 round$'
 }
 
 @test "any number of threads gives the same bytes" {
