@@ -9,12 +9,6 @@
 #include "nn/matmul.h"
 #include "nn/vector.h"
 
-#define EXPERT_ROWS ((size_t)512) /* rows that go through an expert together */
-
-size_t moe_expert_rows(size_t max_rows) {
-    return max_rows < EXPERT_ROWS ? max_rows : EXPERT_ROWS;
-}
-
 static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     struct mf_arena *a = &w->arena;
@@ -82,41 +76,6 @@ const float *mf_moe_work_rstd(const struct mf_moe_work *w) {
     return w->rstd;
 }
 
-/* Lists the slots (row * top_k + k) of each expert, in the order of the rows. */
-void moe_group(struct mf_moe_work *w, size_t begin, size_t slots, size_t E) {
-    memset(w->first, 0, (E + 1) * sizeof *w->first);
-    for (size_t i = begin; i < begin + slots; i++) w->first[w->experts[i] + 1]++;
-    for (size_t e = 0; e < E; e++) w->first[e + 1] += w->first[e];
-    for (size_t i = begin; i < begin + slots; i++) w->slots[w->first[w->experts[i]]++] = i;
-    for (size_t e = E; e > 0; e--) w->first[e] = w->first[e - 1];
-    w->first[0] = 0;
-}
-
-struct rows_job {
-    struct mf_moe_work *w;
-    const size_t *slots;
-    const float *from, *bias;
-    size_t top_k, D;
-};
-
-static void gather(void *context, size_t begin, size_t end, int thread) {
-    const struct rows_job *j = context;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        memcpy(j->w->in + i * j->D, j->from + j->slots[i] / j->top_k * j->D, j->D * sizeof *j->from);
-}
-
-/* x[row] += weight * (out + bias); an expert has a row at most once, so rows are independent. */
-static void scatter(void *context, size_t begin, size_t end, int thread) {
-    const struct rows_job *j = context;
-    (void)thread;
-    for (size_t i = begin; i < end; i++) {
-        float *x = j->w->x + j->slots[i] / j->top_k * j->D, weight = j->w->weights[j->slots[i]];
-        vector_add(x, j->w->out + i * j->D, weight, j->D);
-        if (j->bias) vector_add(x, j->bias, weight, j->D);
-    }
-}
-
 struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w) {
     return (struct mf_layer){
         .shape = &m->shape, .pool = w->pool, .h = w->in, .y = w->out, .wide = w->mid, .units = m->shape.F};
@@ -127,13 +86,11 @@ static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, siz
     const struct mf_ffn_layer *x = &m->file->layers[layer].experts[e];
     const struct mf_layer c = moe_expert_layer(m, w);
     const struct mf_ffn_kept k = {.x = w->in, .pre = w->mid};
-    size_t first = w->first[e], count = w->first[e + 1] - first;
-    for (size_t done = 0, R; done < count; done += R) {
-        R = count - done < moe_expert_rows(w->max_rows) ? count - done : moe_expert_rows(w->max_rows);
-        struct rows_job job = {w, w->slots + first + done, from, x->fc2_bias, top_k, m->shape.D};
-        mf_pool_run(w->pool, R, 1, gather, &job);
-        if (mf_layer_expert(&c, x, &k, R, err) < 0) return -1;
-        mf_pool_run(w->pool, R, 1, scatter, &job);
+    struct moe_slots slots = {.top_k = top_k, .most = moe_expert_rows(w->max_rows)};
+    while (moe_next_slots(w, e, &slots)) {
+        moe_gather(w->pool, &slots, w->in, from, m->shape.D);
+        if (mf_layer_expert(&c, x, &k, slots.n, err) < 0) return -1;
+        moe_scatter(w->pool, &slots, w->x, w->out, m->shape.D, w->weights, x->fc2_bias);
     }
     return 0;
 }

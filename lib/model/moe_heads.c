@@ -44,80 +44,49 @@ struct meeting {
     struct mf_moe_work *w;
     const struct moe_head *head;
     const struct moe_head_block *block;
-    const size_t *slots; /* [n] */
-    size_t n;
+    struct moe_slots slots;
     const float *code; /* [n,C] what the expert's matrix [V,C] meets: A h, or h */
     const float *b;    /* its rows of the block */
 };
 
-/* Copies the slots' rows. */
-struct gathering {
-    const struct meeting *meeting;
-    const float *from; /* [N,columns] */
-    float *to;         /* [n,columns] */
-    size_t columns;
-};
-
-static void gather_part(void *context, size_t begin, size_t end, int thread) {
-    const struct gathering *j = context;
-    const struct meeting *g = j->meeting;
-    size_t K = g->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        memcpy(j->to + i * j->columns, j->from + (g->slots[i] / K - g->block->row) * j->columns,
-               j->columns * sizeof(float));
-}
-
-static void gather(const struct meeting *g, float *to, const float *from, size_t columns) {
-    struct gathering job = {g, from, to, columns};
-    mf_pool_run(g->w->pool, g->n, 1, gather_part, &job);
-}
-
 /* logits += weight * part */
-static void scatter(void *context, size_t begin, size_t end, int thread) {
-    const struct meeting *g = context;
-    size_t P = g->block->count, K = g->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        vector_add(g->block->logits + (g->slots[i] / K - g->block->row) * P, g->w->head_part + i * P,
-                   g->w->weights[g->slots[i]], P);
-}
-
 static int forward(struct meeting *g, struct mf_err *err) {
     (void)err;
-    matmul_forward(g->w->pool, g->w->head_part, g->code, g->b, g->n, g->block->count, g->head->columns, 0);
-    mf_pool_run(g->w->pool, g->n, 1, scatter, g);
+    struct mf_moe_work *w = g->w;
+    matmul_forward(w->pool, w->head_part, g->code, g->b, g->slots.n, g->block->count, g->head->columns, 0);
+    moe_scatter(w->pool, &g->slots, g->block->logits, w->head_part, g->block->count, w->weights, NULL);
     return 0;
 }
 
 /* With dcode = dlogits B: dweight += dcode . code, and dh += weight dcode A. */
 static int backward(struct meeting *g, struct mf_err *err) {
     struct mf_moe_work *w = g->w;
-    size_t D = g->m->shape.D, C = g->head->columns, K = g->m->router.top_k;
+    size_t D = g->m->shape.D, C = g->head->columns, n = g->slots.n;
     float *dcode = w->head_dcode, *dh = g->head->whole ? dcode : w->head_in;
     const float *a;
-    gather(g, w->head_part, g->block->logits, g->block->count);
-    matmul_backward_input(w->pool, dcode, w->head_part, g->b, g->n, g->block->count, C, 0);
-    for (size_t i = 0; i < g->n; i++)
-        g->block->dweights[g->slots[i]] += (float)vector_dot(dcode + i * C, g->code + i * C, C);
+    moe_gather(w->pool, &g->slots, w->head_part, g->block->logits, g->block->count);
+    matmul_backward_input(w->pool, dcode, w->head_part, g->b, n, g->block->count, C, 0);
+    for (size_t i = 0; i < n; i++)
+        g->block->dweights[g->slots.of[i]] += (float)vector_dot(dcode + i * C, g->code + i * C, C);
     if (!g->head->whole) {
         if (mf_weights_get(g->m->file->weights, g->head->a, &a, err) < 0) return -1;
-        matmul_backward_input(w->pool, dh, dcode, a, g->n, C, D, 0);
+        matmul_backward_input(w->pool, dh, dcode, a, n, C, D, 0);
     }
-    for (size_t i = 0; i < g->n; i++)
-        vector_add(g->block->dhidden + g->slots[i] / K * D, dh + i * D, w->weights[g->slots[i]], D);
+    moe_scatter(w->pool, &g->slots, g->block->dhidden, dh, D, w->weights, NULL);
     return 0;
 }
 
 /* The rows' codes; of factors A is read. */
 static int encode(struct meeting *g, struct mf_err *err) {
     const float *a;
-    gather(g, g->w->head_in, g->block->hidden, g->m->shape.D);
-    g->code = g->w->head_in;
+    struct mf_moe_work *w = g->w;
+    size_t D = g->m->shape.D;
+    moe_gather(w->pool, &g->slots, w->head_in, g->block->hidden, D);
+    g->code = w->head_in;
     if (g->head->whole) return 0;
     if (mf_weights_get(g->m->file->weights, g->head->a, &a, err) < 0) return -1;
-    matmul_forward(g->w->pool, g->w->head_code, g->w->head_in, a, g->n, g->head->columns, g->m->shape.D, 0);
-    g->code = g->w->head_code;
+    matmul_forward(w->pool, w->head_code, w->head_in, a, g->slots.n, g->head->columns, D, 0);
+    g->code = w->head_code;
     return 0;
 }
 
@@ -131,17 +100,14 @@ static int read_block(const struct meeting *g, struct mf_err *err) {
 /* All experts' rows meet the block. */
 static int meet(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *block,
                 int (*how)(struct meeting *g, struct mf_err *err), struct mf_err *err) {
-    size_t most = moe_expert_rows(w->max_rows);
+    const struct moe_slots none = {
+        .top_k = m->router.top_k, .first = block->row, .most = moe_expert_rows(w->max_rows)};
     for (size_t e = 0; e < m->router.n_experts && m->file->heads.columns; e++) {
-        size_t end = w->first[e + 1];
-        struct meeting g = {.m = m, .w = w, .head = &m->file->heads.of[e], .block = block, .b = w->rows};
-        if (g.head->columns == 0 || w->first[e] == end) continue;
+        struct meeting g = {m, w, &m->file->heads.of[e], block, none, .b = w->rows};
+        if (g.head->columns == 0 || w->first[e] == w->first[e + 1]) continue;
         if (read_block(&g, err) < 0) return -1;
-        for (size_t i = w->first[e]; i < end; i += g.n) {
-            g.slots = w->slots + i;
-            g.n = end - i < most ? end - i : most;
+        while (moe_next_slots(w, e, &g.slots))
             if (encode(&g, err) < 0 || how(&g, err) < 0) return -1;
-        }
     }
     return 0;
 }

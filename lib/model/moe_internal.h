@@ -1,6 +1,6 @@
 /* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
- * moe_open.c (reading a model), moe_changes.c (an expert of low rank), moe_heads.c (heads of experts),
- * moe_router.c and moe_route.c (its router) share. */
+ * moe_open.c (reading a model), moe_rows.c (the rows of an expert), moe_changes.c (an expert of low rank),
+ * moe_heads.c (heads of experts), moe_router.c and moe_route.c (its router) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
@@ -130,14 +130,35 @@ void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, cons
                size_t N, const struct moe_noise *noise);
 /* What a layer's token scores are multiplied by in row n's logits. */
 double moe_score_scale(const struct mf_moe *m, const struct mf_moe_work *w, size_t layer, size_t n);
-/* Lists in w->first and w->slots which of the slots [begin, begin + slots) each expert has. */
-void moe_group(struct mf_moe_work *w, size_t begin, size_t slots, size_t E);
-size_t moe_expert_rows(size_t max_rows); /* rows that go through an expert together */
-
 /* The layer of all rows, and that of an expert's own: working memory of `w`. */
 struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
                           const struct mf_moe_hooks *hooks);
 struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w);
+
+/* --- the rows of one expert (moe_rows.c) --- */
+
+size_t moe_expert_rows(size_t max_rows); /* how many go through an expert together */
+
+/* Lists in w->first and w->slots which of the slots (row * top_k + k) [begin, begin + slots) each expert has,
+ * in the order of the rows. */
+void moe_group(struct mf_moe_work *w, size_t begin, size_t slots, size_t E);
+
+/* Slots of one expert whose rows go through it together, of matrices that begin with row `first`. */
+struct moe_slots {
+    size_t top_k, first, most;
+    const size_t *of; /* [n] borrowed from the work; NULL: before the first */
+    size_t n;         /* <= most */
+};
+bool moe_next_slots(const struct mf_moe_work *w, size_t e, struct moe_slots *slots); /* false: no more */
+
+/* to [n,columns] = the slots' rows of from. */
+void moe_gather(struct mf_pool *pool, const struct moe_slots *slots, float *to, const float *from,
+                size_t columns);
+
+/* The slots' rows of to += weight * (from [n,columns] + bias [columns]), with weights[slot]; NULL: weight 1,
+ * no bias. */
+void moe_scatter(struct mf_pool *pool, const struct moe_slots *slots, float *to, const float *from,
+                 size_t columns, const float *weights, const float *bias);
 
 /* --- the head, and those of experts (moe_heads.c) --- */
 

@@ -177,14 +177,6 @@ struct rows_job {
     const float *bias;
 };
 
-static void gather(void *context, size_t begin, size_t end, int thread) {
-    const struct rows_job *j = context;
-    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        memcpy(j->p->t->rows + i * D, j->p->w->h + j->slots[i] / K * D, D * sizeof(float));
-}
-
 /* With y = FFN(h) and x += weight * y:  dweight = dx . y, and dy = weight * dx, in y's place. */
 static void weigh_back(void *context, size_t begin, size_t end, int thread) {
     const struct rows_job *j = context;
@@ -200,14 +192,6 @@ static void weigh_back(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-static void scatter(void *context, size_t begin, size_t end, int thread) {
-    const struct rows_job *j = context;
-    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++)
-        vector_add(j->p->t->dh + j->slots[i] / K * D, j->p->w->in + i * D, 1, D);
-}
-
 /* Adds an expert's part to dh, unless nothing below needs it, and gives its slots' dweights. */
 static int expert_backward(const struct pass *p, size_t layer, size_t e, struct mf_err *err) {
     struct mf_moe_tape *t = p->t;
@@ -215,17 +199,16 @@ static int expert_backward(const struct pass *p, size_t layer, size_t e, struct 
     const struct mf_ffn_layer *x = &p->m->file->layers[layer].experts[e], frozen = {0};
     const struct mf_layer c = moe_expert_layer(p->m, w);
     const struct mf_ffn_kept k = {t->rows, t->row_mean, t->row_rstd, t->pre};
-    size_t first = w->first[e], count = w->first[e + 1] - first;
-    for (size_t done = 0, R; done < count; done += R) {
-        R = count - done < moe_expert_rows(t->max_rows) ? count - done : moe_expert_rows(t->max_rows);
-        struct rows_job job = {p, w->slots + first + done, x->fc2_bias};
-        mf_pool_run(w->pool, R, 1, gather, &job);
-        if (mf_layer_expert(&c, x, &k, R, err) < 0) return -1;
-        mf_pool_run(w->pool, R, 1, weigh_back, &job);
+    struct moe_slots slots = {.top_k = p->m->router.top_k, .most = moe_expert_rows(t->max_rows)};
+    size_t D = p->m->shape.D;
+    while (moe_next_slots(w, e, &slots)) {
+        moe_gather(w->pool, &slots, t->rows, w->h, D);
+        if (mf_layer_expert(&c, x, &k, slots.n, err) < 0) return -1;
+        mf_pool_run(w->pool, slots.n, 1, weigh_back, &(struct rows_job){p, slots.of, x->fc2_bias});
         if (layer == 0) continue;
-        memset(w->in, 0, R * p->m->shape.D * sizeof *w->in);
-        if (mf_layer_expert_backward(&c, x, &frozen, &k, w->out, w->in, R, err) < 0) return -1;
-        mf_pool_run(w->pool, R, 1, scatter, &job);
+        memset(w->in, 0, slots.n * D * sizeof *w->in);
+        if (mf_layer_expert_backward(&c, x, &frozen, &k, w->out, w->in, slots.n, err) < 0) return -1;
+        moe_scatter(w->pool, &slots, t->dh, w->in, D, NULL, NULL);
     }
     return 0;
 }
