@@ -17,9 +17,8 @@ static int outside(const struct mf_key *key, double value, const char *text, con
                       below ? "least" : "most", below ? key->low : key->high);
 }
 
-static int unfit(const struct mf_key *key, const char *text, const char *where, const char *wanted,
-                 struct mf_err *err) {
-    return mf_err_set(err, EX_CONFIG, "%s: %s is '%.100s', must be %s", where, key->name, text, wanted);
+static int unfit(const struct mf_key *key, const char *text, const char *where, struct mf_err *err) {
+    return mf_err_set(err, EX_CONFIG, "%s: %s is '%.100s', must be %s", where, key->name, text, key->wanted);
 }
 
 static bool is_utf8(const char *text, size_t size) {
@@ -46,33 +45,32 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
         if (choice >= 0)
             whole = (int64_t)key->low + choice;
         else if (mf_parse_int(text, &whole) < 0)
-            return unfit(key, text, where, key->choices ? "a whole number, full or none" : "a whole number",
-                         err);
+            return unfit(key, text, where, err);
         if ((double)whole < key->low || (double)whole > key->high)
             return outside(key, (double)whole, text, where, err);
         memcpy(target, &whole, sizeof whole);
         return 0;
     case MF_KEY_REAL:
-        if (mf_parse_real(text, &real) < 0) return unfit(key, text, where, "a number", err);
+        if (mf_parse_real(text, &real) < 0) return unfit(key, text, where, err);
         if (!(real >= key->low && real <= key->high)) return outside(key, real, text, where, err);
         real += 0.0; /* no negative zero */
         memcpy(target, &real, sizeof real);
         return 0;
     case MF_KEY_CHOICE:
         choice = mf_choice(key->choices, text, size);
-        if (choice < 0) return unfit(key, text, where, key->choices, err);
+        if (choice < 0) return unfit(key, text, where, err);
         memcpy(target, &choice, sizeof choice);
         return 0;
     case MF_KEY_BOOL:
         choice = mf_choice("false|true", text, size);
-        if (choice < 0) return unfit(key, text, where, "true or false", err);
+        if (choice < 0) return unfit(key, text, where, err);
         *(bool *)target = choice;
         return 0;
     case MF_KEY_TEXT:
         if ((double)size > key->high)
             return mf_err_set(err, EX_CONFIG, "%s: %s has %zu bytes, must be at most %.10g", where, key->name,
                               size, key->high);
-        if (!is_utf8(text, size)) return unfit(key, text, where, "UTF-8", err);
+        if (!is_utf8(text, size)) return unfit(key, text, where, err);
         memset(target, 0, (size_t)key->high + 1);
         memcpy(target, text, size);
         return 0;

@@ -26,11 +26,16 @@ enum {
 #define AT(...) offsetof(struct mf_config, __VA_ARGS__)
 
 #define INT(field, fallback, low, high, readers, meaning)                                                    \
-    { #field, MF_KEY_INT, AT(field), fallback, low, high, NULL, readers, meaning }
+    { #field, MF_KEY_INT, AT(field), fallback, low, high, NULL, readers, meaning, "a whole number" }
 #define REAL(field, fallback, low, high, readers, meaning)                                                   \
-    { #field, MF_KEY_REAL, AT(field), fallback, low, high, NULL, readers, meaning }
+    { #field, MF_KEY_REAL, AT(field), fallback, low, high, NULL, readers, meaning, "a number" }
 #define CHOICE(field, fallback, choices, readers, meaning)                                                   \
-    { #field, MF_KEY_CHOICE, AT(field), fallback, 0, 0, choices, readers, meaning }
+    { #field, MF_KEY_CHOICE, AT(field), fallback, 0, 0, choices, readers, meaning, choices }
+
+#define BOOL(field, fallback, readers, meaning)                                                              \
+    { #field, MF_KEY_BOOL, AT(field), fallback, 0, 0, NULL, readers, meaning, "true or false" }
+#define TEXT(field, fallback, high, readers, meaning)                                                        \
+    { #field, MF_KEY_TEXT, AT(field), fallback, 0, high, NULL, readers, meaning, "UTF-8" }
 
 /* Both trainings have the same keys; the learning rate and the lengths differ. `sized` also reads how many
  * tokens it learns from. */
@@ -98,12 +103,9 @@ static const struct mf_key keys[] = {
     REAL(model.position_std, "0.02", 0, 100, SHARED, "standard deviation of the sinusoidal positions"),
     REAL(model.rope_theta, "10000", 1, 1e12, SHARED, "llama: base of the rotary positions' wavelengths"),
     REAL(model.norm_eps, "1e-05", 1e-12, 1, SHARED, "llama: epsilon of the RMSNorms"),
-    {"model.qkv_bias", MF_KEY_BOOL, AT(model.qkv_bias), "false", 0, 0, NULL, SHARED,
-     "llama: queries, keys and values have biases"},
-    {"model.qk_norm", MF_KEY_BOOL, AT(model.qk_norm), "false", 0, 0, NULL, SHARED,
-     "llama: each head of queries and of keys has an RMSNorm"},
-    {"model.tied", MF_KEY_BOOL, AT(model.tied), "true", 0, 0, NULL, SHARED,
-     "llama: the head is the embedding"},
+    BOOL(model.qkv_bias, "false", SHARED, "llama: queries, keys and values have biases"),
+    BOOL(model.qk_norm, "false", SHARED, "llama: each head of queries and of keys has an RMSNorm"),
+    BOOL(model.tied, "true", SHARED, "llama: the head is the embedding"),
 
     CHOICE(expert.init, "shared", MF_EXPERT_INITS, EXPERT,
            "experts start from the shared FFN or from scratch"),
@@ -111,18 +113,15 @@ static const struct mf_key keys[] = {
         "experts learn changes of this rank to the shared FFN; 0: a whole FFN"),
     REAL(expert.alpha, "0", 0, 1e6, EXPERT,
          "a change is its two factors' product times alpha / rank; 0: 2 rank"),
-    {"expert.anchor", MF_KEY_BOOL, AT(expert.anchor), "false", 0, 0, NULL, EXPERT,
-     "experts train beside the frozen shared FFN, each at half weight"},
+    BOOL(expert.anchor, "false", EXPERT, "experts train beside the frozen shared FFN, each at half weight"),
     {"expert.head", MF_KEY_INT, AT(expert.head), "none", MF_HEAD_FULL, 65536, MF_HEADS, EXPERT,
-     "experts also learn a head: a change of this rank, or full"},
+     "experts also learn a head: a change of this rank, or full", "a whole number, full or none"},
 
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
-    {"assemble.heads", MF_KEY_BOOL, AT(assemble.heads), "true", 0, 0, NULL, ASSEMBLE,
-     "with the heads that experts have; false: their FFNs alone"},
-    {"assemble.anchor", MF_KEY_BOOL, AT(assemble.anchor), "false", 0, 0, NULL, ASSEMBLE,
-     "the shared FFN is one more expert, for text of no partition"},
+    BOOL(assemble.heads, "true", ASSEMBLE, "with the heads that experts have; false: their FFNs alone"),
+    BOOL(assemble.anchor, "false", ASSEMBLE, "the shared FFN is one more expert, for text of no partition"),
     CHOICE(router.kind, "prefix", MF_ROUTER_KINDS, ASSEMBLE,
            "routing by hidden state or by the prefix's tokens"),
     CHOICE(router.init, "data_stats", MF_ROUTER_INITS, ASSEMBLE, "first gate of a hidden router"),
@@ -130,15 +129,13 @@ static const struct mf_key keys[] = {
 
     CHOICE(calibrate.router, "best", MF_CALIBRATE_ROUTERS, CALIBRATE,
            "how the gate is fitted; train: steps from the best"),
-    {"calibrate.norms", MF_KEY_BOOL, AT(calibrate.norms), "true", 0, 0, NULL, CALIBRATE,
-     "also fit the norms before the experts"},
+    BOOL(calibrate.norms, "true", CALIBRATE, "also fit the norms before the experts"),
     INT(calibrate.max_tokens, "200000", 1, MANY, CALIBRATE, "calibration tokens read at most"),
     REAL(calibrate.ridge, "0.01", 0, 1e9, CALIBRATE, "strength of the ridge"),
     INT(calibrate.steps, "100", 1, MANY, CALIBRATE, "router train: optimizer steps"),
     REAL(calibrate.lr, "0.001", 0, 100, CALIBRATE, "router train: largest learning rate"),
     REAL(calibrate.balance, "0.01", 0, 1e9, CALIBRATE, "router train: weight of the experts' balance"),
-    {"calibrate.noise", MF_KEY_BOOL, AT(calibrate.noise), "true", 0, 0, NULL, CALIBRATE,
-     "router train: noise on the logits"},
+    BOOL(calibrate.noise, "true", CALIBRATE, "router train: noise on the logits"),
 
     INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
     INT(eval.max_tokens, "-1", -1, MANY, EVAL,
@@ -147,15 +144,14 @@ static const struct mf_key keys[] = {
     INT(eval.sample_tokens, "80", 0, 1e9, EVAL, "tokens of a sample of the report"),
     INT(eval.samples, "3", 0, 1000, EVAL, "samples of the report"),
     REAL(eval.temperature, "0.8", 0, 1000, EVAL, "of the samples; 0: the likeliest token"),
-    {"eval.prompts", MF_KEY_TEXT, AT(eval.prompts),
-     "In the beginning|The function returns|The most important", 0, 1023, NULL, EVAL,
-     "prompts of the samples, separated by |"},
+    TEXT(eval.prompts, "In the beginning|The function returns|The most important", 1023, EVAL,
+         "prompts of the samples, separated by |"),
 
     {"export.type", MF_KEY_CHOICE, AT(exports.type), "f16", 0, 0, MF_EXPORT_TYPES, EXPORT,
-     "llama: what model.gguf stores matrices as"},
+     "llama: what model.gguf stores matrices as", MF_EXPORT_TYPES},
 
-    {"cluster.launch", MF_KEY_TEXT, AT(cluster.launch), "", 0, 1023, NULL, NO_STAGE,
-     "before each stage's command; {run} {stage} {cpus} {memory_mb} {minutes} are filled in"},
+    TEXT(cluster.launch, "", 1023, NO_STAGE,
+         "before each stage's command; {run} {stage} {cpus} {memory_mb} {minutes} are filled in"),
     INT(cluster.minutes, "720", 1, 1e7, NO_STAGE, "time limit of a job"),
     INT(cluster.spare_mb, "256", 0, 1e9, NO_STAGE, "memory of a job beyond what its stage takes"),
     INT(cluster.retries, "5", 0, 1e6, NO_STAGE,

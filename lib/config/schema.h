@@ -22,6 +22,7 @@ struct mf_key {
     const char *choices; /* "a|b|c"; of an int NULL, or words for low to 0 */
     unsigned stages;     /* bit i: stage i of mf_config_stages() reads it; none: make does */
     const char *meaning;
+    const char *wanted; /* what a value must be, in the message when it is not */
 };
 
 /* The schema, sections together and in the order they are printed. */
