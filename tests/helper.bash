@@ -94,6 +94,16 @@ assert len(a) == len(b) > 0, (len(a), len(b))
 print(max(abs(x - y) for x, y in zip(a, b)) / (max(map(abs, b)) if sys.argv[3:] else 1))' "$@"
 }
 
+# The loss of a model, or of a shared bundle with -e EXPERT, on the test documents.
+loss() { # MODEL [OPTION of mf-eval]...
+    mf-eval perplexity --quiet --json -m "$@" test.mf | jq .loss
+}
+
+# Are two numbers less than LIMIT apart?
+near() { # NUMBER NUMBER [LIMIT: 1e-5]
+    awk -v a="$1" -v b="$2" -v limit="${3:-1e-5}" 'BEGIN { d = a - b; exit !(a + 0 == a && b + 0 == b && d < limit && d > -limit) }'
+}
+
 # mf-eval's logits of test.mf are those in theirs.f32; its perplexity and number of targets those in the line `theirs`.
 says_the_same() { # MODEL [OPTION of mf-eval]...
     local perplexity tokens

@@ -34,6 +34,16 @@ refuses() { # STATUS REASON OPTION...
     assert_output ""
 }
 
+# Lines REASON:CHANGE of a tokenizer by jq, for which it is refused.
+refuses_changed() { # TOKENIZER
+    local change reason
+    while IFS=: read -r reason change; do
+        jq "$change" "$1" > t.json
+        random_for t.json m.safetensors --E 1 --top-k 1
+        refuses 65 "t.json: llama.cpp cannot tokenize so: $reason" -m m.safetensors -t t.json
+    done
+}
+
 key() { # FILE KEY
     mf-cat --head 0 "$1" | jq -c ".[\"$2\"]"
 }
@@ -141,12 +151,7 @@ key() { # FILE KEY
 }
 
 @test "a tokenizer that llama.cpp would not follow is refused, as is another one" {
-    local change reason
-    while IFS=: read -r reason change; do
-        jq "$change" tokenizer.json > t.json
-        random_for t.json m.safetensors --E 1 --top-k 1
-        refuses 65 "t.json: llama.cpp cannot tokenize so: $reason" -m m.safetensors -t t.json
-    done <<'END'
+    refuses_changed tokenizer.json << 'END'
 add_prefix_space:.pre_tokenizer.add_prefix_space = true
 use_regex is false:.pre_tokenizer.use_regex = false
 its normalizer:.normalizer = {type: "Lowercase"}
@@ -196,12 +201,7 @@ PY
     mf-export gguf --quiet -m m.safetensors -t t.json -o out.gguf
     assert_equal "$(key out.gguf tokenizer.ggml.add_space_prefix)" false
     rm out.gguf
-    local change reason
-    while IFS=: read -r reason change; do
-        jq "$change" characters.json > t.json
-        random_for t.json m.safetensors --E 1 --top-k 1
-        refuses 65 "t.json: llama.cpp cannot tokenize so: $reason" -m m.safetensors -t t.json
-    done <<'END'
+    refuses_changed characters.json << 'END'
 how it marks blanks:.normalizer = {type: "Lowercase"}
 how it marks blanks:.normalizer.normalizers[1].content = "_"
 how it marks blanks:.normalizer = null | .pre_tokenizer = {type: "Metaspace", replacement: "\u2581", prepend_scheme: "always", split: false}

@@ -22,14 +22,6 @@ expert() { # FAMILY PARTITION OPTION...
     mf-train-expert --quiet --config "$1.yaml" --set train_expert.lr=0.01 -s "$1.tar" -v val.labelled.mf -p "$2" "${@:3}" "parts/part.$2.mp"
 }
 
-loss() { # MODEL [OPTION]...
-    mf-eval perplexity --quiet --json -m "$@" test.mf | jq .loss
-}
-
-near() { # A B
-    awk "BEGIN { d = $1 - $2; exit !(d < 1e-5 && d > -1e-5) }"
-}
-
 first() { # BUNDLE FILTER
     mf-cat "$1" | head -n 1 | jq "$2"
 }

@@ -20,14 +20,6 @@ low() { # FAMILY PARTITION OPTION...
         "${@:3}" "parts/part.$2.mp"
 }
 
-loss() { # MODEL [OPTION]...
-    mf-eval perplexity --quiet --json -m "$@" test.mf | jq .loss
-}
-
-near() { # A B
-    awk "BEGIN { d = $1 - $2; exit !(d < 1e-5 && d > -1e-5) }"
-}
-
 # Sums and names of a model's tensors: NAME SHA256
 sums() { # MODEL
     /usr/bin/python3 - "$1" << 'END'

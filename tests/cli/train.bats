@@ -203,8 +203,7 @@ PY
     shared --set model.d_ff=1024 --set model.context=64 --max-memory 1G -o wider.tar
     cmp wide.tar wider.tar
     shared --set model.d_ff=1024 --set model.context=64 --max-memory 22M -o tight.tar
-    loss() { mf-eval perplexity --json -m "$1" test.mf | jq .loss; }
-    awk "BEGIN { d = $(loss wide.tar) - $(loss tight.tar); exit !(d < 0.05 && d > -0.05) }"
+    near "$(loss wide.tar)" "$(loss tight.tar)" 0.05
     # the tightest an expert can have keeps the frozen part in bf16
     shared --set model.d_model=256 --set model.n_layers=6 --set train_shared.steps=3 --set train_shared.warmup=1 -o deep.tar
     least=$(mf-train-expert --config "$TINY" --max-memory 1M -s deep.tar parts/part.0.mp 2>&1 | grep -o 'at least [0-9]*' | cut -d' ' -f3)
@@ -212,8 +211,7 @@ PY
     assert_success
     assert_output --regexp "[(][0-9.]+ frozen, bf16[)]"
     mf-train-expert --quiet --config "$TINY" -s deep.tar -o full.tar parts/part.0.mp
-    loss() { mf-eval perplexity --json -m deep.tar -e "$1" test.mf | jq .loss; }
-    awk "BEGIN { d = $(loss full.tar) - $(loss narrow.tar); print d; exit !(d < 0.05 && d > -0.05) }"
+    near "$(loss deep.tar -e full.tar)" "$(loss deep.tar -e narrow.tar)" 0.05
 }
 
 @test "older checkpoints are kept when asked for, and go when the training is done" {

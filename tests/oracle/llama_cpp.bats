@@ -60,25 +60,31 @@ below() { # NUMBER LIMIT
     awk -v x="$1" -v limit="$2" 'BEGIN { exit !(x + 0 == x && x < limit) }'
 }
 
-# Lines NAME OPTION...: each model's log-probabilities in F32 are llama.cpp's.
-agree() {
-    local name options worst files=()
+# The log-probabilities of NAME.ours are llama.cpp's of NAME.f32.gguf.
+agree() { # NAME...
+    local name worst
+    llama_cpp logprobs ids "${@/%/.f32.gguf}"
+    for name; do
+        worst=$(differences "$name.ours" "$name.f32.gguf.f32")
+        below "${worst% *}" 0.0005 || fail "$name: $worst"
+    done
+}
+
+# Lines NAME OPTION...: each random model's log-probabilities in F32 are llama.cpp's.
+random_agree() {
+    local name options names=()
     while read -r name options; do
         # shellcheck disable=SC2086
         random "$name" $options
         exported "$name"
         mf-eval logits -m "$name.safetensors" -o "$name.ours" t.mf
-        files+=("$name.f32.gguf")
+        names+=("$name")
     done
-    llama_cpp logprobs ids "${files[@]}"
-    for name in "${files[@]}"; do
-        worst=$(differences "${name%.f32.gguf}.ours" "$name.f32")
-        below "${worst% *}" 0.0005 || fail "${name%.f32.gguf}: $worst"
-    done
+    agree "${names[@]}"
 }
 
 @test "F32 gives our log-probabilities: one FFN, tied and not, biases, wide and narrow heads, stretched positions" {
-    agree << 'END'
+    random_agree << 'END'
 tied --E 1 --top-k 1 --H 4 --K 2
 untied --E 1 --top-k 1 --has bias head --H 4 --K 4 --head-dim 12
 stretched --E 1 --top-k 1 --has bias --H 6 --K 1 --head-dim 4 --rope-scaling 4 1 4 32
@@ -87,7 +93,7 @@ END
 }
 
 @test "F32 gives our log-probabilities: 2, 5 and 16 experts, one key head and many" {
-    agree << 'END'
+    random_agree << 'END'
 two --E 2 --H 4 --K 1
 five --E 5 --top-k 3 --has head --H 6 --K 3 --head-dim 6
 sixteen --E 16 --top-k 2 --has bias --H 4 --K 2 --rope-theta 500000
@@ -97,7 +103,7 @@ END
 
 @test "F32 gives our log-probabilities: prefix routers in plain weights, decay 1 and below" {
     prefix="--kind prefix --token-scores mean --evidence-scale 30"
-    agree << END
+    random_agree << END
 all --E 5 --top-k 2 --H 4 --K 2 $prefix --decay 1
 decayed --E 2 --top-k 1 --has head --H 4 --K 1 --head-dim 16 $prefix --decay 0.97 --bos-weight 200
 many --E 16 --top-k 3 --H 4 --K 4 --head-dim 12 $prefix --decay 0.99
@@ -105,7 +111,7 @@ END
 }
 
 @test "F32 gives our log-probabilities: experts trained on bases of others, of low rank and whole, beside the anchor" {
-    local kind worst router=prefix files=()
+    local kind router=prefix
     few=(--set train_expert.steps=5 --set train_expert.warmup=1 --set train_expert.batch=2 --set train_expert.lr=0.01)
     local e
     for e in 0 1; do
@@ -122,17 +128,12 @@ END
         mf-assemble --quiet --set assemble.anchor=true --set model.n_experts=2 --set router.kind=$router -o $kind.safetensors $kind.tar $kind.{0,1}.tar
         exported $kind
         mf-eval logits -m $kind.safetensors -o $kind.ours t.mf
-        files+=("$kind.f32.gguf")
     done
-    llama_cpp logprobs ids "${files[@]}"
-    for kind in Llama Qwen2 Qwen3; do
-        worst=$(differences $kind.ours $kind.f32.gguf.f32)
-        below "${worst% *}" 0.0005 || fail "$kind: $worst"
-    done
+    agree Llama Qwen2 Qwen3
 }
 
 @test "F32 gives our log-probabilities: one expert with a head of its own, whole and of low rank, tied and not" {
-    local kind head name worst names=()
+    local kind head name names=()
     /usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py" tokens --V "$V" --tokenizer "$(hash tokenizer.json)" -o own.mf 0=60 1=64
     for kind in tied untied; do
         options=(--kind Llama --H 4 --K 2 --S 64)
@@ -143,16 +144,12 @@ END
             name=$kind.$head
             mf-train-expert --quiet --set train_expert.steps=5 --set train_expert.warmup=1 --set train_expert.batch=2 --set train_expert.lr=0.01 \
                 --set expert.head=$head -s $kind.tar -o $name.tar own.mf
-            mf-export gguf --quiet -m $kind.tar -e $name.tar -t tokenizer.json --type f32 -o $name.gguf
+            mf-export gguf --quiet -m $kind.tar -e $name.tar -t tokenizer.json --type f32 -o $name.f32.gguf
             mf-eval logits -m $kind.tar -e $name.tar -o $name.ours t.mf
             names+=("$name")
         done
     done
-    llama_cpp logprobs ids "${names[@]/%/.gguf}"
-    for name in "${names[@]}"; do
-        worst=$(differences "$name.ours" "$name.gguf.f32")
-        below "${worst% *}" 0.0005 || fail "$name: $worst"
-    done
+    agree "${names[@]}"
 }
 
 @test "the same 200 tokens follow a prompt, and the same text" {
