@@ -16,6 +16,8 @@
 #include "base/pool.h"
 #include "base/rng.h"
 
+#define MOST_THREADS 4 /* that results are compared for */
+
 static inline struct mf_pool *make_pool(int threads) {
     struct mf_pool *pool;
     struct mf_err err;

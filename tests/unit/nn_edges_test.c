@@ -12,8 +12,6 @@
 #include "nn/residual.h"
 #include "nn/vector.h"
 
-#define MOST_THREADS 4
-
 /* --- layer normalisation --- */
 
 /* A frozen gain gives the same dx and needs no scratch; constant rows and far means are no trouble. */

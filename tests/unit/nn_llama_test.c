@@ -11,8 +11,6 @@
 #include "nn/rope.h"
 #include "nn/swiglu.h"
 
-#define MOST_THREADS 4
-
 static const float eps = 1e-5f;
 
 /* Values beside those that a kernel was given, `from` .. ld-1 of each row, are as they were. */
