@@ -250,7 +250,7 @@ static void backward(const struct lm_pass *p) {
 static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
                               const struct mf_lm_batch *batch) {
     struct lm_pass p = {.lm = lm, .w = w, .batch = batch};
-    p.N = batch->seqs.start[batch->seqs.count];
+    p.N = seqs_rows(&batch->seqs);
     if (p.N > lm->plan.max_rows) abort();
     p.layer = (struct mf_layer){.shape = &lm->shape,
                                 .pool = lm->pool,

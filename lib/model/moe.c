@@ -114,7 +114,7 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             const float *token_scores, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err) {
     const struct mf_moe_layer *l = &m->layers[layer];
-    size_t N = c->seqs->start[c->seqs->count], E = m->router.n_experts, K = m->router.top_k;
+    size_t N = seqs_rows(c->seqs), E = m->router.n_experts, K = m->router.top_k;
     const struct mf_norm norm = {.x = w->x, .rstd = w->rstd, .gain = l->moe_gain, .bias = l->moe_bias};
     const float *from = l->moe_gain ? w->h : w->x; /* each row is read before it is added to */
     if (l->moe_gain || c->hook) mf_layer_norm(c, m->shape.L + layer, &norm, N);
@@ -195,7 +195,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
 int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
             const float *token_scores, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
             const float **hidden, struct mf_err *err) {
-    size_t N = seqs->start[seqs->count];
+    size_t N = seqs_rows(seqs);
     if (N > w->max_rows || (m->router.top_k > m->router.n_experts)) abort();
     size_t first_position = cache ? cache->length : 0;
     if (moe_check_tokens(m, tokens, N, err) < 0 || moe_embed(m, w, tokens, seqs, first_position, err) < 0)

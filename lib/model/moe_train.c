@@ -325,7 +325,7 @@ int mf_moe_backward(struct mf_moe *m, struct mf_moe_tape *t, const struct mf_moe
                     float *gradient, double *loss, double *balance, struct mf_err *err) {
     struct moe_noise noise = {batch->key, t->slope};
     struct pass p = {.m = m, .t = t, .w = t->w, .batch = batch, .gradient = gradient};
-    p.N = batch->seqs.start[batch->seqs.count];
+    p.N = seqs_rows(&batch->seqs);
     p.noise = batch->noisy ? &noise : NULL;
     if (p.N > t->max_rows || p.N > t->w->max_rows || !m->layers[0].gate) abort();
     if (forward(&p, err) < 0 || head(&p, loss, err) < 0) return -1;

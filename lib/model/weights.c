@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/strings.h"
 #include "io/file.h"
+#include "model/tensors.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
 #define BLOCK      ((size_t)512 << 10) /* of a copy into the scratch file */
@@ -284,6 +285,11 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
     }
     *data = e->tensor.data;
     return 0;
+}
+
+int mf_weights_matrix(const struct mf_matrix *m, const float **data, struct mf_err *err) {
+    *data = m->data;
+    return m->data ? 0 : mf_weights_get(m->file, m->index, data, err);
 }
 
 int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,

@@ -52,6 +52,10 @@ bool mf_weights_has(const struct mf_weights *w, const char *name);
 /* The numbers of a tensor, borrowed until the next call of this function. EX_IOERR. Not thread-safe. */
 int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err);
 
+/* The same of a matrix (model/tensors.h), which may be in memory. */
+struct mf_matrix;
+int mf_weights_matrix(const struct mf_matrix *matrix, const float **data, struct mf_err *err);
+
 /* Copies floats [first, first + count) of a tensor into `data`, without the cache. */
 int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,
                     struct mf_err *err);

@@ -61,7 +61,7 @@ void embedding_forward(struct mf_pool *pool, float *x, const uint32_t *tokens, c
                        const float *table, const float *pe, struct dropout dropout, size_t D) {
     struct embedding c = {.x = x, .table = table, .pe = pe, .tokens = tokens, .seqs = seqs, .D = D};
     c.dropout = dropout;
-    mf_pool_run(pool, seqs->start[seqs->count], 1, forward_rows, &c);
+    mf_pool_run(pool, seqs_rows(seqs), 1, forward_rows, &c);
 }
 
 MF_CLONES static void add_masked(float *restrict y, const float *restrict x, const float *restrict mask,
@@ -77,7 +77,7 @@ static void backward_columns(void *context, size_t first, size_t last, int threa
     (void)thread;
     const struct embedding *c = context;
     float kept[DROPOUT_CHUNK], *mask = c->dropout.p > 0 ? kept : NULL;
-    size_t N = c->seqs->start[c->seqs->count];
+    size_t N = seqs_rows(c->seqs);
     for (size_t n = 0; n < N; n++) {
         if ((int64_t)c->tokens[n] == c->pad) continue;
         float *row = c->dtable + (size_t)c->tokens[n] * c->D;

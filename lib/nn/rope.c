@@ -61,11 +61,11 @@ static void turn_part(void *context, size_t begin, size_t end, int thread) {
 void rope_forward(struct mf_pool *pool, float *x, size_t ld, const float *table, const struct seqs *seqs,
                   size_t first_position, size_t heads, size_t d) {
     struct rope k = {x, table, seqs, ld, first_position, heads, d, 1};
-    mf_pool_run(pool, seqs->start[seqs->count], 1, turn_part, &k);
+    mf_pool_run(pool, seqs_rows(seqs), 1, turn_part, &k);
 }
 
 void rope_backward(struct mf_pool *pool, float *dx, size_t ld, const float *table, const struct seqs *seqs,
                    size_t first_position, size_t heads, size_t d) {
     struct rope k = {dx, table, seqs, ld, first_position, heads, d, -1};
-    mf_pool_run(pool, seqs->start[seqs->count], 1, turn_part, &k);
+    mf_pool_run(pool, seqs_rows(seqs), 1, turn_part, &k);
 }

@@ -17,6 +17,10 @@ struct seqs {
     const size_t *start; /* [count+1]: rows start[i] .. start[i+1]-1 are sequence i; start[count] = N */
 };
 
+static inline size_t seqs_rows(const struct seqs *seqs) {
+    return seqs->start[seqs->count];
+}
+
 /* The sequence that row n lies in: the last one that starts at or before it. */
 static inline size_t seqs_find(const struct seqs *seqs, size_t n) {
     size_t low = 0, high = seqs->count;

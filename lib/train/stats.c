@@ -27,7 +27,7 @@ static int run(struct mf_stats *s, const struct mf_lm_weights *weights, const st
         if (mf_data_read(data, i * data->windows / windows, b, err) < 0) return -1;
         mf_slice(b, s->shape.S, &window, &slice);
         mf_lm_loss(lm, weights, &slice, add_rows, s);
-        s->rows += slice.seqs.start[slice.seqs.count];
+        s->rows += seqs_rows(&slice.seqs);
     }
     for (size_t i = 0; i < s->sites * s->shape.D; i++) {
         s->mean[i] = (float)(s->sums[i] / (double)s->rows);
