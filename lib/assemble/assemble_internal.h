@@ -1,5 +1,5 @@
 /* What planning an assembly (assemble.c), copying (assemble_copy.c) and making a router (assemble_router.c)
- * share. */
+ * share, and the files beside them. */
 #ifndef MF_ASSEMBLE_ASSEMBLE_INTERNAL_H
 #define MF_ASSEMBLE_ASSEMBLE_INTERNAL_H
 
@@ -30,6 +30,10 @@ int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, 
 /* Opens a component again; EX_DATAERR unless it still is what was planned with. */
 int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
                        struct mf_err *err);
+
+/* --- assemble_metadata.c --- */
+
+json_t *mf_assembly_metadata(const struct mf_assembly *a); /* of the model; new */
 
 /* --- assemble_copy.c --- */
 
