@@ -1,6 +1,7 @@
 /* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
- * moe_open.c (reading a model), moe_rows.c (the rows of an expert), moe_changes.c (an expert of low rank),
- * moe_heads.c (heads of experts), moe_router.c and moe_route.c (its router) share. */
+ * moe_open.c (opening a model), moe_tensors.c (its tensors), moe_rows.c (the rows of an expert),
+ * moe_changes.c (an expert of low rank), moe_heads.c (heads of experts), moe_router.c and moe_route.c (its
+ * router) share. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
@@ -19,11 +20,6 @@ struct moe_weights {
     struct mf_router_layer router;
     struct mf_ffn_layer *experts; /* [E] */
 };
-
-/* The tensors in files that are in memory here, with their numbers, of a layer and of the output norm;
- * returns how many. */
-#define MOE_SMALL ((size_t)3 * MF_TABLE_MAX)
-size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]);
 
 struct mf_moe_file {
     struct mf_weights *weights;
@@ -72,6 +68,31 @@ struct moe_needs {
  * gives the budget's. EX_CONFIG when the least does not fit. */
 int moe_fit(const struct mf_moe *m, struct mf_moe_budget *budget, const struct moe_needs *needs,
             size_t *cache, struct mf_err *err);
+
+/* --- tensors (moe_tensors.c): of a model of experts, or of one FFN (`single`) --- */
+
+#define MOE_SCORES "prefix_router.log_likelihood" /* the tensor of token scores */
+
+/* Bytes of everything that stays in memory; takes them. */
+size_t moe_tensors_size(struct mf_moe *m, bool single, bool token_scores);
+int moe_tensors_build(struct mf_moe *m, bool single, bool token_scores, struct mf_err *err);
+
+size_t moe_largest_matrix(const struct mf_moe *m); /* of a layer, in bytes, which the cache has to hold */
+
+/* Reads what is not an expert's, one FFN by the names of its role, and the token scores. EX_DATAERR: missing,
+ * or not finite. */
+int moe_load_backbone(struct mf_moe *m, bool single, struct mf_err *err);
+int moe_load_ffn(struct mf_moe *m, enum mf_ffn_role role, size_t e, struct mf_err *err);
+int moe_load_scores(struct mf_moe *m, struct mf_err *err);
+
+/* EX_DATAERR unless the last layer has its gate, and the last expert its matrices: then the file has all that
+ * its metadata claim, or nearly, and memory may be taken for it. */
+int moe_check_last(const struct mf_moe *m, struct mf_err *err);
+
+/* The tensors in files that are in memory here, with their numbers, of a layer and of the output norm;
+ * returns how many. */
+#define MOE_SMALL ((size_t)3 * MF_TABLE_MAX)
+size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]);
 
 struct mf_moe_work {
     struct mf_pool *pool;
