@@ -53,6 +53,32 @@ int calibration_norms(struct calibration *c, struct mf_err *err);
 int calibration_layer_scales(struct calibration *c, double *rms, struct mf_err *err);
 int calibration_mean(struct calibration *c, double rms, struct mf_err *err);
 
+/* --- gates in closed form (gates_fit.c) --- */
+
+/* Sums over rows of the router's inputs, for each layer. */
+struct calibration_moments {
+    struct calibration *c;
+    size_t D, E, L;
+    bool intercept;   /* has a place: the norm's bias */
+    size_t from, to;  /* the layers that are summed now */
+    double *scatter;  /* [L] lower triangles, row by row, of the sum of h h^T */
+    double *sums;     /* [L,E,D] sum of h of each label */
+    uint64_t *counts; /* [E] rows of each label */
+    float *block;     /* [D,D] of one batch */
+    uint32_t *rows;   /* [N] labels of the batch */
+};
+
+void calibration_moments_begin(struct calibration_moments *m, struct calibration *c);
+void calibration_moments_end(struct calibration_moments *m);
+size_t calibration_moments_memory(const struct mf_moe *moe, size_t batch); /* bytes, with those of a fit */
+
+/* Sums the layers from `from` to `to`, of the model as it is now. */
+int calibration_gather(struct calibration_moments *m, size_t from, size_t to, struct mf_err *err);
+
+/* Fits their gates [L,E,D]: discriminants with the covariance inside the labels (`within`), or by ridge
+ * regression. -1, without a message, where the covariance is singular. */
+int calibration_fit(const struct calibration_moments *m, size_t from, size_t to, bool within, float *gates);
+
 /* Bytes that calibration_gates, _train and _norms take. */
 size_t calibration_gates_memory(const struct mf_moe *moe, size_t batch);
 size_t calibration_train_memory(const struct mf_moe *moe, size_t batch, size_t tokens);
