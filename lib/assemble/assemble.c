@@ -202,11 +202,21 @@ static int choose(struct mf_assembly *a, const int64_t *chosen, size_t n, struct
     return status;
 }
 
+/* Opens an expert's bundle, or (NULL) the shared one, that still is what it was. */
+static int reopen(struct mf_component *p, const struct mf_assembly *a, const struct mf_expert_entry *expert,
+                  struct mf_err *err) {
+    const char *path = expert ? expert->path : a->shared_path;
+    if (mf_component_open(p, path, expert ? "expert" : "shared", err) < 0) return -1;
+    if (strcmp(p->hash, expert ? expert->hash : a->shared_hash) == 0) return 0;
+    mf_component_close(p);
+    return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
+}
+
 /* Lists the tensors of all experts that are in the model. */
 static int add_experts(struct mf_assembly *a, const struct mf_component *shared, struct mf_err *err) {
     for (size_t e = 0; e < a->n_experts; e++) {
         struct mf_component p;
-        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
+        if (reopen(&p, a, &a->experts[e], err) < 0) return -1;
         int status = mf_assembly_expect_stats(a, p.bundle, err);
         if (status == 0)
             status = p.low_rank.R ? add_expert(a, shared, MF_FFN_DENSE, 0, e, err)
@@ -287,12 +297,16 @@ void mf_assembly_free(struct mf_assembly *a) {
 
 /* --- the model --- */
 
-int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
-                       struct mf_err *err) {
-    if (mf_component_open(p, path, kind, err) < 0) return -1;
-    if (strcmp(p->hash, hash) == 0) return 0;
-    mf_component_close(p);
-    return mf_err_set(err, EX_DATAERR, "%s: changed while it was read", path);
+int mf_assembly_each(const struct mf_assembly *a, const struct mf_expert_entry *expert,
+                     mf_assembly_visit *visit, void *context, struct mf_err *err) {
+    struct mf_component p;
+    size_t index;
+    int more, status = 0;
+    if (reopen(&p, a, expert, err) < 0) return -1;
+    while (status == 0 && (more = mf_bundle_next(p.bundle, &index, err)) != 0)
+        status = more < 0 ? -1 : visit(context, p.bundle, mf_bundle_tensor(p.bundle, index), err);
+    mf_component_close(&p);
+    return status;
 }
 
 int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {

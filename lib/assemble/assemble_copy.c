@@ -38,39 +38,39 @@ static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_ten
     return 0;
 }
 
-/* Copies a component's part of the model, and keeps what the router needs in the `slot` of the scratch file.
- */
-static int copy_component(struct mf_assembly *a, struct mf_bundle *b, bool expert, size_t slot,
-                          struct sink *to, struct mf_err *err) {
-    size_t index;
-    int more;
-    while ((more = mf_bundle_next(b, &index, err)) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        bool taken =
-            mf_assembly_takes(t->name, expert) || (expert && a->experts[slot].head && mf_head_is(t->name));
-        if (!mf_assembly_keeps(a, t->name)) {
-            if (taken && copy_tensor(to, b, t, err) < 0) return -1;
-            continue;
-        }
-        void *data;
-        if (mf_assembly_keep(a, b, t, slot, &data, err) < 0) return -1;
-        int status = taken ? put(to, data, mf_tensor_count(t) * sizeof(float), err) : 0;
-        free(data);
-        if (status < 0) return -1;
-    }
-    return more;
+/* A component that is copied: an expert, or the shared bundle (slot n_experts). */
+struct component {
+    struct mf_assembly *a;
+    size_t slot; /* of the scratch file */
+    struct sink *to;
+};
+
+/* Copies what is part of the model, and keeps what the router needs. */
+static int copy_taken(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    const struct component *c = context;
+    bool expert = c->slot < c->a->n_experts;
+    bool taken =
+        mf_assembly_takes(t->name, expert) || (expert && c->a->experts[c->slot].head && mf_head_is(t->name));
+    if (!mf_assembly_keeps(c->a, t->name)) return taken ? copy_tensor(c->to, b, t, err) : 0;
+    void *data;
+    if (mf_assembly_keep(c->a, b, t, c->slot, &data, err) < 0) return -1;
+    int status = taken ? put(c->to, data, mf_tensor_count(t) * sizeof(float), err) : 0;
+    free(data);
+    return status;
 }
 
 /* The head is the embedding once more: the bundle is read again up to it. */
-static int copy_head(const struct mf_assembly *a, struct mf_bundle *b, struct sink *to, struct mf_err *err) {
+static int copy_embedding(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    const struct component *c = context;
     struct mf_tensor embedding[MF_TABLE_MAX];
-    size_t index;
-    mf_table_tensors(&a->shape, MF_TABLE_HEAD, 0, 0, 0, 0, embedding, NULL);
-    while (mf_bundle_next(b, &index, err) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(b, index);
-        if (strcmp(t->name, embedding[0].name) == 0) return copy_tensor(to, b, t, err);
-    }
-    return -1;
+    mf_table_tensors(&c->a->shape, MF_TABLE_HEAD, 0, 0, 0, 0, embedding, NULL);
+    if (strcmp(t->name, embedding[0].name) != 0) return 0;
+    return copy_tensor(c->to, b, t, err) < 0 ? -1 : 1;
+}
+
+/* The head of an expert whose FFN comes from elsewhere. */
+static int copy_own_head(void *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    return mf_head_is(t->name) ? copy_tensor(to, b, t, err) : 0;
 }
 
 static int write_positions(const struct mf_assembly *a, struct sink *to, struct mf_err *err) {
@@ -111,48 +111,23 @@ static int put_numbers(void *context, size_t index, size_t first, float *x, size
     return put(context, x, count * sizeof *x, err);
 }
 
-/* The head of an expert whose FFN comes from elsewhere. */
-static int copy_own_head(const struct mf_expert_entry *x, struct sink *to, struct mf_err *err) {
-    struct mf_component p;
-    size_t index;
-    int more;
-    if (x->head == 0) return 0;
-    if (mf_assembly_reopen(&p, x->path, "expert", x->hash, err) < 0) return -1;
-    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
-        if (!mf_head_is(t->name) || copy_tensor(to, p.bundle, t, err) == 0) continue;
-        more = -1;
-        break;
-    }
-    mf_component_close(&p);
-    return more;
-}
-
 /* An expert that is the dense FFN, with changes or (the anchor) without. */
 static int copy_dense(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
     const struct mf_ffn_visit visit = {put_numbers, to, to->buffer, e};
     const struct mf_expert_entry *x = e < a->n_experts ? &a->experts[e] : NULL;
     if (mf_assembly_dense(a, x, &visit, err) < 0) return -1;
-    return x ? copy_own_head(x, to, err) : 0;
+    return x && x->head ? mf_assembly_each(a, x, copy_own_head, to, err) : 0;
 }
 
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
-    struct mf_component p;
-    int status;
+    bool repeats = mf_assembly_repeats(a);
     size_t e = part - EXPERTS;
-    if (part >= EXPERTS && (e == a->n_experts || a->experts[e].low_rank.R)) return copy_dense(a, e, to, err);
-    if ((part == HEAD || part == POSITIONS) && !mf_assembly_repeats(a)) return 0;
-    if (part == POSITIONS) return write_positions(a, to, err);
-    if (part >= EXPERTS) {
-        if (mf_assembly_reopen(&p, a->experts[e].path, "expert", a->experts[e].hash, err) < 0) return -1;
-        status = copy_component(a, p.bundle, true, e, to, err);
-    } else {
-        if (mf_assembly_reopen(&p, a->shared_path, "shared", a->shared_hash, err) < 0) return -1;
-        status = part == HEAD ? copy_head(a, p.bundle, to, err)
-                              : copy_component(a, p.bundle, false, a->n_experts, to, err);
-    }
-    mf_component_close(&p);
-    return status;
+    struct component c = {a, part < EXPERTS ? a->n_experts : e, to};
+    if (part == SHARED) return mf_assembly_each(a, NULL, copy_taken, &c, err);
+    if (part == HEAD) return !repeats || mf_assembly_each(a, NULL, copy_embedding, &c, err) > 0 ? 0 : -1;
+    if (part == POSITIONS) return repeats ? write_positions(a, to, err) : 0;
+    if (e == a->n_experts || a->experts[e].low_rank.R) return copy_dense(a, e, to, err);
+    return mf_assembly_each(a, &a->experts[e], copy_taken, &c, err);
 }
 
 struct copying {

@@ -46,30 +46,16 @@ static int put_factor(struct dense *d, struct mf_bundle *b, const struct mf_tens
     return 0;
 }
 
-/* Reads the expert's bundle: the factors, and what the router needs. */
-static int put_factors(struct dense *d, struct mf_err *err) {
-    struct mf_component p;
-    size_t index;
-    int more;
+/* Takes of the expert's bundle the factors, and what the router needs. */
+static int take(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    struct dense *d = context;
+    size_t factor = find(d->factors, d->n_factors, t->name);
     void *data;
-    if (mf_assembly_reopen(&p, d->expert->path, "expert", d->expert->hash, err) < 0) return -1;
-    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, index);
-        size_t factor = find(d->factors, d->n_factors, t->name);
-        int status = 0;
-        if (factor < d->n_factors)
-            status = put_factor(d, p.bundle, t, factor, err);
-        else if (d->visit->slot != MF_NO_SLOT && mf_assembly_keeps(d->a, t->name)) {
-            status = mf_assembly_keep(d->a, p.bundle, t, d->visit->slot, &data, err);
-            if (status == 0) free(data);
-        }
-        if (status < 0) {
-            more = -1;
-            break;
-        }
-    }
-    mf_component_close(&p);
-    return more;
+    if (factor < d->n_factors) return put_factor(d, b, t, factor, err);
+    if (d->visit->slot == MF_NO_SLOT || !mf_assembly_keeps(d->a, t->name)) return 0;
+    if (mf_assembly_keep(d->a, b, t, d->visit->slot, &data, err) < 0) return -1;
+    free(data);
+    return 0;
 }
 
 static int read_factor(const struct dense *d, size_t factor, float **data, struct mf_err *err) {
@@ -100,8 +86,8 @@ static int read_change(const struct dense *d, size_t index, struct low_rank *cha
 }
 
 /* Shows the bundle's current tensor, with its change. */
-static int show(const struct dense *d, struct mf_bundle *b, const struct mf_tensor *t, size_t index,
-                const struct low_rank *change, struct mf_err *err) {
+static int show_changed(const struct dense *d, struct mf_bundle *b, const struct mf_tensor *t, size_t index,
+                        const struct low_rank *change, struct mf_err *err) {
     const struct mf_ffn_visit *v = d->visit;
     size_t count = mf_tensor_count(t), max = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t at = 0, n; at < count; at += n) {
@@ -116,28 +102,17 @@ static int show(const struct dense *d, struct mf_bundle *b, const struct mf_tens
     return 0;
 }
 
-/* Reads the shared bundle. */
-static int show_all(struct dense *d, struct mf_err *err) {
-    struct mf_component p;
-    size_t at;
-    int more;
-    if (mf_assembly_reopen(&p, d->a->shared_path, "shared", d->a->shared_hash, err) < 0) return -1;
-    while ((more = mf_bundle_next(p.bundle, &at, err)) > 0) {
-        const struct mf_tensor *t = mf_bundle_tensor(p.bundle, at);
-        struct low_rank change;
-        size_t index = find(d->tensors, d->count, t->name);
-        if (index == d->count) continue;
-        int status = read_change(d, index, &change, err);
-        if (status == 0) status = show(d, p.bundle, t, index, &change, err);
-        free((float *)(uintptr_t)change.a);
-        free((float *)(uintptr_t)change.b);
-        if (status < 0) {
-            more = -1;
-            break;
-        }
-    }
-    mf_component_close(&p);
-    return more;
+/* Shows a tensor of the shared bundle, if it is the FFN's. */
+static int show(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    const struct dense *d = context;
+    struct low_rank change;
+    size_t index = find(d->tensors, d->count, t->name);
+    if (index == d->count) return 0;
+    int status = read_change(d, index, &change, err);
+    if (status == 0) status = show_changed(d, b, t, index, &change, err);
+    free((float *)(uintptr_t)change.a);
+    free((float *)(uintptr_t)change.b);
+    return status;
 }
 
 int mf_assembly_dense(struct mf_assembly *a, const struct mf_expert_entry *expert,
@@ -152,8 +127,8 @@ int mf_assembly_dense(struct mf_assembly *a, const struct mf_expert_entry *exper
     mf_ffn_tensors(&a->shape, MF_FFN_DENSE, 0, NULL, d.tensors);
     if (R) mf_changes_tensors(&a->shape, R, NULL, d.factors);
     int status = 0;
-    if (R) status = (d.scratch = mf_scratch_open(err)) < 0 ? -1 : put_factors(&d, err);
-    if (status == 0) status = show_all(&d, err);
+    if (R) status = (d.scratch = mf_scratch_open(err)) < 0 ? -1 : mf_assembly_each(a, expert, take, &d, err);
+    if (status == 0) status = mf_assembly_each(a, NULL, show, &d, err);
     if (d.scratch >= 0) close(d.scratch);
     free(d.tensors);
     return status;

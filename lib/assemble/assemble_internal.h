@@ -27,9 +27,14 @@ size_t mf_assembly_experts(const struct mf_assembly *a);
 int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
                      struct mf_err *err);
 
-/* Opens a component again; EX_DATAERR unless it still is what was planned with. */
-int mf_assembly_reopen(struct mf_component *p, const char *path, const char *kind, const char *hash,
-                       struct mf_err *err);
+/* Who is shown a tensor when its bundle is there: its numbers may be read, or left. 1: that is enough. */
+typedef int mf_assembly_visit(void *context, struct mf_bundle *b, const struct mf_tensor *t,
+                              struct mf_err *err);
+
+/* Opens an expert's bundle again, or (NULL) the shared one, and shows each tensor in its order. EX_DATAERR
+ * unless it still is what was planned with. 1 where it was enough. */
+int mf_assembly_each(const struct mf_assembly *a, const struct mf_expert_entry *expert,
+                     mf_assembly_visit *visit, void *context, struct mf_err *err);
 
 /* --- assemble_metadata.c --- */
 

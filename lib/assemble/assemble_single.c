@@ -30,8 +30,9 @@ int mf_single_add(struct mf_assembly *a, struct mf_err *err) {
 /* A sum of FFNs in the scratch file. */
 struct sum {
     struct mf_assembly *a;
-    const struct mf_tensor *tensors; /* of the FFN, in the order of the file */
-    float scale;                     /* of the FFN that is added */
+    const struct mf_tensor *tensors; /* [count] of the FFN, in the order of the file */
+    size_t count;
+    float scale; /* of the FFN that is added */
     bool first;
 };
 
@@ -51,10 +52,13 @@ static int add(void *context, size_t index, size_t first, float *x, size_t count
     return 0;
 }
 
-/* Adds the bundle's current tensor. */
-static int add_tensor(struct sum *s, struct mf_bundle *b, const struct mf_tensor *t, size_t index,
-                      struct mf_err *err) {
+/* Adds a tensor of an expert's bundle, if it is the FFN's. */
+static int add_tensor(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    struct sum *s = context;
     float *fresh = (float *)s->a->buffer;
+    size_t index = 0;
+    while (index < s->count && strcmp(s->tensors[index].name, t->name) != 0) index++;
+    if (index == s->count) return 0;
     size_t count = mf_tensor_count(t);
     for (size_t done = 0, n; done < count; done += n) {
         n = count - done < CHUNK ? count - done : CHUNK;
@@ -64,35 +68,17 @@ static int add_tensor(struct sum *s, struct mf_bundle *b, const struct mf_tensor
     return 0;
 }
 
-/* Adds an expert's whole FFN. */
-static int add_expert(struct sum *s, const struct mf_expert_entry *e, struct mf_err *err) {
-    struct mf_component p;
-    size_t count = mf_ffn_tensors(&s->a->shape, MF_FFN_EXPERT, 0, NULL, NULL), index;
-    int more;
-    if (mf_assembly_reopen(&p, e->path, "expert", e->hash, err) < 0) return -1;
-    while ((more = mf_bundle_next(p.bundle, &index, err)) > 0) {
-        const struct mf_tensor *there = mf_bundle_tensor(p.bundle, index);
-        size_t i = 0;
-        while (i < count && strcmp(s->tensors[i].name, there->name) != 0) i++;
-        if (i < count && add_tensor(s, p.bundle, there, i, err) < 0) {
-            more = -1;
-            break;
-        }
-    }
-    mf_component_close(&p);
-    return more;
-}
-
 /* Adds the dense FFN, or (not NULL) an expert. */
 static int add_one(struct sum *s, const struct mf_expert_entry *e, struct mf_err *err) {
     const struct mf_ffn_visit visit = {add, s, s->a->buffer + MF_ASSEMBLY_BUFFER, MF_NO_SLOT};
-    return e && !e->low_rank.R ? add_expert(s, e, err) : mf_assembly_dense(s->a, e, &visit, err);
+    return e && !e->low_rank.R ? mf_assembly_each(s->a, e, add_tensor, s, err)
+                               : mf_assembly_dense(s->a, e, &visit, err);
 }
 
 int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
     size_t count, n = a->kind == MF_ASSEMBLE_DENSE ? 1 : a->n_experts;
     struct mf_tensor *tensors = tensors_of(a, MF_FFN_EXPERT, &count);
-    struct sum sum = {a, tensors, 1 / (float)n, true};
+    struct sum sum = {a, tensors, count, 1 / (float)n, true};
     int status = 0;
     for (size_t e = 0; e < n && status == 0; e++) {
         sum.first = e == 0;
