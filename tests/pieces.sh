@@ -15,6 +15,10 @@ make_llama
 mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.*.tar
 mf-eval report --quiet --config "$TINY" --set eval.sample_tokens=3 -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar \
     --metrics shared.metrics.mf -o report.json test.mf
+# a base whose config.json leaves the special tokens to the file beside it
+cp -r llama.hf hints.hf
+rm -f hints.hf/generation_config.json
+jq 'del(.bos_token_id, .eos_token_id)' llama.hf/config.json > hints.hf/config.json
 for file in words/*/*.txt; do jq -Rsc --arg id "$file" '{id: $id, text: .}' "$file"; done > words.jsonl
 # more keys of documents than the least memory sorts at once
 seq 6000 | awk '{ printf "{\"id\":\"%d\",\"text\":\"%d %d of many\"}\n", $1, $1 % 5000, $1 * 7 % 5000 }' > many.jsonl

@@ -33,8 +33,8 @@ struct mf_base {
 /* Reads a folder's config.json: class, shape, special tokens. `context` as for mf_base_open. */
 int base_read_config(struct mf_base *b, size_t context, struct mf_err *err);
 
-/* A folder's special tokens, by its config and the files beside it. */
-void base_read_specials(struct mf_base *b, const json_t *config);
+/* A folder's special tokens, by its config and the files beside it. EX_IOERR, EX_NOINPUT. */
+int base_read_specials(struct mf_base *b, const json_t *config, struct mf_err *err);
 
 /* Opens a folder's files of tensors; finds each of the bundle's in them. */
 int base_open_files(struct mf_base *b, struct mf_err *err);

@@ -218,8 +218,7 @@ static int read_all(struct reading *r, size_t context) {
     if (find_class(r) < 0 || check_absent(r) < 0 || check_activation(r) < 0) return -1;
     if (read_dimensions(r, context) < 0 || read_positions(r) < 0 || check_window(r) < 0) return -1;
     if (mf_shape_check(&r->base->shape, r->base->path, r->err) < 0) return -1;
-    base_read_specials(r->base, r->config);
-    return 0;
+    return base_read_specials(r->base, r->config, r->err);
 }
 
 int base_read_config(struct mf_base *b, size_t context, struct mf_err *err) {

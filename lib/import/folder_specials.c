@@ -1,6 +1,7 @@
 /* A folder's special tokens: by config.json, then generation_config.json, then the spelling in
  * tokenizer_config.json. */
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/strings.h"
 #include "import/base_internal.h"
 #include "io/json_file.h"
@@ -19,19 +20,26 @@ static void take_token(const json_t *object, const char *key, char **token) {
     if (text && !*token) *token = mf_format("%s", text);
 }
 
-/* A file of settings beside config.json; NULL where there is none, or it cannot be read: only hints are in
- * it. New. */
-static json_t *read_beside(const struct mf_base *b, const char *name) {
-    struct mf_err unused = {0};
+/* A file of settings beside config.json, new; NULL where there is none, or it is no JSON: only hints are in
+ * it. But what the disk does not give is not to be forgotten. */
+static int read_beside(const struct mf_base *b, const char *name, json_t **object, struct mf_err *err) {
+    struct mf_err why = {0};
     char *path = mf_format("%s/%s", b->path, name);
-    json_t *object = mf_json_read(path, BASE_JSON, 0, &unused);
+    bool there = access(path, F_OK) == 0;
+    *object = there ? mf_json_read(path, BASE_JSON, 0, &why) : NULL;
     free(path);
-    return object;
+    if (!there || *object || why.status == EX_DATAERR) return 0;
+    *err = why;
+    return -1;
 }
 
-void base_read_specials(struct mf_base *b, const json_t *config) {
-    json_t *generation = read_beside(b, "generation_config.json"),
-           *tokenizer = read_beside(b, "tokenizer_config.json");
+int base_read_specials(struct mf_base *b, const json_t *config, struct mf_err *err) {
+    json_t *generation, *tokenizer;
+    if (read_beside(b, "generation_config.json", &generation, err) < 0) return -1;
+    if (read_beside(b, "tokenizer_config.json", &tokenizer, err) < 0) {
+        json_decref(generation);
+        return -1;
+    }
     take_id(config, "bos_token_id", &b->bos);
     take_id(config, "eos_token_id", &b->eos);
     take_id(generation, "bos_token_id", &b->bos);
@@ -40,4 +48,5 @@ void base_read_specials(struct mf_base *b, const json_t *config) {
     take_token(tokenizer, "eos_token", &b->eos_token);
     json_decref(generation);
     json_decref(tokenizer);
+    return 0;
 }

@@ -31,25 +31,24 @@ static int take_value(void *context, const json_t *value, struct mf_err *err) {
     return 0;
 }
 
-/* A key's single value, new; NULL where there is none, or a list. */
-static json_t *value_of(const struct mf_base *b, const char *name) {
-    struct mf_err unused = {0};
-    json_t *value = NULL;
-    int64_t i = mf_gguf_find_key(b->gguf, name);
-    const struct mf_gguf_key *key = i < 0 ? NULL : mf_gguf_key(b->gguf, (size_t)i);
-    if (key && !key->list) mf_gguf_values(b->gguf, key, 1, take_value, &value, &unused);
-    return value;
+/* A key's single value, new; NULL where there is none, or a list. EX_IOERR. */
+static int value_of(const struct reading *r, const char *name, json_t **value) {
+    int64_t i = mf_gguf_find_key(r->base->gguf, name);
+    const struct mf_gguf_key *key = i < 0 ? NULL : mf_gguf_key(r->base->gguf, (size_t)i);
+    *value = NULL;
+    return key && !key->list ? mf_gguf_values(r->base->gguf, key, 1, take_value, value, r->err) : 0;
 }
 
 /* "ARCH.KEY" */
-static json_t *arch_value(const struct reading *r, const char *key) {
+static int arch_value(const struct reading *r, const char *key, json_t **value) {
     char name[96];
     snprintf(name, sizeof name, "%s.%s", r->arch->name, key);
-    return value_of(r->base, name);
+    return value_of(r, name, value);
 }
 
 static int read_size(const struct reading *r, const char *key, int64_t fallback, size_t *to) {
-    json_t *value = arch_value(r, key);
+    json_t *value;
+    if (arch_value(r, key, &value) < 0) return -1;
     int64_t n = json_is_integer(value) ? json_integer_value(value) : value ? 0 : fallback;
     json_decref(value);
     if (n < 1)
@@ -60,8 +59,9 @@ static int read_size(const struct reading *r, const char *key, int64_t fallback,
 
 /* A number that was a decimal fraction before it became a float: the shortest that rounds to it. */
 static int read_real(const struct reading *r, const char *key, double fallback, double *to) {
-    json_t *value = arch_value(r, key);
+    json_t *value;
     char text[32];
+    if (arch_value(r, key, &value) < 0) return -1;
     double wide = value ? json_number_value(value) : fallback;
     bool bad = value ? !json_is_number(value) : isnan(fallback);
     json_decref(value);
@@ -81,7 +81,8 @@ static bool has_tensor(const struct mf_base *b, const char *name) {
 /* --- architecture and dimensions --- */
 
 static int find_arch(struct reading *r) {
-    json_t *value = value_of(r->base, "general.architecture");
+    json_t *value;
+    if (value_of(r, "general.architecture", &value) < 0) return -1;
     const char *name = json_string_value(value);
     int status = 0;
     for (size_t i = 0; name && i < sizeof archs / sizeof *archs; i++)
@@ -93,27 +94,41 @@ static int find_arch(struct reading *r) {
     return status;
 }
 
-/* What the family does not have. */
-static int check_absent(const struct reading *r) {
-    json_t *experts = arch_value(r, "expert_count"), *scaling = arch_value(r, "rope.scaling.type"),
-           *window = arch_value(r, "attention.sliding_window");
+static int check_experts(const struct reading *r) {
+    json_t *experts;
+    if (arch_value(r, "expert_count", &experts) < 0) return -1;
+    bool several = json_integer_value(experts) > 0;
+    json_decref(experts);
+    return several ? base_refuse(r->base, r->err, "has experts already, a base is one dense model") : 0;
+}
+
+static int check_scaling(const struct reading *r) {
+    json_t *scaling;
+    if (arch_value(r, "rope.scaling.type", &scaling) < 0) return -1;
     const char *type = json_string_value(scaling);
-    int64_t width = json_integer_value(window);
     int status = 0;
-    if (json_integer_value(experts) > 0)
-        status = base_refuse(r->base, r->err, "has experts already, a base is one dense model");
-    else if (scaling && (!type || strcmp(type, "none") != 0))
+    if (scaling && (!type || strcmp(type, "none") != 0))
         status = base_refuse(r->base, r->err, "has positions of type '%.40s' (rope.scaling.type)",
                              type ? type : "?");
-    else if (width > 0 && (size_t)width < r->base->shape.S)
-        status = base_refuse(r->base, r->err,
-                             "attends to %lld tokens (sliding_window), fewer than the context of %zu: take "
-                             "--context %lld",
-                             (long long)width, r->base->shape.S, (long long)width);
-    json_decref(experts);
     json_decref(scaling);
-    json_decref(window);
     return status;
+}
+
+static int check_window(const struct reading *r) {
+    json_t *window;
+    if (arch_value(r, "attention.sliding_window", &window) < 0) return -1;
+    int64_t width = json_integer_value(window);
+    json_decref(window);
+    if (width <= 0 || (size_t)width >= r->base->shape.S) return 0;
+    return base_refuse(r->base, r->err,
+                       "attends to %lld tokens (sliding_window), fewer than the context of %zu: take "
+                       "--context %lld",
+                       (long long)width, r->base->shape.S, (long long)width);
+}
+
+/* What the family does not have. */
+static int check_absent(const struct reading *r) {
+    return check_experts(r) < 0 || check_scaling(r) < 0 || check_window(r) < 0 ? -1 : 0;
 }
 
 static int read_dimensions(const struct reading *r, size_t context) {
@@ -174,23 +189,32 @@ static int read_stretch(const struct reading *r) {
     return 0;
 }
 
-static void read_id(const struct mf_base *b, const char *key, int64_t *id) {
-    json_t *value = value_of(b, key);
+static int read_id(const struct reading *r, const char *key, int64_t *id) {
+    json_t *value;
+    if (value_of(r, key, &value) < 0) return -1;
     if (json_is_integer(value)) *id = json_integer_value(value);
     json_decref(value);
+    return 0;
+}
+
+static int read_name(const struct reading *r) {
+    struct mf_base *b = r->base;
+    json_t *name;
+    if (value_of(r, "general.name", &name) < 0) return -1;
+    if (json_is_string(name))
+        mf_utf8_line(b->name, sizeof b->name, json_string_value(name), json_string_length(name));
+    json_decref(name);
+    return 0;
 }
 
 int base_read_keys(struct mf_base *b, size_t context, struct mf_err *err) {
     struct reading r = {b, NULL, err};
     if (find_arch(&r) < 0) return -1;
     b->class = r.arch->class;
-    json_t *name = value_of(b, "general.name");
-    if (json_is_string(name))
-        mf_utf8_line(b->name, sizeof b->name, json_string_value(name), json_string_length(name));
-    json_decref(name);
-    if (read_dimensions(&r, context) < 0 || check_absent(&r) < 0) return -1;
+    if (read_name(&r) < 0 || read_dimensions(&r, context) < 0 || check_absent(&r) < 0) return -1;
     if (mf_shape_check(&b->shape, b->path, err) < 0) return -1;
-    read_id(b, "tokenizer.ggml.bos_token_id", &b->bos);
-    read_id(b, "tokenizer.ggml.eos_token_id", &b->eos);
+    if (read_id(&r, "tokenizer.ggml.bos_token_id", &b->bos) < 0 ||
+        read_id(&r, "tokenizer.ggml.eos_token_id", &b->eos) < 0)
+        return -1;
     return read_stretch(&r);
 }

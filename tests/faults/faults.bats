@@ -135,3 +135,9 @@ END
     run python3 "$MF_ROOT/tests/faults/faults.py" "$BATS_FILE_TMPDIR" --seed 1 --sample 3 --total 60
     assert_success
 }
+
+@test "what the disk does not give of a base is missed" {
+    case ${MF_BIN:-} in */sanitized/*) skip "the sanitizers have to be loaded first" ;; esac
+    run python3 "$MF_ROOT/tests/faults/faults.py" "$BATS_FILE_TMPDIR" --seed 1 --only '^import-' --kinds read
+    assert_success
+}

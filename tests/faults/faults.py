@@ -66,6 +66,7 @@ CASES = {
     "export-gguf": ("mf-export gguf --quiet -m {i}/llama.tar -t {i}/tokenizer.json -o out.gguf", ["out.gguf"], None),
     "import": ("mf-import --quiet -o out.tar -t out.json {i}/llama.hf", ["out.tar", "out.json"], r"out\.json"),
     "import-gguf": ("mf-import --quiet -o out.tar -t out.json {i}/llama.gguf", ["out.tar", "out.json"], r"out\.json"),
+    "import-hints": ("mf-import --quiet -o out.tar -t out.json {i}/hints.hf", ["out.tar", "out.json"], r"out\.json"),
     "calibrate": ("mf-calibrate --quiet --threads 2 --config {tiny} --set calibrate.max_tokens=500 -m {i}/model.safetensors "
                   "--report report.json -o out.safetensors {i}/val.labelled.mf", ["out.safetensors"], r"report\.json"),
     "eval-report": ("mf-eval report --quiet --threads 2 --config {tiny} --set eval.sample_tokens=3 -m {i}/model.safetensors "
