@@ -13,7 +13,7 @@ check: deps build $(UNITS) $(PRELOADED) $(SANITIZED) $(PEERS)
 KILLS ?= 100
 .PHONY: check-long
 check-long: FUZZ_SECONDS ?= 3600
-check-long: deps build $(SANITIZED) $(PRELOADED) $B/fuzz/readers
+check-long: deps build $(SANITIZED) $(PRELOADED) $(PEERS) $B/fuzz/readers
 	@tests/check_long.sh $B $(KILLS) $(FUZZ_SECONDS) $(SEED)
 
 # What the next targets need besides.
