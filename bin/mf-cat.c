@@ -1,6 +1,8 @@
 /* mf-cat: shows streams, bundles and models.
  *     mf-cat [--table | --stats] [--head N] [--follow] [-o FILE] [FILE]...
+ *     mf-cat --join [-o FILE] STREAM...
  *     mf-cat --provenance MODEL [FILE]... */
+#include "cli/join.h"
 #include "cli/options.h"
 #include "cli/provenance.h"
 #include "cli/show.h"
@@ -15,6 +17,9 @@ static const char notes[] =
     "--stats reads a stream of any size in fixed memory: for each field its range, mean and sum, of lengths (bytes, tokens)\n"
     "also percentiles within 0.8%, and how many documents and bytes or tokens each of up to 4096 domains has.\n"
     "\n"
+    "--join writes one stream with the records of all FILEs, which must have the same header: documents, or tokens of one\n"
+    "tokenizer, that were made in parts.\n"
+    "\n"
     "--provenance MODEL shows where an assembled model comes from: its tokenizer, backbone and experts with their hashes,\n"
     "and the fingerprints of the tokens that each was trained and validated on. Bundles, tokenizers and tokens streams\n"
     "given as FILE are shown beside their place; a file without a place in the model is an error (65).\n"
@@ -25,6 +30,7 @@ static const char notes[] =
     "  mf-cat --follow --table metrics.mf      watch a training\n"
     "  mf-cat --stats train.mf                 what a corpus is: lengths and domains\n"
     "  mf-cat --stats model.safetensors        mean, spread and NaNs of every tensor\n"
+    "  mf-cat --join -o train.mf train.0.mf train.1.mf\n"
     "  mf-cat --provenance model.safetensors expert.*.tar parts/part.*.mp\n"
     "  mf-cat --table model.gguf               keys and tensors of a file for llama.cpp\n"
     "\n"
@@ -58,7 +64,7 @@ static int show_all(const struct mf_strs *files, const struct mf_show *form, con
 
 struct request {
     struct mf_show form;
-    bool table, stats;
+    bool table, stats, joins;
     const char *output, *model; /* model: of --provenance */
 };
 
@@ -71,10 +77,21 @@ static int show_provenance(const struct request *q, const struct mf_strs *files,
                       err);
 }
 
+static int join(const struct request *q, const struct mf_strs *files, struct mf_err *err) {
+    struct mf_out *out;
+    if (q->table || q->stats || q->form.follow || q->form.head >= 0)
+        return mf_err_set(err, EX_USAGE, "--join writes a stream, which has no other form");
+    if (files->count == 0) return mf_err_set(err, EX_USAGE, "--join of which streams?");
+    if (mf_out_open(&out, q->output, err) < 0) return -1;
+    return mf_out_end(out, mf_join(out, files, err), err);
+}
+
 static int run(void *request, const struct mf_common *common, struct mf_strs *files, struct mf_err *err) {
     struct request *q = request;
     (void)common;
+    if (q->model && q->joins) return mf_err_set(err, EX_USAGE, "--join and --provenance exclude each other");
     if (q->model) return show_provenance(q, files, err);
+    if (q->joins) return join(q, files, err);
     if (q->table && q->stats) return mf_err_set(err, EX_USAGE, "--table and --stats exclude each other");
     if (q->form.follow && files->count > 1)
         return mf_err_set(err, EX_USAGE, "--follow takes one file, not %zu", files->count);
@@ -93,6 +110,7 @@ int main(int argc, char **argv) {
          "only the first N records or tensors; the rest is not read", 0, 1e18},
         {"follow", 'f', MF_OPT_FLAG, &q.form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
+        {"join", 0, MF_OPT_FLAG, &q.joins, NULL, "write one stream of the records of several", 0, 0},
         {"provenance", 0, MF_OPT_STRING, &q.model, "MODEL",
          "the components of a model and what they were trained on, beside the FILEs", 0, 0},
         MF_OUTPUT_OPTION(&q.output),

@@ -29,6 +29,9 @@ int mf_record_bin(const struct mf_record *rec, const char *name, const void **by
 int mf_record_int(const struct mf_record *rec, const char *name, int64_t *value, struct mf_err *err);
 int mf_record_real(const struct mf_record *rec, const char *name, double *value, struct mf_err *err);
 
+/* Whether two records, or headers, are the same byte for byte. */
+bool mf_record_same(const struct mf_record *a, const struct mf_record *b);
+
 /* --- reading --- */
 
 struct mf_stream_reader;
@@ -80,6 +83,10 @@ struct mf_stream_writer;
  * fields. */
 int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
                      struct mf_err *err);
+
+/* The same with the header of a stream that is being read, byte for byte, instead. */
+int mf_stream_create_like(struct mf_stream_writer **writer, struct mf_out *out,
+                          const struct mf_record *header, struct mf_err *err);
 
 /* Starts a record of `n_fields` fields; then exactly that many puts follow (an unmatched count is a bug and
  * aborts). */

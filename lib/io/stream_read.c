@@ -120,6 +120,10 @@ const struct mf_record *mf_stream_header(const struct mf_stream_reader *reader) 
     return &reader->header;
 }
 
+bool mf_record_same(const struct mf_record *a, const struct mf_record *b) {
+    return a->raw.used == b->raw.used && memcmp(a->raw.bytes, b->raw.bytes, a->raw.used) == 0;
+}
+
 uint64_t mf_stream_count(const struct mf_stream_reader *reader) {
     return reader->count;
 }

@@ -79,8 +79,7 @@ int mf_put_real(struct mf_stream_writer *w, const char *name, double value, stru
     return pack_name(w, name, err) < 0 ? -1 : msgpack_pack_double(&w->packer, value);
 }
 
-int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
-                     struct mf_err *err) {
+static struct mf_stream_writer *new_writer(struct mf_out *out) {
     struct mf_stream_writer *w = calloc(1, sizeof *w);
     if (!w) mf_no_memory();
     w->out = out;
@@ -89,6 +88,24 @@ int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const
     XXH64_reset(w->hash, 0);
     w->hashing = true;
     msgpack_packer_init(&w->packer, w, write_bytes);
+    return w;
+}
+
+int mf_stream_create_like(struct mf_stream_writer **writer, struct mf_out *out,
+                          const struct mf_record *header, struct mf_err *err) {
+    struct mf_stream_writer *w = new_writer(out);
+    w->err = err;
+    if (write_bytes(w, (const char *)header->raw.bytes, header->raw.used) < 0) {
+        mf_stream_drop(w);
+        return -1;
+    }
+    *writer = w;
+    return 0;
+}
+
+int mf_stream_create(struct mf_stream_writer **writer, struct mf_out *out, const char *kind, int n_fields,
+                     struct mf_err *err) {
+    struct mf_stream_writer *w = new_writer(out);
     if (pack_map(w, n_fields + 2, err) < 0 || mf_put_text(w, "mf", kind, err) < 0 ||
         mf_put_int(w, "version", 1, err) < 0) {
         mf_stream_drop(w);
