@@ -24,6 +24,7 @@ static const char notes[] =
     "\n"
     "examples:\n"
     "  mf-tokenize train --vocab-size 8000 -o tokenizer.json train.docs\n"
+    "  mf-tokenize train -o tokenizer.json docs/train.*.mf\n"
     "  mf-docs my/texts | mf-tokenize train --max-memory 100M > tokenizer.json\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or no text, 66 input cannot be opened, 73 or 74 cannot\n"
@@ -32,7 +33,8 @@ static const char notes[] =
 struct training {
     const struct mf_common *common;
     struct mf_words *words;
-    const char *path, *output;
+    const struct mf_strs *paths;
+    const char *output;
     int64_t vocab_size, min_frequency, max_word;
     double sample; /* below 0: the config's */
     uint64_t max_memory;
@@ -71,28 +73,37 @@ static void report_training(const struct training *t, const struct mf_words_repo
         say("%zu tokens from %.1f MB of text", t->learnt.tokens, (double)mf_words_bytes(t->words) / 1e6);
 }
 
-static int count_docs(struct training *t, struct mf_stream_reader *docs, size_t memory,
-                      struct mf_words_report *report, struct mf_err *err) {
+static int count_docs(struct training *t, const char *path, struct mf_pool *pool, size_t memory,
+                      struct mf_words_report *report, struct mf_progress *progress, struct mf_err *err) {
+    struct mf_stream_reader *docs;
+    if (mf_stream_open(&docs, path, "docs", err) < 0) return -1;
+    int status = mf_words_count(t->words, docs, pool, memory, report, show_documents, progress, err);
+    mf_stream_close(docs);
+    return status;
+}
+
+static int count_all(struct training *t, size_t memory, struct mf_words_report *report, struct mf_err *err) {
+    const struct mf_strs *paths = t->paths;
     struct mf_pool *pool;
     struct mf_progress progress;
     if (mf_pool_new(&pool, (int)t->common->threads, err) < 0) return -1;
     mf_progress_begin(&progress, "mf-tokenize train", "documents", 0, t->common->progress, t->common->quiet);
-    int status = mf_words_count(t->words, docs, pool, memory, report, show_documents, &progress, err);
+    int status = paths->count == 0 ? count_docs(t, NULL, pool, memory, report, &progress, err) : 0;
+    for (size_t i = 0; i < paths->count && status == 0; i++)
+        status = count_docs(t, paths->items[i], pool, memory, report, &progress, err);
     mf_progress_end(&progress, report->documents);
     mf_pool_free(pool);
-    if (status < 0 || mf_words_bytes(t->words) > 0) return status;
-    return mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents%s", mf_stream_name(docs),
-                      (unsigned long long)report->documents,
-                      report->counted < report->documents ? " (a larger tokenizer.sample takes more)" : "");
+    return status;
 }
 
 static int count_words(struct training *t, size_t memory, struct mf_words_report *report,
                        struct mf_err *err) {
-    struct mf_stream_reader *docs;
-    if (mf_stream_open(&docs, t->path, "docs", err) < 0) return -1;
-    int status = count_docs(t, docs, memory, report, err);
-    mf_stream_close(docs);
-    return status;
+    int status = count_all(t, memory, report, err);
+    if (status < 0 || mf_words_bytes(t->words) > 0) return status;
+    return mf_err_set(err, EX_DATAERR, "%s: no text to learn from in %llu documents%s",
+                      t->paths->count ? t->paths->items[0] : "standard input",
+                      (unsigned long long)report->documents,
+                      report->counted < report->documents ? " (a larger tokenizer.sample takes more)" : "");
 }
 
 /* What --max-memory leaves for the words. Without it a large vocabulary raises the limit. */
@@ -108,7 +119,7 @@ static int plan_words(const struct training *t, size_t *memory, struct mf_err *e
 }
 
 static int learn(struct training *t, size_t memory, struct mf_err *err) {
-    struct mf_words_report report;
+    struct mf_words_report report = {0};
     struct mf_out *out;
     if (count_words(t, memory, &report, err) < 0 || mf_out_open(&out, t->output, err) < 0) return -1;
     int status = mf_words_train(t->words, memory, (size_t)t->vocab_size, (uint64_t)t->min_frequency, out,
@@ -124,7 +135,7 @@ static int train(void *request, const struct mf_common *common, struct mf_strs *
     struct mf_config config;
     size_t memory = 0;
     t->common = common;
-    if (mf_options_operand(operands, "docs stream", &t->path, err) < 0) return -1;
+    t->paths = operands;
     if (mf_config_load_stage(&config, &t->common->settings, "tokenizer", err) < 0) return -1;
     if (!t->vocab_size) t->vocab_size = config.tokenizer.vocab_size;
     if (!t->min_frequency) t->min_frequency = config.tokenizer.min_frequency;
@@ -157,6 +168,6 @@ int mf_tokenize_train(int argc, char **argv) {
          "keep to it whatever is read; the rest goes to $TMPDIR (default: 100M)", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-tokenize train", "learn a byte-level BPE from documents",
-                                   "mf-tokenize train [OPTION]... [DOCS]", options, notes};
+                                   "mf-tokenize train [OPTION]... [DOCS]...", options, notes};
     return mf_options_run(&usage, train, &t, argc, argv);
 }

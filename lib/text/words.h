@@ -53,8 +53,8 @@ struct mf_words_report {
 };
 
 /* Counts all documents of a stream with the pool's threads; the result does not depend on their number, nor
- * on `memory`, which is that of mf_words_new. `shown` is called now and then with the number of documents;
- * may be NULL. EX_DATAERR too. */
+ * on `memory`, which is that of mf_words_new. Adds to the report, so that the streams of a corpus are counted
+ * one by one. `shown` is called now and then with the number of documents; may be NULL. EX_DATAERR too. */
 int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct mf_pool *pool, size_t memory,
                    struct mf_words_report *report, void (*shown)(void *context, uint64_t documents),
                    void *context, struct mf_err *err);

@@ -104,7 +104,6 @@ int mf_words_count(struct mf_words *words, struct mf_stream_reader *docs, struct
     int status = c.tables && c.errs ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
     for (int t = 0; t < threads && status == 0; t++)
         status = mf_words_new(&c.tables[t], words->max_word, memory / TABLES_SHARE / (size_t)threads, err);
-    *report = (struct mf_words_report){0};
     size_t bytes = memory / BATCH_SHARE;
     if (memory == 0 || bytes > BATCH_BYTES) bytes = BATCH_BYTES;
     while (status == 0 && (more = mf_docs_batch_read(&batch, docs, bytes, err)) > 0) {
