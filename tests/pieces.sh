@@ -20,6 +20,7 @@ cp -r llama.hf hints.hf
 rm -f hints.hf/generation_config.json
 jq 'del(.bos_token_id, .eos_token_id)' llama.hf/config.json > hints.hf/config.json
 for file in words/*/*.txt; do jq -Rsc --arg id "$file" '{id: $id, text: .}' "$file"; done > words.jsonl
+for i in 0 1; do mf-docs --quiet --config "$TINY" --shard $i/2 -o shard.$i.mf words; done
 # more keys of documents than the least memory sorts at once
 seq 6000 | awk '{ printf "{\"id\":\"%d\",\"text\":\"%d %d of many\"}\n", $1, $1 % 5000, $1 * 7 % 5000 }' > many.jsonl
 mf-docs --quiet --near-dup 0 --set docs.val_fraction=0 --set docs.test_fraction=0 --split train -o many.docs many.jsonl

@@ -59,20 +59,22 @@ static int add_bands(struct mf_copies *c, const uint32_t *signature, struct mf_e
     return status;
 }
 
-int mf_copies_add(struct mf_copies *c, uint64_t hash, const char *id, size_t id_size, const char *text,
-                  size_t size, struct mf_err *err) {
-    struct copies_facts facts = {.hash = hash, .size = size, .id_at = c->ids.size, .id_size = id_size};
-    uint32_t signature[MF_MINHASHES];
+int mf_copies_add(struct mf_copies *c, uint64_t hash, const struct mf_doc *doc, struct mf_err *err) {
+    struct copies_facts facts = {
+        .hash = hash, .size = doc->size, .id_at = c->ids.size, .id_size = doc->id_size};
+    const uint32_t *signature = doc->signature;
+    uint32_t made[MF_MINHASHES];
     if (c->count >= UINT32_MAX - 1) return mf_err_set(err, EX_DATAERR, "more than 2^32 - 2 documents");
     if (add_key(c, hash, 0, err) < 0) return -1;
     if (c->near > 0) {
-        mf_minhash(&c->minhash, text, size, signature);
+        if (!signature) mf_minhash(&c->minhash, doc->text, doc->size, made);
+        if (!signature) signature = made;
         for (size_t i = 0; i < MF_MINHASHES; i++) facts.signature[i] = (uint16_t)signature[i];
         if (add_bands(c, signature, err) < 0) return -1;
     }
     if (mf_spill_append(&c->facts, &facts, COPIES_FACTS(c->near), err) < 0) return -1;
     c->count++;
-    return mf_spill_append(&c->ids, id, id_size, err);
+    return mf_spill_append(&c->ids, doc->id, doc->id_size, err);
 }
 
 /* --- reading --- */

@@ -8,7 +8,7 @@
  *
  * All documents are added first, then all are decided:
  *     mf_copies_new(&copies, 0.8, memory, err);
- *     while (...) mf_copies_add(copies, hash, id, id_size, text, size, err);
+ *     while (...) mf_copies_add(copies, hash, doc, err);
  *     mf_copies_decide(copies, err);
  *     for (i = 0; i < mf_copies_count(copies); i++) mf_copies_read(copies, i, &doc, err);
  * More may be added then and decided in turn. */
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "text/doc.h"
 
 enum mf_copy { MF_COPY_NONE, MF_COPY_EXACT, MF_COPY_NEAR };
 
@@ -39,8 +40,7 @@ struct mf_copies_plan mf_copies_plan(double near, size_t memory);
 
 /* Adds the next document; `hash` is mf_text_hash of the text. EX_CANTCREAT, EX_IOERR (scratch files),
  * EX_OSERR, EX_DATAERR for more than 2^32 - 2 documents. */
-int mf_copies_add(struct mf_copies *copies, uint64_t hash, const char *id, size_t id_size, const char *text,
-                  size_t size, struct mf_err *err);
+int mf_copies_add(struct mf_copies *copies, uint64_t hash, const struct mf_doc *doc, struct mf_err *err);
 
 uint32_t mf_copies_count(const struct mf_copies *copies); /* documents added, numbered from 0 */
 

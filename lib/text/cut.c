@@ -87,6 +87,7 @@ void mf_part_begin(struct mf_part *p, const struct mf_doc *doc) {
     if (!p->id) mf_no_memory();
     if (doc->id_size) memcpy(p->id, doc->id, doc->id_size);
     p->doc.id = p->id;
+    p->doc.signature = NULL; /* is of the whole text */
 }
 
 void mf_part_next(struct mf_part *p, const struct mf_doc *doc, size_t size) {

@@ -1,12 +1,14 @@
 /* Walking folders and opening files. */
 #include "text/docs.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include "base/memory.h"
 #include "base/strings.h"
 #include "text/docs_internal.h"
@@ -51,6 +53,29 @@ static int read_file(const char *path, const char *id, const char *domain, size_
     return status;
 }
 
+/* --- shards --- */
+
+/* A walk over an input that reads its files, or only measures them. */
+struct walk {
+    const struct mf_docs_options *o;
+    bool measures;
+};
+
+/* What is no regular file has no size before it is read. */
+static uint64_t file_size(const struct stat *st) {
+    return S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
+}
+
+/* Goes past a file or what is left out: is it this walk's to read or to tell? */
+static bool is_ours(const struct walk *w, const char *name, uint64_t size) {
+    struct mf_docs_shard *s = w->o->shard;
+    if (!s) return true;
+    uint64_t *files = w->measures ? &s->files : &s->met, at = s->at, bytes = htole64(size);
+    *files = XXH64(&bytes, sizeof bytes, XXH64(name, strlen(name), *files));
+    *(w->measures ? &s->bytes : &s->at) += size;
+    return !w->measures && at / (s->bytes / s->count + 1) == s->number;
+}
+
 /* --- folders --- */
 
 static int by_name(const FTSENT **a, const FTSENT **b) {
@@ -69,19 +94,19 @@ static bool is_run(const char *folder) {
     return found == 2;
 }
 
-static void leave(const struct mf_docs_options *o, enum mf_docs_left why, const char *path) {
-    if (o->left) o->left(o->context, why, path);
+static void leave(const struct walk *w, enum mf_docs_left why, const char *path) {
+    if (is_ours(w, path, 0) && w->o->left) w->o->left(w->o->context, why, path);
 }
 
 /* One entry of the walk. `root` is the length of the given path with its slash. */
-static int visit(FTS *walk, FTSENT *e, size_t root, const struct mf_docs_options *o, struct mf_err *err) {
+static int visit(const struct walk *w, FTS *walk, FTSENT *e, size_t root, struct mf_err *err) {
     if (e->fts_level > 0 && docs_is_hidden(e->fts_name) && e->fts_info != FTS_DP) {
         if (e->fts_info == FTS_D) fts_set(walk, e, FTS_SKIP);
         return 0;
     }
     if (e->fts_info == FTS_D && is_run(e->fts_path)) {
         fts_set(walk, e, FTS_SKIP);
-        leave(o, MF_DOCS_OWN, e->fts_path);
+        leave(w, MF_DOCS_OWN, e->fts_path);
         return 0;
     }
     if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS) {
@@ -89,16 +114,18 @@ static int visit(FTS *walk, FTSENT *e, size_t root, const struct mf_docs_options
         return mf_err_sys(err, EX_NOINPUT, "%s", e->fts_path);
     }
     if (e->fts_info != FTS_F) return 0;
-    if (!o->all && docs_names_no_text(e->fts_name)) {
-        leave(o, MF_DOCS_NO_TEXT, e->fts_path);
+    if (!w->o->all && docs_names_no_text(e->fts_name)) {
+        leave(w, MF_DOCS_NO_TEXT, e->fts_path);
         return 0;
     }
     const char *below = e->fts_path + root, *slash = strchr(below, '/');
-    bool folder = o->domain_from_folder && slash;
-    return read_file(e->fts_path, below, folder ? below : NULL, folder ? (size_t)(slash - below) : 0, o, err);
+    bool folder = w->o->domain_from_folder && slash;
+    if (!is_ours(w, below, file_size(e->fts_statp))) return 0;
+    return read_file(e->fts_path, below, folder ? below : NULL, folder ? (size_t)(slash - below) : 0, w->o,
+                     err);
 }
 
-static int walk_folder(const char *path, const struct mf_docs_options *o, struct mf_err *err) {
+static int walk_folder(const struct walk *w, const char *path, struct mf_err *err) {
     char *copy = strdup(path);
     if (!copy) mf_no_memory();
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--) copy[n - 1] = 0;
@@ -107,18 +134,41 @@ static int walk_folder(const char *path, const struct mf_docs_options *o, struct
     FTS *walk = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     int status = walk ? 0 : mf_err_sys(err, EX_NOINPUT, "%s", path);
     FTSENT *e;
-    while (status == 0 && (errno = 0, e = fts_read(walk))) status = visit(walk, e, root, o, err);
+    while (status == 0 && (errno = 0, e = fts_read(walk))) status = visit(w, walk, e, root, err);
     if (status == 0 && errno) status = mf_err_sys(err, EX_NOINPUT, "%s", path);
     if (walk) fts_close(walk);
     free(copy);
     return status;
 }
 
+static int read_path(const struct walk *w, const char *path, struct mf_err *err) {
+    bool standard = !path || strcmp(path, "-") == 0;
+    struct stat st = {0};
+    if (!standard && stat(path, &st) < 0) return mf_err_sys(err, EX_NOINPUT, "%s", path);
+    if (S_ISDIR(st.st_mode)) return walk_folder(w, path, err);
+    const char *slash = standard ? NULL : strrchr(path, '/');
+    const char *id = standard ? "standard input" : slash && slash[1] ? slash + 1 : path;
+    if (!is_ours(w, id, file_size(&st))) return 0;
+    return read_file(standard ? NULL : path, id, NULL, 0, w->o, err);
+}
+
 int mf_docs_read(const char *path, const struct mf_docs_options *o, struct mf_err *err) {
-    struct stat st;
-    if (!path || strcmp(path, "-") == 0) return read_file(NULL, "standard input", NULL, 0, o, err);
-    if (stat(path, &st) < 0) return mf_err_sys(err, EX_NOINPUT, "%s", path);
-    if (S_ISDIR(st.st_mode)) return walk_folder(path, o, err);
-    const char *slash = strrchr(path, '/');
-    return read_file(path, slash && slash[1] ? slash + 1 : path, NULL, 0, o, err);
+    const struct walk walk = {o, false};
+    return read_path(&walk, path, err);
+}
+
+static int read_all(const struct walk *w, const struct mf_strs *paths, struct mf_err *err) {
+    int status = paths->count == 0 ? read_path(w, NULL, err) : 0;
+    for (size_t i = 0; i < paths->count && status == 0; i++) status = read_path(w, paths->items[i], err);
+    return status;
+}
+
+int mf_docs_read_all(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
+    const struct walk walk = {o, false};
+    return read_all(&walk, paths, err);
+}
+
+int mf_docs_measure_all(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
+    const struct walk walk = {o, true};
+    return read_all(&walk, paths, err);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "base/strings.h"
 #include "text/doc.h"
 
 /* The largest document, in bytes. */
@@ -22,6 +23,16 @@ enum mf_docs_left {
     MF_DOCS_LEFT
 };
 
+/* One of several jobs that read an input together: the files, in their order, are cut into `count` runs of
+ * about equal bytes, and each job reads those of its number. A file belongs to the run in which it begins. */
+struct mf_docs_shard {
+    uint64_t number, count;
+    /* Of the input, summed up by mf_docs_measure: bytes of its files, and a hash of their names and sizes, by
+     * which jobs can tell that they met the same ones. */
+    uint64_t bytes, files;
+    uint64_t at, met; /* the same of what reading came past so far; they differ where files changed since */
+};
+
 struct mf_docs_options {
     /* AUTO: by the name (.jsonl, .ndjson), else by the first line: a JSON object with the text's key, a
      * heading " = Title = ", else text. */
@@ -30,6 +41,7 @@ struct mf_docs_options {
     const char *domain;                         /* for all documents, or NULL */
     bool domain_from_folder;                    /* the first folder below the given path names the domain */
     bool all;                                   /* also what is no text */
+    struct mf_docs_shard *shard;                /* read only these; or NULL */
     void *context;                              /* for those below */
     /* Takes a document: 0 to go on, 1 when it was enough, -1. */
     int (*take)(void *context, const struct mf_doc *doc, struct mf_err *err);
@@ -46,5 +58,13 @@ struct mf_docs_options {
  * the text's key (file and line are named), a damaged or cut off archive, a document over the limit; others
  * as reading a file. */
 int mf_docs_read(const char *path, const struct mf_docs_options *options, struct mf_err *err);
+
+/* Reads all of them, or standard input where there is none. */
+int mf_docs_read_all(const struct mf_strs *paths, const struct mf_docs_options *options, struct mf_err *err);
+
+/* Adds up the files that mf_docs_read_all would read, without opening them, in `options->shard`, which is to
+ * be done before. EX_NOINPUT. */
+int mf_docs_measure_all(const struct mf_strs *paths, const struct mf_docs_options *options,
+                        struct mf_err *err);
 
 #endif

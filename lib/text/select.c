@@ -105,6 +105,6 @@ int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf
         return enough;
     }
     uint64_t hash = mf_text_hash(doc->text, doc->size);
-    if (mf_copies_add(s->copies, hash, doc->id, doc->id_size, doc->text, doc->size, err) < 0) return -1;
+    if (mf_copies_add(s->copies, hash, doc, err) < 0) return -1;
     return mf_doc_spool_add(&s->spool, doc, err) < 0 ? -1 : enough;
 }

@@ -29,6 +29,7 @@ struct mf_selection {
     /* What became of them; cut: blocks of large ones, parts: of long ones. */
     struct mf_tally read, brief, exact, near, cut, parts, kept[MF_SPLITS];
     size_t moved; /* documents that went from training to validation or test */
+    uint32_t at;  /* the document whose text is handed on, as text/copies.h numbers it */
     /* The selection's own. */
     struct mf_doc_spool spool;
     uint64_t total; /* bytes of documents that are no copies */

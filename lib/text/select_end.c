@@ -40,8 +40,7 @@ static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *e
         next_block(&block, doc, l->min);
         const struct mf_doc *b = &block.doc;
         mf_tally_add(&l->s->cut, b->size);
-        status = mf_copies_add(l->s->copies, mf_text_hash(b->text, b->size), b->id, b->id_size, b->text,
-                               b->size, err);
+        status = mf_copies_add(l->s->copies, mf_text_hash(b->text, b->size), b, err);
     }
     mf_part_end(&block);
     return status;
@@ -142,6 +141,7 @@ static int emit_all(struct last *l, struct mf_err *err) {
         int cut = is_cut(l, i, &known, err);
         if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
         if (known.copy != MF_COPY_NONE) continue;
+        l->s->at = i;
         if ((cut ? emit_blocks(l, &doc, err) : emit(l, &doc, i, err)) < 0) return -1;
     }
     return 0;

@@ -44,6 +44,9 @@ mf-cat -o out --provenance FILE
 mf-cat -o out --provenance model.safetensors FILE
 mf-config print -o out --config FILE
 mf-docs --quiet -o out FILE
+mf-docs --quiet --shard 0/1 -o out FILE
+mf-docs --quiet --merge -o out FILE
+mf-cat --join -o out FILE
 mf-eval perplexity -o out -m FILE test.mf
 mf-eval perplexity -o out -m shared.tar -e FILE test.mf
 mf-eval perplexity -o out -m model.safetensors -t FILE test.mf

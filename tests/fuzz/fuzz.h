@@ -28,6 +28,7 @@ int read_shown(const char *path);
 int read_tokenizer(const char *path);
 int read_config(const char *path);
 int read_docs(const char *path);
+int read_shard(const char *path);
 int read_jsonl(const char *path);
 int read_wikitext(const char *path);
 int read_packed(const char *path);

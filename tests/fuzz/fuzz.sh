@@ -68,6 +68,7 @@ for ((tries = 0; ; tries++)); do
 done
 kill $!
 wait $! || true
+mf-docs --quiet --shard 0/1 -o shard.mf words/alpha/00[0-3].txt
 for f in words/alpha/00[0-3].txt; do jq -Rsc --arg id "$f" '{id: $id, text: .[:200], domain: "a"}' "$f"; done > words.jsonl
 printf ' = One = \n\n text \n = = Part = = \n more \n\n = Two = \n end\n' > words.wiki
 tar cf words.tar --format=ustar words/alpha/00[0-3].txt
@@ -118,6 +119,7 @@ seeds tokenizer tokenizer.json steps.json characters.json
 seeds config micro.yaml "$MF_ROOT"/configs/*.yaml
 seeds docs words.tar words.tar.gz words.zip words.jsonl words.wiki packed.*
 seeds unpack packed*
+seeds shard shard.mf
 seeds jsonl words.jsonl
 seeds wikitext words.wiki
 seeds report report.json

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "io/unpack.h"
 #include "text/select.h"
+#include "text/shard.h"
 #include "text/tokenizer.h"
 
 /* --- text --- */
@@ -55,7 +56,17 @@ static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     return mf_selection_add(context, doc, err);
 }
 
-static int read_documents(const char *path, enum mf_docs_format format) {
+static int read_all_of(const char *path, bool shard, const struct mf_docs_options *o, struct mf_err *err) {
+    struct mf_strs paths = {0};
+    if (!shard) return mf_docs_read(path, o, err);
+    mf_strs_add(&paths, path);
+    int status = mf_shards_order(&paths, err);
+    if (status == 0) status = mf_shard_read(path, o, err);
+    mf_strs_free(&paths);
+    return status;
+}
+
+static int read_documents(const char *path, bool shard, enum mf_docs_format format) {
     struct mf_err err = {0};
     uint64_t sum = 0;
     struct mf_selection s = {.splitting = true,
@@ -71,7 +82,7 @@ static int read_documents(const char *path, enum mf_docs_format format) {
                                       .context = &s,
                                       .take = take};
     if (mf_copies_new(&s.copies, 0.8, 0, &err) < 0) abort();
-    int result = mf_docs_read(path, &o, &err);
+    int result = read_all_of(path, shard, &o, &err);
     if (result >= 0) result = mf_selection_end(&s, &err);
     result = check(result, &err);
     mf_selection_free(&s);
@@ -80,15 +91,19 @@ static int read_documents(const char *path, enum mf_docs_format format) {
 }
 
 int read_docs(const char *path) {
-    return read_documents(path, MF_DOCS_AUTO);
+    return read_documents(path, false, MF_DOCS_AUTO);
+}
+
+int read_shard(const char *path) {
+    return read_documents(path, true, MF_DOCS_AUTO);
 }
 
 int read_jsonl(const char *path) {
-    return read_documents(path, MF_DOCS_JSONL);
+    return read_documents(path, false, MF_DOCS_JSONL);
 }
 
 int read_wikitext(const char *path) {
-    return read_documents(path, MF_DOCS_WIKITEXT);
+    return read_documents(path, false, MF_DOCS_WIKITEXT);
 }
 
 /* --- compression --- */

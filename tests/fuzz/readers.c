@@ -43,6 +43,7 @@ static const struct reader {
     {"tokenizer", read_tokenizer, NULL},
     {"config", read_config, NULL},
     {"docs", read_docs, mend_bundle},
+    {"shard", read_shard, mend_stream},
     {"jsonl", read_jsonl, NULL},
     {"wikitext", read_wikitext, NULL},
     {"unpack", read_packed, NULL},
