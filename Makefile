@@ -41,7 +41,8 @@ include pipelines/bench.mk
 include pipelines/install.mk
 
 ## all        set up, build, and run the pipeline with CONFIG (default configs/demo.yaml), DATA=, SET=, THREADS=,
-##            BASE= (a model to start from), RANKS= (processes that train the shared backbone), LAUNCH= (a cluster's launcher)
+##            BASE= (a model to start from), RANKS= (processes that train the shared backbone), SHARDS= (jobs that read and
+##            encode documents), LAUNCH= (a cluster's launcher)
 .PHONY: all
 all: deps build $(RUN)/report.html
 

@@ -1,7 +1,8 @@
 # The pipeline: documents -> tokens -> partitions -> shared backbone -> experts -> model -> calibration -> report -> exports
 # -> page.
 #
-#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1] [BASE=path]
+#   make [CONFIG=configs/demo.yaml] [NAME=demo] [DATA=path] [SET='model.top_k=1 ...'] [THREADS=2] [RANKS=1] [SHARDS=1]
+#        [BASE=path]
 #
 # Every stage is a file below runs/NAME. A stage reads its own slice of the configuration, runs/NAME/config/STAGE.yaml,
 # which is written when a value in it changes. What changed is found before anything is made: settings by content, the rest by
@@ -12,6 +13,8 @@
 
 THREADS ?= $(shell nproc)
 SET     ?=
+# Jobs that documents are read and encoded by; what they make does not depend on their number.
+SHARDS  ?= 1
 # A Hugging Face folder or GGUF file whose tokenizer and weights take the place of those trained here (docs/bases.md).
 BASE    ?=
 # What mf-docs reads: a folder of folders (each one a domain, which is used for measuring only), a file, or an archive; or
@@ -55,6 +58,8 @@ EXPERTS        := $(if $(N_EXPERTS),$(shell seq -s ' ' 0 $$(($(N_EXPERTS) - 1)))
 ifneq ($(words $(EXPERTS)),$(or $(N_EXPERTS),0))
 $(error no list of $(N_EXPERTS) experts)
 endif
+SHARD_LIST := $(if $(filter-out 1,$(SHARDS)),$(shell seq 0 $$(($(SHARDS) - 1)) 2> /dev/null))
+$(if $(filter 1,$(SHARDS))$(and $(SHARD_LIST),$(filter $(words $(SHARD_LIST)),$(SHARDS))),,$(error SHARDS is a number from 1 on, not '$(SHARDS)'))
 INPUTS_CHANGED := $(shell $(list_inputs) 2> /dev/null | cmp -s - $(INPUTS) || echo changed)
 BASE_CHANGED   := $(if $(BASE),$(shell { $(list_base); } 2> /dev/null | cmp -s - $(RUN)/base/list || echo changed),$(if $(wildcard \
     $(RUN)/base/list),changed))
@@ -83,8 +88,10 @@ $(SLICE)/%.yaml: $(if $(filter unknown,$(SLICES_CHANGED)),changed) | $(BIN)/mf-c
 timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(patsubst %,--bound %000000,$(2)) $(call several,$(1))--
 TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
-STAGES = docs $(if $(BASE),base,tokenizer) $(SPLITS:%=tokens.%) partition label $(if $(BASE),,shared) expert.$(NUMBERS) join calibrate
-DOCS         := $(SPLITS:%=$(RUN)/docs/%.mf)
+STAGES = $(if $(SHARD_LIST),docs.$(SHARD_NUMBERS)) docs $(if $(BASE),base,tokenizer) $(if $(SHARD_LIST),tokens.train.$(SHARD_NUMBERS)) \
+    $(SPLITS:%=tokens.%) partition label $(if $(BASE),,shared) expert.$(NUMBERS) join calibrate
+TRAIN        := $(or $(SHARD_LIST:%=train.%),train)
+DOCS         := $(patsubst %,$(RUN)/docs/%.mf,$(TRAIN) val test)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
 PARTS        := $(patsubst %,$(RUN)/parts/part.%.mp,$(EXPERTS)) $(RUN)/parts/partition.mp
 
@@ -110,6 +117,8 @@ lost = $(if $(filter-out $(filter-out $(EMPTY),$(wildcard $(1))),$(1)),changed)
 # Files of names, since a thousand do not fit on a command line. The shell knows the experts by their first and last number.
 LISTS      := $(RUN)/stages/lists
 NUMBERS    := {0..$(lastword $(EXPERTS))}
+SHARD_NUMBERS := {0..$(lastword $(SHARD_LIST))}
+all_of = $(1)$(if $(SHARD_LIST),.$(SHARD_NUMBERS))
 those_there = for file in $(1); do [ ! -e "$$file" ] || echo "$$file"; done
 
 # --- documents and tokens ---
@@ -122,11 +131,19 @@ $(INPUTS): $(if $(filter $(CORPUS),$(DATA)),$(CORPUS).list) $(INPUTS_CHANGED)
 	@mv $@.tmp $@
 	$(made)
 
-# One reading writes the three splits.
-$(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
+# One reading writes the three splits; or jobs read a shard each, and one merge decides copies and splits over all of them.
+READ := $(SHARD_LIST:%=$(RUN)/shards/$(SHARDS)/%.mf)
+.INTERMEDIATE: $(READ)
+$(READ): $(RUN)/shards/$(SHARDS)/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $(BIN)/mf-docs
+	@mkdir -p $(@D)
+	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --shard $*/$(SHARDS) -o $@ $(DOCUMENTS)
+
+from = $(if $(READ),--merge $(RUN)/shards/$(SHARDS)/$(SHARD_NUMBERS).mf,$(DOCUMENTS))
+$(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(READ) $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
 	$(call begun,$@ $(DOCS))
 	@mkdir -p $(@D)
-	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(DOCUMENTS)
+	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(from)
+	@rm -f $(filter-out $(DOCS),$(wildcard $(@D)/*.mf))
 	@touch $@
 	$(call made,$@ $(DOCS))
 
@@ -154,19 +171,26 @@ $(RUN)/base/stamp: $(RUN)/base/list $(SLICE)/train-shared.yaml $(call lost,$(FRO
 $(FROM_BASE): $(RUN)/base/stamp
 	+
 else
-$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml $(BASE_CHANGED) | $(RUN)/docs/train.mf $(TIMED) $(BIN)/mf-tokenize
+$(RUN)/tokenizer.json: $(SLICE)/tokenizer.yaml $(BASE_CHANGED) | $(TRAIN:%=$(RUN)/docs/%.mf) $(TIMED) $(BIN)/mf-tokenize
 	$(begun)
-	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/train.mf
+	$(call timed,tokenizer,100) $(BIN)/mf-tokenize train --config $(SLICE)/tokenizer.yaml -o $@ $(RUN)/docs/$(call all_of,train).mf
 	@rm -rf $(RUN)/base
 	$(made)
 endif
 
-# One split is enough to say that the tokenizer is of other text.
-$(SPLITS:%=$(RUN)/tokens/%.mf): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
+# One stream is enough to say that the tokenizer is of other text.
+$(patsubst %,$(RUN)/tokens/%.mf,$(TRAIN) val test): $(RUN)/tokens/%.mf: $(RUN)/docs/%.mf $(RUN)/tokenizer.json | $(TIMED) $(BIN)/mf-tokenize
 	$(begun)
 	@mkdir -p $(@D)
-	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train,$*),,--no-warning )-t $(RUN)/tokenizer.json -o $@ $<
+	$(call timed,tokens.$*,100) $(BIN)/mf-tokenize encode $(if $(filter train train.0,$*),,--no-warning )-t $(RUN)/tokenizer.json -o $@ $<
 	$(made)
+
+ifneq ($(SHARD_LIST),)
+$(RUN)/tokens/train.mf: $(TRAIN:%=$(RUN)/tokens/%.mf) | $(TIMED) $(BIN)/mf-cat
+	$(begun)
+	$(call timed,tokens.train,16) $(BIN)/mf-cat --join -o $@ $(RUN)/tokens/$(call all_of,train).mf
+	$(made)
+endif
 
 # --- partitions ---
 
