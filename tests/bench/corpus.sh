@@ -3,9 +3,9 @@
 #
 # Documents of about 50 words in 16 domains: one in ten is an exact copy of an earlier one, one in five a near copy (another
 # beginning), as in a crawl. Beside finding them GNU sort of as many keys as mf-docs sorts, 33 a document of 16 bytes.
-# Asserted: memory, the same bytes for every limit and number of threads, and that 1,000 parts take at most four times what 16
-# take (from a million documents on: of fewer, the clusters of the sample are too large a share). Ten million documents take
-# about 20 GB in TMPDIR.
+# Asserted: memory; the same bytes for every limit and number of threads, by 4 and by 32 jobs that read, and after a kill; and
+# that 1,000 parts take at most four times what 16 take (from a million documents on: of fewer, the clusters of the sample are
+# too large a share). Ten million documents take about 20 GB in TMPDIR.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
 count=${COUNT:-10000000}
@@ -71,8 +71,21 @@ copies() {
         cmp removed.$memory removed.50M
         if [ $memory != 50M ]; then rm docs.$memory.mf removed.$memory; fi
     done
-    rm docs.jsonl
     echo "removed: $(grep -c '"exact"' removed.50M) exact copies, $(grep -c '"near"' removed.50M) near ones"
+}
+
+# Read by several jobs out of 64 files and merged; killed in between, and begun again.
+shards() { # N
+    local i
+    mkdir shards
+    for ((i = 0; i < $1 - 1; i++)); do mf-docs --quiet --shard "$i/$1" -o "shards/$i.mf" files; done
+    row "the last of $1 jobs" $((count / $1)) mf-docs --quiet --shard "$i/$1" -o "shards/$i.mf" files
+    timeout -s KILL 0.5 mf-docs --quiet --merge -o merged.mf shards/*.mf || true
+    row "the merge of $1" "$count" mf-docs --quiet --merge --removed removed.merged -o merged.mf shards/*.mf
+    within 200M
+    cmp merged.mf docs.50M.mf
+    cmp removed.merged removed.50M
+    rm -r shards merged.mf removed.merged
 }
 
 sorted_keys() {
@@ -97,6 +110,11 @@ documents "$count" > docs.jsonl
 echo "finding copies among $count documents, $(($(stat -c %s docs.jsonl) / 1000000)) MB of JSON lines"
 heading
 copies
+mkdir files
+split -d -n l/64 --additional-suffix=.jsonl docs.jsonl files/
+rm docs.jsonl
+for n in 4 32; do shards $n; done
+rm -r files
 sorted_keys
 kept=$((count - $(wc -l < removed.50M)))
 mf-tokenize train --quiet --vocab-size 8192 -o t.json docs.50M.mf
