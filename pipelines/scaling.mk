@@ -8,7 +8,7 @@ SCALING_RUNS := $(RUNS)/scaling
 
 ## scaling    measure runs of 2, 4 and 8 experts and carry them on to 1000; writes docs/scaling.md
 .PHONY: scaling
-scaling: $(ABLATION)/corpus.list | deps build
-	tests/bench/scaling.sh $B $(ABLATION)/corpus $(SCALING_RUNS) $(SCALING)
+scaling: $(CORPUS).list | deps build
+	tests/bench/scaling.sh $B $(CORPUS) $(SCALING_RUNS) $(SCALING)
 	tests/bench/scaling.py $(BIN) $(SCALING_RUNS) $(SCALING) > $(SCALING_RUNS)/scaling.md
 	cat $(SCALING_RUNS)/scaling.md docs/scaling.notes.md > docs/scaling.md

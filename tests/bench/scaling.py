@@ -7,6 +7,7 @@ It predicts the other runs, which were measured, and then, with the speeds of do
 experts on a thousand nodes. Writes Markdown; exit status 1 when a size is predicted wrongly by more than 2%, or a step of
 several processes sends other bytes than it should.
 """
+import glob
 import heapq
 import json
 import math
@@ -108,11 +109,13 @@ class Run:
         self.documents = manifest["training"]["documents"]
         record = lambda name: load(f"{folder}/stages/{name}.json")
         stage = lambda name: record(name)["cpu_seconds"]
-        splits = ("train", "val", "test")
+        shards = range(len(glob.glob(folder + "/docs/train.*.mf")))
         self.seconds = {
-            "docs": stage("docs"),
+            "docs, read": sum(stage(f"docs.{i}") for i in shards),
+            "docs, merged": stage("docs"),
             "tokenizer": stage("tokenizer"),
-            "tokens": sum(stage("tokens." + s) for s in splits),
+            "tokens": sum(stage("tokens." + s) for s in ["val", "test", *(f"train.{i}" for i in shards)]),
+            "tokens, joined": stage("tokens.train"),
             "partition": stage("partition"),
             "shared": stage("shared"),
             "one expert": sum(stage(f"expert.{e}") for e in range(experts)) / experts,
@@ -122,7 +125,7 @@ class Run:
         }
         self.alone = [record(f"expert.{e}")["seconds"] for e in range(experts)]
         self.together = record("experts")["seconds"]
-        self.text = size(folder + "/docs/train.mf")
+        self.text = sum(size(f"{folder}/docs/train.{i}.mf") for i in shards)
         self.bytes = {
             "tokens": size(folder + "/tokens/train.mf"),
             "parts": sum(size(f"{folder}/parts/part.{e}.mp") for e in range(experts)),
@@ -314,9 +317,16 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
     report = lambda n, experts: (n * (shape.forward(1) + 2 * shape.forward(2)) + experts * shape.forward(1)) / operations
     sample, first = 1 << 20, 10000  # at most; of an expert at least (formats/report.md)
     rows = [
-        ["mf-docs", "1", time(base.seconds["docs"] * scale), "reads all text"],
+        ["mf-docs --shard", str(NODES), time(base.seconds["docs, read"] * scale / NODES), f"`SHARDS={NODES}`; one reads {amount(text / NODES)}"],
+        ["mf-docs --merge", "1", time(base.seconds["docs, merged"] * scale), "decides about copies, writes all text"],
         ["mf-tokenize train", "1", time(base.seconds["tokenizer"] * scale), "of all documents; `tokenizer.sample` takes a share"],
-        ["mf-tokenize encode", "1", time(base.seconds["tokens"] * scale), "by documents; can be cut"],
+        [
+            "mf-tokenize encode",
+            str(NODES),
+            time(base.seconds["tokens"] * scale * max(1 / NODES, config["docs.val_fraction"])),
+            "training's shards each by one; validation's documents, all by one, take longest",
+        ],
+        ["mf-cat --join", "1", time(base.seconds["tokens, joined"] * scale), "the tokens of all shards as one stream"],
         [
             "mf-partition",
             "1",

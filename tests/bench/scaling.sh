@@ -2,7 +2,7 @@
 # Measures what docs/scaling.md is made of: scaling.sh BUILD CORPUS RUNS EXPERTS...
 #
 # Below RUNS: for each number of experts a run of the pipeline, N/, by configs/scaling.yaml with fewer steps, whose
-# experts train two at a time; and ranks.tsv, the bytes that one of R processes of a shared training sends in a step,
+# documents are read by four jobs and whose experts train two at a time; and ranks.tsv, the bytes that one of R processes of a shared training sends in a step,
 # counted by Open MPI.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
@@ -24,7 +24,7 @@ for n; do
     run=$runs/$n
     rm -rf "$run"
     pipeline=(make --no-print-directory -s B="$build" RUNS="$(dirname "$runs")" NAME="$(basename "$runs")/$n" CONFIG=configs/scaling.yaml
-        DATA="$corpus" SET="model.n_experts=$n ${few[*]}" THREADS=1)
+        DATA="$corpus" SET="model.n_experts=$n ${few[*]}" THREADS=1 SHARDS=4)
     echo "$n experts" >&2
     quietly "${pipeline[@]}" "$run/shared.tar" "$run/tokens/val.labelled.mf"
     quietly "$build/bin/mf-time" -o "$run/stages/experts.json" -- "${pipeline[@]}" -j2 experts
