@@ -447,7 +447,7 @@ END
     assert_equal "$stderr" "mf-tokenize encode: which tokenizer? (-t FILE)"
     run -64 --separate-stderr mf-tokenize decode docs.mf
     assert_equal "$stderr" "mf-tokenize decode: which tokenizer? (-t FILE)"
-    run -64 --separate-stderr mf-tokenize train docs.mf docs.mf
+    run -64 --separate-stderr mf-tokenize encode -t t.json docs.mf docs.mf
     run -64 --separate-stderr mf-tokenize encode -t t.json --special maybe docs.mf
     run -64 --separate-stderr mf-tokenize train --vocab-sise 300 docs.mf
     assert_equal "$stderr" "mf-tokenize train: unknown option '--vocab-sise', did you mean '--vocab-size'?"
