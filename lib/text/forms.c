@@ -6,7 +6,10 @@
 #include <string.h>
 #include <utf8proc.h>
 #include "base/memory.h"
+#include "text/forms_order.h"
 #include "text/kinds.h"
+
+#define SHORT 64 /* bytes: in longer parts marks are put in order first */
 
 enum { UNKNOWN, STABLE, CHANGES };
 
@@ -33,13 +36,21 @@ void mf_forms_free(struct mf_forms *forms) {
     *forms = (struct mf_forms){0};
 }
 
-/* The form of valid UTF-8, freed by free(). */
-static utf8proc_uint8_t *map(enum mf_form form, const char *text, size_t size, size_t *mapped) {
+static utf8proc_uint8_t *map_part(enum mf_form form, const char *text, size_t size, size_t *mapped) {
     utf8proc_uint8_t *to;
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &to,
                                       (utf8proc_option_t)options_of[form]);
     if (n < 0) mf_no_memory();
     *mapped = (size_t)n;
+    return to;
+}
+
+/* The form of valid UTF-8, freed by free(). */
+static utf8proc_uint8_t *map(enum mf_form form, const char *text, size_t size, size_t *mapped) {
+    if (size <= SHORT) return map_part(form, text, size, mapped);
+    char *ordered = mf_marks_order(text, size, (options_of[form] & UTF8PROC_COMPAT) != 0, &size);
+    utf8proc_uint8_t *to = map_part(form, ordered, size, mapped);
+    free(ordered);
     return to;
 }
 

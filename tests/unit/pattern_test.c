@@ -328,6 +328,8 @@ static void matches_are_treated_in_five_ways(void **state) {
 
 /* --- forms --- */
 
+#define WITHOUT_END 60 /* seconds; done in one */
+
 static void form_is(enum mf_form form, const char *text, const char *want) {
     struct mf_forms forms = {0};
     struct mf_text out = {0};
@@ -368,6 +370,65 @@ static char *naive_form(enum mf_form form, const char *text, size_t *size) {
     assert_true(n >= 0);
     *size = (size_t)n;
     return (char *)to;
+}
+
+/* Runs of marks of all classes, and of what comes apart into marks, are put in order. */
+static void long_runs_of_marks_take_their_forms(void **state) {
+    (void)state;
+    static const char *const marks[] = {"\xcc\x81",
+                                        "\xcc\x95",
+                                        "\xcc\xa3",
+                                        "\xcd\x85",
+                                        "\xcd\x84",
+                                        "\xe3\x82\x99",
+                                        "\xe0\xbd\xb3",
+                                        "\xe0\xbd\xb5",
+                                        "\xe0\xbe\x81",
+                                        "\xef\xbe\x9e",
+                                        "\xe0\xbd\xb1",
+                                        "\xd6\xb0",
+                                        "e",
+                                        "\xea\xb0\x80",
+                                        "\xe1\x86\xa8",
+                                        "\xef\xb7\xba"};
+    struct mf_forms forms = {0};
+    struct mf_rng rng;
+    mf_rng_seed(&rng, 6);
+    for (int k = 0; k < 4000; k++) {
+        char text[512] = "";
+        size_t size = 0, want_size, kinds = k % 2 ? 12 : sizeof marks / sizeof *marks;
+        struct mf_text out = {0};
+        enum mf_form form = (enum mf_form)(k % MF_FORMS);
+        for (size_t i = mf_rng_below(&rng, 120); i > 0; i--)
+            size += (size_t)snprintf(text + size, sizeof text - size, "%s", marks[mf_rng_below(&rng, kinds)]);
+        assert_int_equal(mf_form_put(&forms, form, text, size, &out, &err), 0);
+        char *want = naive_form(form, text, &want_size);
+        assert_int_equal(out.size, want_size);
+        if (want_size) assert_memory_equal(out.bytes, want, want_size);
+        free(want);
+        free(out.bytes);
+    }
+    mf_forms_free(&forms);
+}
+
+/* In an order that a sort by neighbours would take hours for. */
+static void a_million_marks_take_their_form(void **state) {
+    (void)state;
+    const size_t n = 500000;
+    char *text = malloc(4 * n);
+    struct mf_forms forms = {0};
+    struct mf_text out = {0};
+    assert_non_null(text);
+    for (size_t i = 0; i < n; i++) memcpy(text + 4 * i, "\xcd\x85\xcc\xa3", 4);
+    alarm(WITHOUT_END);
+    assert_int_equal(mf_form_put(&forms, MF_NFC, text, 4 * n, &out, &err), 0);
+    alarm(0);
+    assert_int_equal(out.size, 4 * n);
+    for (size_t i = 0; i < n; i++) assert_memory_equal(out.bytes + 2 * i, "\xcc\xa3", 2);
+    for (size_t i = n; i < 2 * n; i++) assert_memory_equal(out.bytes + 2 * i, "\xcd\x85", 2);
+    free(text);
+    free(out.bytes);
+    mf_forms_free(&forms);
 }
 
 /* Cut into stable parts and whole, a text has one form. */
@@ -431,6 +492,8 @@ int main(void) {
         cmocka_unit_test(matches_are_treated_in_five_ways),
         cmocka_unit_test(texts_take_their_forms_and_keep_stray_bytes),
         cmocka_unit_test(forms_of_parts_are_forms_of_the_whole),
+        cmocka_unit_test(long_runs_of_marks_take_their_forms),
+        cmocka_unit_test(a_million_marks_take_their_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
