@@ -67,7 +67,6 @@ struct mf_sketches;
 int mf_sketches_new(struct mf_sketches **list, struct mf_err *err);
 int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms, size_t count,
                     struct mf_err *err);
-size_t mf_sketches_count(const struct mf_sketches *list);
 const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i,
                                              size_t *count); /* borrowed */
 void mf_sketches_free(struct mf_sketches *list);             /* accepts NULL */

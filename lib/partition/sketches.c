@@ -61,10 +61,6 @@ int mf_sketches_add(struct mf_sketches *list, const struct mf_sketch_term *terms
     return 0;
 }
 
-size_t mf_sketches_count(const struct mf_sketches *list) {
-    return list->count;
-}
-
 const struct mf_sketch_term *mf_sketches_get(const struct mf_sketches *list, size_t i, size_t *count) {
     *count = list->length[i];
     return list->chunks[list->place[i] / CHUNK] + list->place[i] % CHUNK;
