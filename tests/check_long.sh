@@ -39,6 +39,7 @@ MF_LONG=1 bats -f 'any number' tests/cli/folders.bats || status=1
 
 part "kills"
 python3 tests/faults/kills.py --kills "$kills" --seed "$seed" || status=1
+SHARDS=3 python3 tests/faults/kills.py --kills $((kills / 10)) --seed "$seed" --set train_shared.steps=200 || status=1
 RANKS=2 python3 tests/faults/kills.py --kills $((kills / 10)) --seed "$seed" --set train_shared.steps=200 || status=1
 
 part "every hostile file in every program, plain and with sanitizers"
