@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import textwrap
 
 # The cluster of the last part: what is assumed, not measured.
 LINK = 125e6  # bytes a second of a node's network: 1 Gbit/s
@@ -156,6 +157,12 @@ def predict(base, second, E):
 # --- the document ---
 
 
+def prose(text):
+    for paragraph in text.strip().split("\n\n"):
+        print(paragraph if paragraph.startswith("#") else textwrap.fill(" ".join(paragraph.split()), 100, break_long_words=False, break_on_hyphens=False))
+        print()
+
+
 def table(head, rows):
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for row in rows:
@@ -292,7 +299,7 @@ def carry_on(base, programs):
     batch = key("eval.batch") * shape.S
     distinct = lambda low: (2 * key("eval.batch") if low else min(E, 2 * batch)) * 4 * shape.ffn
     calibrate = scored * shape.forward(key("model.top_k")) / operations
-    print(
+    prose(
         f"""## {E} experts on {NODES} nodes
 
 configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the backbone
@@ -394,7 +401,7 @@ def main():
     base = runs[0]
     if len(runs) < 3:
         sys.exit("scaling.py: three numbers of experts at least")
-    print(
+    prose(
         f"""# Scaling
 
 Made by `make scaling`: a model of what each stage does, in tests/bench/scaling.py, with the speeds
@@ -412,9 +419,9 @@ the first two runs, so that its second is no prediction.
 """
     )
     worst = check(runs)
-    print("Experts trained two at a time (`make -j2`), scheduled as the simulation below does it from the seconds of each:\n")
+    prose("Experts trained two at a time (`make -j2`), scheduled as the simulation below does it from the seconds of each:")
     check_schedule(runs)
-    print("In a step of shared training by several processes each sends its share of the gradients' sum, counted by Open MPI's monitoring:\n")
+    prose("In a step of shared training by several processes each sends its share of the gradients' sum, counted by Open MPI's monitoring:")
     worst_sent = check_ranks(base.shape, folder + "/ranks.tsv")
     carry_on(base, programs)
     return 1 if worst > 0.02 or worst_sent > 0.001 else 0
