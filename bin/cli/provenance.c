@@ -137,9 +137,7 @@ static int find_tokens(struct tree *t, const char *file, size_t *found, struct m
         if (n->partition < 0 || !n->fingerprints[VALIDATED]) continue;
         if (place_tokens(t, file, n->partition, found, &unlabelled) < 0) break;
     }
-    if (unlabelled.status == 0 || unlabelled.status == EX_DATAERR) return 0;
-    *err = unlabelled;
-    return -1;
+    return mf_err_forgive(&unlabelled, EX_DATAERR, err);
 }
 
 static int find_bundle(struct tree *t, const char *file, size_t *found, struct mf_err *err) {

@@ -60,3 +60,9 @@ int(mf_err_sys)(struct mf_err *err, int status, const char *format, ...) {
     va_end(args);
     return -1;
 }
+
+int mf_err_forgive(const struct mf_err *found, int status, struct mf_err *err) {
+    if (found->status == 0 || found->status == status) return 0;
+    *err = *found;
+    return -1;
+}

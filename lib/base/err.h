@@ -25,6 +25,10 @@ int mf_err_sys(struct mf_err *err, int status, const char *format, ...) __attrib
 /* mf_err_set for a function that has such arguments itself. */
 int mf_err_vset(struct mf_err *err, int status, const char *format, va_list args);
 
+/* 0 where nothing failed, or with this status; any other failure becomes *err. For what may be absent or
+ * malformed, but is not to be forgotten because a disk does not give it. */
+int mf_err_forgive(const struct mf_err *found, int status, struct mf_err *err);
+
 /* A compiler or analyser sees one file at a time; this tells it what the two return. */
 static inline int mf_err_failed(void) {
     return -1;

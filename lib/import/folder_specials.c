@@ -28,9 +28,7 @@ static int read_beside(const struct mf_base *b, const char *name, json_t **objec
     bool there = access(path, F_OK) == 0;
     *object = there ? mf_json_read(path, BASE_JSON, 0, &why) : NULL;
     free(path);
-    if (!there || *object || why.status == EX_DATAERR) return 0;
-    *err = why;
-    return -1;
+    return mf_err_forgive(&why, EX_DATAERR, err);
 }
 
 int base_read_specials(struct mf_base *b, const json_t *config, struct mf_err *err) {

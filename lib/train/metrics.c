@@ -12,13 +12,6 @@ struct mf_metrics {
     struct mf_stream_writer *writer;
 };
 
-/* An old stream may be cut anywhere or be none, but what the disk does not give is not to be forgotten. */
-static int unreadable(const struct mf_err *found, struct mf_err *err) {
-    if (found->status == 0 || found->status == EX_DATAERR) return 0;
-    *err = *found;
-    return -1;
-}
-
 /* Copies the records up to step `until`. The old stream ends anywhere: its writer was stopped. */
 static int copy_old(struct mf_metrics *m, struct mf_stream_reader *old, int64_t until, struct mf_err *err) {
     const struct mf_record *rec;
@@ -27,7 +20,7 @@ static int copy_old(struct mf_metrics *m, struct mf_stream_reader *old, int64_t 
     while (mf_stream_next(old, &rec, &cut) > 0 && mf_record_int(rec, "step", &step, &cut) > 0 &&
            step <= until)
         if (mf_stream_copy(m->writer, rec, err) < 0) return -1;
-    return unreadable(&cut, err);
+    return mf_err_forgive(&cut, EX_DATAERR, err);
 }
 
 int mf_metrics_open(struct mf_metrics **out, const char *path, int64_t keep_until, struct mf_err *err) {
@@ -37,7 +30,7 @@ int mf_metrics_open(struct mf_metrics **out, const char *path, int64_t keep_unti
     if (!m) return mf_err_set(err, EX_OSERR, "out of memory");
     if (keep_until > 0 && access(path, R_OK) == 0 && mf_stream_open(&old, path, "metrics", &absent) < 0)
         old = NULL;
-    int status = unreadable(&absent, err);
+    int status = mf_err_forgive(&absent, EX_DATAERR, err);
     if (status == 0) status = mf_out_open(&m->out, path, err);
     if (status == 0) status = mf_stream_create(&m->writer, m->out, "metrics", 0, err);
     if (status == 0 && old) status = copy_old(m, old, keep_until, err);
