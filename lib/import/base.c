@@ -46,15 +46,17 @@ int base_check_places(const struct mf_base *b, struct mf_err *err) {
 
 /* --- opening --- */
 
-/* Is it a file that begins otherwise than GGUF files do? */
-static bool is_no_gguf(const char *path, const struct stat *st) {
-    unsigned char magic[4] = {0};
-    FILE *f = S_ISREG(st->st_mode) ? fopen(path, "rbe") : NULL;
-    if (!f) return false;
-    size_t n = fread(magic, 1, sizeof magic, f);
-    bool failed = ferror(f) != 0;
-    fclose(f);
-    return !failed && !mf_gguf_begins(magic, n);
+/* A file that does not even begin as a GGUF file may have been meant as either kind. */
+static int check_file(const struct mf_base *b, struct mf_err *err) {
+    const unsigned char *magic;
+    struct mf_in *in;
+    if (mf_in_open(&in, b->path, err) < 0) return -1;
+    int64_t n = mf_in_peek(in, &magic, 4, err);
+    int status = n < 0 ? -1 : 0;
+    if (n >= 0 && !mf_gguf_begins(magic, (size_t)n))
+        status = base_refuse(b, err, "neither a folder with a config.json and tensors nor a GGUF file");
+    mf_in_close(in);
+    return status;
 }
 
 static int open_base(struct mf_base *b, size_t context, struct mf_err *err) {
@@ -65,8 +67,7 @@ static int open_base(struct mf_base *b, size_t context, struct mf_err *err) {
         base_list(b);
         return base_open_files(b, err);
     }
-    if (is_no_gguf(b->path, &st))
-        return base_refuse(b, err, "neither a folder with a config.json and tensors nor a GGUF file");
+    if (S_ISREG(st.st_mode) && check_file(b, err) < 0) return -1;
     if (mf_gguf_open(&b->gguf, b->path, err) < 0 || base_read_keys(b, context, err) < 0) return -1;
     base_list(b);
     return base_find_tensors(b, err);
