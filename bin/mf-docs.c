@@ -41,10 +41,9 @@ static const char notes[] =
 enum { FROM_NOTHING, FROM_FOLDER };
 
 static int check_request(const struct mf_docs_request *q, const struct mf_strs *paths, struct mf_err *err) {
-    bool divides = q->folder || q->split != MF_DOCS_ALL;
-    if (q->folder && (q->output || q->split != MF_DOCS_ALL))
+    if (q->folder && (q->output || q->split))
         return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
-    if (q->job && (q->merges || q->removed || divides))
+    if (q->job && (q->merges || q->removed || q->folder || q->split))
         return mf_err_set(err, EX_USAGE, "--shard only reads: copies and splits are for --merge to decide");
     if (q->merges && paths->count == 0)
         return mf_err_set(err, EX_USAGE, "which shards? (what mf-docs --shard I/N wrote, all of them)");

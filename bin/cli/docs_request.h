@@ -6,14 +6,11 @@
 #include "text/docs.h"
 #include "text/splits.h"
 
-enum { MF_DOCS_ALL, MF_DOCS_TRAIN, MF_DOCS_VAL, MF_DOCS_TEST }; /* of --split */
-
 struct mf_docs_request {
     struct mf_docs_options options;         /* of reading */
     const char *output, *folder, *removed;  /* output NULL: standard output; folder: of the three splits */
-    int split;                              /* MF_DOCS_ALL ... */
+    int split;                              /* of the enum mf_split, and 1; 0: all documents */
     const char *job;                        /* "I/N": which shard of how many to read; or NULL */
-    struct mf_docs_shard shard;             /* the same, parsed */
     bool merges;                            /* the inputs are shards */
     int64_t max_bad;                        /* lines that may be left out */
     int64_t min_chars, max_chars, max_docs; /* 0: no limit */

@@ -7,9 +7,10 @@
 #include "text/shard.h"
 #include "text/split_files.h"
 
-#define PROGRAM_MEMORY                                                                                       \
-    ((size_t)12 << 20) /* of --max-memory: program, libraries, buffers of reading and writing */
-#define COPIES_MEMORY_MIN ((size_t)2 << 20) /* for copies; less would do, slowly */
+/* Of --max-memory: program, libraries, buffers of reading and writing; and the least for copies, which would
+ * do with less, slowly. */
+#define PROGRAM_MEMORY    ((size_t)12 << 20)
+#define COPIES_MEMORY_MIN ((size_t)2 << 20)
 
 struct work {
     struct mf_docs_request *q;
@@ -57,7 +58,7 @@ static int read_shards(struct work *w, const struct mf_strs *paths, struct mf_er
 }
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_err *err) {
-    int status = w->q->merges ? read_shards(w, paths, err) : mf_docs_read_all(paths, &w->q->options, err);
+    int status = w->q->merges ? read_shards(w, paths, err) : mf_docs_read(paths, &w->q->options, err);
     const struct mf_left_out *left = w->summary.left;
     const struct mf_left_out *l = &left[left[MF_DOCS_NO_TEXT].count ? MF_DOCS_NO_TEXT : MF_DOCS_OWN];
     if (status == 0 && w->selection.read.documents == 0 && l->count > 0)
@@ -78,7 +79,7 @@ static int write_document(void *context, const struct mf_doc *doc, enum mf_split
 static int open_files(struct work *w, size_t shards, struct mf_err *err) {
     const struct mf_docs_request *q = w->q;
     if (q->folder) return mf_split_files_open(&w->files, q->folder, shards, err);
-    enum mf_split split = q->split == MF_DOCS_ALL ? MF_TRAIN : (enum mf_split)(q->split - 1);
+    enum mf_split split = q->split ? (enum mf_split)(q->split - 1) : MF_TRAIN;
     return mf_split_files_open_one(&w->files, q->output, split, err);
 }
 
@@ -116,7 +117,7 @@ int mf_docs_select(struct mf_docs_request *q, struct mf_strs *paths, struct mf_e
     struct mf_docs_options *o = &q->options;
     struct work w = {.q = q, .summary.all_splits = q->folder != NULL};
     struct mf_selection *s = &w.selection;
-    *s = (struct mf_selection){.splitting = q->folder || q->split != MF_DOCS_ALL,
+    *s = (struct mf_selection){.splitting = q->folder || q->split,
                                .rule = q->rule,
                                .blocks = (uint64_t)q->blocks,
                                .min_chars = (uint64_t)q->min_chars,

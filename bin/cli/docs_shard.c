@@ -61,7 +61,7 @@ static bool leave_line(void *context, const struct mf_err *why) {
 static int read_files(struct work *w, const struct mf_strs *paths, const struct mf_docs_options *o,
                       struct mf_err *err) {
     const struct mf_docs_shard *s = o->shard;
-    int status = mf_docs_read_all(paths, o, err);
+    int status = mf_docs_read(paths, o, err);
     if (status >= 0 && w->failed.status) {
         *err = w->failed;
         return -1;
@@ -84,15 +84,16 @@ static int write_stream(struct work *w, const struct mf_strs *paths, struct mf_d
 int mf_docs_write_shard(struct mf_docs_request *q, const struct mf_strs *paths, struct mf_err *err) {
     struct work w = {.q = q};
     struct mf_docs_options *o = &q->options;
+    struct mf_docs_shard shard;
     struct mf_out *out;
-    if (parse(q->job, &q->shard, err) < 0) return -1;
-    o->shard = &q->shard;
+    if (parse(q->job, &shard, err) < 0) return -1;
+    o->shard = &shard;
     o->context = &w;
     o->take = take;
     o->left = leave;
     o->bad = leave_line;
     mf_minhash_make(&w.minhash);
-    if (mf_docs_measure_all(paths, o, err) < 0 || mf_out_open(&out, q->output, err) < 0) return -1;
+    if (mf_docs_measure(paths, o, err) < 0 || mf_out_open(&out, q->output, err) < 0) return -1;
     if (mf_out_end(out, write_stream(&w, paths, o, out, err), err) < 0) return -1;
     if (!q->common->quiet)
         fprintf(stderr, "mf-docs: shard %s: %llu documents, %llu bytes\n", q->job,

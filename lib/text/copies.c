@@ -67,8 +67,10 @@ int mf_copies_add(struct mf_copies *c, uint64_t hash, const struct mf_doc *doc, 
     if (c->count >= UINT32_MAX - 1) return mf_err_set(err, EX_DATAERR, "more than 2^32 - 2 documents");
     if (add_key(c, hash, 0, err) < 0) return -1;
     if (c->near > 0) {
-        if (!signature) mf_minhash(&c->minhash, doc->text, doc->size, made);
-        if (!signature) signature = made;
+        if (!signature) {
+            mf_minhash(&c->minhash, doc->text, doc->size, made);
+            signature = made;
+        }
         for (size_t i = 0; i < MF_MINHASHES; i++) facts.signature[i] = (uint16_t)signature[i];
         if (add_bands(c, signature, err) < 0) return -1;
     }

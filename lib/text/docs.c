@@ -152,23 +152,18 @@ static int read_path(const struct walk *w, const char *path, struct mf_err *err)
     return read_file(standard ? NULL : path, id, NULL, 0, w->o, err);
 }
 
-int mf_docs_read(const char *path, const struct mf_docs_options *o, struct mf_err *err) {
-    const struct walk walk = {o, false};
-    return read_path(&walk, path, err);
-}
-
 static int read_all(const struct walk *w, const struct mf_strs *paths, struct mf_err *err) {
     int status = paths->count == 0 ? read_path(w, NULL, err) : 0;
     for (size_t i = 0; i < paths->count && status == 0; i++) status = read_path(w, paths->items[i], err);
     return status;
 }
 
-int mf_docs_read_all(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
+int mf_docs_read(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
     const struct walk walk = {o, false};
     return read_all(&walk, paths, err);
 }
 
-int mf_docs_measure_all(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
+int mf_docs_measure(const struct mf_strs *paths, const struct mf_docs_options *o, struct mf_err *err) {
     const struct walk walk = {o, true};
     return read_all(&walk, paths, err);
 }

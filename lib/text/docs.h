@@ -51,20 +51,16 @@ struct mf_docs_options {
     bool (*bad)(void *context, const struct mf_err *why);
 };
 
-/* Reads `path` (NULL or "-": standard input). Folders are read in the order of their names' bytes, hidden
- * files left out; so are those of an archive's members. Ids are paths below the given one; of JSON lines the
- * field or FILE:LINE; of WikiText FILE#NUMBER. An archive that is no regular file is copied to a scratch file
- * first. Returns what the last `take` did, or -1: EX_NOINPUT; EX_DATAERR: a line that is no JSON object with
- * the text's key (file and line are named), a damaged or cut off archive, a document over the limit; others
- * as reading a file. */
-int mf_docs_read(const char *path, const struct mf_docs_options *options, struct mf_err *err);
+/* Reads all paths ("-": standard input, also where there is none). Folders are read in the order of their
+ * names' bytes, hidden files left out; so are those of an archive's members. Ids are paths below the given
+ * one; of JSON lines the field or FILE:LINE; of WikiText FILE#NUMBER. An archive that is no regular file is
+ * copied to a scratch file first. Returns what the last `take` did, or -1: EX_NOINPUT; EX_DATAERR: a line
+ * that is no JSON object with the text's key (file and line are named), a damaged or cut off archive, a
+ * document over the limit; others as reading a file. */
+int mf_docs_read(const struct mf_strs *paths, const struct mf_docs_options *options, struct mf_err *err);
 
-/* Reads all of them, or standard input where there is none. */
-int mf_docs_read_all(const struct mf_strs *paths, const struct mf_docs_options *options, struct mf_err *err);
-
-/* Adds up the files that mf_docs_read_all would read, without opening them, in `options->shard`, which is to
- * be done before. EX_NOINPUT. */
-int mf_docs_measure_all(const struct mf_strs *paths, const struct mf_docs_options *options,
-                        struct mf_err *err);
+/* Adds up the files that mf_docs_read would read, without opening them, in `options->shard`, which is to be
+ * done before. EX_NOINPUT. */
+int mf_docs_measure(const struct mf_strs *paths, const struct mf_docs_options *options, struct mf_err *err);
 
 #endif

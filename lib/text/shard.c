@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -16,13 +17,13 @@ static const char *const reasons[MF_DOCS_LEFT] = {[MF_DOCS_NO_TEXT] = "no text",
 
 int mf_shard_create(struct mf_stream_writer **writer, struct mf_out *out, const struct mf_docs_shard *shard,
                     struct mf_err *err) {
-    struct mf_err text;
+    char files[17];
+    snprintf(files, sizeof files, "%016" PRIx64, shard->files);
     if (mf_stream_create(writer, out, "shard", 4, err) < 0) return -1;
-    mf_err_set(&text, 0, "%016" PRIx64, shard->files);
     if (mf_put_int(*writer, "number", (int64_t)shard->number, err) == 0 &&
         mf_put_int(*writer, "count", (int64_t)shard->count, err) == 0 &&
         mf_put_int(*writer, "bytes", (int64_t)shard->bytes, err) == 0 &&
-        mf_put_text(*writer, "files", text.text, err) == 0)
+        mf_put_text(*writer, "files", files, err) == 0)
         return 0;
     mf_stream_drop(*writer);
     return -1;

@@ -58,10 +58,9 @@ static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
 
 static int read_all_of(const char *path, bool shard, const struct mf_docs_options *o, struct mf_err *err) {
     struct mf_strs paths = {0};
-    if (!shard) return mf_docs_read(path, o, err);
     mf_strs_add(&paths, path);
-    int status = mf_shards_order(&paths, err);
-    if (status == 0) status = mf_shard_read(path, o, err);
+    int status = shard ? mf_shards_order(&paths, err) : mf_docs_read(&paths, o, err);
+    if (shard && status == 0) status = mf_shard_read(path, o, err);
     mf_strs_free(&paths);
     return status;
 }
