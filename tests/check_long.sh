@@ -22,9 +22,6 @@ status=0
 python3 tests/faults/faults.py "$work" --jobs 2 --seed "$seed" --kinds write,fsync,rename,read,mmap,open,close,thread --sample 300 || status=1
 python3 tests/faults/faults.py "$work" --jobs 2 --seed "$seed" --kinds memory --sample 60 || status=1
 
-part "fuzzing: all readers for $seconds seconds"
-tests/fuzz/fuzz.sh "$build" "$seconds" || status=1
-
 part "one enormous word of 2 MB"
 MF_LONG=4 bats -f 'one enormous word' tests/cli/tokenize.bats || status=1
 
@@ -59,5 +56,9 @@ python3 tests/cli/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline
 part "cluster"
 pipelines/deps.sh slurmctld slurmd slurm-client munge
 python3 tests/faults/cluster.py --seed "$seed" || status=1
+# Last: what the parts above find, they find sooner.
+part "fuzzing: all readers for $seconds seconds"
+tests/fuzz/fuzz.sh "$build" "$seconds" || status=1
+
 part "done: status $status"
 exit $status
