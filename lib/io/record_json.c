@@ -58,58 +58,66 @@ static void write_tokens(FILE *f, const msgpack_object_bin *bin, size_t width) {
     fputc(']', f);
 }
 
+static void write_value(FILE *f, const msgpack_object *o);
+
+static void write_array(FILE *f, const msgpack_object_array *array) {
+    fputc('[', f);
+    for (uint32_t i = 0; i < array->size; i++) {
+        if (i) fputc(',', f);
+        write_value(f, &array->ptr[i]);
+    }
+    fputc(']', f);
+}
+
+static void write_map(FILE *f, const msgpack_object_map *map) {
+    fputc('{', f);
+    for (uint32_t i = 0; i < map->size; i++) {
+        const msgpack_object *key = &map->ptr[i].key;
+        if (i) fputc(',', f);
+        if (key->type == MSGPACK_OBJECT_STR)
+            write_string(f, key->via.str.ptr, key->via.str.size);
+        else
+            fputs("\"?\"", f);
+        fputc(':', f);
+        write_value(f, &map->ptr[i].val);
+    }
+    fputc('}', f);
+}
+
 /* Recursion is bounded: records are at most MF_RECORD_DEPTH deep. */
 static void write_value(FILE *f, const msgpack_object *o) {
     switch (o->type) {
     case MSGPACK_OBJECT_NIL:
         fputs("null", f);
-        break;
+        return;
     case MSGPACK_OBJECT_BOOLEAN:
         fputs(o->via.boolean ? "true" : "false", f);
-        break;
+        return;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
         fprintf(f, "%llu", (unsigned long long)o->via.u64);
-        break;
+        return;
     case MSGPACK_OBJECT_NEGATIVE_INTEGER:
         fprintf(f, "%lld", (long long)o->via.i64);
-        break;
+        return;
     case MSGPACK_OBJECT_FLOAT32:
-        write_real(f, o->via.f64, 1);
-        break;
     case MSGPACK_OBJECT_FLOAT64:
-        write_real(f, o->via.f64, 0);
-        break;
+        write_real(f, o->via.f64, o->type == MSGPACK_OBJECT_FLOAT32);
+        return;
     case MSGPACK_OBJECT_STR:
         write_string(f, o->via.str.ptr, o->via.str.size);
-        break;
+        return;
     case MSGPACK_OBJECT_BIN:
         fprintf(f, "{\"bin\":%u}", o->via.bin.size);
-        break;
+        return;
     case MSGPACK_OBJECT_EXT:
         fprintf(f, "{\"ext\":%u}", o->via.ext.size);
-        break;
+        return;
     case MSGPACK_OBJECT_ARRAY:
-        fputc('[', f);
-        for (uint32_t i = 0; i < o->via.array.size; i++) {
-            if (i) fputc(',', f);
-            write_value(f, &o->via.array.ptr[i]);
-        }
-        fputc(']', f);
-        break;
+        write_array(f, &o->via.array);
+        return;
     case MSGPACK_OBJECT_MAP:
-        fputc('{', f);
-        for (uint32_t i = 0; i < o->via.map.size; i++) {
-            const msgpack_object *key = &o->via.map.ptr[i].key;
-            if (i) fputc(',', f);
-            if (key->type == MSGPACK_OBJECT_STR)
-                write_string(f, key->via.str.ptr, key->via.str.size);
-            else
-                fputs("\"?\"", f);
-            fputc(':', f);
-            write_value(f, &o->via.map.ptr[i].val);
-        }
-        fputc('}', f);
-        break;
+        write_map(f, &o->via.map);
+        return;
     }
 }
 
