@@ -64,10 +64,24 @@ static int receive_number(struct mf_record *rec, struct mf_in *in, int size, uin
     return 0;
 }
 
+/* The rest of a value whose size or number of values follows its first byte, in 1, 2 or 4 bytes. */
+static int receive_counted(struct mf_record *rec, struct mf_in *in, unsigned first, uint64_t *inner,
+                           struct mf_err *err) {
+    uint64_t count;
+    int width = first >= 0xde   ? 2 << (first - 0xde)  /* map 16, 32 */
+                : first >= 0xdc ? 2 << (first - 0xdc)  /* array 16, 32 */
+                : first >= 0xd9 ? 1 << (first - 0xd9)  /* str 8, 16, 32 */
+                                : 1 << (first - 0xc4); /* bin 8, 16, 32 */
+    if (receive_number(rec, in, width, &count, err) < 0) return -1;
+    if (first < 0xdc) return receive(rec, in, count, err);
+    *inner = first < 0xde ? count : 2 * count;
+    return 0;
+}
+
 /* Reads the head of one value: its own payload is read too, and `inner` becomes the number of values inside
  * it. */
 static int receive_value(struct mf_record *rec, struct mf_in *in, uint64_t *inner, struct mf_err *err) {
-    uint64_t first, length;
+    uint64_t first;
     *inner = 0;
     if (receive_number(rec, in, 1, &first, err) < 0) return -1;
     unsigned c = (unsigned)first;
@@ -76,41 +90,12 @@ static int receive_value(struct mf_record *rec, struct mf_in *in, uint64_t *inne
     if (c <= 0x8f) return *inner = 2 * (first & 15), 0;  /* fixmap */
     if (c <= 0x9f) return *inner = c & 15, 0;            /* fixarray */
     if (c <= 0xbf) return receive(rec, in, c & 31, err); /* fixstr */
-    switch (c) {
-    case 0xcc:
-    case 0xcd:
-    case 0xce:
-    case 0xcf: /* uint 8 .. 64 */
-        return receive(rec, in, UINT64_C(1) << (c - 0xcc), err);
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3: /* int 8 .. 64 */
-        return receive(rec, in, UINT64_C(1) << (c - 0xd0), err);
-    case 0xca:
-    case 0xcb: /* float 32, 64 */
-        return receive(rec, in, c == 0xca ? 4 : 8, err);
-    case 0xc4:
-    case 0xc5:
-    case 0xc6: /* bin 8, 16, 32 */
-        if (receive_number(rec, in, 1 << (c - 0xc4), &length, err) < 0) return -1;
-        return receive(rec, in, length, err);
-    case 0xd9:
-    case 0xda:
-    case 0xdb: /* str 8, 16, 32 */
-        if (receive_number(rec, in, 1 << (c - 0xd9), &length, err) < 0) return -1;
-        return receive(rec, in, length, err);
-    case 0xdc:
-    case 0xdd: /* array 16, 32 */
-        if (receive_number(rec, in, c == 0xdc ? 2 : 4, &length, err) < 0) return -1;
-        return *inner = length, 0;
-    case 0xde:
-    case 0xdf: /* map 16, 32 */
-        if (receive_number(rec, in, c == 0xde ? 2 : 4, &length, err) < 0) return -1;
-        return *inner = 2 * length, 0;
-    default: /* extensions: no format of ours has any */
-        return mf_record_fail(rec, err, "byte 0x%02x begins no value that a stream may hold", c);
-    }
+    if ((c >= 0xc4 && c <= 0xc6) || c >= 0xd9) return receive_counted(rec, in, c, inner, err);
+    if (c == 0xca || c == 0xcb) return receive(rec, in, c == 0xca ? 4 : 8, err); /* float 32, 64 */
+    if (c >= 0xcc && c <= 0xd3)                                                  /* uint, int 8 .. 64 */
+        return receive(rec, in, UINT64_C(1) << (c & 3), err);
+    /* extensions: no format of ours has any */
+    return mf_record_fail(rec, err, "byte 0x%02x begins no value that a stream may hold", c);
 }
 
 /* Walks the whole object without recursion: `left[d]` values are still to come at depth d. */
