@@ -7,20 +7,6 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static int outside(const struct mf_key *key, double value, const char *text, const char *where,
-                   struct mf_err *err) {
-    if (key->high < 1e15)
-        return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g", where, key->name, text,
-                          key->low, key->high);
-    bool below = value < key->low; /* a limit that no one meets is named only to who does */
-    return mf_err_set(err, EX_CONFIG, "%s: %s is %.100s, must be at %s %.10g", where, key->name, text,
-                      below ? "least" : "most", below ? key->low : key->high);
-}
-
-static int unfit(const struct mf_key *key, const char *text, const char *where, struct mf_err *err) {
-    return mf_err_set(err, EX_CONFIG, "%s: %s is '%.100s', must be %s", where, key->name, text, key->wanted);
-}
-
 static bool is_utf8(const char *text, size_t size) {
     for (size_t i = 0; i < size;) {
         utf8proc_int32_t c;
@@ -32,48 +18,85 @@ static bool is_utf8(const char *text, size_t size) {
     return true;
 }
 
+/* A value to be read: for which key, its text, and where that stands. */
+struct given {
+    const struct mf_key *key;
+    const char *text, *where;
+    struct mf_err *err;
+};
+
+static int unfit(const struct given *g) {
+    return mf_err_set(g->err, EX_CONFIG, "%s: %s is '%.100s', must be %s", g->where, g->key->name, g->text,
+                      g->key->wanted);
+}
+
+static int outside(const struct given *g, double value) {
+    const struct mf_key *key = g->key;
+    if (key->high < 1e15)
+        return mf_err_set(g->err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g", g->where, key->name,
+                          g->text, key->low, key->high);
+    bool below = value < key->low; /* a limit that no one meets is named only to who does */
+    return mf_err_set(g->err, EX_CONFIG, "%s: %s is %.100s, must be at %s %.10g", g->where, key->name,
+                      g->text, below ? "least" : "most", below ? key->low : key->high);
+}
+
+static int parse_int(const struct given *g, void *target) {
+    int64_t value;
+    int word = g->key->choices ? mf_choice(g->key->choices, g->text, strlen(g->text)) : -1;
+    if (word >= 0)
+        value = (int64_t)g->key->low + word;
+    else if (mf_parse_int(g->text, &value) < 0)
+        return unfit(g);
+    if ((double)value < g->key->low || (double)value > g->key->high) return outside(g, (double)value);
+    memcpy(target, &value, sizeof value);
+    return 0;
+}
+
+static int parse_real(const struct given *g, void *target) {
+    double value;
+    if (mf_parse_real(g->text, &value) < 0) return unfit(g);
+    if (!(value >= g->key->low && value <= g->key->high)) return outside(g, value);
+    value += 0.0; /* no negative zero */
+    memcpy(target, &value, sizeof value);
+    return 0;
+}
+
+static int parse_choice(const struct given *g, const char *choices, int *choice) {
+    *choice = mf_choice(choices, g->text, strlen(g->text));
+    return *choice < 0 ? unfit(g) : 0;
+}
+
+static int parse_text(const struct given *g, char *target) {
+    size_t size = strlen(g->text);
+    if ((double)size > g->key->high)
+        return mf_err_set(g->err, EX_CONFIG, "%s: %s has %zu bytes, must be at most %.10g", g->where,
+                          g->key->name, size, g->key->high);
+    if (!is_utf8(g->text, size)) return unfit(g);
+    memset(target, 0, (size_t)g->key->high + 1);
+    memcpy(target, g->text, size);
+    return 0;
+}
+
 int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char *text, const char *where,
                  struct mf_err *err) {
+    const struct given g = {key, text, where, err};
     char *target = (char *)config + key->offset;
-    int64_t whole;
-    double real;
-    size_t size = strlen(text);
     int choice;
     switch (key->kind) {
     case MF_KEY_INT:
-        choice = key->choices ? mf_choice(key->choices, text, size) : -1;
-        if (choice >= 0)
-            whole = (int64_t)key->low + choice;
-        else if (mf_parse_int(text, &whole) < 0)
-            return unfit(key, text, where, err);
-        if ((double)whole < key->low || (double)whole > key->high)
-            return outside(key, (double)whole, text, where, err);
-        memcpy(target, &whole, sizeof whole);
-        return 0;
+        return parse_int(&g, target);
     case MF_KEY_REAL:
-        if (mf_parse_real(text, &real) < 0) return unfit(key, text, where, err);
-        if (!(real >= key->low && real <= key->high)) return outside(key, real, text, where, err);
-        real += 0.0; /* no negative zero */
-        memcpy(target, &real, sizeof real);
-        return 0;
+        return parse_real(&g, target);
     case MF_KEY_CHOICE:
-        choice = mf_choice(key->choices, text, size);
-        if (choice < 0) return unfit(key, text, where, err);
+        if (parse_choice(&g, key->choices, &choice) < 0) return -1;
         memcpy(target, &choice, sizeof choice);
         return 0;
     case MF_KEY_BOOL:
-        choice = mf_choice("false|true", text, size);
-        if (choice < 0) return unfit(key, text, where, err);
+        if (parse_choice(&g, "false|true", &choice) < 0) return -1;
         *(bool *)target = choice;
         return 0;
     case MF_KEY_TEXT:
-        if ((double)size > key->high)
-            return mf_err_set(err, EX_CONFIG, "%s: %s has %zu bytes, must be at most %.10g", where, key->name,
-                              size, key->high);
-        if (!is_utf8(text, size)) return unfit(key, text, where, err);
-        memset(target, 0, (size_t)key->high + 1);
-        memcpy(target, text, size);
-        return 0;
+        return parse_text(&g, target);
     }
     abort();
 }
