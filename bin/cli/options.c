@@ -39,10 +39,34 @@ static int check_range(const struct mf_option *o, double value, const char *text
                       o->high, text);
 }
 
+/* `text` is no value of the option, which needs `wanted`. */
+static int unfit(const struct mf_option *o, const char *wanted, const char *text, struct mf_err *err) {
+    return mf_err_set(err, EX_USAGE, "option '--%s' %s, not '%s'", o->name, wanted, text);
+}
+
+static int store_int(const struct mf_option *o, const char *text, struct mf_err *err) {
+    int64_t value;
+    if (mf_parse_int(text, &value) < 0) return unfit(o, "needs a whole number", text, err);
+    *(int64_t *)o->target = value;
+    return check_range(o, (double)value, text, err);
+}
+
+static int store_real(const struct mf_option *o, const char *text, struct mf_err *err) {
+    double value;
+    if (mf_parse_real(text, &value) < 0) return unfit(o, "needs a number", text, err);
+    *(double *)o->target = value;
+    return check_range(o, value, text, err);
+}
+
+static int store_choice(const struct mf_option *o, const char *text, struct mf_err *err) {
+    int choice = mf_choice(o->argument, text, strlen(text));
+    if (choice < 0)
+        return mf_err_set(err, EX_USAGE, "option '--%s' is one of %s, not '%s'", o->name, o->argument, text);
+    *(int *)o->target = choice;
+    return 0;
+}
+
 static int store(const struct mf_option *o, const char *text, struct mf_err *err) {
-    int64_t whole;
-    double real;
-    int index;
     switch (o->kind) {
     case MF_OPT_FLAG:
         *(bool *)o->target = true;
@@ -54,26 +78,14 @@ static int store(const struct mf_option *o, const char *text, struct mf_err *err
         mf_strs_add(o->target, text);
         return 0;
     case MF_OPT_INT:
-        if (mf_parse_int(text, &whole) < 0)
-            return mf_err_set(err, EX_USAGE, "option '--%s' needs a whole number, not '%s'", o->name, text);
-        *(int64_t *)o->target = whole;
-        return check_range(o, (double)whole, text, err);
+        return store_int(o, text, err);
     case MF_OPT_REAL:
-        if (mf_parse_real(text, &real) < 0)
-            return mf_err_set(err, EX_USAGE, "option '--%s' needs a number, not '%s'", o->name, text);
-        *(double *)o->target = real;
-        return check_range(o, real, text, err);
+        return store_real(o, text, err);
     case MF_OPT_SIZE:
         if (mf_parse_size(text, o->target) == 0) return 0;
-        return mf_err_set(err, EX_USAGE, "option '--%s' needs a size such as 64K, 200M or 2G, not '%s'",
-                          o->name, text);
+        return unfit(o, "needs a size such as 64K, 200M or 2G", text, err);
     case MF_OPT_CHOICE:
-        index = mf_choice(o->argument, text, strlen(text));
-        if (index < 0)
-            return mf_err_set(err, EX_USAGE, "option '--%s' is one of %s, not '%s'", o->name, o->argument,
-                              text);
-        *(int *)o->target = index;
-        return 0;
+        return store_choice(o, text, err);
     }
     abort();
 }
