@@ -89,15 +89,25 @@ static int run(void *context, const struct mf_common *common, struct mf_strs *pa
     return q->job ? mf_docs_write_shard(q, paths, err) : mf_docs_select(q, paths, err);
 }
 
+static const struct choices defaults = {
+    .request = {.options = {.text_key = "text", .id_key = "id", .domain_key = "domain"},
+                .min_chars = -1,
+                .max_chars = -1,
+                .max_docs = -1,
+                .near_dup = -1,
+                .max_memory = MEMORY},
+    .format = MF_DOCS_AUTO,
+    .from = FROM_NOTHING,
+};
+
+/* clang-format off */
+#define KEY_OPTION(name, target) \
+    {name "-key", 0, MF_OPT_STRING, target, "KEY", "of JSON lines (default: " name ")", 0, 0}
+#define COUNT_OPTION(name, target, help) {name, 0, MF_OPT_INT, target, "N", help, 0, 1e15}
+/* clang-format on */
+
 int main(int argc, char **argv) {
-    struct choices c = {.request = {.options = {.text_key = "text", .id_key = "id", .domain_key = "domain"},
-                                    .min_chars = -1,
-                                    .max_chars = -1,
-                                    .max_docs = -1,
-                                    .near_dup = -1,
-                                    .max_memory = MEMORY},
-                        .format = MF_DOCS_AUTO,
-                        .from = FROM_NOTHING};
+    struct choices c = defaults;
     struct mf_docs_request *q = &c.request;
     const struct mf_option options[] = {
         MF_OUTPUT_OPTION(&q->output),
@@ -107,21 +117,16 @@ int main(int argc, char **argv) {
         {"format", 0, MF_OPT_CHOICE, &c.format, "auto|text|jsonl|wikitext",
          "what the files are (default: auto)", 0, 0},
         {"all", 0, MF_OPT_FLAG, &q->options.all, NULL, "also read files that are not text", 0, 0},
-        {"skip-bad", 0, MF_OPT_INT, &q->max_bad, "N", "leave out up to N bad lines of JSON (default: 0)", 0,
-         1e15},
-        {"text-key", 0, MF_OPT_STRING, &q->options.text_key, "KEY", "of JSON lines (default: text)", 0, 0},
-        {"id-key", 0, MF_OPT_STRING, &q->options.id_key, "KEY", "of JSON lines (default: id)", 0, 0},
-        {"domain-key", 0, MF_OPT_STRING, &q->options.domain_key, "KEY", "of JSON lines (default: domain)", 0,
-         0},
+        COUNT_OPTION("skip-bad", &q->max_bad, "leave out up to N bad lines of JSON (default: 0)"),
+        KEY_OPTION("text", &q->options.text_key),
+        KEY_OPTION("id", &q->options.id_key),
+        KEY_OPTION("domain", &q->options.domain_key),
         {"domain", 0, MF_OPT_STRING, &q->options.domain, "NAME", "the domain of all documents", 0, 0},
         {"domain-from", 0, MF_OPT_CHOICE, &c.from, "nothing|folder",
          "folder: the first folder below PATH names the domain (default: nothing)", 0, 0},
-        {"min-chars", 0, MF_OPT_INT, &q->min_chars, "N",
-         "leave out shorter documents (default: docs.min_chars)", 0, 1e15},
-        {"max-chars", 0, MF_OPT_INT, &q->max_chars, "N", "cut longer ones, 0: none (default: docs.max_chars)",
-         0, 1e15},
-        {"max-docs", 0, MF_OPT_INT, &q->max_docs, "N", "read at most N, 0: all (default: docs.max_docs)", 0,
-         1e15},
+        COUNT_OPTION("min-chars", &q->min_chars, "leave out shorter documents (default: docs.min_chars)"),
+        COUNT_OPTION("max-chars", &q->max_chars, "cut longer ones, 0: none (default: docs.max_chars)"),
+        COUNT_OPTION("max-docs", &q->max_docs, "read at most N, 0: all (default: docs.max_docs)"),
         {"near-dup", 0, MF_OPT_REAL, &q->near_dup, "X",
          "Jaccard similarity of near copies, 0: keep them (default: docs.near_dup)", 0, 1},
         {"shard", 0, MF_OPT_STRING, &q->job, "I/N",
