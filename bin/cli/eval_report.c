@@ -15,6 +15,10 @@ static const char notes[] =
     "alone (perplexity.experts) and of token frequencies alone (perplexity.unigram); routing; memory; samples; the\n"
     "training curves; time and memory of the stages. mf-eval page turns it into a page.\n"
     "\n"
+    "Where the test stream is labelled (mf-partition --label), perplexity.oracle is of each document by the expert of\n"
+    "its partition: what a router would reach that knew the whole document. With --dense, perplexity.dense_total is of\n"
+    "one dense model that trained on the same total tokens: whether splitting the model was worth it here.\n"
+    "\n"
     "Standard error shows the perplexities with their standard errors over documents, and each stage that took more\n"
     "memory than its bound.\n"
     "\n"
@@ -41,14 +45,15 @@ static const char notes[] =
 /* Tokens that take no longer to measure than the training of all experts: a function of the settings and the
  * model, not of the clock. Training costs two forward passes a token, as measured with configs/demo.yaml (a
  * backward pass computes no gradients of frozen weights). A report passes each of E experts (what
- * MF_REPORT_ALONE of them take, if there are more) and the dense model once, and the assembled model twice
- * (its routing is the second), where a token costs as much as top_k. */
+ * MF_REPORT_ALONE of them take, if there are more), the oracle and two dense models once, and the assembled
+ * model twice (its routing is the second), where a token costs as much as top_k. It is no other size where
+ * one of them is missing, so that the documents stay the same when it comes. */
 static int64_t sample_size(const struct mf_session *s) {
     const struct mf_train_config *t = &s->config.train_expert;
     double E = (double)s->moe->router.n_experts, top_k = (double)s->moe->router.top_k;
     double trained = (double)t->steps * (double)t->batch * (double)t->accumulation * (double)s->moe->shape.S;
     double alone = E < MF_REPORT_ALONE ? E : MF_REPORT_ALONE;
-    double tokens = 2 * E * trained / (alone + 1 + 2 * top_k);
+    double tokens = 2 * E * trained / (alone + 3 + 2 * top_k);
     if (tokens < (double)SAMPLE_MIN) return SAMPLE_MIN;
     return tokens > (double)SAMPLE_MAX ? SAMPLE_MAX : (int64_t)tokens;
 }
@@ -104,6 +109,8 @@ int mf_eval_report(int argc, char **argv) {
         {"shared", 's', MF_OPT_STRING, &a.files.shared, "FILE", "the shared bundle, to compare with", 0, 0},
         {"expert", 'e', MF_OPT_LIST, &a.experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
          0},
+        {"dense", 0, MF_OPT_STRING, &a.files.dense, "FILE",
+         "a dense model that trained on as many tokens as the shared bundle and the experts together", 0, 0},
         {"metrics", 0, MF_OPT_LIST, &a.metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0,
          0},
         {"stage", 0, MF_OPT_LIST, &a.stages, "FILE", "a record of mf-time (repeatable)", 0, 0},

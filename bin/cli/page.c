@@ -44,7 +44,7 @@ static json_t *whole(size_t value) {
 /* --- the model among its baselines --- */
 
 struct baseline {
-    const char *kind; /* "first" (the model), "dense", "expert" or "unigram" */
+    const char *kind; /* "first" (the model), "dense", "expert", "unigram", "total" or "oracle" */
     size_t expert;
     double perplexity;
     json_t *measure; /* in full, or NULL */
@@ -65,7 +65,7 @@ static size_t collect(const json_t *report, struct baseline **list) {
     json_t *numbers = json_object_get(report, "perplexity"), *measures = json_object_get(report, "measures");
     json_t *experts = json_object_get(measures, "experts"), *expert;
     size_t n = 0, i;
-    struct baseline *b = *list = calloc(json_array_size(experts) + 3, sizeof *b);
+    struct baseline *b = *list = calloc(json_array_size(experts) + 5, sizeof *b);
     if (!b) mf_no_memory();
 #define OF(kind, key) (struct baseline){kind, 0, mf_page_number(numbers, key), json_object_get(measures, key)}
     add(b, &n, OF("first", "test"));
@@ -73,25 +73,53 @@ static size_t collect(const json_t *report, struct baseline **list) {
     json_array_foreach(experts, i, expert)
         add(b, &n, (struct baseline){"expert", i, mf_page_number(expert, "perplexity"), expert});
     add(b, &n, OF("unigram", "unigram"));
+    add(b, &n, OF("total", "dense_total"));
+    add(b, &n, OF("oracle", "oracle"));
 #undef OF
     qsort(b + 1, n - 1, sizeof *b, by_perplexity);
     return n;
 }
 
-/* A row that is "first", "dense" or "unigram", or has the number of an "expert". */
+/* A row that is "first", "dense", "unigram", "total" or "oracle", or has the number of an "expert". */
 static json_t *row_of(const struct baseline *b) {
     return mf_page_pack("{s:o}", b->kind, strcmp(b->kind, "expert") == 0 ? whole(b->expert) : json_true());
 }
 
-/* A difference within two standard errors of the loss may be chance. */
-static json_t *verdict(const struct baseline *b, size_t n) {
-    if (n < 2) return mf_page_pack("{s:b}", "alone", 1);
-    if (!isfinite(b[0].perplexity)) return mf_page_pack("{s:b}", "unmeasured", 1);
-    double ratio = b[0].perplexity / b[1].perplexity, error = mf_page_number(b[1].measure, "behind_error");
+/* How far the model lies from another. A difference within two standard errors of the loss may be chance. */
+static json_t *distance(const struct baseline *model, const struct baseline *other) {
+    double ratio = model->perplexity / other->perplexity,
+           error = mf_page_number(other->measure, "behind_error");
     bool level = fabs(log(ratio)) <= 2 * error, below = ratio < 1;
-    return mf_page_pack("{s:o,s:o*,s:o*,s:b,s:b,s:b,s:b}", "next", row_of(&b[1]), "percent",
-                        mf_page_real(fabs(100 * (1 - ratio))), "error", mf_page_real(100 * error * ratio),
-                        "level", level, "below", below, "better", !level && below, "worse", !level && !below);
+    return mf_page_pack("{s:o,s:o*,s:o*,s:o*,s:b,s:b,s:b,s:b}", "next", row_of(other), "perplexity",
+                        mf_page_real(other->perplexity), "percent", mf_page_real(fabs(100 * (1 - ratio))),
+                        "error", mf_page_real(100 * error * ratio), "level", level, "below", below, "better",
+                        !level && below, "worse", !level && !below);
+}
+
+/* The first of a kind, or of any that has less than the whole to learn from or to know; NULL if there is
+ * none. */
+static const struct baseline *find(const struct baseline *b, size_t n, const char *kind) {
+    for (size_t i = 1; i < n; i++) {
+        bool other = strcmp(b[i].kind, "total") == 0 || strcmp(b[i].kind, "oracle") == 0;
+        if (kind ? strcmp(b[i].kind, kind) == 0 : !other) return &b[i];
+    }
+    return NULL;
+}
+
+static json_t *verdict(const struct baseline *b, size_t n) {
+    const struct baseline *best = find(b, n, NULL);
+    if (!best) return mf_page_pack("{s:b}", "alone", 1);
+    if (!isfinite(b[0].perplexity)) return mf_page_pack("{s:b}", "unmeasured", 1);
+    return distance(&b[0], best);
+}
+
+/* Of a model of experts: was it worth training them apart, and what does its router cost? */
+static json_t *worth(const struct baseline *b, size_t n) {
+    const struct baseline *total = find(b, n, "total"), *oracle = find(b, n, "oracle");
+    if (!isfinite(b[0].perplexity) || !(total || find(b, n, "expert"))) return NULL;
+    return mf_page_pack("{s:b,s:o*,s:o*}", "unmeasured", !total, "total",
+                        total ? distance(&b[0], total) : NULL, "oracle",
+                        oracle ? distance(&b[0], oracle) : NULL);
 }
 
 /* Each at its place on a logarithmic scale from 0 to 1, clear of the ends. NULL without any. */
@@ -128,6 +156,7 @@ static void prepare_headline(json_t *report) {
     size_t n = collect(report, &b);
     json_t *sample = json_object_get(report, "sample");
     mf_page_set(report, "verdict", verdict(b, n));
+    mf_page_set(report, "worth", worth(b, n));
     mf_page_set(report, "baselines", baselines(b, n));
     mf_page_set(report, "fewer", flag(is_fewer(report)));
     mf_page_set(sample, "percent", mf_page_real(100 * mf_page_number(sample, "error")));

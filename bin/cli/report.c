@@ -93,7 +93,7 @@ static int make_samples(struct report_maker *m, const struct mf_tokenizer *token
 /* Stages above their bounds, trainings without a curve where others have one, and those without effect. */
 static void add_warnings(const struct report_maker *m, json_t *report) {
     json_t *warnings = mf_report_warnings(json_object_get(report, "stages"));
-    size_t given = m->files->metrics->count, made = m->files->experts->count + 1;
+    size_t given = m->files->metrics->count, made = m->files->experts->count + 1 + (m->files->dense != NULL);
     if (m->files->shared && given > 0 && given < made)
         json_array_append_new(
             warnings,
@@ -155,6 +155,8 @@ int mf_report_make(struct mf_session *s, const struct mf_report_files *files, co
     }
     free(m.lengths);
     free(m.nats);
+    free(m.of_expert);
+    free(m.of_document);
     mf_tokenizer_free(tokenizer);
     if (status < 0) json_decref(*report);
     return status;

@@ -10,11 +10,12 @@
 #define MF_REPORT_ALONE 8
 
 struct mf_report_files {
-    const char *model, *shared, *tokenizer; /* shared may be NULL */
-    const struct mf_strs *experts;          /* expert bundles, in the order of the model */
-    const struct mf_strs *metrics;          /* metrics streams */
-    const struct mf_strs *stages;           /* records of mf-time, in the order of the pipeline */
-    const char *calibration;                /* mf-calibrate's report, or NULL */
+    const char *model, *tokenizer;
+    const char *shared, *dense;    /* the backbone, a model of the same total tokens; may be NULL */
+    const struct mf_strs *experts; /* expert bundles, in the order of the model */
+    const struct mf_strs *metrics; /* metrics streams */
+    const struct mf_strs *stages;  /* records of mf-time, in the order of the pipeline */
+    const char *calibration;       /* mf-calibrate's report, or NULL */
 };
 
 /* Measures the session's model, and the others, on its tokens, which can be read again (mf_dataset_rewind).

@@ -81,6 +81,9 @@ size_t mf_report_compare(FILE *file, const json_t *a, const json_t *b) {
     row(t, "bits per byte", mf_page_number(test_x, "bits_per_byte"), mf_page_number(test_y, "bits_per_byte"),
         0, false, "%.4f");
     measure_row(t, "dense perplexity", json_object_get(x, "dense"), json_object_get(y, "dense"));
+    measure_row(t, "dense perplexity, same tokens", json_object_get(x, "dense_total"),
+                json_object_get(y, "dense_total"));
+    measure_row(t, "oracle perplexity", json_object_get(x, "oracle"), json_object_get(y, "oracle"));
     measure_rows(t, "perplexity", json_object_get(x, "experts"), json_object_get(y, "experts"), "file");
     row(t, "routing balance", routing(a, "balance"), routing(b, "balance"), 0, true, "%.3f");
     row(t, "routing agreement", routing(a, "agreement"), routing(b, "agreement"), 0, true, "%.3f");

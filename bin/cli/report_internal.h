@@ -1,4 +1,5 @@
-/* What making a report (report.c) shares with measuring on its sample (report_measures.c). */
+/* What making a report (report.c) shares with measuring on its sample (report_measures.c, report_oracle.c).
+ */
 #ifndef MF_CLI_REPORT_INTERNAL_H
 #define MF_CLI_REPORT_INTERNAL_H
 
@@ -11,12 +12,18 @@ struct report_maker {
     const struct mf_report_files *files;
     const struct mf_common *common;
     uint32_t *lengths;
-    double start;                  /* mf_now() */
-    size_t slices;                 /* of the sample, that are measured */
-    struct mf_measure test;        /* of the model, which is measured first */
-    double *nats;                  /* of each test document under it */
-    size_t n_nats, capacity, at;   /* of them; the document that is being measured again */
-    struct mf_measure behind;      /* what another loses more than the model, document by document */
+    double start;                /* mf_now() */
+    size_t slices;               /* of the sample, that are measured */
+    struct mf_measure test;      /* of the model, which is measured first */
+    double *nats;                /* of each test document under it */
+    size_t n_nats, capacity, at; /* of them; the document that is being measured again */
+    struct mf_measure behind;    /* what another loses more than the model, document by document */
+    bool with_oracle;            /* each document has an expert of its partition */
+    int64_t *of_expert;          /* [experts] partitions that they trained on */
+    size_t *of_document;         /* [n_nats] the expert of each document's partition */
+    const size_t *only;          /* of documents of this expert alone, or NULL */
+    struct mf_perplexity oracle;
+    struct mf_measure oracle_behind;
     size_t unimproved;             /* experts that are as they were before training */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
@@ -25,8 +32,27 @@ struct report_maker {
  * standard error is eval.error. Puts "test" and "sample" into the report. */
 int report_measure_model(struct report_maker *m, json_t *report, struct mf_err *err);
 
-/* Measures on the same documents: the dense model and token frequencies alone on all of them, each expert on
- * the first of them, until its distance from the model is as certain. */
+/* Measures on the same documents: dense models, the oracle and token frequencies alone on all of them, each
+ * expert on the first of them, until its distance from the model is as certain. */
 int report_measure_others(struct report_maker *m, struct mf_err *err);
+
+/* Adds what the session's model loses on a slice of the sample to *p, and what more than the model to
+ * m->behind.
+ */
+int report_measure_slice(struct report_maker *m, size_t slice, struct mf_perplexity *p, struct mf_err *err);
+
+/* What was measured behind the model, in full; of part of the documents perplexity, loss and error are
+ * estimates for all. New. */
+json_t *report_compared(const struct report_maker *m, const char *what, const struct mf_perplexity *p);
+
+/* Puts a measure into the report, twice. */
+void report_put(const struct report_maker *m, const char *key, json_t *json);
+
+/* The oracle: prepared when the model is measured, added to while expert e is the session's model, put into
+ * the report where the stream says of each document its partition and there is an expert of each. Reads also
+ * which experts training left as they were. */
+int report_oracle_begin(struct report_maker *m, struct mf_err *err);
+int report_oracle_add(struct report_maker *m, size_t e, struct mf_err *err);
+void report_oracle_end(struct report_maker *m);
 
 #endif

@@ -21,6 +21,7 @@ static void add_document(void *context, const char *id, size_t id_size, size_t d
     (void)id;
     (void)id_size;
     (void)domain;
+    while (m->only && m->at < m->n_nats && m->of_document[m->at] != *m->only) m->at++;
     if (m->at < m->n_nats) {
         mf_measure_add(&m->behind, document->nats - m->nats[m->at++], document->tokens, 0);
         return;
@@ -67,27 +68,27 @@ static bool is_precise(const struct report_maker *m, const struct mf_measure *me
     return target > 0 && mf_measure_error(measure) <= target;
 }
 
+int report_measure_slice(struct report_maker *m, size_t slice, struct mf_perplexity *p, struct mf_err *err) {
+    const struct mf_perplexity_options o = {
+        .batch = m->s->batch, .lengths = m->lengths, .context = m, .document = add_document};
+    mf_dataset_range(m->s->dataset, slice, slice + 1);
+    if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
+    return mf_perplexity(m->s->moe, m->s->work, m->s->dataset, &o, p, err);
+}
+
 /* Measures the session's model on `max` slices of the sample at most, one after the other until `aim`, which
  * grows with them, is precise. Returns their number, or -1. */
 static int64_t measure_slices(struct report_maker *m, size_t max, const struct mf_measure *aim,
                               struct mf_perplexity *p, struct mf_err *err) {
-    const struct mf_perplexity_options o = {
-        .batch = m->s->batch, .lengths = m->lengths, .context = m, .document = add_document};
     size_t n = 0;
     m->at = 0;
     m->behind = (struct mf_measure){0};
-    while (n < max && !is_precise(m, aim)) {
-        mf_dataset_range(m->s->dataset, n, n + 1);
-        n++;
-        if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
-        if (mf_perplexity(m->s->moe, m->s->work, m->s->dataset, &o, p, err) < 0) return -1;
-    }
+    while (n < max && !is_precise(m, aim))
+        if (report_measure_slice(m, n++, p, err) < 0) return -1;
     return (int64_t)n;
 }
 
-/* What was measured behind the model, in full; of part of the documents perplexity, loss and error are
- * estimates for all. New. */
-static json_t *compared(const struct report_maker *m, const char *what, const struct mf_perplexity *p) {
+json_t *report_compared(const struct report_maker *m, const char *what, const struct mf_perplexity *p) {
     json_t *json = mf_perplexity_json(p, m->s->dataset);
     double error, loss = mf_measure_estimate(&p->all, &m->behind, &m->test, &error);
     json_object_set_new(json, "loss", mf_real_json(loss));
@@ -115,7 +116,7 @@ static int open_model(struct report_maker *m, const char *path, const char *expe
     return 0;
 }
 
-static void put(const struct report_maker *m, const char *key, json_t *json) {
+void report_put(const struct report_maker *m, const char *key, json_t *json) {
     json_object_set_new(m->perplexity, key, number_of(json));
     json_object_set_new(m->measures, key, json);
 }
@@ -134,31 +135,22 @@ int report_measure_model(struct report_maker *m, json_t *report, struct mf_err *
                 "mf-eval report: %-24s nothing to measure: %s has no document with a target (a larger "
                 "docs.test_fraction helps)\n",
                 "test", mf_dataset_name(m->s->dataset));
-    put(m, "test", mf_perplexity_json(&p, m->s->dataset));
+    report_put(m, "test", mf_perplexity_json(&p, m->s->dataset));
     mf_perplexity_clear(&p);
     mf_dataset_range(m->s->dataset, 0, m->slices);
     add_sample(m, report);
     return mf_dataset_rewind(m->s->dataset, err);
 }
 
-static int add_dense(struct report_maker *m, struct mf_err *err) {
+/* A bundle with its own FFN. */
+static int add_dense(struct report_maker *m, const char *key, const char *path, const char *what,
+                     struct mf_err *err) {
     static const struct mf_measure nothing; /* is never precise */
     struct mf_perplexity p = {0};
-    if (open_model(m, m->files->shared, NULL, err) < 0) return -1;
+    if (open_model(m, path, NULL, err) < 0) return -1;
     if (measure_slices(m, m->slices, &nothing, &p, err) < 0) return -1;
-    put(m, "dense", compared(m, "dense", &p));
+    report_put(m, key, report_compared(m, what, &p));
     mf_perplexity_clear(&p);
-    return 0;
-}
-
-/* Counts the expert when its weights are those from before its training, where no validation was better. */
-static int count_unimproved(struct report_maker *m, const char *path, struct mf_err *err) {
-    struct mf_bundle *bundle;
-    if (mf_bundle_open(&bundle, path, "expert", err) < 0) return -1;
-    const json_t *training = json_object_get(mf_bundle_meta(bundle), "training");
-    const json_t *best = json_object_get(training, "best_step");
-    m->unimproved += json_is_integer(best) && json_integer_value(best) == 0;
-    mf_bundle_close(bundle);
     return 0;
 }
 
@@ -180,25 +172,28 @@ static int measure_expert(struct report_maker *m, const char *path, size_t most,
                           struct mf_err *err) {
     struct mf_perplexity p = {0};
     const char *name = mf_report_name(path);
-    if (open_model(m, m->files->shared, path, err) < 0 || count_unimproved(m, path, err) < 0) return -1;
+    if (open_model(m, m->files->shared, path, err) < 0) return -1;
     if (measure_slices(m, most, &m->behind, &p, err) < 0) return -1;
-    *json = compared(m, name, &p);
+    *json = report_compared(m, name, &p);
     json_object_set_new(*json, "file", mf_utf8_json(name, strlen(name)));
     mf_perplexity_clear(&p);
     return 0;
 }
 
-/* Each expert alone with the shared backbone. */
+/* Each expert alone with the shared backbone, and all of them as the oracle has them. */
 static int add_experts(struct report_maker *m, struct mf_err *err) {
     json_t *numbers = json_array(), *list = json_array(), *json;
     size_t most = slices_of_one(m);
     json_object_set_new(m->perplexity, "experts", numbers);
     json_object_set_new(m->measures, "experts", list);
+    if (report_oracle_begin(m, err) < 0) return -1;
     for (size_t e = 0; e < m->files->experts->count; e++) {
         if (measure_expert(m, m->files->experts->items[e], most, &json, err) < 0) return -1;
         json_array_append_new(numbers, number_of(json));
         json_array_append_new(list, json);
+        if (report_oracle_add(m, e, err) < 0) return -1;
     }
+    report_oracle_end(m);
     return 0;
 }
 
@@ -233,13 +228,15 @@ static int add_unigram(struct report_maker *m, struct mf_err *err) {
     mf_component_close(&p);
     if (status < 0 || got < 0) return -1;
     if (!counted) return 0;
-    put(m, "unigram", mf_measure_json(&unigram));
+    report_put(m, "unigram", mf_measure_json(&unigram));
     if (unigram.tokens) show(m, "unigram", mf_measure_loss(&unigram), mf_measure_error(&unigram));
     return 0;
 }
 
 int report_measure_others(struct report_maker *m, struct mf_err *err) {
+    const char *dense = m->files->dense;
+    if (dense && add_dense(m, "dense_total", dense, "dense, same tokens", err) < 0) return -1;
     if (!m->files->shared) return 0;
-    if (add_dense(m, err) < 0 || add_experts(m, err) < 0) return -1;
+    if (add_dense(m, "dense", m->files->shared, "dense", err) < 0 || add_experts(m, err) < 0) return -1;
     return add_unigram(m, err);
 }

@@ -28,6 +28,7 @@ int mf_dataset_open(struct mf_dataset **dataset, const char *path, size_t V, con
     if (!s || !s->domains) mf_no_memory();
     s->specials = *specials;
     s->to = SIZE_MAX;
+    s->partition = -1;
     if (path && strcmp(path, "-") != 0 && !(s->path = strdup(path))) mf_no_memory();
     if (mf_tokens_open(&s->docs, path, err) < 0 || check_header(s, V, sha, model, err) < 0) {
         mf_dataset_close(s);
@@ -87,8 +88,11 @@ struct mf_dataset_extent mf_dataset_extent(const struct mf_dataset *s) {
     return e;
 }
 
-int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
-    if (!s->sampled) return dataset_next_of_stream(s, doc, err);
+void mf_dataset_of_partition(struct mf_dataset *s, int64_t partition) {
+    s->partition = partition;
+}
+
+static int next_of_sample(struct mf_dataset *s, struct mf_token_doc *doc) {
     while (s->next < s->n_held) {
         const struct held *h = &s->held[s->next++];
         if (!in_range(s, h)) continue;
@@ -98,6 +102,13 @@ int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_er
         return 1;
     }
     return 0;
+}
+
+int mf_dataset_next(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err) {
+    int got;
+    do got = s->sampled ? next_of_sample(s, doc) : dataset_next_of_stream(s, doc, err);
+    while (got > 0 && s->partition >= 0 && doc->partition != s->partition);
+    return got;
 }
 
 size_t mf_dataset_last_domain(const struct mf_dataset *s) {

@@ -64,6 +64,10 @@ size_t mf_dataset_slice(struct mf_dataset *dataset, size_t tokens, size_t docume
 /* From now on a sample's documents come of the slices `from` to `to` - 1 only. Rewinds. */
 void mf_dataset_range(struct mf_dataset *dataset, size_t from, size_t to);
 
+/* From now on only documents whose records say that they are of this partition come (-1: all). Rewind before
+ * the next. */
+void mf_dataset_of_partition(struct mf_dataset *dataset, int64_t partition);
+
 /* What the documents come to that have something to predict, in tokens as the stream holds them, those at
  * documents' ends too. Of a sample: what its range of slices holds, and of how much; of a stream: both what
  * has been read since it was opened or rewound. */

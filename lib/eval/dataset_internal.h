@@ -31,6 +31,7 @@ struct mf_dataset {
     uint64_t seed;              /* of the hash */
     uint64_t tokens, documents; /* read of the stream, of documents with something to predict */
     enum mf_dataset_part part;
+    int64_t partition; /* -1: documents of all */
 };
 
 /* The stream's next document, as mf_dataset_next. */

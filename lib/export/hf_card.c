@@ -132,6 +132,8 @@ static void say_quality(const struct card *c) {
     SAY("| | perplexity | bits per byte |\n|---|---|---|\n");
     say_measure(c, "this model", json_object_get(measures, "test"));
     say_measure(c, "the dense backbone", json_object_get(measures, "dense"));
+    say_measure(c, "one dense model trained on the same total tokens",
+                json_object_get(measures, "dense_total"));
     json_array_foreach(experts, e, expert) {
         char name[48];
         snprintf(name, sizeof name, "expert %zu alone", e);

@@ -379,18 +379,20 @@ PY
     cat > a.json << 'END'
 {"version": 1, "measures": {
    "test": {"perplexity": 120, "error": 2, "bits_per_byte": 2.5, "domains": [{"domain": "x", "perplexity": 50, "error": 1}, {"domain": "gone", "perplexity": 7, "error": 1}]},
-   "dense": {"perplexity": 140, "error": 2}, "experts": [{"file": "e.0", "perplexity": 150, "error": 1}]},
+   "dense": {"perplexity": 140, "error": 2}, "dense_total": {"perplexity": 100, "error": 2}, "oracle": {"perplexity": 119, "error": 2}, "experts": [{"file": "e.0", "perplexity": 150, "error": 1}]},
  "routing": {"layers": [{"balance": 0.5, "agreement": 0.8, "dead": []}, {"balance": 0.7, "agreement": null, "dead": [{"expert": 1}]}]},
  "memory": {"eval_peak": 34000000, "training_peak": null}}
 END
     jq '.measures.test.perplexity = 110 | .measures.test.domains = [{domain: "x", perplexity: 51, error: 1}, {domain: "new", perplexity: 1, error: 1}]
-        | .measures.dense.perplexity = 150 | .measures.experts[0].file = "other" | .routing.layers[].dead = [] | .memory.eval_peak = 40000000' a.json > b.json
+        | .measures.dense.perplexity = 150 | .measures.dense_total.perplexity = 90 | .measures.experts[0].file = "other" | .routing.layers[].dead = [] | .memory.eval_peak = 40000000' a.json > b.json
     run -0 --separate-stderr mf-eval compare a.json b.json
     assert_equal "$stderr" ""
     assert_regex "$output" $'\nperplexity +120.00 +110.00 +-8.3%  better\n'
     assert_regex "$output" $'\nperplexity x +50.00 +51.00 +\\+2.0%  even\n'
     assert_regex "$output" $'\nbits per byte +2.5000 +2.5000 +\\+0.0%  even\n'
     assert_regex "$output" $'\ndense perplexity +140.00 +150.00 +\\+7.1%  worse\n'
+    assert_regex "$output" $'\ndense perplexity, same tokens +100.00 +90.00 +-10.0%  better\n'
+    assert_regex "$output" $'\noracle perplexity +119.00 +119.00 +\\+0.0%  even\n'
     assert_regex "$output" $'\nrouting balance +0.600 +0.600 +\\+0.0%  even\n'
     assert_regex "$output" $'\ndead experts a layer +0.5 +0.0 +-100.0%  better\n'
     assert_regex "$output" $'evaluation peak, MB +34 +40 +\\+17.6%  worse$'

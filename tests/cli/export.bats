@@ -115,12 +115,13 @@ refuses() { # STATUS REASON OPTION...
     cat > report.json <<'END'
 {"version": 1, "model": "moe.safetensors", "sample": {"tokens": 900, "documents": 7, "of_documents": 9},
  "measures": {"test": {"perplexity": 20.5, "error": 0.5, "bits_per_byte": 1.25},
-  "dense": {"perplexity": 25, "behind": 0.2, "behind_error": 0.01}, "experts": [{"perplexity": 31}]}}
+  "dense": {"perplexity": 25, "behind": 0.2, "behind_error": 0.01}, "dense_total": {"perplexity": 19, "error": 0.4}, "experts": [{"perplexity": 31}]}}
 END
     mf-export hf --quiet -m moe.safetensors -t tokenizer.json --report report.json -o hf
     grep -Fq '7 of 9 documents, 900 tokens' hf/README.md
     grep -Fxq '| this model | 20.50 ± 0.50 | 1.250 |' hf/README.md
     grep -Fxq '| expert 0 alone | 31.00 | |' hf/README.md
+    grep -Fxq '| one dense model trained on the same total tokens | 19.00 ± 0.40 | |' hf/README.md
     grep -Fxq 'Verdict: its perplexity is 18.1% below that of the dense backbone alone.' hf/README.md
     grep -Fq "$(sha256sum tokenizer.json | cut -d' ' -f1)" hf/README.md
     jq '.measures.dense.behind = 0.01' report.json > level.json

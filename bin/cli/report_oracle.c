@@ -1,0 +1,80 @@
+/* The oracle: each document whole by the expert of its own partition, as the partitioner sees it. What the
+ * model loses more is what its router costs, which sees a token at a time and nothing of what comes. */
+#include "cli/report_internal.h"
+
+#include <stdlib.h>
+#include "base/memory.h"
+#include "model/component.h"
+
+/* The partition that an expert trained on, -1 where its bundle does not say, and whether it is as it was
+ * before. */
+static int read_expert(struct report_maker *m, size_t e, struct mf_err *err) {
+    struct mf_bundle *bundle;
+    if (mf_bundle_open(&bundle, m->files->experts->items[e], "expert", err) < 0) return -1;
+    const json_t *meta = mf_bundle_meta(bundle), *number = json_object_get(meta, "partition");
+    const json_t *best = json_object_get(json_object_get(meta, "training"), "best_step");
+    m->of_expert[e] = json_is_integer(number) ? json_integer_value(number) : -1;
+    m->unimproved += json_is_integer(best) && json_integer_value(best) == 0;
+    mf_bundle_close(bundle);
+    return 0;
+}
+
+/* The first expert of a partition; their number when there is none. */
+static size_t expert_of(const struct report_maker *m, int64_t partition) {
+    size_t e = 0, E = m->files->experts->count;
+    while (e < E && (partition < 0 || m->of_expert[e] != partition)) e++;
+    return e;
+}
+
+/* The experts of the documents in the order in which they are measured. Returns whether each has one. */
+static int read_documents(struct report_maker *m, struct mf_err *err) {
+    struct mf_dataset *dataset = m->s->dataset;
+    struct mf_token_doc doc;
+    size_t n = 0;
+    int got = 0;
+    for (size_t slice = 0; slice < m->slices; slice++) {
+        mf_dataset_range(dataset, slice, slice + 1);
+        if (mf_dataset_rewind(dataset, err) < 0) return -1;
+        while (n < m->n_nats && (got = mf_dataset_next(dataset, &doc, err)) > 0) {
+            if (doc.n < 2) continue;
+            m->of_document[n] = expert_of(m, doc.partition);
+            if (m->of_document[n++] == m->files->experts->count) return 0;
+        }
+        if (got < 0) return -1;
+    }
+    return n > 0;
+}
+
+int report_oracle_begin(struct report_maker *m, struct mf_err *err) {
+    size_t E = m->files->experts->count;
+    m->of_expert = calloc(E + 1, sizeof *m->of_expert);
+    m->of_document = calloc(m->n_nats + 1, sizeof *m->of_document);
+    if (!m->of_expert || !m->of_document) mf_no_memory();
+    for (size_t e = 0; e < E; e++)
+        if (read_expert(m, e, err) < 0) return -1;
+    int known = E > 0 ? read_documents(m, err) : 0;
+    if (known < 0) return -1;
+    m->with_oracle = known;
+    return 0;
+}
+
+int report_oracle_add(struct report_maker *m, size_t e, struct mf_err *err) {
+    if (!m->with_oracle || expert_of(m, m->of_expert[e]) != e) return 0;
+    m->behind = m->oracle_behind;
+    m->at = 0;
+    m->only = &e;
+    mf_dataset_of_partition(m->s->dataset, m->of_expert[e]);
+    int status = 0;
+    for (size_t slice = 0; slice < m->slices && status == 0; slice++)
+        status = report_measure_slice(m, slice, &m->oracle, err);
+    mf_dataset_of_partition(m->s->dataset, -1);
+    m->only = NULL;
+    m->oracle_behind = m->behind;
+    return status;
+}
+
+void report_oracle_end(struct report_maker *m) {
+    m->behind = m->oracle_behind;
+    if (m->with_oracle) report_put(m, "oracle", report_compared(m, "oracle", &m->oracle));
+    mf_perplexity_clear(&m->oracle);
+}
