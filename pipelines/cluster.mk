@@ -6,11 +6,11 @@
 # {stage} docs, expert.3, ..., {cpus} THREADS, {minutes} cluster.minutes, {ranks}, and {memory_mb}: what a training
 # plans to take or the bound of another stage, and cluster.spare_mb more.
 #
-# RANKS processes train the shared backbone, each with its part of every batch, so that the model is the same up to
+# RANKS processes train the shared backbone (and a dense model for `make dense`), each with its part of every batch, so that the model is the same up to
 # rounding. The launcher starts them ({ranks}, 1 for all other stages; {cpus} and {memory_mb} are of one), or else mpirun.
 
 RANKS ?= 1
-ranks   = $(if $(filter shared,$(1)),$(RANKS),1)
+ranks   = $(if $(filter shared dense,$(1)),$(RANKS),1)
 # What mf-time and the training are told: $(call several,STAGE).
 several = $(if $(filter-out 1,$(call ranks,$(1))),--ranks $(RANKS) )
 
@@ -27,5 +27,5 @@ filled   = $(subst {run},$(NAME),$(subst {stage},$(1),$(subst {cpus},$(THREADS),
     {ranks},$(call ranks,$(1)),$(subst {memory_mb},$(call memory_mb,$(1),$(2)),$(call launcher,$(1))))))))
 memory_mb = $(shell expr $(or $(call planned,$(firstword $(subst ., ,$(1)))),$(2)) + $(call cluster,spare_mb) 2> /dev/null)
 # An expert's on a base is as large as that, once it is imported.
-planned   = $(if $(filter shared expert,$(1)),$(or $(if $(BASE),$(call once,memory train-expert -s,$(RUN)/shared.tar $(COMMON))),$(call \
-    once,memory train-$(1),$(COMMON))))
+planned   = $(if $(filter shared dense expert,$(1)),$(or $(if $(BASE),$(call once,memory train-expert -s,$(RUN)/shared.tar $(COMMON))),$(call \
+    once,memory train-$(1:dense=shared),$(COMMON))))

@@ -60,6 +60,7 @@ $(error no list of $(N_EXPERTS) experts)
 endif
 SHARD_LIST := $(if $(filter-out 1,$(SHARDS)),$(shell seq 0 $$(($(SHARDS) - 1)) 2> /dev/null))
 $(if $(filter 1,$(SHARDS))$(and $(SHARD_LIST),$(filter $(words $(SHARD_LIST)),$(SHARDS))),,$(error SHARDS is a number from 1 on, not '$(SHARDS)'))
+$(if $(and $(BASE),$(filter dense,$(MAKECMDGOALS))),$(error a dense model is trained from nothing: dense and BASE= do not go together))
 INPUTS_CHANGED := $(shell $(list_inputs) 2> /dev/null | cmp -s - $(INPUTS) || echo changed)
 BASE_CHANGED   := $(if $(BASE),$(shell { $(list_base); } 2> /dev/null | cmp -s - $(RUN)/base/list || echo changed),$(if $(wildcard \
     $(RUN)/base/list),changed))
@@ -89,7 +90,7 @@ timed = $(call launched,$(1),$(2))$(BIN)/mf-time -o $(RUN)/stages/$(1).json $(pa
 TIMED := $(BIN)/mf-time $(RUN)/stages/lists
 SPLITS := train val test
 STAGES = $(if $(SHARD_LIST),docs.$(SHARD_NUMBERS)) docs $(if $(BASE),base,tokenizer) $(if $(SHARD_LIST),tokens.train.$(SHARD_NUMBERS)) \
-    $(SPLITS:%=tokens.%) partition label $(if $(BASE),,shared) expert.$(NUMBERS) join calibrate
+    $(SPLITS:%=tokens.%) partition label label.test $(if $(BASE),,shared) expert.$(NUMBERS) join calibrate
 TRAIN        := $(or $(SHARD_LIST:%=train.%),train)
 DOCS         := $(patsubst %,$(RUN)/docs/%.mf,$(TRAIN) val test)
 EXPERT_FILES := $(patsubst %,$(RUN)/expert.%.tar,$(EXPERTS))
@@ -228,6 +229,12 @@ $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp \
 	$(call timed,label,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp --each $(@D)/val -o $@ $<
 	$(call made,$(VALIDATED))
 
+# The test documents too, so that the report can say what each would be worth with its partition's expert.
+$(RUN)/tokens/test.labelled.mf: $(RUN)/tokens/test.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
+	$(begun)
+	$(call timed,label.test,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+	$(made)
+
 # --- training ---
 
 # A checkpoint older than what it was made from is of another training.
@@ -240,7 +247,7 @@ done
 endef
 
 # All that needs no training is made before it, so that what is missing there is said before hours of work.
-UNTRAINED := $(SPLITS:%=$(RUN)/tokens/%.mf) $(PARTS) $(RUN)/tokens/val.labelled.mf
+UNTRAINED := $(SPLITS:%=$(RUN)/tokens/%.mf) $(PARTS) $(RUN)/tokens/val.labelled.mf $(RUN)/tokens/test.labelled.mf
 ifeq ($(BASE),)
 $(RUN)/shared.tar: $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
 	$(begun)
@@ -255,6 +262,24 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 	$(drop_stale_checkpoint)
 	$(call timed,expert.$*,$(if $(BASE),,220)) $(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val/part.$*.mf -p $* --metrics $(RUN)/expert.$*.metrics.mf -o $@ $(RUN)/parts/part.$*.mp
+	$(made)
+
+# One dense model of the same settings, in one schedule over all documents, for as many tokens as the backbone and all
+# experts were trained on; made for the goal `dense` alone. Until documents, settings or partitions change, reports have it.
+DENSE    := $(RUN)/dense.tar
+DENSE_OF := $(RUN)/tokens/train.mf $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml $(RUN)/parts/stamp
+is_dense  = [ -s $(DENSE) ] && [ -z "$$(find $(DENSE_OF) -newer $(DENSE))" ]
+if_dense  = { ! { $(is_dense); } || echo $(1); }
+setting   = $(call answer,get $(1) $(SETTINGS))
+per_step  = $(call setting,$(1).batch) * $(call setting,$(1).accumulation)
+all_steps = $$(($(call setting,train_shared.steps) + ($(words $(EXPERTS)) * $(call setting,train_expert.steps) * $(call \
+    per_step,train_expert) + $(call per_step,train_shared) - 1) / ($(call per_step,train_shared))))
+
+$(DENSE): $(DENSE_OF) | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
+	$(begun)
+	$(drop_stale_checkpoint)
+	$(call timed,dense,) $(BIN)/mf-train-shared $(call several,dense)--config $(SLICE)/train-shared.yaml --set train_shared.steps=$(all_steps) \
+	    $(COMMON) --resume -v $(RUN)/tokens/val.mf --metrics $(RUN)/dense.metrics.mf -o $@ $(RUN)/tokens/train.mf
 	$(made)
 
 # --- the model ---
@@ -272,14 +297,23 @@ $(RUN)/model.safetensors: $(RUN)/assembled.safetensors $(RUN)/tokens/val.labelle
 	    -o $@ $(RUN)/tokens/val.labelled.mf
 	$(made)
 
-$(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.mf $(SLICE)/eval.yaml | $(TIMED) $(BIN)/mf-eval
+## dense      train one dense model on as many tokens as backbone and experts together, and compare in the report
+.PHONY: dense
+dense: $(RUN)/report.html
+
+$(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.labelled.mf $(SLICE)/eval.yaml $(if $(filter dense,$(MAKECMDGOALS)),$(DENSE)) \
+    | $(TIMED) $(BIN)/mf-eval
 	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
-	@$(call those_there,$(if $(BASE),,$(RUN)/shared.metrics.mf) $(RUN)/expert.$(NUMBERS).metrics.mf) > $(LISTS)/metrics
-	@$(call those_there,$(STAGES:%=$(RUN)/stages/%.json)) > $(LISTS)/stages
+	@{ $(call those_there,$(if $(BASE),,$(RUN)/shared.metrics.mf) $(RUN)/expert.$(NUMBERS).metrics.mf); \
+	    $(call if_dense,$(RUN)/dense.metrics.mf); } > $(LISTS)/metrics
+	@{ $(call those_there,$(STAGES:%=$(RUN)/stages/%.json)); $(call if_dense,$(RUN)/stages/dense.json); } > $(LISTS)/stages
+	@$(call if_dense,--dense $(DENSE)) > $(LISTS)/dense
+	@[ ! -s $(DENSE) ] || { $(is_dense); } || \
+	    echo "make: $(DENSE) is of other documents or settings, so it is not compared (make dense trains it again)" >&2
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
-	    --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.mf
+	    $$(cat $(LISTS)/dense) --calibration $(RUN)/calibration.json -o $@ $(RUN)/tokens/test.labelled.mf
 	$(made)
 
 # --- for other programs ---
@@ -304,7 +338,7 @@ $(RUN)/hf/config.json: $(RUN)/model.safetensors $(RUN)/report.json | $(TIMED) $(
 # between naming their bundle and removing them. What took too much memory is named.
 $(RUN)/report.html: $(RUN)/report.json $(EXPORTS) | $(BIN)/mf-eval
 	$(begun)
-	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt*
+	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt* $(if $(filter dense,$(MAKECMDGOALS)),$(DENSE).ckpt*)
 	$(BIN)/mf-eval page -o $@ $<
 	$(made)
 	@pipelines/bounds.sh $(RUN)/stages >&2

@@ -145,7 +145,7 @@ def predict(base, second, E):
     s["partition"] += slope * (E - base.E)
     s["join"] *= shape.model_bytes(E) / shape.model_bytes(base.E)
     alone = lambda n: max(min(n, 8), n / 2)  # passes of experts over 20000 tokens, by formats/report.md
-    passes = lambda n: (alone(n) + 1) * shape.forward(1) + 2 * shape.forward(2)
+    passes = lambda n: (alone(n) + 2) * shape.forward(1) + 2 * shape.forward(2)
     s["report"] *= passes(E) / passes(base.E)
     b = dict(base.bytes)
     b["experts"] *= E / base.E
@@ -321,7 +321,7 @@ a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE
         wall, failures, lost = train_experts(nodes, E, per_expert, between, fetched)
         rows.append([str(nodes), time(wall), f"{E * per_expert / nodes / wall:.2f}", str(failures), time(lost)])
     table(["nodes", "experts, simulated", "of ideal", "failures", "work lost"], rows)
-    report = lambda n, experts: (n * (shape.forward(1) + 2 * shape.forward(2)) + experts * shape.forward(1)) / operations
+    report = lambda n, experts: (2 * n * (shape.forward(1) + shape.forward(2)) + experts * shape.forward(1)) / operations
     sample, first = 1 << 20, 10000  # at most; of an expert at least (formats/report.md)
     rows = [
         ["mf-docs --shard", str(NODES), time(base.seconds["docs, read"] * scale / NODES), f"`SHARDS={NODES}`; one reads {amount(text / NODES)}"],

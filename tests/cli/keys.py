@@ -21,7 +21,7 @@ FOLLOWS = {
     "tokenizer": ["encode", "partition", "label", "train-shared"],
     "encode": ["partition", "label", "eval"],
     "partition": ["label", "train-expert"],
-    "label": ["calibrate"],
+    "label": ["calibrate", "eval"],
     "train-shared": ["train-expert", "assemble"],
     "train-expert": ["assemble"],
     "assemble": ["calibrate"],
