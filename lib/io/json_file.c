@@ -37,16 +37,21 @@ json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, 
     return NULL;
 }
 
-json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err *err) {
+json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err) {
     json_error_t where;
+    json_t *json = mf_json_parse(bytes, size, flags, MF_JSON_LARGE, &where);
+    if (!json)
+        mf_err_set(err, EX_DATAERR, "%s: cannot be read as JSON: line %d: %s", name, where.line, where.text);
+    return json;
+}
+
+json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err *err) {
+    const char *name = path && strcmp(path, "-") != 0 ? path : "standard input";
     unsigned char *text;
     size_t size;
     if (mf_read_all(path, limit, &text, &size, err) < 0) return NULL;
-    json_t *json = mf_json_parse((const char *)text, size, flags, MF_JSON_LARGE, &where);
+    json_t *json = mf_json_text((const char *)text, size, flags, name, err);
     free(text);
-    if (!json)
-        mf_err_set(err, EX_DATAERR, "%s: cannot be read as JSON: line %d: %s",
-                   path && strcmp(path, "-") != 0 ? path : "standard input", where.line, where.text);
     return json;
 }
 

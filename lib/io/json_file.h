@@ -14,8 +14,11 @@
  * taken for it. NULL with what is wrong in `error` (line and text). */
 json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, json_error_t *error);
 
+/* mf_json_parse for the text of a whole file `name`, which may be large. EX_DATAERR, naming file and line. */
+json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err);
+
 /* Reads a JSON text of at most `limit` bytes (path NULL or "-": standard input) with jansson's flags; new.
- * NULL with EX_DATAERR, naming the line, when it is none; others as mf_read_all. */
+ * As mf_json_text and mf_read_all. */
 json_t *mf_json_read(const char *path, size_t limit, size_t flags, struct mf_err *err);
 
 /* Writes `json` (taken over) with jansson's flags and a line end to `path` (NULL: standard output). */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "base/strings.h"
 #include "io/json_file.h"
 #include "io/sha256.h"
@@ -78,29 +79,21 @@ static int read_all(struct reading *r, const json_t *root) {
 int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err *err) {
     unsigned char *text;
     size_t size;
-    json_error_t where;
     if (mf_read_all(path, FILE_LIMIT, &text, &size, err) < 0) return -1;
     struct mf_tokenizer *t = calloc(1, sizeof *t);
+    if (!t) mf_no_memory();
     struct reading r = {.t = t, .path = path, .err = err};
-    json_t *root =
-        t ? mf_json_parse((const char *)text, size, JSON_REJECT_DUPLICATES, MF_JSON_LARGE, &where) : NULL;
-    if (t) mf_sha256_of(text, size, t->sha256);
-    if (t) t->path = mf_format("%s", path);
+    json_t *root = mf_json_text((const char *)text, size, JSON_REJECT_DUPLICATES, path, err);
+    mf_sha256_of(text, size, t->sha256);
+    t->path = mf_format("%s", path);
     free(text);
-    int status = 0;
-    if (!t) status = mf_err_set(err, EX_OSERR, "%s: out of memory", path);
-    if (t && !root)
-        status = mf_err_set(err, EX_DATAERR, "%s: cannot be read as JSON: line %d: %s", path, where.line,
-                            where.text);
     mf_alphabet_fill(&r.alphabet);
-    if (status == 0) status = parts_check(&r, root);
-    if (status == 0) status = read_all(&r, root);
+    int status = root && parts_check(&r, root) == 0 ? read_all(&r, root) : -1;
     json_decref(root);
     free(r.bytes.bytes);
-    if (status < 0) {
+    if (status == 0)
+        *out = t;
+    else
         mf_tokenizer_free(t);
-        return -1;
-    }
-    *out = t;
-    return 0;
+    return status;
 }
