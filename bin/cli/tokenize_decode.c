@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "cli/options.h"
 #include "text/doc.h"
 #include "text/tokens.h"
 
@@ -19,8 +18,8 @@ static const char notes[] =
     "or 74 cannot write, 78 bad config.\n";
 
 struct request {
-    const struct mf_common *common;
-    const char *path, *tokenizer, *output, *separator;
+    struct mf_tokenize_files files;
+    const char *separator;
     bool docs;
 };
 
@@ -68,28 +67,20 @@ static int write_docs(struct decoding *d, struct mf_tokens_reader *docs, struct 
 
 static int write_text(struct decoding *d, struct mf_out *out, struct mf_err *err) {
     struct mf_tokens_reader docs;
-    if (mf_tokens_open(&docs, d->request->path, err) < 0) return -1;
+    if (mf_tokens_open(&docs, d->request->files.input, err) < 0) return -1;
     int status = write_docs(d, &docs, out, err);
     mf_tokens_close(&docs);
     return status;
-}
-
-static int check_request(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
-    struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
-    if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (mf_options_operand(operands, "tokens stream", &r->path, err) < 0) return -1;
-    return mf_config_load_stage(&config, &r->common->settings, "encode", err);
 }
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
     struct request *r = request;
     struct mf_tokenizer *tokenizer;
     struct mf_out *out;
-    r->common = common;
-    if (check_request(r, operands, err) < 0 || mf_tokenizer_load(&tokenizer, r->tokenizer, err) < 0)
-        return -1;
+    if (mf_tokenize_check(&r->files, "tokens stream", operands, common, err) < 0) return -1;
+    if (mf_tokenizer_load(&tokenizer, r->files.tokenizer, err) < 0) return -1;
     struct decoding d = {.tokenizer = tokenizer, .request = r};
-    int status = mf_out_open(&out, r->output, err);
+    int status = mf_out_open(&out, r->files.output, err);
     if (status == 0) status = mf_out_end(out, write_text(&d, out, err), err);
     free(d.text.bytes);
     mf_tokenizer_free(tokenizer);
@@ -99,11 +90,11 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 int mf_tokenize_decode(int argc, char **argv) {
     struct request r = {.separator = "\n"};
     const struct mf_option options[] = {
-        MF_TOKENIZER_OPTION(&r.tokenizer),
+        MF_TOKENIZER_OPTION(&r.files.tokenizer),
         {"docs", 0, MF_OPT_FLAG, &r.docs, NULL, "write a docs stream instead of plain text", 0, 0},
         {"separator", 0, MF_OPT_STRING, &r.separator, "TEXT", "between documents (default: a line end)", 0,
          0},
-        MF_OUTPUT_OPTION(&r.output),
+        MF_OUTPUT_OPTION(&r.files.output),
         {0}};
     const struct mf_usage usage = {"mf-tokenize decode", "tokens to text",
                                    "mf-tokenize decode -t TOKENIZER [OPTION]... [TOKENS]", options, notes};

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "cli/options.h"
 #include "text/encode.h"
 
 #define TEXT_LIMIT ((size_t)1 << 30) /* bytes of one plain text */
@@ -25,7 +24,7 @@ static const char notes[] =
 
 struct request {
     const struct mf_common *common;
-    const char *path, *tokenizer, *output;
+    struct mf_tokenize_files files;
     int special; /* enum mf_special */
     bool plain, unwarned;
 };
@@ -38,7 +37,7 @@ static int encode_docs(const struct request *r, struct mf_encoding *e, struct mf
                        struct mf_err *err) {
     struct mf_stream_reader *docs;
     struct mf_progress progress;
-    if (mf_stream_open(&docs, r->path, "docs", err) < 0) return -1;
+    if (mf_stream_open(&docs, r->files.input, "docs", err) < 0) return -1;
     mf_progress_begin(&progress, "mf-tokenize encode", "documents", 0, r->common->progress, r->common->quiet);
     int status = mf_encoding_stream(e, docs, w, show_documents, &progress, err);
     mf_progress_end(&progress, mf_stream_count(docs));
@@ -51,8 +50,8 @@ static int encode_text(const struct request *r, struct mf_encoding *e, struct mf
                        struct mf_err *err) {
     unsigned char *text;
     size_t size;
-    const char *id = r->path && strcmp(r->path, "-") != 0 ? r->path : "text";
-    if (mf_read_all(r->path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
+    const char *path = r->files.input, *id = path && strcmp(path, "-") != 0 ? path : "text";
+    if (mf_read_all(path, TEXT_LIMIT, &text, &size, err) < 0) return -1;
     const struct mf_doc doc = {.id = id, .id_size = strlen(id), .text = (const char *)text, .size = size};
     int status = mf_encoding_doc(e, &doc, w, err);
     free(text);
@@ -85,26 +84,27 @@ static int encode(const struct request *r, const struct mf_tokenizer *tokenizer,
     struct mf_out *out;
     const int threads = (int)r->common->threads;
     if (mf_encoding_new(&e, tokenizer, (enum mf_special)r->special, threads, err) < 0) return -1;
-    int status = mf_out_open(&out, r->output, err);
+    int status = mf_out_open(&out, r->files.output, err);
     if (status == 0) status = mf_out_end(out, write_tokens(r, tokenizer, e, out, err), err);
     if (status == 0 && !r->common->quiet && !r->unwarned) warn_of_foreign(e);
     mf_encoding_free(e);
     return status;
 }
 
-static int check_request(struct request *r, const struct mf_strs *operands, struct mf_err *err) {
+int mf_tokenize_check(struct mf_tokenize_files *files, const char *what, const struct mf_strs *operands,
+                      const struct mf_common *common, struct mf_err *err) {
     struct mf_config config; /* nothing of it is read here, but a wrong key is an error everywhere */
-    if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (mf_options_operand(operands, "docs stream", &r->path, err) < 0) return -1;
-    return mf_config_load_stage(&config, &r->common->settings, "encode", err);
+    if (!files->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
+    if (mf_options_operand(operands, what, &files->input, err) < 0) return -1;
+    return mf_config_load_stage(&config, &common->settings, "encode", err);
 }
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
     struct request *r = request;
     struct mf_tokenizer *tokenizer;
     r->common = common;
-    if (check_request(r, operands, err) < 0 || mf_tokenizer_load(&tokenizer, r->tokenizer, err) < 0)
-        return -1;
+    if (mf_tokenize_check(&r->files, "docs stream", operands, common, err) < 0) return -1;
+    if (mf_tokenizer_load(&tokenizer, r->files.tokenizer, err) < 0) return -1;
     int status = encode(r, tokenizer, err);
     mf_tokenizer_free(tokenizer);
     return status;
@@ -113,12 +113,12 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 int mf_tokenize_encode(int argc, char **argv) {
     struct request r = {.special = MF_SPECIAL_TEXT};
     const struct mf_option options[] = {
-        MF_TOKENIZER_OPTION(&r.tokenizer),
+        MF_TOKENIZER_OPTION(&r.files.tokenizer),
         {"special", 0, MF_OPT_CHOICE, &r.special, "text|parse|error",
          "what the spelling of a special token in a text is (default: text)", 0, 0},
         {"text", 0, MF_OPT_FLAG, &r.plain, NULL, "the input is plain text, one document", 0, 0},
         {"no-warning", 0, MF_OPT_FLAG, &r.unwarned, NULL, "do not warn of text unlike the tokenizer's", 0, 0},
-        MF_OUTPUT_OPTION(&r.output),
+        MF_OUTPUT_OPTION(&r.files.output),
         {0}};
     const struct mf_usage usage = {"mf-tokenize encode", "documents to tokens",
                                    "mf-tokenize encode -t TOKENIZER [OPTION]... [DOCS]", options, notes};
