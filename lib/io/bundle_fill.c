@@ -41,7 +41,7 @@ int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors,
 #define CHUNK ((size_t)8192) /* numbers at a time */
 
 int mf_bundle_read_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err) {
-    enum mf_dtype dtype = mf_bundle_current(b)->dtype;
+    enum mf_dtype dtype = mf_bundle_tensor(b, b->next - 1)->dtype;
     uint16_t halves[CHUNK];
     if (dtype == MF_F32) return mf_bundle_read(b, to, count * sizeof *to, err);
     for (size_t at = 0, n; at < count; at += n) {
@@ -66,13 +66,14 @@ static int read_rounded(struct mf_bundle *b, const struct mf_tensor *t, struct m
 
 /* The current tensor into `t`. */
 static int read_into(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    if (t->dtype == mf_bundle_current(b)->dtype) return mf_bundle_read(b, t->data, mf_tensor_bytes(t), err);
+    if (t->dtype == mf_bundle_tensor(b, b->next - 1)->dtype)
+        return mf_bundle_read(b, t->data, mf_tensor_bytes(t), err);
     return t->dtype == MF_F32 ? mf_bundle_read_floats(b, t->data, mf_tensor_count(t), err)
                               : read_rounded(b, t, err);
 }
 
 static int map_bundle(const struct mf_bundle *b, struct mf_bundle_map *map, struct mf_err *err) {
-    return map->at ? 0 : mf_in_map(mf_bundle_in(b), &map->at, &map->size, err);
+    return map->at ? 0 : mf_in_map(b->in, &map->at, &map->size, err);
 }
 
 /* The current tensor where it lies. All of it is read for its hash, and must be what is mapped. */
@@ -80,9 +81,9 @@ static int take_mapped(struct mf_bundle *b, struct mf_tensor *t, struct mf_bundl
                        struct mf_err *err) {
     unsigned char chunk[16384];
     if (map_bundle(b, map, err) < 0) return -1;
-    const unsigned char *at = (const unsigned char *)map->at + mf_bundle_place(b);
+    const unsigned char *at = (const unsigned char *)map->at + bundle_place(b);
     size_t bytes = mf_tensor_bytes(t);
-    bool same = mf_bundle_place(b) <= map->size && bytes <= map->size - mf_bundle_place(b);
+    bool same = bundle_place(b) <= map->size && bytes <= map->size - bundle_place(b);
     for (size_t done = 0, n; done < bytes && same; done += n) {
         n = bytes - done < sizeof chunk ? bytes - done : sizeof chunk;
         if (mf_bundle_read(b, chunk, n, err) < 0) return -1;
