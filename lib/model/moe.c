@@ -1,12 +1,10 @@
 /* The forward pass of a model on disk: one layer's weights at a time, the rows of each expert together. */
-#include "model/moe_internal.h"
+#include "model/moe_head_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "nn/loss.h"
-#include "nn/matmul.h"
 #include "nn/vector.h"
 
 static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
@@ -70,29 +68,8 @@ void mf_moe_work_free(struct mf_moe_work *w) {
     free(w);
 }
 
-/* --- one expert --- */
-
 const float *mf_moe_work_rstd(const struct mf_moe_work *w) {
     return w->rstd;
-}
-
-struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w) {
-    return (struct mf_layer){
-        .shape = &m->shape, .pool = w->pool, .h = w->in, .y = w->out, .wide = w->mid, .units = m->shape.F};
-}
-
-static int run_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
-                      size_t top_k, struct mf_err *err) {
-    const struct mf_ffn_layer *x = &m->file->layers[layer].experts[e];
-    const struct mf_layer c = moe_expert_layer(m, w);
-    const struct mf_ffn_kept k = {.x = w->in, .pre = w->mid};
-    struct moe_slots slots = {.top_k = top_k, .most = moe_expert_rows(w->max_rows)};
-    while (moe_next_slots(w, e, &slots)) {
-        moe_gather(w->pool, &slots, w->in, from, m->shape.D);
-        if (mf_layer_expert(&c, x, &k, slots.n, err) < 0) return -1;
-        moe_scatter(w->pool, &slots, w->x, w->out, m->shape.D, w->weights, x->fc2_bias);
-    }
-    return 0;
 }
 
 /* --- one layer --- */
@@ -130,7 +107,7 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
     }
     moe_group(w, 0, N * K, E);
     for (size_t e = 0; e < E; e++)
-        if (run_expert(m, w, layer, e, from, K, err) < 0) return -1;
+        if (moe_expert(m, w, layer, e, from, err) < 0) return -1;
     return 0;
 }
 
@@ -154,8 +131,7 @@ int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, s
     return 0;
 }
 
-/* May the embedding, and a head beside it, stay in the cache with a layer's weights? */
-static bool keeps_embedding(const struct mf_moe *m) {
+bool moe_keeps_embedding(const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     size_t layer = mf_backbone_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
     size_t ends = (m->file->head != m->file->embedding ? 2 : 1) * s->V * s->D;
@@ -177,7 +153,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
         m->file->n_positions = end;
     }
     const float *pe = mf_layer_turns(&m->shape) ? NULL : m->file->positions + first_position * D, *table;
-    if (keeps_embedding(m)) {
+    if (moe_keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
         embedding_forward(w->pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);
         return 0;
@@ -215,69 +191,4 @@ int mf_moe_forward(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *toke
                    const float *token_scores, const struct mf_moe_hooks *hooks, const float **hidden,
                    struct mf_err *err) {
     return moe_run(m, w, tokens, seqs, token_scores, hooks, NULL, hidden, err);
-}
-
-/* --- logits --- */
-
-int moe_head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
-                  struct mf_err *err) {
-    size_t D = m->shape.D;
-    if (keeps_embedding(m)) {
-        if (mf_weights_get(m->file->weights, m->file->head, rows, err) < 0) return -1;
-        *rows += first * D;
-        return 0;
-    }
-    *rows = w->rows;
-    return mf_weights_read(m->file->weights, m->file->head, first * D, count * D, w->rows, err);
-}
-
-int moe_head_logits(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *b, size_t N,
-                    struct mf_err *err) {
-    const float *rows;
-    if (moe_heads_only(m))
-        memset(b->logits, 0, N * b->count * sizeof *b->logits);
-    else {
-        if (moe_head_rows(m, w, b->first, b->count, &rows, err) < 0) return -1;
-        matmul_forward(w->pool, b->logits, b->hidden, rows, N, b->count, m->shape.D, 0);
-        moe_heads_share(m, w, b->row, b->logits, N, b->count);
-    }
-    return moe_heads_add(m, w, b, err);
-}
-
-int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
-             double *losses, float *mixed, struct mf_err *err) {
-    size_t V = m->shape.V, D = m->shape.D;
-    struct moe_head_block b = {.hidden = hidden, .logits = w->logits};
-    for (size_t n = 0; n < N; n++)
-        if (targets[n] != LOSS_IGNORE && moe_check_tokens(m, targets + n, 1, err) < 0) return -1;
-    moe_heads_begin(m, w, 0, N);
-    for (; b.first < V; b.first += b.count) {
-        b.count = V - b.first < MOE_VOCAB_BLOCK ? V - b.first : MOE_VOCAB_BLOCK;
-        const float *rows;
-        if (moe_head_logits(m, w, &b, N, err) < 0) return -1;
-        cross_entropy_chunk(w->pool, &w->softmax, w->logits, targets, b.first, N, b.count, mixed, D);
-        if (mixed && moe_head_rows(m, w, b.first, b.count, &rows, err) < 0) return -1;
-        if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, b.count, D, b.first > 0);
-    }
-    cross_entropy_losses(&w->softmax, losses, targets, N);
-    return 0;
-}
-
-int mf_moe_losses(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
-                  size_t N, double *losses, struct mf_err *err) {
-    return moe_head(m, w, hidden, targets, N, losses, NULL, err);
-}
-
-int mf_moe_logits(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, float *logits,
-                  struct mf_err *err) {
-    size_t V = m->shape.V;
-    bool together = keeps_embedding(m) && m->file->heads.columns == 0;
-    struct moe_head_block b = {.hidden = hidden, .row = (size_t)(hidden - w->h) / m->shape.D};
-    moe_heads_begin(m, w, b.row, 1);
-    for (; b.first < V; b.first += b.count) {
-        b.count = together || V - b.first < MOE_VOCAB_BLOCK ? V - b.first : MOE_VOCAB_BLOCK;
-        b.logits = logits + b.first;
-        if (moe_head_logits(m, w, &b, 1, err) < 0) return -1;
-    }
-    return 0;
 }

@@ -4,7 +4,7 @@
  * where `share` is what is left of one without the weights of the experts with a whole head. One expert's
  * block of the vocabulary is in memory at a time. */
 #include <string.h>
-#include "model/moe_internal.h"
+#include "model/moe_head_internal.h"
 #include "nn/matmul.h"
 #include "nn/vector.h"
 

@@ -1,7 +1,7 @@
 /* Where a model's heads of experts are: in an assembled model's file beside the backbone's, each by its
  * expert's number. */
 #include <stdlib.h>
-#include "model/moe_internal.h"
+#include "model/moe_head_internal.h"
 
 /* The rank of expert e's head by the tensors in the file; 0: it has none. */
 static int rank_of(const struct mf_moe *m, const struct mf_safetensors *st, size_t e, size_t *R,

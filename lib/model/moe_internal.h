@@ -1,7 +1,4 @@
-/* What moe.c (the forward pass), moe_train.c (the router's gradients), moe_cache.c (generation),
- * moe_open.c (opening a model), moe_tensors.c (its tensors), moe_rows.c (the rows of an expert),
- * moe_changes.c (an expert of low rank), moe_heads.c (heads of experts), moe_router.c and moe_route.c (its
- * router) share. */
+/* What the files moe_*.c share, and moe.c, the forward pass. */
 #ifndef MF_MODEL_MOE_INTERNAL_H
 #define MF_MODEL_MOE_INTERNAL_H
 
@@ -139,6 +136,8 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
 int moe_check_tokens(const struct mf_moe *m, const uint32_t *tokens, size_t N, struct mf_err *err);
 int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, const struct seqs *seqs,
               size_t first_position, struct mf_err *err);
+/* May the embedding, and a head beside it, stay in the cache with a layer's weights? */
+bool moe_keeps_embedding(const struct mf_moe *m);
 int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
                struct mf_moe_cache *cache, struct mf_err *err);
 int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
@@ -149,14 +148,42 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
  * none. */
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
                size_t N, const struct moe_noise *noise);
-/* What a layer's token scores are multiplied by in row n's logits. */
-double moe_score_scale(const struct mf_moe *m, const struct mf_moe_work *w, size_t layer, size_t n);
-/* The layer of all rows, and that of an expert's own: working memory of `w`. */
+
+/* The way back of moe_route, from what it left in `w` and was given there; moe_group has listed the slots. */
+struct moe_route_back {
+    const float *token_scores;     /* [N,E] or NULL, */
+    const struct moe_noise *noise; /* and the noise, as in the forward pass */
+    double balance;                /* weight in the objective of E * sum_e f_e P_e (mf_moe_batch) */
+    const float *dweights;         /* [N,top_k] */
+    float *dlogits, *dshares;      /* [N,E], [E] scratch */
+    float *dx, *dh;                /* [N,D] of the FFN's and the norm's input; as they were in layer 0 */
+    float *dgate, *dnoise;         /* [E,D] */
+};
+
+/* Adds to the gradients and returns E * sum_e f_e P_e. */
+double moe_route_backward(const struct mf_moe *m, struct mf_moe_work *w, size_t layer,
+                          const struct moe_route_back *b, size_t N);
+
+/* The layer of all rows, with the working memory of `w`. */
 struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
                           const struct mf_moe_hooks *hooks);
-struct mf_layer moe_expert_layer(const struct mf_moe *m, struct mf_moe_work *w);
 
-/* --- the rows of one expert (moe_rows.c) --- */
+/* --- one expert (moe_expert.c) and its rows (moe_rows.c) --- */
+
+/* w->x += weight * FFN_e(from [N,D]) of the rows that chose it, after moe_group. */
+int moe_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
+               struct mf_err *err);
+
+/* The way back, from `dx` [N,D]: adds to dh [N,D], unless it is NULL; dweights [N*top_k] of the expert's
+ * slots. `kept` holds `most` rows. */
+struct moe_expert_back {
+    struct mf_ffn_kept kept;
+    size_t most;
+    const float *dx;
+    float *dh, *dweights;
+};
+int moe_expert_backward(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e,
+                        const struct moe_expert_back *b, struct mf_err *err);
 
 size_t moe_expert_rows(size_t max_rows); /* how many go through an expert together */
 
@@ -180,55 +207,5 @@ void moe_gather(struct mf_pool *pool, const struct moe_slots *slots, float *to, 
  * no bias. */
 void moe_scatter(struct mf_pool *pool, const struct moe_slots *slots, float *to, const float *from,
                  size_t columns, const float *weights, const float *bias);
-
-/* --- the head, and those of experts (moe_heads.c) --- */
-
-#define MOE_VOCAB_BLOCK ((size_t)1024) /* tokens whose logits are made together */
-
-/* Tokens [first, first + count) of the vocabulary, and the rows from `row` of the last forward pass on. */
-struct moe_head_block {
-    size_t first, count, row;
-    const float *hidden;       /* [N,D] */
-    float *logits;             /* [N,count] */
-    float *dhidden, *dweights; /* the way back, from the gradient of logits: [N,D], [N*top_k], added to */
-};
-
-/* Rows of the backbone's head: borrowed from the cache, or read into w->rows. */
-int moe_head_rows(struct mf_moe *m, struct mf_moe_work *w, size_t first, size_t count, const float **rows,
-                  struct mf_err *err);
-
-/* A block's logits of N rows, after moe_heads_begin. */
-int moe_head_logits(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *block, size_t N,
-                    struct mf_err *err);
-
-/* Where the heads of experts are: in a model's file, or none. EX_DATAERR. */
-int moe_heads_list(struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err);
-int moe_heads_find(struct mf_moe *m, struct mf_err *err); /* ... among the weights */
-
-/* Their working memory. */
-void moe_heads_layout(struct mf_moe_work *w, const struct mf_moe *m, size_t block, struct mf_arena *a);
-
-/* Which rows [row, row + N) of the last forward pass meet which head, and what the backbone's has of each. */
-void moe_heads_begin(const struct mf_moe *m, struct mf_moe_work *w, size_t row, size_t N);
-
-/* Has the backbone's head nothing of any row? Else: rows [N,columns] times what it has. */
-bool moe_heads_only(const struct mf_moe *m);
-void moe_heads_share(const struct mf_moe *m, const struct mf_moe_work *w, size_t row, float *rows, size_t N,
-                     size_t columns);
-
-/* block->logits += the experts' part. */
-int moe_heads_add(struct mf_moe *m, struct mf_moe_work *w, const struct moe_head_block *block,
-                  struct mf_err *err);
-
-/* After moe_head: gradients of scale * (sum of losses) with heads of experts, dhidden [N,D] of `hidden` and
- * dweights [N*top_k] of the last layer's weights; base [N,D] is scratch. */
-int moe_heads_backward(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets,
-                       size_t N, float scale, float *dhidden, float *base, float *dweights,
-                       struct mf_err *err);
-
-/* As mf_moe_losses; with `mixed` [N,D] also what cross_entropy_input makes the gradient of `hidden` from (no
- * heads of experts). */
-int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const uint32_t *targets, size_t N,
-             double *losses, float *mixed, struct mf_err *err);
 
 #endif

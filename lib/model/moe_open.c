@@ -1,5 +1,5 @@
 /* Opening a model to be measured: an assembled one, or a shared bundle with its own FFN or one expert's. */
-#include "model/moe_internal.h"
+#include "model/moe_head_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,10 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "io/file.h"
-#include "model/moe_internal.h"
-#include "nn/gate.h"
+#include "model/moe_head_internal.h"
 #include "nn/loss.h"
-#include "nn/matmul.h"
 #include "nn/vector.h"
 
 struct mf_moe_tape {
@@ -168,117 +166,22 @@ static int head(const struct pass *p, double *loss, struct mf_err *err) {
     return 0;
 }
 
-/* --- one expert --- */
-
-/* Some of an expert's rows, whose slots are `slots`. */
-struct rows_job {
-    const struct pass *p;
-    const size_t *slots;
-    const float *bias;
-};
-
-/* With y = FFN(h) and x += weight * y:  dweight = dx . y, and dy = weight * dx, in y's place. */
-static void weigh_back(void *context, size_t begin, size_t end, int thread) {
-    const struct rows_job *j = context;
-    size_t D = j->p->m->shape.D, K = j->p->m->router.top_k;
-    (void)thread;
-    for (size_t i = begin; i < end; i++) {
-        const float *dx = j->p->t->dx + j->slots[i] / K * D;
-        float *y = j->p->w->out + i * D;
-        double bias = j->bias ? vector_dot(dx, j->bias, D) : 0;
-        j->p->t->dweights[j->slots[i]] = (float)(vector_dot(dx, y, D) + bias);
-        memcpy(y, dx, D * sizeof *y);
-        vector_scale(y, j->p->w->weights[j->slots[i]], D);
-    }
-}
-
-/* Adds an expert's part to dh, unless nothing below needs it, and gives its slots' dweights. */
-static int expert_backward(const struct pass *p, size_t layer, size_t e, struct mf_err *err) {
-    struct mf_moe_tape *t = p->t;
-    struct mf_moe_work *w = p->w;
-    const struct mf_ffn_layer *x = &p->m->file->layers[layer].experts[e], frozen = {0};
-    const struct mf_layer c = moe_expert_layer(p->m, w);
-    const struct mf_ffn_kept k = {t->rows, t->row_mean, t->row_rstd, t->pre};
-    struct moe_slots slots = {.top_k = p->m->router.top_k, .most = moe_expert_rows(t->max_rows)};
-    size_t D = p->m->shape.D;
-    while (moe_next_slots(w, e, &slots)) {
-        moe_gather(w->pool, &slots, t->rows, w->h, D);
-        if (mf_layer_expert(&c, x, &k, slots.n, err) < 0) return -1;
-        mf_pool_run(w->pool, slots.n, 1, weigh_back, &(struct rows_job){p, slots.of, x->fc2_bias});
-        if (layer == 0) continue;
-        memset(w->in, 0, slots.n * D * sizeof *w->in);
-        if (mf_layer_expert_backward(&c, x, &frozen, &k, w->out, w->in, slots.n, err) < 0) return -1;
-        moe_scatter(w->pool, &slots, t->dh, w->in, D, NULL, NULL);
-    }
-    return 0;
-}
-
-/* --- the router --- */
-
-/* The balance of a layer and its gradient in dshares, from the softmax over all logits in w->gate. */
-static double balance_backward(const struct pass *p) {
-    const struct mf_moe_work *w = p->w;
-    size_t N = p->N, E = p->m->router.n_experts, slots = N * p->m->router.top_k;
-    double sum = 0;
-    for (size_t e = 0; e < E; e++) {
-        double share = 0, got = (double)(w->first[e + 1] - w->first[e]) / (double)slots;
-        for (size_t n = 0; n < N; n++) share += (double)w->gate[n * E + e] / (double)N;
-        sum += (double)E * got * share;
-        p->t->dshares[e] = (float)(p->batch->balance * (double)E * got / (double)N);
-    }
-    return sum;
-}
-
-struct scores_job {
-    const struct pass *p;
-    size_t layer;
-};
-
-static void logits_backward(void *context, size_t begin, size_t end, int thread) {
-    const struct pass *p = context;
-    const struct mf_router *r = &p->m->router;
-    size_t E = r->n_experts, K = r->top_k;
-    (void)thread;
-    for (size_t n = begin; n < end; n++)
-        gate_backward(p->t->dlogits + n * E, p->t->dweights + n * K, p->t->dshares, p->w->gate + n * E,
-                      p->w->experts + n * K, p->w->weights + n * K, E, K, r->over_all);
-}
-
-/* A mean's token scores are divided by the row's rms. dx += dlogits . d(their part)/dx, where with r = 1 /
- * rms dr/dx = -r^3 x / D. */
-static void scores_backward(void *context, size_t begin, size_t end, int thread) {
-    const struct scores_job *j = context;
-    const struct pass *p = j->p;
-    size_t D = p->m->shape.D, E = p->m->router.n_experts;
-    (void)thread;
-    for (size_t n = begin; n < end; n++) {
-        double along = 0, r = (double)p->w->rstd[n], scale = moe_score_scale(p->m, p->w, j->layer, n);
-        for (size_t e = 0; e < E; e++)
-            along += (double)p->t->dlogits[n * E + e] * (double)p->batch->token_scores[n * E + e];
-        vector_add(p->t->dx + n * D, p->w->x + n * D, (float)(-scale * r * r / (double)D * along), D);
-    }
-}
-
-/* Logits are scale * gate h plus noise plus the token scores' part: adds to their gradients, to dh and dx. */
+/* The router's gradients, and its part of dh and dx. */
 static void router_backward(struct pass *p, size_t layer) {
-    const struct mf_moe_layer *l = &p->m->layers[layer];
-    struct mf_moe_tape *t = p->t;
-    struct mf_moe_work *w = p->w;
-    size_t N = p->N, D = p->m->shape.D, E = p->m->router.n_experts;
-    float *dgate = p->gradient + 2 * layer * E * D, *dnoise = dgate + E * D;
-    for (size_t n = 0; n < N && !p->m->router.over_all; n++) softmax(w->gate + n * E, E);
-    p->balance += balance_backward(p);
-    mf_pool_run(w->pool, N, 1, logits_backward, p);
-    if (p->noise) {
-        for (size_t i = 0; i < N * E; i++) t->slope[i] *= t->dlogits[i];
-        matmul_backward_weight(w->pool, dnoise, t->slope, w->h, N, E, D);
-        if (layer) matmul_backward_input(w->pool, t->dh, t->slope, l->noise, N, E, D, 1);
-    }
-    if (layer && p->m->router.mean && p->batch->token_scores)
-        mf_pool_run(w->pool, N, 1, scores_backward, &(struct scores_job){p, layer});
-    vector_scale(t->dlogits, (float)p->m->router.gate_scale, N * E);
-    matmul_backward_weight(w->pool, dgate, t->dlogits, w->h, N, E, D);
-    if (layer) matmul_backward_input(w->pool, t->dh, t->dlogits, l->gate, N, E, D, 1);
+    const struct mf_moe_tape *t = p->t;
+    size_t gate = p->m->router.n_experts * p->m->shape.D;
+    float *gradient = p->gradient + 2 * layer * gate;
+    const struct moe_route_back back = {p->batch->token_scores,
+                                        p->noise,
+                                        p->batch->balance,
+                                        t->dweights,
+                                        t->dlogits,
+                                        t->dshares,
+                                        t->dx,
+                                        t->dh,
+                                        gradient,
+                                        gradient + gate};
+    p->balance += moe_route_backward(p->m, p->w, layer, &back, p->N);
 }
 
 /* --- one layer --- */
@@ -296,8 +199,13 @@ static int ffn_backward(struct pass *p, size_t layer, struct mf_err *err) {
     moe_route(p->m, w, layer, p->batch->token_scores, N, p->noise);
     moe_group(w, 0, N * p->m->router.top_k, E);
     memset(t->dh, 0, N * D * sizeof *t->dh);
+    const struct moe_expert_back back = {{t->rows, t->row_mean, t->row_rstd, t->pre},
+                                         moe_expert_rows(t->max_rows),
+                                         t->dx,
+                                         layer ? t->dh : NULL,
+                                         t->dweights};
     for (size_t e = 0; e < E; e++)
-        if (expert_backward(p, layer, e, err) < 0) return -1;
+        if (moe_expert_backward(p->m, w, layer, e, &back, err) < 0) return -1;
     if (p->m->file->heads.columns && layer + 1 == p->m->shape.L)
         vector_add(t->dweights, t->dhead, 1, N * p->m->router.top_k);
     router_backward(p, layer);
