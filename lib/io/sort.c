@@ -42,10 +42,12 @@ int mf_sort_new(struct mf_sort **out, size_t record_size, size_t memory, struct 
     if (part > max && max > 0) part = max;
     s->part = part * record_size;
     s->block = malloc(s->capacity * record_size);
+    if (!s->block) {
+        mf_sort_free(s);
+        return mf_err_set(err, EX_OSERR, "out of memory for sorting");
+    }
     *out = s;
-    if (s->block) return 0;
-    mf_sort_free(s);
-    return mf_err_set(err, EX_OSERR, "out of memory for sorting");
+    return 0;
 }
 
 void mf_sort_free(struct mf_sort *s) {

@@ -23,10 +23,12 @@ int census_new(struct census **out, size_t memory, struct mf_err *err) {
     while (c->max_counts * 2 * 36 <= memory / 4) c->max_counts *= 2;
     c->max_kept = 1 + memory / 4 / 80;
     c->sort_memory = memory / 4;
+    if (mf_sort_new(&c->sort, RECORD, c->sort_memory, err) < 0) {
+        census_free(c);
+        return -1;
+    }
     *out = c;
-    if (mf_sort_new(&c->sort, RECORD, c->sort_memory, err) == 0) return 0;
-    census_free(c);
-    return -1;
+    return 0;
 }
 
 void census_free(struct census *c) {

@@ -19,10 +19,12 @@ int mf_copies_new(struct mf_copies **out, double near, size_t memory, struct mf_
     c->near = near;
     c->plan = mf_copies_plan(near, memory);
     mf_minhash_make(&c->minhash);
+    if (mf_sort_new(&c->sort, COPIES_RECORD, c->plan.sort, err) < 0) {
+        free(c);
+        return -1;
+    }
     *out = c;
-    if (mf_sort_new(&c->sort, COPIES_RECORD, c->plan.sort, err) == 0) return 0;
-    free(c);
-    return -1;
+    return 0;
 }
 
 void mf_copies_free(struct mf_copies *c) {

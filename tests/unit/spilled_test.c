@@ -143,6 +143,16 @@ static void no_folder_and_a_full_disk_are_errors(void **state) {
     assert_int_equal(count_files("mf-"), 0);
 }
 
+/* More than the processor can address. */
+static void without_memory_there_is_nothing_to_free(void **state) {
+    (void)state;
+    struct mf_sort *sort = NULL;
+    assert_int_equal(mf_sort_new(&sort, 16, (size_t)1 << 50, &err), -1);
+    assert_int_equal(err.status, EX_OSERR);
+    assert_null(sort);
+    mf_sort_free(sort);
+}
+
 /* --- buckets --- */
 
 enum { BUCKETS = 40, IN_EACH = 3000, RECORD = 9 };
@@ -215,6 +225,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_read_back_from_disk_and_buffer),
         cmocka_unit_test(records_come_out_as_qsort_has_them),
         cmocka_unit_test(no_folder_and_a_full_disk_are_errors),
+        cmocka_unit_test(without_memory_there_is_nothing_to_free),
         cmocka_unit_test(buckets_give_back_what_was_put_in),
         cmocka_unit_test(a_taker_ends_the_emptying_of_a_bucket),
     };
