@@ -14,6 +14,11 @@ part() {
 }
 export B="$build" PATH="$build/bin:$PATH" MF_FAULTS="$build/tests/faults/faults.so"
 
+# Beside all other parts, most of which wait more than they compute.
+setsid nice tests/fuzz/fuzz.sh "$build" "$seconds" > "$work/fuzzed" 2>&1 &
+fuzzing=$!
+trap 'kill -- "-$fuzzing" 2> /dev/null || true; rm -rf "$work"' EXIT
+
 part "faults: every call up to the last, or 300 of a kind"
 tests/pieces.sh "$work"
 # A sort by scratch files reads ten thousand times in one place. Of memory a smaller sample: however many calls there are,
@@ -56,9 +61,9 @@ python3 tests/cli/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline
 part "cluster"
 pipelines/deps.sh slurmctld slurmd slurm-client munge
 python3 tests/faults/cluster.py --seed "$seed" || status=1
-# Last: what the parts above find, they find sooner.
-part "fuzzing: all readers for $seconds seconds"
-tests/fuzz/fuzz.sh "$build" "$seconds" || status=1
+part "fuzzing: all readers for $seconds seconds, beside all above"
+wait "$fuzzing" || status=1
+cat "$work/fuzzed"
 
 part "done: status $status"
 exit $status
