@@ -33,166 +33,16 @@ void mf_page_append(json_t *list, json_t *value) {
     if (json_array_append_new(list, value) < 0) mf_no_memory();
 }
 
-static json_t *flag(bool value) {
+json_t *mf_page_flag(bool value) {
     return value ? json_true() : NULL;
 }
 
-static json_t *whole(size_t value) {
+json_t *mf_page_whole(size_t value) {
     return mf_page_kept(json_integer((json_int_t)value));
 }
 
-/* --- the model among its baselines --- */
-
-struct baseline {
-    const char *kind; /* "first" (the model), "dense", "expert", "unigram", "total" or "oracle" */
-    size_t expert;
-    double perplexity;
-    json_t *measure; /* in full, or NULL */
-};
-
-/* What was not measured is no baseline. */
-static void add(struct baseline *b, size_t *n, struct baseline one) {
-    if (*n == 0 || isfinite(one.perplexity)) b[(*n)++] = one;
-}
-
-static int by_perplexity(const void *a, const void *b) {
-    double x = ((const struct baseline *)a)->perplexity, y = ((const struct baseline *)b)->perplexity;
-    return (x > y) - (x < y);
-}
-
-/* The model first, then what it is measured against, best first. */
-static size_t collect(const json_t *report, struct baseline **list) {
-    json_t *numbers = json_object_get(report, "perplexity"), *measures = json_object_get(report, "measures");
-    json_t *experts = json_object_get(measures, "experts"), *expert;
-    size_t n = 0, i;
-    struct baseline *b = *list = calloc(json_array_size(experts) + 5, sizeof *b);
-    if (!b) mf_no_memory();
-#define OF(kind, key) (struct baseline){kind, 0, mf_page_number(numbers, key), json_object_get(measures, key)}
-    add(b, &n, OF("first", "test"));
-    add(b, &n, OF("dense", "dense"));
-    json_array_foreach(experts, i, expert)
-        add(b, &n, (struct baseline){"expert", i, mf_page_number(expert, "perplexity"), expert});
-    add(b, &n, OF("unigram", "unigram"));
-    add(b, &n, OF("total", "dense_total"));
-    add(b, &n, OF("oracle", "oracle"));
-#undef OF
-    qsort(b + 1, n - 1, sizeof *b, by_perplexity);
-    return n;
-}
-
-/* A row that is "first", "dense", "unigram", "total" or "oracle", or has the number of an "expert". */
-static json_t *row_of(const struct baseline *b) {
-    return mf_page_pack("{s:o}", b->kind, strcmp(b->kind, "expert") == 0 ? whole(b->expert) : json_true());
-}
-
-/* How far the model lies from another. A difference within two standard errors of the loss may be chance. */
-static json_t *distance(const struct baseline *model, const struct baseline *other) {
-    double ratio = model->perplexity / other->perplexity,
-           error = mf_page_number(other->measure, "behind_error");
-    bool level = fabs(log(ratio)) <= 2 * error, below = ratio < 1;
-    return mf_page_pack("{s:o,s:o*,s:o*,s:o*,s:b,s:b,s:b,s:b}", "next", row_of(other), "perplexity",
-                        mf_page_real(other->perplexity), "percent", mf_page_real(fabs(100 * (1 - ratio))),
-                        "error", mf_page_real(100 * error * ratio), "level", level, "below", below, "better",
-                        !level && below, "worse", !level && !below);
-}
-
-/* The first of a kind, or of any that has less than the whole to learn from or to know; NULL if there is
- * none. */
-static const struct baseline *find(const struct baseline *b, size_t n, const char *kind) {
-    for (size_t i = 1; i < n; i++) {
-        bool other = strcmp(b[i].kind, "total") == 0 || strcmp(b[i].kind, "oracle") == 0;
-        if (kind ? strcmp(b[i].kind, kind) == 0 : !other) return &b[i];
-    }
-    return NULL;
-}
-
-static json_t *verdict(const struct baseline *b, size_t n) {
-    const struct baseline *best = find(b, n, NULL);
-    if (!best) return mf_page_pack("{s:b}", "alone", 1);
-    if (!isfinite(b[0].perplexity)) return mf_page_pack("{s:b}", "unmeasured", 1);
-    return distance(&b[0], best);
-}
-
-/* Of a model of experts: was it worth training them apart, and what does its router cost? */
-static json_t *worth(const struct baseline *b, size_t n) {
-    const struct baseline *total = find(b, n, "total"), *oracle = find(b, n, "oracle");
-    if (!isfinite(b[0].perplexity) || !(total || find(b, n, "expert"))) return NULL;
-    return mf_page_pack("{s:b,s:o*,s:o*}", "unmeasured", !total, "total",
-                        total ? distance(&b[0], total) : NULL, "oracle",
-                        oracle ? distance(&b[0], oracle) : NULL);
-}
-
-/* Each at its place on a logarithmic scale from 0 to 1, clear of the ends. NULL without any. */
-static json_t *baselines(const struct baseline *b, size_t n) {
-    if (n < 2 || !isfinite(b[0].perplexity)) return NULL;
-    json_t *rows = mf_page_pack("[]");
-    double low = log(fmin(b[0].perplexity, b[1].perplexity));
-    double high = log(fmax(b[0].perplexity, b[n - 1].perplexity));
-    low -= .06 * (high - low) + .02;
-    high += .06 * (high - low) + .02;
-    for (size_t i = 0; i < n; i++) {
-        json_t *row = row_of(&b[i]), *error = json_object_get(b[i].measure, "error");
-        mf_page_set(row, "perplexity", mf_page_real(b[i].perplexity));
-        mf_page_set(row, "error", json_incref(error));
-        mf_page_set(row, "at", mf_page_real((log(b[i].perplexity) - low) / (high - low)));
-        if (i > 0) mf_page_set(row, "more", mf_page_real(100 * (b[i].perplexity / b[0].perplexity - 1)));
-        mf_page_append(rows, row);
-    }
-    return rows;
-}
-
-/* Was an expert measured on part of the model's documents? */
-static bool is_fewer(const json_t *report) {
-    const json_t *measures = json_object_get(report, "measures"), *expert;
-    double all = mf_page_number(json_object_get(measures, "test"), "documents");
-    size_t i;
-    json_array_foreach(json_object_get(measures, "experts"), i,
-                       expert) if (mf_page_number(expert, "documents") < all) return true;
-    return false;
-}
-
-static void prepare_headline(json_t *report) {
-    struct baseline *b;
-    size_t n = collect(report, &b);
-    json_t *sample = json_object_get(report, "sample");
-    mf_page_set(report, "verdict", verdict(b, n));
-    mf_page_set(report, "worth", worth(b, n));
-    mf_page_set(report, "baselines", baselines(b, n));
-    mf_page_set(report, "fewer", flag(is_fewer(report)));
-    mf_page_set(sample, "percent", mf_page_real(100 * mf_page_number(sample, "error")));
-    mf_page_set(report, "sampled",
-                flag(mf_page_number(sample, "tokens") < mf_page_number(sample, "of_tokens")));
-    free(b);
-}
-
-/* --- domains --- */
-
-/* Whether this stands for documents without a domain. */
-static bool is_none(const char *domain) {
+bool mf_page_is_none(const char *domain) {
     return domain && strcmp(domain, "(none)") == 0;
-}
-
-static double same_domain(const json_t *list, const json_t *like) {
-    const json_t *item, *domain = json_object_get(like, "domain");
-    size_t i;
-    json_array_foreach(list, i, item) if (json_equal(json_object_get(item, "domain"), domain)) break;
-    return mf_page_number(json_array_get(list, i), "perplexity");
-}
-
-/* Each with the dense model's perplexity, and the end of their scale where a domain is known. */
-static void prepare_domains(json_t *report) {
-    json_t *list = mf_template_find(report, "measures.test.domains"), *item;
-    const json_t *first = json_object_get(json_array_get(list, 0), "domain");
-    bool none = json_array_size(list) == 1 && is_none(json_string_value(first));
-    double max = 0;
-    size_t i;
-    json_array_foreach(list, i, item) {
-        double dense = same_domain(mf_template_find(report, "measures.dense.domains"), item);
-        max = fmax(max, mf_page_number(item, "perplexity") + fmax(mf_page_number(item, "error"), 0));
-        max = fmax(max, dense);
-        mf_page_set(item, "dense", mf_page_real(dense));
-    }
-    mf_page_set(report, "domains_end", !none && max > 0 ? mf_page_real(1.02 * max) : NULL);
 }
 
 /* --- routing: tables of rows and experts --- */
@@ -208,7 +58,7 @@ static double share_of(const json_t *row, size_t e) {
 
 static json_t *numbers(size_t from, size_t to) {
     json_t *list = mf_page_pack("[]");
-    for (size_t e = from; e < to; e++) mf_page_append(list, whole(e));
+    for (size_t e = from; e < to; e++) mf_page_append(list, mf_page_whole(e));
     return list;
 }
 
@@ -238,7 +88,7 @@ static json_t *tables(const json_t *rows, size_t E, bool layers) {
             for (e = from; e < to; e++)
                 mf_page_append(cells, cell(share_of(row, e), max, E, layers && share_of(row, e) == 0));
         }
-        mf_page_append(list, mf_page_pack("{s:o,s:o,s:o,s:b}", "from", whole(from), "columns",
+        mf_page_append(list, mf_page_pack("{s:o,s:o,s:o,s:b}", "from", mf_page_whole(from), "columns",
                                           numbers(from, to), "rows", body, "last", to == E));
     }
     return list;
@@ -265,7 +115,7 @@ static json_t *domain_tables(const json_t *layers, size_t E) {
     json_t *known = json_object_get(json_array_get(layers, 0), "domains"), *ignored,
            *rows = mf_page_pack("[]");
     const char *name = json_object_iter_key(json_object_iter(known));
-    bool none = json_object_size(known) == 1 && is_none(name);
+    bool none = json_object_size(known) == 1 && mf_page_is_none(name);
     json_object_foreach(known, name, ignored) if (!none) mf_page_append(rows, domain_row(layers, name, E));
     json_t *list = json_array_size(rows) ? tables(rows, E, false) : NULL;
     json_decref(rows);
@@ -282,11 +132,11 @@ static void prepare_routing(json_t *report) {
         agreement += mf_page_number(layer, "agreement") / (double)L;
     }
     mf_page_set(report, "experts", numbers(0, E));
-    mf_page_set(routing, "number", whole(E));
+    mf_page_set(routing, "number", mf_page_whole(E));
     mf_page_set(routing, "agreement", mf_page_real(agreement));
-    mf_page_set(routing, "dead", dead ? whole(dead) : NULL);
-    mf_page_set(routing, "places", whole(E * L));
-    mf_page_set(routing, "wide", flag(E > COLUMNS / 2));
+    mf_page_set(routing, "dead", dead ? mf_page_whole(dead) : NULL);
+    mf_page_set(routing, "places", mf_page_whole(E * L));
+    mf_page_set(routing, "wide", mf_page_flag(E > COLUMNS / 2));
     mf_page_set(routing, "layer_tables", L ? tables(layers, E, true) : NULL);
     mf_page_set(routing, "domain_tables", domain_tables(layers, E));
 }
@@ -326,8 +176,8 @@ static void prepare_stages(json_t *report) {
         max = fmax(max, fmax(peak, bound));
         longest = fmax(longest, mf_page_number(stage, "seconds"));
         sum += fmax(mf_page_number(stage, "seconds"), 0);
-        mf_page_set(stage, "over", flag(peak > bound));
-        mf_page_set(stage, "again", flag(mf_page_number(stage, "attempts") > 1));
+        mf_page_set(stage, "over", mf_page_flag(peak > bound));
+        mf_page_set(stage, "again", mf_page_flag(mf_page_number(stage, "attempts") > 1));
     }
     bool any = max > 0 && longest > 0;
     mf_page_set(report, "memory_end", any ? mf_page_real(1.02 * max) : NULL);
@@ -340,14 +190,13 @@ static void prepare_calibration(json_t *calibration) {
            after = mf_page_number(calibration, "loss_after");
     bool both = isfinite(before) && isfinite(after), level = both && fabs(before - after) < .00005;
     bool none = !both && json_is_false(json_object_get(calibration, "calibrated"));
-    mf_page_set(calibration, "level", flag(level));
-    mf_page_set(calibration, "changed", flag(both && !level));
-    mf_page_set(calibration, "none", flag(none));
+    mf_page_set(calibration, "level", mf_page_flag(level));
+    mf_page_set(calibration, "changed", mf_page_flag(both && !level));
+    mf_page_set(calibration, "none", mf_page_flag(none));
 }
 
 size_t mf_page_prepare(json_t *report) {
-    prepare_headline(report);
-    prepare_domains(report);
+    mf_page_prepare_measures(report);
     prepare_routing(report);
     prepare_samples(report);
     prepare_stages(report);

@@ -4,6 +4,7 @@
 #define MF_CLI_PAGE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
 
@@ -22,6 +23,9 @@ double mf_page_number(const json_t *object, const char *key);
 
 /* --- its parts --- */
 
+/* What is measured: the model among its baselines, by domain, by place in the document (page_measures.c). */
+void mf_page_prepare_measures(json_t *report);
+
 /* Adds to each training its name and what can be drawn of it, and to the report all charts. */
 size_t mf_page_prepare_curves(json_t *report);
 
@@ -35,7 +39,12 @@ json_t *mf_page_kept(json_t *value);
 void mf_page_set(json_t *object, const char *key, json_t *value);
 void mf_page_append(json_t *list, json_t *value);
 
-/* A new number; NULL for NaN and infinities. */
+/* A new number; NULL for NaN and infinities. True, or NULL. */
 json_t *mf_page_real(double value);
+json_t *mf_page_whole(size_t value);
+json_t *mf_page_flag(bool value);
+
+/* Whether this stands for documents without a domain. */
+bool mf_page_is_none(const char *domain);
 
 #endif

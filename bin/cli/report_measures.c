@@ -8,11 +8,22 @@
 #include "base/memory.h"
 #include "cli/report_notes.h"
 #include "io/utf8.h"
-#include "model/component.h"
 
 /* The first slice of the sample: fewer documents say little of how far they lie apart. */
 #define FIRST_TOKENS    10000
 #define FIRST_DOCUMENTS 32
+
+/* Notes what the first model loses on the next document. */
+static void keep_document(struct report_maker *m, double nats) {
+    if (m->n_nats == m->capacity) {
+        m->capacity = 2 * m->capacity + 64;
+        m->nats = reallocarray(m->nats, m->capacity, sizeof *m->nats);
+        if (!m->nats) mf_no_memory();
+    }
+    m->nats[m->n_nats][0] = nats;
+    memcpy(m->nats[m->n_nats] + 1, m->document.nats, sizeof m->document.nats);
+    m->at = ++m->n_nats;
+}
 
 /* Differences on the same documents have a smaller error than the two numbers. */
 static void add_document(void *context, const char *id, size_t id_size, size_t domain,
@@ -23,20 +34,17 @@ static void add_document(void *context, const char *id, size_t id_size, size_t d
     (void)domain;
     while (m->only && m->at < m->n_nats && m->of_document[m->at] != *m->only) m->at++;
     if (m->at < m->n_nats) {
-        mf_measure_add(&m->behind, document->nats - m->nats[m->at++], document->tokens, 0);
-        return;
+        const double *of_model = m->nats[m->at++];
+        mf_measure_add(&m->now.behind, document->nats - of_model[0], document->tokens, 0);
+        report_positions_add(&m->now, &m->document, of_model + 1);
+    } else {
+        keep_document(m, document->nats);
+        report_positions_add(&m->now, &m->document, NULL);
     }
-    if (m->n_nats == m->capacity) {
-        m->capacity = 2 * m->capacity + 64;
-        m->nats = reallocarray(m->nats, m->capacity, sizeof *m->nats);
-        if (!m->nats) mf_no_memory();
-    }
-    m->nats[m->n_nats++] = document->nats;
-    m->at = m->n_nats;
+    m->document = (struct report_document){0};
 }
 
-/* A row for people: perplexity and its standard error, which is one of its logarithm. */
-static void show(const struct report_maker *m, const char *what, double loss, double error) {
+void report_show(const struct report_maker *m, const char *what, double loss, double error) {
     double perplexity = exp(loss);
     if (m->common->quiet) return;
     fprintf(stderr, "mf-eval report: %-24s perplexity %10.3f", what, perplexity);
@@ -69,8 +77,11 @@ static bool is_precise(const struct report_maker *m, const struct mf_measure *me
 }
 
 int report_measure_slice(struct report_maker *m, size_t slice, struct mf_perplexity *p, struct mf_err *err) {
-    const struct mf_perplexity_options o = {
-        .batch = m->s->batch, .lengths = m->lengths, .context = m, .document = add_document};
+    const struct mf_perplexity_options o = {.batch = m->s->batch,
+                                            .lengths = m->lengths,
+                                            .context = m,
+                                            .token = report_positions_token,
+                                            .document = add_document};
     mf_dataset_range(m->s->dataset, slice, slice + 1);
     if (mf_dataset_rewind(m->s->dataset, err) < 0) return -1;
     return mf_perplexity(m->s->moe, m->s->work, m->s->dataset, &o, p, err);
@@ -82,7 +93,7 @@ static int64_t measure_slices(struct report_maker *m, size_t max, const struct m
                               struct mf_perplexity *p, struct mf_err *err) {
     size_t n = 0;
     m->at = 0;
-    m->behind = (struct mf_measure){0};
+    m->now = (struct report_comparison){0};
     while (n < max && !is_precise(m, aim))
         if (report_measure_slice(m, n++, p, err) < 0) return -1;
     return (int64_t)n;
@@ -90,15 +101,16 @@ static int64_t measure_slices(struct report_maker *m, size_t max, const struct m
 
 json_t *report_compared(const struct report_maker *m, const char *what, const struct mf_perplexity *p) {
     json_t *json = mf_perplexity_json(p, m->s->dataset);
-    double error, loss = mf_measure_estimate(&p->all, &m->behind, &m->test, &error);
+    double error, loss = mf_measure_estimate(&p->all, &m->now.behind, &m->test, &error);
     json_object_set_new(json, "loss", mf_real_json(loss));
     json_object_set_new(json, "perplexity", mf_real_json(exp(loss)));
     json_object_set_new(json, "error", mf_real_json(exp(loss) * error));
-    if (m->behind.tokens > 0) {
-        json_object_set_new(json, "behind", mf_real_json(mf_measure_loss(&m->behind)));
-        json_object_set_new(json, "behind_error", mf_real_json(mf_measure_error(&m->behind)));
+    if (m->now.behind.tokens > 0) {
+        json_object_set_new(json, "behind", mf_real_json(mf_measure_loss(&m->now.behind)));
+        json_object_set_new(json, "behind_error", mf_real_json(mf_measure_error(&m->now.behind)));
     }
-    if (p->all.tokens) show(m, what, loss, error);
+    json_object_set_new(json, "positions", report_positions_json(&m->now));
+    if (p->all.tokens) report_show(m, what, loss, error);
     return json;
 }
 
@@ -129,13 +141,15 @@ int report_measure_model(struct report_maker *m, json_t *report, struct mf_err *
     m->slices = (size_t)slices;
     m->test = p.all;
     if (p.all.tokens)
-        show(m, "test", mf_measure_loss(&p.all), mf_measure_error(&p.all));
+        report_show(m, "test", mf_measure_loss(&p.all), mf_measure_error(&p.all));
     else
         fprintf(stderr,
                 "mf-eval report: %-24s nothing to measure: %s has no document with a target (a larger "
                 "docs.test_fraction helps)\n",
                 "test", mf_dataset_name(m->s->dataset));
-    report_put(m, "test", mf_perplexity_json(&p, m->s->dataset));
+    json_t *json = mf_perplexity_json(&p, m->s->dataset);
+    json_object_set_new(json, "positions", report_positions_json(&m->now));
+    report_put(m, "test", json);
     mf_perplexity_clear(&p);
     mf_dataset_range(m->s->dataset, 0, m->slices);
     add_sample(m, report);
@@ -173,7 +187,7 @@ static int measure_expert(struct report_maker *m, const char *path, size_t most,
     struct mf_perplexity p = {0};
     const char *name = mf_report_name(path);
     if (open_model(m, m->files->shared, path, err) < 0) return -1;
-    if (measure_slices(m, most, &m->behind, &p, err) < 0) return -1;
+    if (measure_slices(m, most, &m->now.behind, &p, err) < 0) return -1;
     *json = report_compared(m, name, &p);
     json_object_set_new(*json, "file", mf_utf8_json(name, strlen(name)));
     mf_perplexity_clear(&p);
@@ -197,46 +211,10 @@ static int add_experts(struct report_maker *m, struct mf_err *err) {
     return 0;
 }
 
-/* What predicting each token by its share of the training tokens alone would give: (count + 1) / (all + V).
- * Nothing of an imported backbone, whose training tokens nobody counted. */
-static int add_unigram(struct report_maker *m, struct mf_err *err) {
-    struct mf_component p;
-    struct mf_token_doc doc;
-    struct mf_measure unigram = {0};
-    if (mf_component_open(&p, m->files->shared, "shared", err) < 0) return -1;
-    size_t V = p.shape.V;
-    int64_t *counts = calloc(V, sizeof *counts);
-    if (!counts) mf_no_memory();
-    struct mf_tensor t = {.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {V}, .data = counts};
-    int status = mf_bundle_fill(p.bundle, &t, 1, err), got = 0;
-    double total = (double)V;
-    for (size_t v = 0; v < V; v++) total += counts[v] > 0 ? (double)counts[v] : 0;
-    bool counted = total > (double)V;
-    mf_dataset_range(m->s->dataset, 0, m->slices);
-    if (status == 0 && counted) status = mf_dataset_rewind(m->s->dataset, err);
-    while (status == 0 && counted && (got = mf_dataset_next(m->s->dataset, &doc, err)) > 0) {
-        double nats = 0;
-        uint64_t tokens = 0;
-        for (size_t i = 1; i < doc.n; i++) {
-            if (!mf_specials_target(&p.specials, doc.tokens[i]) || doc.tokens[i] >= V) continue;
-            nats -= log(((double)counts[doc.tokens[i]] + 1) / total);
-            tokens++;
-        }
-        mf_measure_add(&unigram, nats, tokens, 0);
-    }
-    free(counts);
-    mf_component_close(&p);
-    if (status < 0 || got < 0) return -1;
-    if (!counted) return 0;
-    report_put(m, "unigram", mf_measure_json(&unigram));
-    if (unigram.tokens) show(m, "unigram", mf_measure_loss(&unigram), mf_measure_error(&unigram));
-    return 0;
-}
-
 int report_measure_others(struct report_maker *m, struct mf_err *err) {
     const char *dense = m->files->dense;
     if (dense && add_dense(m, "dense_total", dense, "dense, same tokens", err) < 0) return -1;
     if (!m->files->shared) return 0;
     if (add_dense(m, "dense", m->files->shared, "dense", err) < 0 || add_experts(m, err) < 0) return -1;
-    return add_unigram(m, err);
+    return report_unigram(m, err);
 }

@@ -60,7 +60,7 @@ int report_oracle_begin(struct report_maker *m, struct mf_err *err) {
 
 int report_oracle_add(struct report_maker *m, size_t e, struct mf_err *err) {
     if (!m->with_oracle || expert_of(m, m->of_expert[e]) != e) return 0;
-    m->behind = m->oracle_behind;
+    m->now = m->oracle_now;
     m->at = 0;
     m->only = &e;
     mf_dataset_of_partition(m->s->dataset, m->of_expert[e]);
@@ -69,12 +69,12 @@ int report_oracle_add(struct report_maker *m, size_t e, struct mf_err *err) {
         status = report_measure_slice(m, slice, &m->oracle, err);
     mf_dataset_of_partition(m->s->dataset, -1);
     m->only = NULL;
-    m->oracle_behind = m->behind;
+    m->oracle_now = m->now;
     return status;
 }
 
 void report_oracle_end(struct report_maker *m) {
-    m->behind = m->oracle_behind;
+    m->now = m->oracle_now;
     if (m->with_oracle) report_put(m, "oracle", report_compared(m, "oracle", &m->oracle));
     mf_perplexity_clear(&m->oracle);
 }

@@ -85,6 +85,17 @@ make_labelled() {
     jq -e --slurpfile alone alone '.measures.test as $t | .measures.oracle
         | (.nats / ([$alone[].nats] | add) - 1 | fabs) < 1e-9 and .documents == $t.documents and .tokens == $t.tokens
         and (.behind - (.loss - $t.loss) | fabs) < 1e-9 and .behind_error > 0' r.json
+    # by places: what mf-eval perplexity says of each token
+    mf-eval perplexity --config "$TINY" -m model.safetensors --json --losses labelled.mf > losses
+    jq -e '.measures.test.positions | map([.from, .to]) == [[1, 8], [9, 32], [33, 128]]' r.json
+    for range in 0 1 2; do
+        jq -e --slurpfile r r.json --argjson i $range '$r[0].measures.test.positions[$i] as $p
+            | [.per_document[].losses | to_entries[] | select(.key + 1 >= $p.from and .key < $p.to).value]
+            | length == $p.tokens and (add / $p.nats - 1 | fabs) < 1e-9' losses
+    done
+    jq -e '.measures | [.test, .dense, .oracle, .experts[]] | all(.nats as $n | ([.positions[].nats] | add) / $n - 1 | fabs < 1e-9)' r.json
+    jq -e '.measures | .test.positions as $t | [.dense, .oracle] | all([.positions, $t] | transpose | all((.[0].loss - .[1].loss
+        - .[0].behind | fabs) < 1e-9 and .[0].behind_error > 0 and .[0].documents == .[1].documents))' r.json
     # of a sample: the same documents as the model's, whatever the order of the experts
     "${report[@]}" "${experts[@]}" -o sample.json labelled.mf
     jq -e '.sample.tokens < .sample.of_tokens and (.measures | .oracle.documents == .test.documents and .oracle.tokens == .test.tokens)' sample.json
@@ -130,6 +141,12 @@ make_labelled() {
     grep -q '(the oracle) it would be 10.0: the router is 10.0% better than that.' page.html
     page "$(oracle 9 0.001 0.01)"
     grep -q '(the oracle) it would be 9.0: the router costs nothing.' page.html
+    # by place in the document, where it may be worse than its backbone
+    page '.measures.test.positions = [{from: 1, to: 8, perplexity: 30}, {from: 9, perplexity: 20}]
+        | .measures.dense.positions = [{from: 1, to: 8, perplexity: 29.5, behind: -0.1, behind_error: 0.01}, {from: 9, perplexity: 21, behind: 0.1, behind_error: 0.01}]'
+    grep -q '<th scope="row">1 to 8</th><td>30.0</td> <td class="bad">29.5</td>' page.html
+    grep -q '<th scope="row">9 and on</th><td>20.0</td> <td>21.0</td>' page.html
+    assert_equal "$(grep -o 'Tokens [^:]*: worse than' page.html)" "Tokens 1 to 8</strong>: worse than"
     # without experts there is no such question
     page 'del(.perplexity.experts, .measures.experts)'
     refute grep -q 'make dense' page.html
