@@ -142,4 +142,10 @@ static inline void assert_same_bytes(float *(*run)(int threads, size_t *size, si
     free(one);
 }
 
+/* Values beside those that a kernel was given, `from` .. ld-1 of each row, are as they were. */
+static inline void assert_beside(const float *x, const double *before, size_t N, size_t ld, size_t from) {
+    for (size_t n = 0; n < N; n++)
+        for (size_t i = from; i < ld; i++) assert_true((double)x[n * ld + i] == before[n * ld + i]);
+}
+
 #endif
