@@ -1,6 +1,6 @@
 # Files meant to harm who reads them: refused in one line, in little memory, with nothing left behind. What a stream, a
-# bundle or a model can lie about besides is in stream_test.c, bundle_test.c, safetensors_test.c and eval.bats; numbers that
-# are none in assemble.bats.
+# bundle or a model can lie about besides is in stream_test.c, bundle_members_test.c, safetensors_test.c and eval.bats;
+# numbers that are none in assemble.bats.
 load ../helper
 
 setup_file() {
