@@ -44,7 +44,7 @@ export build log
         tests/bench/ablation.bats | tests/cli/corpus.bats | tests/cli/folders.bats | tests/cli/keys.bats | \
             tests/cli/launch.bats | tests/cli/lock.bats | tests/cli/pipeline.bats | tests/cli/ranks.bats | \
             tests/faults/everywhere.bats | tests/faults/kills.bats | tests/faults/signals.bats | \
-            tests/oracle/llama_cpp.bats | tests/oracle/tokenizers.bats) ;;
+            tests/oracle/llama.bats | tests/oracle/llama_cpp.bats | tests/oracle/tokenizers.bats) ;;
         *) printf 'sanitized\n%s\n' "$file" ;;
         esac
         printf 'plain\n%s\n' "$file"
