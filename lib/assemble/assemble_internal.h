@@ -16,9 +16,6 @@ bool mf_assembly_takes(const char *name, bool expert);
  * positions? */
 bool mf_assembly_repeats(const struct mf_assembly *a);
 
-/* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
-int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
-
 /* The number of experts in the model. */
 size_t mf_assembly_experts(const struct mf_assembly *a);
 
@@ -35,6 +32,20 @@ typedef int mf_assembly_visit(void *context, struct mf_bundle *b, const struct m
  * unless it still is what was planned with. 1 where it was enough. */
 int mf_assembly_each(const struct mf_assembly *a, const struct mf_expert_entry *expert,
                      mf_assembly_visit *visit, void *context, struct mf_err *err);
+
+/* Opens an expert's bundle, or (NULL) the shared one. EX_DATAERR unless it still is what was planned with. */
+int mf_assembly_open(struct mf_component *p, const struct mf_assembly *a,
+                     const struct mf_expert_entry *expert, struct mf_err *err);
+
+/* --- assemble_tensors.c: the list of tensors --- */
+
+/* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
+int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
+
+/* Those of the shared bundle, without the dense FFN, in its order; then those of all experts, each in the
+ * order of the bundle that its FFN comes from. */
+int mf_assembly_add_shared(struct mf_assembly *a, const struct mf_component *shared, struct mf_err *err);
+int mf_assembly_add_experts(struct mf_assembly *a, const struct mf_component *shared, struct mf_err *err);
 
 /* --- assemble_metadata.c --- */
 
