@@ -27,6 +27,8 @@ static const char notes[] =
     "Heads of experts (expert.head of mf-train-expert) become part of the model: in the last layer each token's experts\n"
     "have their say in its logits too. assemble.heads=false leaves them out, for programs that know no such heads.\n"
     "\n"
+    "What is copied keeps the dtype of its bundle: of a base in BF16 the model has BF16. What is made here is F32.\n"
+    "\n"
     "Memory does not grow with the number of experts. Bundles may be pipes. --list reads more names from a file, one a\n"
     "line, when they are too many for a command line. A weight that is NaN or infinite is refused with the name of its\n"
     "file and tensor.\n"

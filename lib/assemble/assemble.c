@@ -167,7 +167,7 @@ static int plan(struct mf_assembly *a, const struct mf_component *shared, const 
     if (status == 0) status = mf_assembly_add_shared(a, shared, err);
     if (status == 0)
         status =
-            a->kind == MF_ASSEMBLE_MIXTURE ? mf_assembly_add_experts(a, shared, err) : mf_single_add(a, err);
+            a->kind == MF_ASSEMBLE_AVERAGE ? mf_average_add(a, err) : mf_assembly_add_experts(a, shared, err);
     return status == 0 ? mf_assembly_add_router(a, err) : -1;
 }
 
@@ -200,6 +200,7 @@ void mf_assembly_free(struct mf_assembly *a) {
     json_decref(a->shared_trained);
     json_decref(a->base);
     free(a->tensors);
+    free(a->begin);
     if (a->buffer && a->scratch >= 0) close(a->scratch);
     free(a->buffer);
     *a = (struct mf_assembly){.scratch = -1};
@@ -225,6 +226,6 @@ int mf_assembly_write(struct mf_assembly *a, struct mf_pool *pool, struct mf_out
     json_decref(metadata);
     if (status == 0) status = (a->scratch = mf_scratch_open(err)) < 0 ? -1 : 0;
     if (status == 0) status = mf_assembly_copy(a, pool, out, err);
-    if (status == 0 && a->kind != MF_ASSEMBLE_MIXTURE) status = mf_single_write(a, out, err);
+    if (status == 0 && a->kind == MF_ASSEMBLE_AVERAGE) status = mf_average_write(a, out, err);
     return status == 0 ? mf_assembly_write_router(a, out, err) : status;
 }

@@ -45,7 +45,8 @@ struct mf_assembly {
     bool anchor;                     /* the dense FFN is one more expert of the model, the last */
     struct mf_tensor *tensors;       /* [count] of the model in file order */
     size_t count, capacity;
-    size_t n_shared;       /* of them come from the shared bundle */
+    uint64_t bytes;        /* of all of them */
+    uint64_t *begin;       /* where in them each part that is copied begins, and the last one ends */
     int scratch;           /* token counts and statistics of the experts, or -1 */
     unsigned char *buffer; /* of each thread that copies */
 };

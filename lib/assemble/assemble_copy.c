@@ -19,20 +19,30 @@ static int put(struct sink *s, const void *bytes, size_t size, struct mf_err *er
     return mf_out_fill(s->out, s->at - size, bytes, size, err);
 }
 
-int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
-                     struct mf_err *err) {
-    if (mf_bundle_read_floats(b, to, count, err) < 0) return -1;
-    if (mf_finite(to, count)) return 0;
+static int refuse_unless(bool finite, const struct mf_bundle *b, const struct mf_tensor *t,
+                         struct mf_err *err) {
+    if (finite) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b), t->name);
 }
 
-/* Copies the bundle's current tensor. */
+int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
+                     struct mf_err *err) {
+    if (mf_bundle_read_floats(b, to, count, err) < 0) return -1;
+    return refuse_unless(mf_finite(to, count), b, t, err);
+}
+
+int mf_assembly_read_stored(struct mf_bundle *b, const struct mf_tensor *t, void *to, size_t count,
+                            struct mf_err *err) {
+    if (mf_bundle_read(b, to, count * mf_dtype_size(t->dtype), err) < 0) return -1;
+    return refuse_unless(mf_finite_stored(to, count, t->dtype), b, t, err);
+}
+
+/* Copies the bundle's current tensor as it is stored. */
 static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    const size_t max = MF_ASSEMBLY_BUFFER / sizeof(float);
-    float *numbers = (float *)(void *)to->buffer;
+    const size_t size = mf_dtype_size(t->dtype), max = MF_ASSEMBLY_BUFFER / size;
     for (size_t n, left = mf_tensor_count(t); left > 0; left -= n) {
         n = left < max ? left : max;
-        if (mf_assembly_read(b, t, numbers, n, err) < 0 || put(to, numbers, n * sizeof *numbers, err) < 0)
+        if (mf_assembly_read_stored(b, t, to->buffer, n, err) < 0 || put(to, to->buffer, n * size, err) < 0)
             return -1;
     }
     return 0;
@@ -54,7 +64,7 @@ static int copy_taken(void *context, struct mf_bundle *b, const struct mf_tensor
     if (!mf_assembly_keeps(c->a, t->name)) return taken ? copy_tensor(c->to, b, t, err) : 0;
     void *data;
     if (mf_assembly_keep(c->a, b, t, c->slot, &data, err) < 0) return -1;
-    int status = taken ? put(c->to, data, mf_tensor_count(t) * sizeof(float), err) : 0;
+    int status = taken ? put(c->to, data, mf_tensor_bytes(t), err) : 0;
     free(data);
     return status;
 }
@@ -87,47 +97,58 @@ static int write_positions(const struct mf_assembly *a, struct sink *to, struct 
     return status;
 }
 
-/* The parts of the model that are copied, in file order; an expert's is EXPERTS + e. */
-enum { SHARED, HEAD, POSITIONS, EXPERTS };
-
-/* Where a part begins behind the header, or all of them end. */
-static uint64_t part_begin(const struct mf_assembly *a, size_t part) {
-    const struct mf_shape *s = &a->shape;
-    uint64_t bytes = 0;
-    bool repeats = mf_assembly_repeats(a);
-    for (size_t i = 0; i < a->n_shared && part > SHARED; i++) bytes += mf_tensor_bytes(&a->tensors[i]);
-    if (part > HEAD && repeats) bytes += s->V * s->D * sizeof(float);
-    if (part > POSITIONS && repeats) bytes += s->S * s->D * sizeof(float);
-    for (size_t e = 0; e + EXPERTS < part; e++) {
-        size_t head = e < a->n_experts ? mf_head_size(s, a->experts[e].head) : 0;
-        bytes += (mf_ffn_size(s) + head) * sizeof(float);
-    }
-    return bytes;
-}
-
 static int put_numbers(void *context, size_t index, size_t first, float *x, size_t count,
                        struct mf_err *err) {
     (void)index, (void)first;
     return put(context, x, count * sizeof *x, err);
 }
 
-/* An expert that is the dense FFN, with changes or (the anchor) without. */
-static int copy_dense(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
+/* An expert that is the dense FFN with changes. */
+static int copy_changed(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
     const struct mf_ffn_visit visit = {put_numbers, to, to->buffer, e};
-    const struct mf_expert_entry *x = e < a->n_experts ? &a->experts[e] : NULL;
-    if (mf_assembly_dense(a, x, &visit, err) < 0) return -1;
-    return x && x->head ? mf_assembly_each(a, x, copy_own_head, to, err) : 0;
+    const struct mf_expert_entry *x = &a->experts[e];
+    if (mf_assembly_changed(a, x, &visit, err) < 0) return -1;
+    return x->head ? mf_assembly_each(a, x, copy_own_head, to, err) : 0;
+}
+
+/* The dense FFN. */
+struct dense {
+    struct sink *to;
+    struct mf_tensor *tensors; /* [count] */
+    size_t count;
+};
+
+static int copy_dense_tensor(void *context, struct mf_bundle *b, const struct mf_tensor *t,
+                             struct mf_err *err) {
+    const struct dense *d = context;
+    size_t i = 0;
+    while (i < d->count && strcmp(d->tensors[i].name, t->name) != 0) i++;
+    return i < d->count ? copy_tensor(d->to, b, t, err) : 0;
+}
+
+static int copy_dense(struct mf_assembly *a, struct sink *to, struct mf_err *err) {
+    struct dense d = {.to = to};
+    d.tensors = mf_assembly_ffn(a, MF_FFN_DENSE, &d.count);
+    int status = mf_assembly_each(a, NULL, copy_dense_tensor, &d, err);
+    free(d.tensors);
+    return status;
+}
+
+static int copy_expert(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
+    struct component c = {a, e, to};
+    if (e == a->n_experts) return copy_dense(a, to, err);
+    if (a->experts[e].low_rank.R) return copy_changed(a, e, to, err);
+    return mf_assembly_each(a, &a->experts[e], copy_taken, &c, err);
 }
 
 static int copy_part(struct mf_assembly *a, size_t part, struct sink *to, struct mf_err *err) {
     bool repeats = mf_assembly_repeats(a);
-    size_t e = part - EXPERTS;
-    struct component c = {a, part < EXPERTS ? a->n_experts : e, to};
-    if (part == SHARED) return mf_assembly_each(a, NULL, copy_taken, &c, err);
-    if (part == HEAD) return !repeats || mf_assembly_each(a, NULL, copy_embedding, &c, err) > 0 ? 0 : -1;
-    if (part == POSITIONS) return repeats ? write_positions(a, to, err) : 0;
-    if (e == a->n_experts || a->experts[e].low_rank.R) return copy_dense(a, e, to, err);
-    return mf_assembly_each(a, &a->experts[e], copy_taken, &c, err);
+    struct component c = {a, a->n_experts, to};
+    if (part == MF_PART_SHARED) return mf_assembly_each(a, NULL, copy_taken, &c, err);
+    if (part == MF_PART_HEAD)
+        return !repeats || mf_assembly_each(a, NULL, copy_embedding, &c, err) > 0 ? 0 : -1;
+    if (part == MF_PART_POSITIONS) return repeats ? write_positions(a, to, err) : 0;
+    return copy_expert(a, part - MF_PART_EXPERTS, to, err);
 }
 
 struct copying {
@@ -153,7 +174,7 @@ static void copy_parts(void *context, size_t begin, size_t end, int thread) {
     for (;;) {
         size_t part = atomic_fetch_add(&c->next, 1);
         if (part >= c->parts || atomic_load(&c->failed)) return;
-        struct sink to = {c->out, c->placed, c->begin + part_begin(c->a, part),
+        struct sink to = {c->out, c->placed, c->begin + c->a->begin[part],
                           c->a->buffer + (size_t)thread * MF_ASSEMBLY_BUFFER};
         c->threads[thread].part = part;
         c->threads[thread].status = copy_part(c->a, part, &to, &c->threads[thread].err);
@@ -162,9 +183,9 @@ static void copy_parts(void *context, size_t begin, size_t end, int thread) {
 }
 
 int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err) {
-    bool mixture = a->kind == MF_ASSEMBLE_MIXTURE;
-    struct copying c = {.a = a, .out = out, .parts = EXPERTS + (mixture ? mf_assembly_experts(a) : 0)};
-    int placed = mf_out_reserve(out, part_begin(a, c.parts), &c.begin, err);
+    size_t experts = a->kind == MF_ASSEMBLE_AVERAGE ? 0 : mf_assembly_experts(a);
+    struct copying c = {.a = a, .out = out, .parts = MF_PART_EXPERTS + experts};
+    int placed = mf_out_reserve(out, a->begin[c.parts], &c.begin, err);
     if (placed < 0) return -1;
     c.placed = placed;
     size_t n = (size_t)mf_pool_threads(pool), first = c.parts;

@@ -1,5 +1,4 @@
-/* FFNs that are the shared bundle's: as it is, of the anchor, or with the changes of an expert of low rank
- * added.
+/* The shared bundle's FFN with the changes of an expert of low rank added.
  *
  * The factors of one expert go through a scratch file, since both bundles come in their own order; of them
  * one matrix's are in memory at a time. */
@@ -12,10 +11,10 @@
 /* The dense FFN's tensors in the order of their table, and the factors. */
 struct dense {
     struct mf_assembly *a;
-    const struct mf_expert_entry *expert; /* NULL: unchanged */
-    struct mf_tensor *tensors, *factors;  /* [count], [n_factors] */
+    const struct mf_expert_entry *expert;
+    struct mf_tensor *tensors, *factors; /* [count], [n_factors] */
     size_t count, n_factors;
-    int scratch; /* the factors, one behind the other, or -1 */
+    int scratch; /* the factors, one behind the other */
     const struct mf_ffn_visit *visit;
 };
 
@@ -65,13 +64,13 @@ static int read_factor(const struct dense *d, size_t factor, float **data, struc
     return mf_pread_all(d->scratch, *data, bytes, factor_at(d, factor), "scratch file", err);
 }
 
-/* The change to tensor `index`; of a vector, and without factors, none: R is 0. The caller frees a and b. */
+/* The change to tensor `index`; of a vector none: R is 0. The caller frees a and b. */
 static int read_change(const struct dense *d, size_t index, struct low_rank *change, struct mf_err *err) {
     const struct mf_tensor *t = &d->tensors[index];
     float *a = NULL, *b = NULL;
     size_t factor = 0;
     *change = (struct low_rank){0};
-    if (!d->expert || t->n_dims < 2) return 0;
+    if (t->n_dims < 2) return 0;
     for (size_t i = 0; i < index; i++) factor += d->tensors[i].n_dims < 2 ? 0 : 2;
     int status = read_factor(d, factor, &a, err);
     if (status == 0) status = read_factor(d, factor + 1, &b, err);
@@ -115,21 +114,19 @@ static int show(void *context, struct mf_bundle *b, const struct mf_tensor *t, s
     return status;
 }
 
-int mf_assembly_dense(struct mf_assembly *a, const struct mf_expert_entry *expert,
-                      const struct mf_ffn_visit *visit, struct mf_err *err) {
-    struct dense d = {.a = a, .expert = expert, .visit = visit, .scratch = -1};
-    size_t R = expert ? expert->low_rank.R : 0;
-    d.count = mf_ffn_tensors(&a->shape, MF_FFN_DENSE, 0, NULL, NULL);
-    d.n_factors = R ? mf_changes_tensors(&a->shape, R, NULL, NULL) : 0;
-    d.tensors = calloc(d.count + d.n_factors, sizeof *d.tensors);
-    if (!d.tensors) mf_no_memory();
-    d.factors = d.tensors + d.count;
-    mf_ffn_tensors(&a->shape, MF_FFN_DENSE, 0, NULL, d.tensors);
-    if (R) mf_changes_tensors(&a->shape, R, NULL, d.factors);
-    int status = 0;
-    if (R) status = (d.scratch = mf_scratch_open(err)) < 0 ? -1 : mf_assembly_each(a, expert, take, &d, err);
+int mf_assembly_changed(struct mf_assembly *a, const struct mf_expert_entry *expert,
+                        const struct mf_ffn_visit *visit, struct mf_err *err) {
+    struct dense d = {.a = a, .expert = expert, .visit = visit, .scratch = mf_scratch_open(err)};
+    if (d.scratch < 0) return -1;
+    d.tensors = mf_assembly_ffn(a, MF_FFN_DENSE, &d.count);
+    d.n_factors = mf_changes_tensors(&a->shape, expert->low_rank.R, NULL, NULL);
+    d.factors = calloc(d.n_factors, sizeof *d.factors);
+    if (!d.factors) mf_no_memory();
+    mf_changes_tensors(&a->shape, expert->low_rank.R, NULL, d.factors);
+    int status = mf_assembly_each(a, expert, take, &d, err);
     if (status == 0) status = mf_assembly_each(a, NULL, show, &d, err);
-    if (d.scratch >= 0) close(d.scratch);
+    close(d.scratch);
     free(d.tensors);
+    free(d.factors);
     return status;
 }

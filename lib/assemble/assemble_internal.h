@@ -16,13 +16,16 @@ bool mf_assembly_takes(const char *name, bool expert);
  * positions? */
 bool mf_assembly_repeats(const struct mf_assembly *a);
 
-/* The number of experts in the model. */
+/* The number of experts in the model: of a mixture's the last is the anchor, where there is one; of another
+ * model it is the one FFN. */
 size_t mf_assembly_experts(const struct mf_assembly *a);
 
-/* The next `count` numbers of the bundle's current tensor `t`, which is not I64, as F32. EX_DATAERR where one
- * is a NaN or an infinity: joined, it would spoil every token that meets it. */
+/* The next `count` numbers of the bundle's current tensor `t`, which is not I64, as F32, or as they are
+ * stored. EX_DATAERR where one is a NaN or an infinity: joined, it would spoil every token that meets it. */
 int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
                      struct mf_err *err);
+int mf_assembly_read_stored(struct mf_bundle *b, const struct mf_tensor *t, void *to, size_t count,
+                            struct mf_err *err);
 
 /* Who is shown a tensor when its bundle is there: its numbers may be read, or left. 1: that is enough. */
 typedef int mf_assembly_visit(void *context, struct mf_bundle *b, const struct mf_tensor *t,
@@ -39,8 +42,14 @@ int mf_assembly_open(struct mf_component *p, const struct mf_assembly *a,
 
 /* --- assemble_tensors.c: the list of tensors --- */
 
-/* Appends a tensor of the model; the shape has one or two dimensions (columns 0: one). */
-int mf_assembly_add(struct mf_assembly *a, const char *name, size_t rows, size_t columns, struct mf_err *err);
+/* The parts of the model that are copied, in file order; an expert's is MF_PART_EXPERTS + e. */
+enum { MF_PART_SHARED, MF_PART_HEAD, MF_PART_POSITIONS, MF_PART_EXPERTS };
+
+/* Appends a tensor of the model. */
+int mf_assembly_add(struct mf_assembly *a, const struct mf_tensor *tensor, struct mf_err *err);
+
+/* The tensors of an FFN by the names of its role; new. */
+struct mf_tensor *mf_assembly_ffn(const struct mf_assembly *a, enum mf_ffn_role role, size_t *count);
 
 /* Those of the shared bundle, without the dense FFN, in its order; then those of all experts, each in the
  * order of the bundle that its FFN comes from. */
@@ -57,7 +66,7 @@ json_t *mf_assembly_metadata(const struct mf_assembly *a); /* of the model; new 
  * tells the one that a single thread would have met. */
 int mf_assembly_copy(struct mf_assembly *a, struct mf_pool *pool, struct mf_out *out, struct mf_err *err);
 
-/* --- assemble_ffn.c: FFNs that are the shared bundle's --- */
+/* --- assemble_ffn.c: the shared bundle's FFN with an expert's changes --- */
 
 /* Who is shown an FFN's numbers: [first, first + count) of tensor `index` of mf_ffn_tensors, tensor by tensor
  * in the order of the shared bundle; x may be changed. */
@@ -69,15 +78,15 @@ struct mf_ffn_visit {
 };
 #define MF_NO_SLOT SIZE_MAX
 
-/* Shows the dense FFN with an expert's changes of low rank added, or (NULL) as it is. */
-int mf_assembly_dense(struct mf_assembly *a, const struct mf_expert_entry *expert,
-                      const struct mf_ffn_visit *visit, struct mf_err *err);
+/* Shows the dense FFN with an expert's changes of low rank added. */
+int mf_assembly_changed(struct mf_assembly *a, const struct mf_expert_entry *expert,
+                        const struct mf_ffn_visit *visit, struct mf_err *err);
 
-/* --- assemble_single.c: the one FFN of a model without experts --- */
+/* --- assemble_average.c: the mean of the experts' FFNs --- */
 
-/* Lists its tensors, as moe_layers.I.experts.0.*, and writes them. */
-int mf_single_add(struct mf_assembly *a, struct mf_err *err);
-int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+/* Lists its tensors, those of expert 0, and writes them. */
+int mf_average_add(struct mf_assembly *a, struct mf_err *err);
+int mf_average_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
 
 /* --- assemble_router.c --- */
 
@@ -93,7 +102,8 @@ int mf_assembly_expect_stats(const struct mf_assembly *a, const struct mf_bundle
 /* Does the router need this tensor of an expert's bundle, or of the shared one's (expert = n_experts)? */
 bool mf_assembly_keeps(const struct mf_assembly *a, const char *name);
 
-/* Takes the bundle's current tensor into the scratch file; *data: its bytes, freed by the caller. */
+/* Takes the bundle's current tensor into the scratch file, as F32 or I64; *data: its stored bytes, freed by
+ * the caller. */
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
                      void **data, struct mf_err *err);
 

@@ -27,13 +27,11 @@ int mf_assembly_add_router(struct mf_assembly *a, struct mf_err *err) {
         size_t n =
             mf_table_tensors(&a->shape, MF_TABLE_ROUTER, 0, i, 0, mf_assembly_experts(a), router, NULL);
         for (size_t k = 0; k < n; k++)
-            if (mf_assembly_add(a, router[k].name, router[k].shape[0],
-                                router[k].n_dims > 1 ? router[k].shape[1] : 0, err) < 0)
-                return -1;
+            if (mf_assembly_add(a, &router[k], err) < 0) return -1;
     }
-    return mf_assembly_has_token_scores(a)
-               ? mf_assembly_add(a, "prefix_router.log_likelihood", mf_assembly_experts(a), a->shape.V, err)
-               : 0;
+    const struct mf_tensor scores = {
+        .name = "prefix_router.log_likelihood", .n_dims = 2, .shape = {mf_assembly_experts(a), a->shape.V}};
+    return mf_assembly_has_token_scores(a) ? mf_assembly_add(a, &scores, err) : 0;
 }
 
 /* The gain between plain-normalised rows and the router's input, where it is the backbone's: its name. */
@@ -86,22 +84,35 @@ bool mf_assembly_keeps(const struct mf_assembly *a, const char *name) {
     return place(a, name) >= 0;
 }
 
+/* Widens a vector's stored numbers into the scratch file. */
+static int keep_floats(const struct mf_assembly *a, const struct mf_tensor *t, const void *stored,
+                       uint64_t at, struct mf_err *err) {
+    size_t count = mf_tensor_count(t);
+    float *wide = malloc(count * sizeof *wide);
+    if (!wide) return mf_err_set(err, EX_OSERR, "out of memory");
+    mf_widen(wide, stored, count, t->dtype);
+    int status = mf_scratch_write(a->scratch, wide, count * sizeof *wide, at, err);
+    free(wide);
+    return status;
+}
+
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
                      void **data, struct mf_err *err) {
     bool counts = strcmp(t->name, "token_counts") == 0;
-    size_t count = counts ? a->shape.V : a->shape.D,
-           bytes = count * (counts ? sizeof(int64_t) : sizeof(float));
+    size_t count = counts ? a->shape.V : a->shape.D, bytes = mf_tensor_bytes(t);
     if (mf_tensor_count(t) != count || (t->dtype == MF_I64) != counts)
         return mf_err_set(err, EX_DATAERR, "%s: tensor %s does not have the model's shape", mf_bundle_name(b),
                           t->name);
     *data = malloc(bytes);
     if (!*data) return mf_err_set(err, EX_OSERR, "out of memory");
     uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
-    if ((counts ? mf_bundle_read(b, *data, bytes, err) : mf_assembly_read(b, t, *data, count, err)) == 0 &&
-        mf_scratch_write(a->scratch, *data, bytes, at, err) == 0)
-        return 0;
-    free(*data);
-    return -1;
+    int status =
+        counts ? mf_bundle_read(b, *data, bytes, err) : mf_assembly_read_stored(b, t, *data, count, err);
+    if (status == 0)
+        status =
+            counts ? mf_scratch_write(a->scratch, *data, bytes, at, err) : keep_floats(a, t, *data, at, err);
+    if (status < 0) free(*data);
+    return status;
 }
 
 static int read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,

@@ -119,19 +119,6 @@ struct copying {
     unsigned char *buffer, *raw; /* [BASE_BLOCK or the longest row] */
 };
 
-static int check_finite(const struct mf_base *b, size_t i, const void *bytes, size_t size,
-                        struct mf_err *err) {
-    const struct mf_tensor *t = &b->tensors[i];
-    float numbers[4096];
-    const size_t width = mf_dtype_size(t->dtype), max = sizeof numbers / sizeof *numbers;
-    for (size_t at = 0, n; at < size; at += n * width) {
-        n = (size - at) / width < max ? (size - at) / width : max;
-        mf_widen(numbers, (const unsigned char *)bytes + at, n, t->dtype);
-        if (!mf_finite(numbers, n)) return base_refuse(b, err, "tensor %s holds a NaN or infinity", t->name);
-    }
-    return 0;
-}
-
 /* The source of the bundle's tensors; nothing was counted yet. */
 static int next_bytes(void *context, size_t i, uint64_t at, const void **bytes, size_t *size,
                       struct mf_err *err) {
@@ -150,7 +137,8 @@ static int next_bytes(void *context, size_t i, uint64_t at, const void **bytes, 
                      ? base_gguf_rows(b, i, at / (t->shape[t->n_dims - 1] * mf_dtype_size(t->dtype)),
                                       c->buffer, c->raw, size, err)
                      : mf_safetensors_read(b->files[place->file], place->index, at, c->buffer, *size, err);
-    return status < 0 ? -1 : check_finite(b, i, c->buffer, *size, err);
+    if (status < 0 || mf_finite_stored(c->buffer, *size / mf_dtype_size(t->dtype), t->dtype)) return status;
+    return base_refuse(b, err, "tensor %s holds a NaN or infinity", t->name);
 }
 
 /* What the bundle says of the base: nothing that depends on where it lies. */

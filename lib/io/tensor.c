@@ -121,3 +121,18 @@ bool mf_finite(const float *x, size_t n) {
     }
     return !bad;
 }
+
+/* The exponents of halves have all bits where they are not finite. */
+static bool finite_halves(const void *x, size_t n, uint16_t exponent) {
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t bits;
+        memcpy(&bits, (const char *)x + i * sizeof bits, sizeof bits);
+        bad |= (bits & exponent) == exponent;
+    }
+    return !bad;
+}
+
+bool mf_finite_stored(const void *x, size_t n, enum mf_dtype dtype) {
+    return dtype == MF_F32 ? mf_finite(x, n) : finite_halves(x, n, dtype == MF_BF16 ? 0x7f80 : 0x7c00);
+}

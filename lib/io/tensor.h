@@ -39,6 +39,8 @@ void mf_f16_widen(float *to, const uint16_t *from, size_t n);
 void mf_widen(float *to, const void *from, size_t n, enum mf_dtype dtype);
 
 bool mf_finite(const float *x, size_t n); /* no NaN and no infinity among them */
+bool mf_finite_stored(const void *x, size_t n,
+                      enum mf_dtype dtype); /* the same of numbers as mf_widen takes */
 
 size_t mf_tensor_count(const struct mf_tensor *t); /* product of the shape */
 size_t mf_tensor_bytes(const struct mf_tensor *t);

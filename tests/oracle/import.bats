@@ -86,11 +86,14 @@ for t in m["tensors"]:
         mf-export gguf --quiet -m $b.tar -e $b.0.tar -t tokenizer.json -o $b.gguf
         for x in 0 1 narrow; do tar xf $b.$x.tar --wildcards 'model.*' --to-command='sha256sum; echo "$TAR_FILENAME"' > $b.$x.sums; done
         mf-eval logits -m $b.safetensors -o $b.f32 test.mf
-        mf-cat --stats $b.safetensors | grep -v sha256 > $b.list
+        mf-cat --stats $b.safetensors | grep -v sha256 | sed 's/ B*F[13][26] / /; s/  */ /g; s/[0-9]* bytes//' > $b.list
+        mf-eval perplexity -m $b.safetensors --quiet --json test.mf > $b.measured
         mf-cat --stats $b.gguf | grep -v sha256 > $b.ggufs
     done
-    for x in 0.sums 1.sums narrow.sums f32 list ggufs; do cmp half.$x whole.$x; done
-    run ! grep -q BF16 half.list
+    for x in 0.sums 1.sums narrow.sums f32 list measured ggufs; do cmp half.$x whole.$x; done
+    # all that the model has of the base is in BF16
+    mf-cat half.safetensors | jq -r 'select(.dtype == "BF16") | .name' | sort > halves
+    tar tf half.tar | grep -v -e mlp -e manifest -e token_counts | sed 's/.bf16$//' | sort | cmp - halves
     mf-calibrate --quiet --config "$TINY" -m half.safetensors -o calibrated.safetensors val.labelled.mf
     mf-eval perplexity -m calibrated.safetensors --quiet --json test.mf | jq -e '.perplexity > 1'
 }

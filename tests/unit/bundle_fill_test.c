@@ -143,12 +143,26 @@ static void test_bf16(void **state) {
     assert_true(isnan(x[5]));
 }
 
+/* The largest and the smallest numbers of each kind are finite; with all bits of the exponent none is,
+ * anywhere. */
+static void test_finite_stored(void **state) {
+    (void)state;
+    const uint32_t f32[] = {0x7f7fffff, 0x80000001, 0x7f800000, 0xffc00001};
+    const uint16_t bf16[] = {0x7f7f, 0x8001, 0x7f80, 0xffc1}, f16[] = {0x7bff, 0x8001, 0x7c00, 0xfe01};
+    const void *const numbers[] = {[MF_F32] = f32, [MF_BF16] = bf16, [MF_F16] = f16};
+    for (enum mf_dtype dtype = MF_F32; dtype <= MF_F16; dtype++) {
+        const char *x = numbers[dtype];
+        assert_true(mf_finite_stored(x, 0, dtype));
+        assert_true(mf_finite_stored(x, 2, dtype));
+        assert_false(mf_finite_stored(x, 3, dtype));
+        assert_false(mf_finite_stored(x + 3 * mf_dtype_size(dtype), 1, dtype));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fill),
-        cmocka_unit_test(test_fill_halves),
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fill), cmocka_unit_test(test_fill_halves),   cmocka_unit_test(test_map),
+        cmocka_unit_test(test_bf16), cmocka_unit_test(test_finite_stored),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

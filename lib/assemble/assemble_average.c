@@ -1,6 +1,6 @@
-/* Models with one FFN, to compare a mixture with: the shared bundle's dense one, or the mean of all experts.
+/* A model with one FFN, the mean of all experts, to compare a mixture with.
  *
- * The mean is made in the scratch file, expert by expert, so memory does not grow with their number. */
+ * It is made in the scratch file, expert by expert, so memory does not grow with their number. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -9,20 +9,11 @@
 /* Floats that are added at once. */
 #define CHUNK ((size_t)32 << 10)
 
-static struct mf_tensor *tensors_of(const struct mf_assembly *a, enum mf_ffn_role role, size_t *count) {
-    *count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL);
-    struct mf_tensor *t = calloc(*count, sizeof *t);
-    if (!t) mf_no_memory();
-    mf_ffn_tensors(&a->shape, role, 0, NULL, t);
-    return t;
-}
-
-int mf_single_add(struct mf_assembly *a, struct mf_err *err) {
+int mf_average_add(struct mf_assembly *a, struct mf_err *err) {
     size_t count;
-    struct mf_tensor *t = tensors_of(a, MF_FFN_MOE, &count);
+    struct mf_tensor *t = mf_assembly_ffn(a, MF_FFN_MOE, &count);
     int status = 0;
-    for (size_t i = 0; i < count && status == 0; i++)
-        status = mf_assembly_add(a, t[i].name, t[i].shape[0], t[i].n_dims > 1 ? t[i].shape[1] : 0, err);
+    for (size_t i = 0; i < count && status == 0; i++) status = mf_assembly_add(a, &t[i], err);
     free(t);
     return status;
 }
@@ -68,21 +59,20 @@ static int add_tensor(void *context, struct mf_bundle *b, const struct mf_tensor
     return 0;
 }
 
-/* Adds the dense FFN, or (not NULL) an expert. */
 static int add_one(struct sum *s, const struct mf_expert_entry *e, struct mf_err *err) {
     const struct mf_ffn_visit visit = {add, s, s->a->buffer + MF_ASSEMBLY_BUFFER, MF_NO_SLOT};
-    return e && !e->low_rank.R ? mf_assembly_each(s->a, e, add_tensor, s, err)
-                               : mf_assembly_dense(s->a, e, &visit, err);
+    return e->low_rank.R ? mf_assembly_changed(s->a, e, &visit, err)
+                         : mf_assembly_each(s->a, e, add_tensor, s, err);
 }
 
-int mf_single_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    size_t count, n = a->kind == MF_ASSEMBLE_DENSE ? 1 : a->n_experts;
-    struct mf_tensor *tensors = tensors_of(a, MF_FFN_EXPERT, &count);
-    struct sum sum = {a, tensors, count, 1 / (float)n, true};
+int mf_average_write(struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
+    size_t count;
+    struct mf_tensor *tensors = mf_assembly_ffn(a, MF_FFN_EXPERT, &count);
+    struct sum sum = {a, tensors, count, 1 / (float)a->n_experts, true};
     int status = 0;
-    for (size_t e = 0; e < n && status == 0; e++) {
+    for (size_t e = 0; e < a->n_experts && status == 0; e++) {
         sum.first = e == 0;
-        status = add_one(&sum, a->kind == MF_ASSEMBLE_DENSE ? NULL : &a->experts[e], err);
+        status = add_one(&sum, &a->experts[e], err);
     }
     free(tensors);
     size_t left = mf_ffn_size(&a->shape) * sizeof(float);
