@@ -319,24 +319,35 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.labelled.mf $(SL
 # --- for other programs ---
 
 # A model of family llama also becomes a file for llama.cpp and a folder for transformers. What these programs cannot run
-# (65) is said, and costs nothing but that.
-EXPORTS := $(if $(or $(BASE),$(filter llama,$(call answer,get model.arch $(SETTINGS)))),$(RUN)/model.gguf $(RUN)/hf/config.json)
-exported = || [ $$? -eq 65 ]
+# (65) is said once: a note of how it ended, made or refused, is what make looks at.
+EXPORTED := $(if $(or $(BASE),$(filter llama,$(call answer,get model.arch $(SETTINGS)))),$(RUN)/exported/gguf $(RUN)/exported/hf)
+exported  = && echo made > $@ || { [ $$? -eq 65 ]; rm -rf $(1); echo refused > $@; }
+unless_refused = $(if $(filter refused,$(file < $(1))),,$(call lost,$(2)))
+kept_export    = -@pipelines/times.sh keep $(RUN) $$($(call those_there,$@ $(1)))
 
-$(RUN)/model.gguf: $(RUN)/model.safetensors $(SLICE)/export.yaml | $(TIMED) $(BIN)/mf-export
-	$(begun)
-	$(call timed,gguf,64) $(BIN)/mf-export gguf --config $(SLICE)/export.yaml -m $< -t $(RUN)/tokenizer.json -o $@ $(exported)
-	$(made)
+$(RUN)/exported/gguf: $(RUN)/model.safetensors $(SLICE)/export.yaml $(call unless_refused,$(RUN)/exported/gguf,$(RUN)/model.gguf) | $(TIMED) $(BIN)/mf-export
+	$(call begun,$@ $(RUN)/model.gguf)
+	@mkdir -p $(@D)
+	$(call timed,gguf,64) $(BIN)/mf-export gguf --config $(SLICE)/export.yaml -m $< -t $(RUN)/tokenizer.json -o $(RUN)/model.gguf \
+	    $(call exported,$(RUN)/model.gguf)
+	$(call kept_export,$(RUN)/model.gguf)
 
-$(RUN)/hf/config.json: $(RUN)/model.safetensors $(RUN)/report.json | $(TIMED) $(BIN)/mf-export
-	$(begun)
-	@[ -s $@ ] || rm -rf $(@D)
-	$(call timed,hf,64) $(BIN)/mf-export hf -m $< -t $(RUN)/tokenizer.json --report $(RUN)/report.json -o $(@D) $(exported)
-	$(made)
+$(RUN)/exported/hf: $(RUN)/model.safetensors $(RUN)/report.json $(call unless_refused,$(RUN)/exported/hf,$(RUN)/hf/config.json) | $(TIMED) $(BIN)/mf-export
+	$(call begun,$@ $(RUN)/hf/config.json)
+	@mkdir -p $(@D)
+	@[ -s $(RUN)/hf/config.json ] || rm -rf $(RUN)/hf
+	$(call timed,hf,64) $(BIN)/mf-export hf -m $< -t $(RUN)/tokenizer.json --report $(RUN)/report.json -o $(RUN)/hf $(call exported,$(RUN)/hf)
+	$(call kept_export,$(RUN)/hf/config.json)
+
+# By the `+` make looks at their times, also with -n and -q.
+$(RUN)/model.gguf: $(RUN)/exported/gguf
+	+
+$(RUN)/hf/config.json: $(RUN)/exported/hf
+	+
 
 # By now no stage runs: what a killed mf-time left of its record can go, and the checkpoints of trainings that were killed
 # between naming their bundle and removing them. What took too much memory is named.
-$(RUN)/report.html: $(RUN)/report.json $(EXPORTS) | $(BIN)/mf-eval
+$(RUN)/report.html: $(RUN)/report.json $(EXPORTED) | $(BIN)/mf-eval
 	$(begun)
 	@rm -f $(RUN)/stages/.*.tmp $(RUN)/shared.tar.ckpt* $(RUN)/expert.*.tar.ckpt* $(if $(filter dense,$(MAKECMDGOALS)),$(DENSE).ckpt*)
 	$(BIN)/mf-eval page -o $@ $<

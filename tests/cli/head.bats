@@ -172,13 +172,28 @@ END
 
 @test "a run with heads ends with its report, and says that other programs cannot run the mixture" {
     /usr/bin/python3 "$MF_ROOT/tests/words.py" made 20
-    run make -C "$MF_ROOT" RUNS="$PWD/runs" NAME=t CONFIG="$PWD/llama.yaml" DATA="$PWD/made" SET=expert.head=full THREADS=2 run
+    make=(make -C "$MF_ROOT" RUNS="$PWD/runs" NAME=t CONFIG="$PWD/llama.yaml" DATA="$PWD/made" THREADS=2)
+    run "${make[@]}" SET=expert.head=full run
     assert_success
     assert_output --partial "its experts have heads of their own"
     [ -s runs/t/report.html ]
     [ ! -e runs/t/model.gguf ]
+    refute_output --partial "No such file"
+    refute_output --partial "ignored"
     # the report's model is the one with heads
     mf-cat runs/t/model.safetensors | grep -q lm_head.experts.0.weight
     mf-export gguf --quiet -m runs/t/shared.tar -e runs/t/expert.0.tar -t runs/t/tokenizer.json -o expert.gguf
     mf-cat expert.gguf | grep -q '"output.weight"'
+    # it is said once, and a model without them has both files
+    run "${make[@]}" SET=expert.head=full run
+    assert_success
+    refute_output --partial mf-
+    run "${make[@]}" SET="expert.head=full assemble.heads=false" run
+    assert_success
+    [ -s runs/t/model.gguf ]
+    [ -s runs/t/hf/config.json ]
+    run "${make[@]}" SET=expert.head=full run
+    assert_success
+    [ ! -e runs/t/model.gguf ]
+    [ ! -e runs/t/hf ]
 }
