@@ -114,6 +114,13 @@ const char *mf_nearest(const char *name, const char *const *names, size_t count)
     return nearest;
 }
 
+void mf_real_text(char text[MF_REAL_TEXT], double value, bool single) {
+    for (int digits = 1; digits <= 17; digits++) { /* 17 always do */
+        snprintf(text, MF_REAL_TEXT, "%.*g", digits, value);
+        if (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) return;
+    }
+}
+
 int mf_choice(const char *choices, const char *text, size_t n) {
     for (int i = 0;; i++) {
         size_t m = strcspn(choices, "|");

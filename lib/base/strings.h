@@ -2,6 +2,7 @@
 #ifndef MF_BASE_STRINGS_H
 #define MF_BASE_STRINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,10 @@ void mf_strs_free(struct mf_strs *list);
 int mf_parse_int(const char *text, int64_t *value);
 int mf_parse_real(const char *text, double *value);
 int mf_parse_size(const char *text, uint64_t *value);
+
+/* The shortest decimal that reads back as the same number; with `single` as the same float. */
+#define MF_REAL_TEXT 32
+void mf_real_text(char text[MF_REAL_TEXT], double value, bool single);
 
 /* A new formatted string, freed by free(); ends the process when memory is out. For paths: they have no
  * largest length that a fixed buffer could have. */

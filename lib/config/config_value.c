@@ -103,6 +103,7 @@ int mf_key_parse(const struct mf_key *key, struct mf_config *config, const char 
 
 void mf_key_format(const struct mf_key *key, const struct mf_config *config, char *text, size_t size) {
     const char *source = (const char *)config + key->offset;
+    char shortest[MF_REAL_TEXT];
     int64_t whole;
     double real;
     int choice;
@@ -114,18 +115,14 @@ void mf_key_format(const struct mf_key *key, const struct mf_config *config, cha
         else
             snprintf(text, size, "%" PRId64, whole);
         return;
-    case MF_KEY_REAL: /* the shortest decimal that reads back as the same number; 17 digits always do */
+    case MF_KEY_REAL:
         memcpy(&real, source, sizeof real);
         if (fabs(real) < 1e6 && real == floor(real)) { /* 10000 and not 1e+04 */
             snprintf(text, size, "%.0f", real);
             return;
         }
-        for (int digits = 1; digits <= 17; digits++) {
-            char buffer[40];
-            snprintf(buffer, sizeof buffer, "%.*g", digits, real);
-            snprintf(text, size, "%s", buffer);
-            if (strtod(buffer, NULL) == real) return;
-        }
+        mf_real_text(shortest, real, false);
+        snprintf(text, size, "%s", shortest);
         return;
     case MF_KEY_CHOICE:
         memcpy(&choice, source, sizeof choice);

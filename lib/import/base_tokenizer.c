@@ -20,13 +20,6 @@ struct span {
     size_t begin, end; /* equal: there is none */
 };
 
-/* The end of the string whose quote is at `at`: behind its closing quote. */
-static size_t string_end(const unsigned char *text, size_t size, size_t at) {
-    for (at++; at < size && text[at] != '"'; at++)
-        if (text[at] == '\\') at++;
-    return at < size ? at + 1 : size;
-}
-
 /* The value of a key of the outermost object. Text that is no JSON gives anything inside it: the result is
  * parsed before it is believed. */
 static struct span find_value(const unsigned char *text, size_t size, const char *key) {
@@ -37,7 +30,7 @@ static struct span find_value(const unsigned char *text, size_t size, const char
     for (size_t at = 0; at < size;) {
         unsigned char c = text[at];
         if (c == '"') {
-            size_t end = string_end(text, size, at);
+            size_t end = mf_json_string_end((const char *)text, size, at);
             if (depth == 1 && !begin) named = end - at == n + 2 && memcmp(text + at + 1, key, n) == 0;
             at = end;
             continue;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/strings.h"
 #include "import/base_internal.h"
 #include "io/utf8.h"
 #include "nn/rope.h"
@@ -60,16 +61,13 @@ static int read_size(const struct reading *r, const char *key, int64_t fallback,
 /* A number that was a decimal fraction before it became a float: the shortest that rounds to it. */
 static int read_real(const struct reading *r, const char *key, double fallback, double *to) {
     json_t *value;
-    char text[32];
+    char text[MF_REAL_TEXT];
     if (arch_value(r, key, &value) < 0) return -1;
     double wide = value ? json_number_value(value) : fallback;
     bool bad = value ? !json_is_number(value) : isnan(fallback);
     json_decref(value);
     if (bad) return base_refuse(r->base, r->err, "%s.%s must be a number", r->arch->name, key);
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, wide);
-        if (strtof(text, NULL) == (float)wide) break;
-    }
+    mf_real_text(text, wide, true);
     *to = strtod(text, NULL);
     return 0;
 }

@@ -37,6 +37,12 @@ json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, 
     return NULL;
 }
 
+size_t mf_json_string_end(const char *bytes, size_t size, size_t at) {
+    for (at++; at < size && bytes[at] != '"'; at++)
+        if (bytes[at] == '\\') at++;
+    return at < size ? at + 1 : size;
+}
+
 json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err) {
     json_error_t where;
     json_t *json = mf_json_parse(bytes, size, flags, MF_JSON_LARGE, &where);

@@ -14,6 +14,9 @@
  * taken for it. NULL with what is wrong in `error` (line and text). */
 json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, json_error_t *error);
 
+/* Where the string ends whose quote is at `at`: behind its closing quote. */
+size_t mf_json_string_end(const char *bytes, size_t size, size_t at);
+
 /* mf_json_parse for the text of a whole file `name`, which may be large. EX_DATAERR, naming file and line. */
 json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err);
 

@@ -44,13 +44,6 @@ json_t *mf_tensor_shape_json(const struct mf_tensor *t) {
     return shape;
 }
 
-/* The end of the string that begins at `at` (a quote) in valid JSON: behind its closing quote. */
-static size_t string_end(const char *bytes, size_t size, size_t at) {
-    for (at++; at < size && bytes[at] != '"'; at++)
-        if (bytes[at] == '\\') at++;
-    return at < size ? at + 1 : size;
-}
-
 /* The first key that an object repeats, for text that is valid JSON but for that. NULL when its own keys are
  * distinct. A key is what stands before a colon at depth 1. Owned (json_decref). */
 static json_t *doubled_key(const char *bytes, size_t size) {
@@ -59,7 +52,7 @@ static json_t *doubled_key(const char *bytes, size_t size) {
     for (size_t at = 0; at < size && !doubled;) {
         char c = bytes[at];
         if (c == '"') {
-            size_t end = string_end(bytes, size, at);
+            size_t end = mf_json_string_end(bytes, size, at);
             json_decref(last);
             last = depth == 1 ? json_loadb(bytes + at, end - at, JSON_DECODE_ANY, NULL) : NULL;
             at = end;

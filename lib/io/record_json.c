@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strings.h"
 #include "io/stream_internal.h"
 #include "io/utf8.h"
 
@@ -32,18 +33,14 @@ static void write_string(FILE *f, const char *bytes, size_t size) {
     fputc('"', f);
 }
 
-/* The shortest spelling that reads back as the same number. JSON has no NaN and no infinity: those become
- * strings. */
-static void write_real(FILE *f, double value, int float32) {
-    char text[40];
+/* JSON has no NaN and no infinity: those become strings. */
+static void write_real(FILE *f, double value, bool float32) {
+    char text[MF_REAL_TEXT];
     if (!isfinite(value)) {
         fputs(isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"", f);
         return;
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (float32 ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) break;
-    }
+    mf_real_text(text, value, float32);
     fputs(text, f);
 }
 

@@ -103,6 +103,13 @@ static void test_numbers_are_strict(void **state) {
     static const char *const bad_sizes[] = {"", "M", "-1", "1KB", "99999999999G", "1.5M"};
     for (size_t k = 0; k < sizeof bad_sizes / sizeof *bad_sizes; k++)
         assert_int_equal(mf_parse_size(bad_sizes[k], &s), -1);
+    char text[MF_REAL_TEXT];
+    mf_real_text(text, 0.1f, true);
+    assert_string_equal(text, "0.1");
+    mf_real_text(text, (double)0.1f, false);
+    assert_string_equal(text, "0.10000000149011612");
+    mf_real_text(text, -1.7976931348623157e308, false);
+    assert_string_equal(text, "-1.7976931348623157e+308");
 }
 
 static void test_nearest_name(void **state) {
