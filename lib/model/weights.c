@@ -111,14 +111,19 @@ size_t mf_weights_held_bytes(const struct mf_tensor *t) {
     return t->dtype == MF_I64 ? mf_tensor_bytes(t) : mf_tensor_count(t) * sizeof(float);
 }
 
-/* Takes a tensor whose bytes come in order. */
+/* Does a tensor that comes once stay in memory? */
+static bool stays(const struct mf_weights *w, const struct mf_tensor *t) {
+    size_t bytes = mf_weights_held_bytes(t), half = w->capacity / 2;
+    return bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
+}
+
+/* Takes a tensor whose bytes come in order: as F32 where it stays. */
 static int take(struct mf_weights *w, struct entry *e, const struct mf_tensor *t, mf_weights_source *read,
                 void *from, struct mf_err *err) {
-    size_t bytes = mf_tensor_bytes(t), half = w->capacity / 2;
+    size_t bytes = mf_tensor_bytes(t);
     e->tensor = *t;
     e->tensor.data = NULL;
-    bool fits = bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
-    return fits ? keep(w, e, read, from, bytes, err) : put_aside(w, e, read, from, bytes, err);
+    return stays(w, t) ? keep(w, e, read, from, bytes, err) : put_aside(w, e, read, from, bytes, err);
 }
 
 int mf_weights_add(struct mf_weights *w, const struct mf_tensor *t, mf_weights_source *read, void *from,
@@ -163,9 +168,9 @@ int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct
     int more;
     while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
         struct mf_tensor t = *mf_bundle_tensor(bundle, index);
-        bool whole = t.dtype == MF_I64;
-        if (!whole) t.dtype = MF_F32;
-        if (take(w, &w->entries[first + index], &t, whole ? read_bundle : read_bundle_floats, bundle, err) <
+        bool floats = t.dtype != MF_I64 && stays(w, &t);
+        if (floats) t.dtype = MF_F32;
+        if (take(w, &w->entries[first + index], &t, floats ? read_bundle_floats : read_bundle, bundle, err) <
             0)
             return -1;
     }

@@ -22,8 +22,8 @@ int mf_weights_of_model(struct mf_weights **w, struct mf_safetensors *st, size_t
 const struct mf_safetensors *mf_weights_model(const struct mf_weights *w);
 
 /* An empty set to which bundles are added: every tensor of theirs is read and checked. What is small or fits
- * into half of `cache_bytes` is kept; the rest goes to a scratch file and is read from there as from a model.
- * EX_CANTCREAT: no scratch file. */
+ * into half of `cache_bytes` is kept; the rest goes to a scratch file, with its dtype, and is read from there
+ * as from a model. EX_CANTCREAT: no scratch file. */
 int mf_weights_new(struct mf_weights **w, const char *name, size_t cache_bytes, struct mf_err *err);
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err);
 

@@ -189,3 +189,21 @@ for t in m["tensors"]:
         [ ! -e m.safetensors ]
     done
 }
+
+@test "halves of a bundle that do not stay in memory are halves in the scratch file" {
+    random=(/usr/bin/python3 "$MF_ROOT/tests/oracle/random_model.py")
+    "${random[@]}" shared --V 2000 --D 128 --F 512 --L 3 -o random.tar
+    "${random[@]}" tokens --V 2000 -o t.mf a=17 b=40
+    edit_bundle random.tar half.tar "$STORED"'
+store(lambda i, t: "F16" if i % 3 == 0 else "BF16")'
+    edit_bundle half.tar wide.tar "$STORED"'
+store(lambda i, t: "F32")'
+    for b in half wide; do
+        run mf-eval perplexity -m $b.tar --max-memory 1 --json t.mf
+        [[ $output =~ least\ ([0-9]+) ]]
+        measure=(mf-eval perplexity --quiet -m $b.tar --max-memory "${BASH_REMATCH[1]}000000" --json t.mf)
+        "${measure[@]}" > $b.json
+        run "-$([ $b = half ] && echo 0 || echo 74)" bash -c 'trap "" XFSZ; ulimit -f 2000; "$@"' - "${measure[@]}"
+    done
+    cmp half.json wide.json
+}
