@@ -55,11 +55,15 @@ static void replace_default(int signal_number, void (*handler)(int)) {
         sigaction(signal_number, &ours, NULL);
 }
 
+void mf_tempfile_nameless(void) {
+    replace_default(SIGXFSZ, SIG_IGN);
+}
+
 static void install(void) {
     static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     atomic_store(&owner, (int)getpid());
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) replace_default(ending[i], end_by_signal);
-    replace_default(SIGXFSZ, SIG_IGN);
+    mf_tempfile_nameless();
 }
 
 struct mf_tempfile *mf_tempfile_add(const char *path) {

@@ -17,6 +17,10 @@ void mf_tempfile_drop(struct mf_tempfile *temp);
 /* Removes all remembered files. May be called from a signal handler. */
 void mf_tempfiles_remove(void);
 
+/* Makes SIGXFSZ, where it is the default, a failing write as above: for files that are in no list, since they
+ * have no name. */
+void mf_tempfile_nameless(void);
+
 /* The folder for scratch files, borrowed; NULL or "" is /tmp, as when it was never set. Set before threads
  * start. */
 void mf_tempfile_folder_set(const char *folder);

@@ -205,6 +205,7 @@ bool mf_file_same(const char *a, const char *b) {
 
 int mf_scratch_open(struct mf_err *err) {
     const char *folder = mf_tempfile_folder();
+    mf_tempfile_nameless();
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0) return fd;
     char *path = mf_format("%s/mf-XXXXXX", folder); /* a file system without O_TMPFILE */

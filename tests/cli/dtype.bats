@@ -203,7 +203,7 @@ store(lambda i, t: "F32")'
         [[ $output =~ least\ ([0-9]+) ]]
         measure=(mf-eval perplexity --quiet -m $b.tar --max-memory "${BASH_REMATCH[1]}000000" --json t.mf)
         "${measure[@]}" > $b.json
-        run "-$([ $b = half ] && echo 0 || echo 74)" bash -c 'trap "" XFSZ; ulimit -f 2000; "$@"' - "${measure[@]}"
+        run "-$([ $b = half ] && echo 0 || echo 74)" bash -c 'ulimit -f 2000; "$@"' - "${measure[@]}"
     done
     cmp half.json wide.json
 }
