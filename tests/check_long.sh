@@ -53,7 +53,7 @@ MF_BIN="$build/sanitized/bin" bats tests/cli/pipeline.bats || status=1
 
 part "keys, with the other routers, experts and partitions"
 python3 tests/words.py "$work/words" 40
-settings='router.kind=hidden expert.init=kaiming partition.overlap=0.2 calibrate.router=ridge'
+settings='router.kind=hidden expert.anchor=true expert.head=2 partition.overlap=0.2 calibrate.router=ridge'
 pipeline=(make -C "$PWD" RUNS="$work/runs" NAME=t CONFIG="$PWD/configs/tiny.yaml" DATA="$work/words" THREADS=1 run)
 "${pipeline[@]}" SET="$settings" > "$work/log" 2>&1 || cat "$work/log"
 python3 tests/cli/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline[@]}" || status=1
