@@ -199,7 +199,7 @@ static int apply_set(struct mf_config *config, struct config_origins *origins, c
 }
 
 static void set_default(struct mf_config *config, const struct mf_key *key) {
-    struct mf_err err;
+    struct mf_err err = {0};
     if (mf_key_parse(key, config, key->fallback, "default", &err) < 0) abort();
 }
 
