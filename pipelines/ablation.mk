@@ -36,27 +36,22 @@ ablation-look:
 
 # --- the models one run is compared with ---
 
-# Dense models that train on as many tokens as the shared phase and one expert, or all experts, together; and of twice the
-# width, which has the active parameters of two experts. All in one schedule, from scratch.
+# Dense models that train on as many tokens as the shared phase and one expert, or all experts (that of `make dense`),
+# together; and of twice the width, which has the active parameters of two experts. All in one schedule, from scratch.
 .PHONY: ablation-run ablation-short
 ablation-run: $(RUN)/results/table.tsv
 ablation-short: $(RUN)/results/short.tsv
 
-steps = $$($(BIN)/mf-config get $(1) --config $(2))
-dense_steps = $$(($(call steps,train_shared.steps,$(SLICE)/train-shared.yaml) + $(1) * $(call steps,train_expert.steps,$(SLICE)/train-expert.yaml)))
 dense = $(BIN)/mf-train-shared --config $(SLICE)/train-shared.yaml $(COMMON) --resume -v $(RUN)/tokens/val.mf -o $@
 
 DENSE_INPUTS = $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml | $(RUN)/tokens/train.mf $(RUN)/tokens/val.mf
 $(RUN)/dense.one.tar: $(DENSE_INPUTS)
 	$(drop_stale_checkpoint)
 	$(dense) --set train_shared.steps=$(call dense_steps,1) $(RUN)/tokens/train.mf
-$(RUN)/dense.all.tar: $(DENSE_INPUTS)
-	$(drop_stale_checkpoint)
-	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) $(RUN)/tokens/train.mf
 $(RUN)/dense.wide.tar: $(DENSE_INPUTS)
 	$(drop_stale_checkpoint)
 	$(dense) --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) \
-	    --set model.d_ff=$$((2 * $(call steps,model.d_ff,$(SLICE)/train-shared.yaml))) $(RUN)/tokens/train.mf
+	    --set model.d_ff=$$((2 * $(call setting,model.d_ff))) $(RUN)/tokens/train.mf
 
 # Experts that start from random weights.
 $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
@@ -78,9 +73,9 @@ $(HEADED): $(RUN)/head.%.tar: $(RUN)/shared.tar $(PARTS) $(SLICE)/train-expert.y
 
 MEASURE = tests/bench/ablation.sh $(RUN) $(BIN) $(THREADS)
 MEASURED = $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml $(SLICE)/calibrate.yaml $(RUN)/tokens/test.mf $(RUN)/tokens/val.labelled.mf
-$(RUN)/results/short.tsv: $(MEASURED) $(RUN)/dense.all.tar
+$(RUN)/results/short.tsv: $(MEASURED) $(DENSE)
 	@[ ! -e $@ ] || rm -rf $(@D)
 	$(MEASURE) short
-$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(HEADED) $(RUN)/dense.one.tar $(RUN)/dense.all.tar $(RUN)/dense.wide.tar
+$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(HEADED) $(RUN)/dense.one.tar $(DENSE) $(RUN)/dense.wide.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
 	HEADS='$(ABLATION_HEADS)' $(MEASURE) whole

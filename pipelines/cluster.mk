@@ -6,8 +6,9 @@
 # {stage} docs, expert.3, ..., {cpus} THREADS, {minutes} cluster.minutes, {ranks}, and {memory_mb}: what a training
 # plans to take or the bound of another stage, and cluster.spare_mb more.
 #
-# RANKS processes train the shared backbone (and a dense model for `make dense`), each with its part of every batch, so that the model is the same up to
-# rounding. The launcher starts them ({ranks}, 1 for all other stages; {cpus} and {memory_mb} are of one), or else mpirun.
+# RANKS processes train the shared backbone (and a dense model for `make dense`), each with its part of every batch, so that
+# the model is the same up to rounding. The launcher starts them ({ranks}, 1 for all other stages; {cpus} and {memory_mb} are
+# of one), or else mpirun.
 
 RANKS ?= 1
 ranks   = $(if $(filter shared dense,$(1)),$(RANKS),1)

@@ -268,17 +268,16 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 # experts were trained on; made for the goal `dense` alone. Until documents, settings or partitions change, reports have it.
 DENSE    := $(RUN)/dense.tar
 DENSE_OF := $(RUN)/tokens/train.mf $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml $(RUN)/parts/stamp
-is_dense  = [ -s $(DENSE) ] && [ -z "$$(find $(DENSE_OF) -newer $(DENSE))" ]
-if_dense  = { ! { $(is_dense); } || echo $(1); }
 setting   = $(call answer,get $(1) $(SETTINGS))
 per_step  = $(call setting,$(1).batch) * $(call setting,$(1).accumulation)
-all_steps = $$(($(call setting,train_shared.steps) + ($(words $(EXPERTS)) * $(call setting,train_expert.steps) * $(call \
-    per_step,train_expert) + $(call per_step,train_shared) - 1) / ($(call per_step,train_shared))))
+# Of the backbone's training and so many experts' together: $(call dense_steps,EXPERTS).
+dense_steps = $$(($(call setting,train_shared.steps) + ($(1) * $(call setting,train_expert.steps) * $(call per_step,train_expert) + $(call \
+    per_step,train_shared) - 1) / ($(call per_step,train_shared))))
 
 $(DENSE): $(DENSE_OF) | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
 	$(begun)
 	$(drop_stale_checkpoint)
-	$(call timed,dense,) $(BIN)/mf-train-shared $(call several,dense)--config $(SLICE)/train-shared.yaml --set train_shared.steps=$(all_steps) \
+	$(call timed,dense,) $(BIN)/mf-train-shared $(call several,dense)--config $(SLICE)/train-shared.yaml --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) \
 	    $(COMMON) --resume -v $(RUN)/tokens/val.mf --metrics $(RUN)/dense.metrics.mf -o $@ $(RUN)/tokens/train.mf
 	$(made)
 
@@ -305,11 +304,11 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.labelled.mf $(SL
     | $(TIMED) $(BIN)/mf-eval
 	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
+	@if [ -s $(DENSE) ] && [ -z "$$(find $(DENSE_OF) -newer $(DENSE))" ]; then echo --dense $(DENSE); fi > $(LISTS)/dense
 	@{ $(call those_there,$(if $(BASE),,$(RUN)/shared.metrics.mf) $(RUN)/expert.$(NUMBERS).metrics.mf); \
-	    $(call if_dense,$(RUN)/dense.metrics.mf); } > $(LISTS)/metrics
-	@{ $(call those_there,$(STAGES:%=$(RUN)/stages/%.json)); $(call if_dense,$(RUN)/stages/dense.json); } > $(LISTS)/stages
-	@$(call if_dense,--dense $(DENSE)) > $(LISTS)/dense
-	@[ ! -s $(DENSE) ] || { $(is_dense); } || \
+	    [ ! -s $(LISTS)/dense ] || echo $(RUN)/dense.metrics.mf; } > $(LISTS)/metrics
+	@{ $(call those_there,$(STAGES:%=$(RUN)/stages/%.json)); [ ! -s $(LISTS)/dense ] || echo $(RUN)/stages/dense.json; } > $(LISTS)/stages
+	@[ ! -s $(DENSE) ] || [ -s $(LISTS)/dense ] || \
 	    echo "make: $(DENSE) is of other documents or settings, so it is not compared (make dense trains it again)" >&2
 	$(call timed,report,100) $(BIN)/mf-eval report --config $(SLICE)/eval.yaml $(COMMON) -m $< -t $(RUN)/tokenizer.json -s $(RUN)/shared.tar \
 	    --expert-list $(LISTS)/report --metrics-list $(LISTS)/metrics --stage-list $(LISTS)/stages \
@@ -323,21 +322,20 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.labelled.mf $(SL
 EXPORTED := $(if $(or $(BASE),$(filter llama,$(call answer,get model.arch $(SETTINGS)))),$(RUN)/exported/gguf $(RUN)/exported/hf)
 exported  = && echo made > $@ || { [ $$? -eq 65 ]; rm -rf $(1); echo refused > $@; }
 unless_refused = $(if $(filter refused,$(file < $(1))),,$(call lost,$(2)))
-kept_export    = -@pipelines/times.sh keep $(RUN) $$($(call those_there,$@ $(1)))
 
 $(RUN)/exported/gguf: $(RUN)/model.safetensors $(SLICE)/export.yaml $(call unless_refused,$(RUN)/exported/gguf,$(RUN)/model.gguf) | $(TIMED) $(BIN)/mf-export
 	$(call begun,$@ $(RUN)/model.gguf)
 	@mkdir -p $(@D)
 	$(call timed,gguf,64) $(BIN)/mf-export gguf --config $(SLICE)/export.yaml -m $< -t $(RUN)/tokenizer.json -o $(RUN)/model.gguf \
 	    $(call exported,$(RUN)/model.gguf)
-	$(call kept_export,$(RUN)/model.gguf)
+	$(call made,$$($(call those_there,$@ $(RUN)/model.gguf)))
 
 $(RUN)/exported/hf: $(RUN)/model.safetensors $(RUN)/report.json $(call unless_refused,$(RUN)/exported/hf,$(RUN)/hf/config.json) | $(TIMED) $(BIN)/mf-export
 	$(call begun,$@ $(RUN)/hf/config.json)
 	@mkdir -p $(@D)
 	@[ -s $(RUN)/hf/config.json ] || rm -rf $(RUN)/hf
 	$(call timed,hf,64) $(BIN)/mf-export hf -m $< -t $(RUN)/tokenizer.json --report $(RUN)/report.json -o $(RUN)/hf $(call exported,$(RUN)/hf)
-	$(call kept_export,$(RUN)/hf/config.json)
+	$(call made,$$($(call those_there,$@ $(RUN)/hf/config.json)))
 
 # By the `+` make looks at their times, also with -n and -q.
 $(RUN)/model.gguf: $(RUN)/exported/gguf

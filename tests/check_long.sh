@@ -61,6 +61,7 @@ python3 tests/cli/keys.py "$work/runs" configs/tiny.yaml "$settings" "${pipeline
 part "cluster"
 pipelines/deps.sh slurmctld slurmd slurm-client munge
 python3 tests/faults/cluster.py --seed "$seed" || status=1
+
 part "fuzzing: all readers for $seconds seconds, beside all above"
 wait "$fuzzing" || status=1
 cat "$work/fuzzed"

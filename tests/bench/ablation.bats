@@ -14,7 +14,7 @@ bin=${MF_BIN:-$MF_ROOT/build/bin}
     done
     mv test.mf val.labelled.mf run/tokens/
     mv parts shared.tar expert.*.tar run/
-    for model in one all wide; do cp run/shared.tar run/dense.$model.tar; done
+    for model in .one "" .wide; do cp run/shared.tar "run/dense$model.tar"; done
     ROUTERS='prefix ridge' TOP_K=2 "$MF_ROOT/tests/bench/ablation.sh" run "$bin" 1 whole
     cut -f1 run/results/table.tsv | sort > names
     for name in alone.0 alone.1 alone.2 average dense.all dense.one dense.shared dense.wide ensemble.posterior ensemble.uniform oracle \

@@ -94,7 +94,7 @@ oracle() {
 }
 
 measure dense.shared -m "$run/shared.tar"
-measure dense.all -m "$run/dense.all.tar"
+measure dense.all -m "$run/dense.tar"
 assembled shared prefix 2
 if [ "$extent" = whole ]; then
     measure dense.one -m "$run/dense.one.tar"
