@@ -12,38 +12,42 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 # oneDNN, whose threads are those of gcc's OpenMP.
 $B/tests/bench/bf16_bench: LDLIBS += -ldnnl -lgomp
 
-## bench      measure training, assembly, generation, tokenizer, finding copies and partitioning beside their peers; writes docs/performance.md
-.PHONY: bench bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
+## bench      measure training, assembly, generation, tokenizer, finding copies and partitioning beside their peers; adds this
+##            processor's figures to docs/performance.md (bench-page does that alone, from what was measured)
+.PHONY: bench bench-page bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
 bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
 	@tests/bench/performance.sh $B/bench docs
 
-$B/bench/.folder:
-	@mkdir -p $(@D)
-	@touch $@
+bench-page: deps
+	@tests/bench/performance.sh $B/bench docs
 
-bench-train: deps build $B/tests/bench/sgemm_bench $B/bench/.folder
-	@for c in default llama demo; do tests/bench/train.sh $B configs/$$c.yaml $(THREADS); done | tee $B/bench/train.txt
+# A section's figures, below the processor and its limits.
+LIMITS  := $(patsubst %,$B/tests/bench/%_bench,sgemm bf16 bandwidth)
+MEASURE_SECTION = @tests/bench/measure.sh $B $(THREADS) $(@:bench-%=%)
 
-bench-growth: deps build $B/bench/.folder
-	@tests/bench/growth.sh $B | tee $B/bench/growth.txt
+bench-train: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/train.sh $B $(THREADS) $(patsubst %,configs/%.yaml,default llama demo) tests/bench/smollm2-135m.yaml
 
-bench-assemble: deps build $B/bench/.folder
-	@tests/bench/assemble.sh $B $(THREADS) | tee $B/bench/assemble.txt
+bench-growth: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/growth.sh $B
 
-bench-generate: deps build $B/tests/bench/bandwidth_bench $(PEERS) $B/bench/.folder
-	@tests/bench/generate.sh $B $(THREADS) | tee $B/bench/generate.txt
+bench-assemble: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/assemble.sh $B $(THREADS)
 
-bench-tokenizer: deps build $B/tests/bench/tokenizer_bench $(PEERS) $B/bench/.folder
-	@tests/bench/tokenizer.sh $B $(THREADS) | tee $B/bench/tokenizer.txt
+bench-generate: deps build $(LIMITS) $(PEERS)
+	$(MEASURE_SECTION) tests/bench/generate.sh $B $(THREADS)
+
+bench-tokenizer: deps build $(LIMITS) $B/tests/bench/tokenizer_bench $(PEERS)
+	$(MEASURE_SECTION) tests/bench/tokenizer.sh $B $(THREADS)
 
 # COUNT=400000 for fewer documents
-bench-corpus: deps build $B/bench/.folder
-	@tests/bench/corpus.sh $B | tee $B/bench/corpus.txt
+bench-corpus: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/corpus.sh $B
 
-bench-partition: deps build $B/bench/.folder
-	@tests/bench/partition.sh $B $(THREADS) | tee $B/bench/partition.txt
+bench-partition: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/partition.sh $B $(THREADS)
 
 ## bench-base  an expert's training at the shapes of real bases, beside PyTorch, and its bounds of memory
 .PHONY: bench-base
-bench-base: deps build $B/bench/.folder
-	@tests/bench/base.sh $B $(THREADS) | tee $B/bench/base.txt
+bench-base: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/base.sh $B $(THREADS)

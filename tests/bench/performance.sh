@@ -1,58 +1,123 @@
 #!/bin/bash
-# Writes docs/performance.md and docs/growth.svg from what the benchmarks printed: performance.sh RESULTS DOCS
+# Adds what the benchmarks printed to docs/performance/KIND/, a folder for each kind of processor, and writes
+# docs/performance.md from all of them: performance.sh RESULTS DOCS
+#
+# RESULTS/SECTION.txt (measure.sh) replaces what an earlier run of that section left of the same kind; other kinds and other
+# sections stay. KIND/SECTION.notes.md, written by hand, is about one run and goes with it.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 results=$1 docs=$2
-mkdir -p "$docs"
-shown() { # FILE
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+add_results() {
+    local file kind folder
+    for file in "$results"/*.txt; do
+        kind=$(sed -n '1s/^processor \([a-z0-9_-]*\): .*/\1/p' "$file" 2> /dev/null) || true
+        [ -n "$kind" ] || continue
+        folder=$docs/performance/$kind
+        mkdir -p "$folder"
+        if cmp -s "$file" "$folder/${file##*/}"; then continue; fi
+        cp "$file" "$folder"
+        rm -f "$folder/$(basename "$file" .txt).notes.md"
+    done
+}
+
+# Runs a command for each kind that has a section, below its name, features and limits.
+of_every_kind() { # SECTION COMMAND...
+    local file
+    for file in "$docs"/performance/*/"$1.txt"; do
+        [ -e "$file" ] || continue
+        printf '\n'
+        awk 'NR == 1 { sub(/^processor [^ ]*: /, ""); printf "**%s**: ", kind; printf "%s.", $0 } NR == 2 { print " Limits, " substr($0, 9) "."; exit }' \
+            kind="$(basename "$(dirname "$file")")" "$file" | fold -s -w 100 | sed 's/ $//'
+        printf '\n'
+        "${@:2}" "$file"
+        if [ -e "${file%.txt}.notes.md" ]; then printf '\n' && cat "${file%.txt}.notes.md"; fi
+    done
+}
+block() { # FILE
     printf '```text\n'
-    cat "$results/$1"
+    tail -n +3 "$1"
     printf '```\n'
 }
-growth() { awk -v what="$1" '$1 == what { print $2, $3, $4 }' "$results/growth.txt"; }
-cells() { # WHAT: a line of a table for each value
-    growth "$1" | awk -v what="$1" '{ printf "| %s | %s | %s | %s |\n", what, $1, $2, $3 }'
+shown() { of_every_kind "$1" block; }
+
+# The tables and the plot of growth. A line of growth.txt is FAMILY WHAT VALUE PRECISION TOKENS/S MB, or "experts" E PROGRAM MB.
+growth() { # FILE
+    plot "$1"
+    printf '| what | value |' && printf ' %s |' "reference fp32" "reference bf16" "llama fp32" "llama bf16" && printf '\n|---|---|---|---|---|---|\n'
+    tail -n +3 "$1" | awk '$1 == "experts" { next }
+        !(($2, $3) in seen) { seen[$2, $3] = 1; order[++n] = $2 SUBSEP $3 }
+        { cell[$2, $3, $1 " " $4] = $5 " (" $6 ")" }
+        function shown(i, column) { return (order[i] SUBSEP column) in cell ? cell[order[i] SUBSEP column] : "-" }
+        END { for (i = 1; i <= n; i++) { split(order[i], a, SUBSEP)
+            printf "| %s | %s | %s | %s | %s | %s |\n", a[1], a[2], shown(i, "reference fp32"), shown(i, "reference bf16"),
+                shown(i, "llama fp32"), shown(i, "llama bf16") } }'
+    printf '\n![tokens/s and peak MB of each precision and family](performance/%s/growth.svg)\n' "$(basename "$(dirname "$1")")"
+    printf '\n| experts | program | peak MB |\n|---|---|---|\n'
+    awk '$1 == "experts" { printf "| %s | %s | %s |\n", $2, $3, $4 }' "$1"
 }
-for what in d_model context vocabulary; do growth $what > "$results/$what.dat"; done
-gnuplot << END
-set terminal svg size 1000,320 font "sans,12" background "white" noenhanced
-set output "$docs/growth.svg"
-set multiplot layout 1,3
+plot() { # FILE
+    local series what family precision
+    for what in d_model context vocabulary rank; do
+        for series in reference.fp32 reference.bf16 llama.fp32 llama.bf16; do
+            family=${series%.*} precision=${series#*.}
+            awk -v family="$family" -v what="$what" -v precision="$precision" \
+                '$1 == family && $2 == what && $4 == precision && $3 > 0 { print $3, $5, $6 }' "$1" > "$work/$what.$series"
+        done
+    done
+    gnuplot << END
+set terminal svg size 1100,560 font "sans,12" background "white" noenhanced
+set output "${1%.txt}.svg"
+set multiplot layout 2,4
+set logscale xy
 set xtics nomirror
-set offsets 0.3, 0.3, 0, 0
 set ytics nomirror
-set y2tics
-set yrange [0:*]
-set y2range [0:*]
-set ylabel "tokens/s"
-set y2label "MB"
-set key below
-do for [what in "d_model context vocabulary"] {
-    set xlabel what
-    plot "$results/".what.".dat" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#1f6feb" title "tokens/s", \
-        "" using 0:3 axes x1y2 with linespoints pt 5 lc rgb "#d29922" title "MB"
+unset key
+size(file) = int(system("wc -c < $work/" . file))
+colour(i) = word("#1f6feb #d29922 #2da44e #cf222e", i)
+series = "reference.fp32 reference.bf16 llama.fp32 llama.bf16"
+do for [column = 2:3] {
+    do for [what in "d_model context vocabulary rank"] {
+        set xlabel what
+        set ylabel (column == 2 ? "tokens/s" : "peak MB")
+        there = ""
+        do for [i = 1:4] { if (size(what . "." . word(series, i)) > 0) { there = there . " " . i } }
+        if (column == 2 && what eq "d_model") { set key bottom left samplen 1 } else { unset key }
+        if (words(there) == 0) {
+            set multiplot next
+        } else {
+            stats "$work/" . what . "." . word(series, int(word(there, 1))) using 1 nooutput
+            set xrange [STATS_min / 1.3 : STATS_max * 1.3]
+            plot for [i in there] "$work/" . what . "." . word(series, int(i)) using 1:column:xtic(1) with linespoints pt 7 ps 0.6 \
+                lc rgb colour(int(i)) title word(series, int(i))
+        }
+    }
 }
 END
-{
+}
+
+page() {
     cat << 'END'
 # Performance
 
-Made by `make bench`; the numbers of a section were printed by one run of its target
-(`make bench-train`, `bench-growth`, ...), on the processor named here. Ours and the peer run one
-after the other, with the same threads, the same text or tokens, and the same OpenBLAS setting.
+Made by `make bench`; the numbers of a block were printed by one run of its section's target (`make
+bench-train`, `bench-growth`, ...). Ours and the peer run one after the other, with the same threads,
+the same text or tokens, and the same settings.
 
-END
-    printf 'Processor: %s, %s cores. OPENBLAS_CORETYPE=%s.\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
-        "${OPENBLAS_CORETYPE:-not set}"
-    cat << 'END'
+A section has a block for each kind of processor that it was measured on: its features, and its
+limits in the same run, which are OpenBLAS's sgemm and oneDNN's product in bf16 with fp32 sums on
+2048 x 2048 matrices (medians; the second with the name of its kernel) and reading memory. A new run
+replaces the block of its own kind (`docs/performance/KIND/`) and leaves the others.
 
 ## Training
 
 The peer is `tests/peers/train_torch.py`: the same model, batch and optimizer in PyTorch, fused
-attention where it has it, no gradients for what is frozen.
-
+attention where it has it, no gradients for what is frozen; in bf16 its forward pass is under
+autocast.
 END
-    shown train.txt
+    shown train
     cat << 'END'
 
 **Work of a token** (MFLOP/tok), D d_model, F d_ff, L layers, V vocabulary, S context: two
@@ -62,9 +127,8 @@ step adds to the forward pass `2 (V D + 4 L D F + (L - 1) (4 D^2 + 2 S D))`: gra
 the head, the FFNs (and to their weights) and all attention layers but the lowest. In family llama
 an FFN has 3 D F weights a layer, and 4 D^2 are 2 (H + K) d D: K heads of keys, d columns a head.
 Products that are made again to save memory are not counted as work, nor is the optimizer. "of
-sgemm" is work a second over what OpenBLAS's sgemm on 2048 x 2048 matrices reached with the same
-threads just before (the median of 60 products; the machine's speed varies by a tenth from minute to
-minute).
+limit" is work a second over the limit of its precision, sgemm or the bf16 product, with the same
+threads just before (the machine's speed varies by a tenth from minute to minute).
 
 **Beside llm.c's CPU trainer**, an argument from its published design, not a measurement:
 `train_gpt2.c` keeps every activation of every layer and an S x S array of attention scores a head
@@ -75,43 +139,56 @@ activations; we hold one block of each. It has one loop nest for a product where
 sgemm, and it trains every weight: an expert's step that way is the shared step's work, 1.27 times
 as much.
 
-**bf16 products** are left out: Debian 12's OpenBLAS has no `cblas_sbgemm` (`nm -D libopenblas.so.0`
-lists none), so there is nothing to speed training up with. bf16 is used to store the frozen part of
-an expert's training under `--max-memory`.
+**bf16 products** (`train.precision`) are oneDNN's and are measured where the processor has units
+for them, AVX512-BF16 or AMX; elsewhere the rows are left out. Weights, norms, softmax, losses and
+the optimizer are in fp32; under `--max-memory` an expert's training stores the frozen weights in
+bf16.
+END
+    if compgen -G "$docs/performance/*/profile.txt" > /dev/null; then
+        cat << 'END'
+
+## Kernels
+
+Where the time of a step goes (`make bench-profile`): the share of each kernel, and its speed beside
+its limit.
+END
+        shown profile
+    fi
+    if compgen -G "$docs/performance/*/base.txt" > /dev/null; then
+        cat << 'END'
+
+## An expert on a base
+
+The shapes of real bases with random weights (`make bench-base`): changes of rank 16, and a whole
+FFN.
+END
+        shown base
+    fi
+    cat << 'END'
 
 ## How it grows
 
-An expert, one number changed at a time from d_model 256, 2 layers, d_ff 4 d_model, vocabulary 4096, context 256, one thread, 8192 tokens a step.
-
-| what | value | tokens/s | peak MB |
-|---|---|---|---|
-END
-    for what in d_model context vocabulary threads; do cells $what; done
-    cat << 'END'
-
-![tokens/s and memory against d_model, context and vocabulary](growth.svg)
+An expert, one number changed at a time from d_model 256, 2 layers, d_ff 4 d_model (llama: 8/3
+d_model), vocabulary 4096, context 256, rank 0 (a whole FFN), one thread, 8192 tokens a step. A cell
+is tokens/s, and in brackets the peak in MB.
 
 No S x S array exists: from context 2048 to 8192 memory grows by the rows of one sequence, linearly.
-Training does not depend on the number of experts, since each is trained alone; peak memory of
-assembling and measuring a model of small experts:
-
-| experts | program | peak MB |
-|---|---|---|
+Training does not depend on the number of experts, since each is trained alone; the last table has
+the peak memory of assembling and measuring a model of small experts.
 END
-    awk '$1 == "experts" { printf "| %s | %s | %s |\n", $2, $3, $4 }' "$results/growth.txt"
-    printf '\n## Assembly, and the memory of calibration\n\n'
-    shown assemble.txt
+    of_every_kind growth growth
+    printf '\n## Assembly, and the memory of calibration\n'
+    shown assemble
     cat << 'END'
 
 ## Generation and the memory of evaluation
 
 The peers are `tests/peers/generate_torch.py`, without a cache, and for family `llama` llama.cpp (npm
 node-llama-cpp) with the same model as GGUF. Limit: reading the weights of a token once.
-
 END
-    shown generate.txt
-    printf '\n## Tokenizer\n\n'
-    shown tokenizer.txt
+    shown generate
+    printf '\n## Tokenizer\n'
+    shown tokenizer
     cat << 'END'
 
 ## A corpus larger than memory
@@ -128,9 +205,12 @@ mf-docs takes 11.5 s of processor time and 61 MB for as many generated documents
 them copies (AMD EPYC, AVX2; theirs is another machine). datatrove, which made FineWeb, works like
 mf-docs: signatures on disk, sorted, merged band by band (14 of 8 hashes); one process then joins
 the pairs in a dictionary that grows with them. It publishes no time for such a corpus.
-
 END
-    shown corpus.txt
-    printf '\n## Partitioning\n\n'
-    shown partition.txt
-} > "$docs/performance.md"
+    shown corpus
+    printf '\n## Partitioning\n'
+    shown partition
+}
+
+add_results
+page > "$work/page.md"
+mv "$work/page.md" "$docs/performance.md"

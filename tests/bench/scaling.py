@@ -13,6 +13,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -227,14 +228,24 @@ def check_ranks(shape, path):
     return worst
 
 
-def read_speeds():
-    """From the benchmark's page: threads, tokens a second of the default model's two trainings, and seconds that dividing
-    takes for each document and centroid it is compared with (of a million into 16 parts, with reading them: an upper bound)."""
-    with open("docs/performance.md") as f:
-        text = f.read()
-    words = text.split("training, default.yaml, ", 1)[1].split()
-    dividing = float(text.split("\n   1000000 ", 1)[1].split()[1]) / 1e6 / compared(16)
-    return int(words[0]), *(float(words[words.index(name) + 1]) for name in ("shared", "expert")), dividing
+def read_speeds(docs="docs/performance"):
+    """From the benchmarks' figures of the kind of processor that was measured last: the kind, threads, tokens a second of the
+    default model's two trainings, in the precision that they choose by themselves, and seconds that dividing takes for each
+    document and centroid it is compared with (of a million into 16 partitions, with reading them: an upper bound)."""
+    def read(section):
+        with open(f"{docs}/{kind}/{section}.txt") as f:
+            return f.read()
+
+    def measured(path):
+        with open(path) as f:
+            return f.readline().partition("; measured ")[2]
+
+    both = [p for p in sorted(glob.glob(docs + "/*/train.txt")) if os.path.exists(os.path.dirname(p) + "/partition.txt")]
+    kind = os.path.basename(os.path.dirname(max(both, key=measured)))
+    text = read("train").split("training, default.yaml, ", 1)[1].split("\ntraining, ", 1)[0]
+    rates = [float(re.findall(rf"^{step} +(?:ours \w+ +)?([0-9.]+)", text, re.M)[-1]) for step in ("shared", "expert")]
+    dividing = float(read("partition").split("\n   1000000 ", 1)[1].split()[1]) / 1e6 / compared(16)
+    return kind, int(text.split()[0]), *rates, dividing
 
 
 def read_config(programs, path):
@@ -279,7 +290,7 @@ def carry_on(base, programs):
     key = lambda name: int(config[name])
     shape = Shape({"vocab_size": key("tokenizer.vocab_size"), **{k: key("model." + k) for k in ("d_model", "n_layers", "d_ff", "context")}})
     E = MANY
-    threads, shared_rate, expert_rate, dividing = read_speeds()
+    kind, threads, shared_rate, expert_rate, dividing = read_speeds()
     step = lambda stage: key(stage + ".batch") * key(stage + ".accumulation") * shape.S
     operations = expert_rate * shape.expert_step()  # a second
     # one pass of each expert over its own part
@@ -305,7 +316,7 @@ def carry_on(base, programs):
 configs/default.yaml: an expert is {amount(4 * shape.ffn)}, the backbone
 {amount(4 * shape.backbone)}. Each expert passes once over a part of its own, {tokens / E / 1e6:.1f}
 million tokens, so that all have {tokens / 1e9:.1f} billion tokens, {amount(text)} of text in
-{documents / 1e6:.0f} million documents as long as those of the runs. A node is the machine of
+{documents / 1e6:.0f} million documents as long as those of the runs. A node is {kind} of
 [performance.md](performance.md): {threads} threads train an expert at {expert_rate:.0f} tokens/s
 and the backbone at {shared_rate:.0f}; what has one thread has the speed of the runs above. Assumed:
 a network of {amount(LINK)}/s for each node, a shared storage of {amount(STORAGE)}/s for all,
