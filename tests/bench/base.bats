@@ -3,10 +3,12 @@ load ../helper
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
-    mkdir -p here/tests/{bench,oracle,peers} build/bin
+    mkdir -p here/tests/{bench,oracle,peers} build/bin build/tests/bench
     cp "$MF_ROOT"/tests/bench/{base,common}.sh here/tests/bench/
     touch here/tests/oracle/random_model.py here/tests/bench/random_base.py
     echo 'print("100 1e9")' > here/tests/peers/train_torch.py
+    printf '#!/bin/bash\necho none\n' > build/tests/bench/bf16_bench
+    chmod +x build/tests/bench/bf16_bench
     program mf-train-expert 'echo "mf-train-expert: memory 600 MB" >&2'
     program mf-cat "echo '{\"tokens_per_s\":200,\"peak_memory\":6e8}'"
 }
@@ -22,11 +24,11 @@ measures() {
 
 @test "a row has both programs' figures, and a broken bound is named" {
     measures
-    assert_line --regexp '^SmolLM2-135M +16 +200.0 +100.0 +2.00x +600 +600 +1000 '
+    assert_line --regexp '^SmolLM2-135M +16 +fp32 +200.0 +100.0 +2.00x +600 +600 +1000 '
     program mf-cat "echo '{\"tokens_per_s\":200,\"peak_memory\":8e8}'"
     measures
     assert_failure 1
-    assert_line --partial "base.sh: SmolLM2-135M, rank 16: took "
+    assert_line --partial "base.sh: SmolLM2-135M, rank 16, fp32: took "
 }
 
 @test "a program that fails or is killed is named, with what it said" {

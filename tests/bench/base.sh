@@ -1,13 +1,15 @@
 #!/bin/bash
 # Measures the training of an expert on a base of a real one's shape, with random weights, beside PyTorch: base.sh BUILD THREADS
 #
-# 1 x 512 tokens a step, changes of rank 16 and a whole FFN. Prints tokens a second, the peak of resident memory and what the
-# plan said before; the peaks are promises. The larger base takes part where the machine has the memory for PyTorch's.
+# 1 x 512 tokens a step, changes of rank 16 and a whole FFN, in fp32 and, where the processor has bf16 units, in bf16. Prints
+# tokens a second, the peak of resident memory and what the plan said before; the peaks are promises. The larger base takes
+# part where the machine has the memory for PyTorch's.
 threads=$2
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
 shopt -s inherit_errexit
-S=512 batch=1 steps=${BASE_STEPS:-3}
+S=512 batch=1 steps=${BASE_STEPS:-3} precisions=(fp32)
+[ "$("$build/tests/bench/bf16_bench" "$threads")" = none ] || precisions+=(bf16)
 
 # Runs a command, or says which one failed and how: nothing ends this script without a line.
 must() { # COMMAND...
@@ -20,27 +22,34 @@ must() { # COMMAND...
 }
 
 # The last record's tokens a second, the peak, and the plan, in MB.
-ours() { # RANK OPTION...
+ours() { # RANK PRECISION OPTION...
     must mf_train_expert "$@"
     must mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory / 1e6)"' | tr '\n' ' '
     sed -n 's/.*: memory \([0-9]*\) MB.*/\1/p' said
 }
-mf_train_expert() { # RANK OPTION...
-    mf-train-expert --threads "$threads" --set train_expert.steps="$steps" --set train_expert.warmup=1 --set model.dropout=0 \
-        --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:2}" tokens.mf 2> said
+mf_train_expert() { # RANK PRECISION OPTION...
+    mf-train-expert --threads "$threads" --set "train.precision=$2" --set train_expert.steps="$steps" \
+        --set train_expert.warmup=1 --set model.dropout=0 --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:3}" tokens.mf 2> said
 }
-theirs() { # RANK
+theirs() { # RANK PRECISION
+    local option=()
+    [ "$2" = fp32 ] || option=(--bf16)
     : > said
-    must /usr/bin/python3 "$here/tests/peers/train_torch.py" expert tokens.mf "$steps" $batch "$D" "$H" "$L" "$F" $S "$threads" "$K" "$d" "$1"
+    must /usr/bin/python3 "$here/tests/peers/train_torch.py" "${option[@]}" expert tokens.mf "$steps" $batch "$D" "$H" "$L" \
+        "$F" $S "$threads" "$K" "$d" "$1"
 }
-row() { # BASE RANK BOUND OPTION...: BOUND in MB
+row() { # BASE RANK BOUND: in MB
+    local precision
+    for precision in "${precisions[@]}"; do row_in "$precision" "$@"; done
+}
+row_in() { # PRECISION BASE RANK BOUND
     local a b
-    a=$(ours "$2" "${@:4}")
-    b=$(theirs "$2")
-    awk -v base="$1" -v rank="$2" -v bound="$3" -v a="$a" -v b="$b" 'BEGIN { split(a, ours); split(b, theirs)
-        printf "%-14s %6s %9.1f %9.1f %7.2fx %8.0f %8.0f %8.0f %7.2fx %8d\n", base, rank ? rank : "whole", ours[1], theirs[1],
-            ours[1] / theirs[1], ours[3], ours[2], theirs[2] / 1e6, theirs[2] / 1e6 / ours[2], bound
-        exit !(ours[2] < bound) }' || { echo "base.sh: $1, rank $2: took $a MB, the bound is $3" >&2 && exit 1; }
+    a=$(ours "$3" "$1")
+    b=$(theirs "$3" "$1")
+    awk -v base="$2" -v rank="$3" -v precision="$1" -v bound="$4" -v a="$a" -v b="$b" 'BEGIN { split(a, ours); split(b, theirs)
+        printf "%-14s %6s %9s %9.1f %9.1f %7.2fx %8.0f %8.0f %8.0f %7.2fx %8d\n", base, rank ? rank : "whole", precision, ours[1],
+            theirs[1], ours[1] / theirs[1], ours[3], ours[2], theirs[2] / 1e6, theirs[2] / 1e6 / ours[2], bound
+        exit !(ours[2] < bound) }' || { echo "base.sh: $2, rank $3, $1: took $a MB, the bound is $4" >&2 && exit 1; }
 }
 base() { # V D L H K HEAD_DIM F
     read -r V D L H K d F <<< "$*"
@@ -52,7 +61,7 @@ base() { # V D L H K HEAD_DIM F
     must /usr/bin/python3 "$here/tests/bench/random_base.py" base.tar "$V" "$D" "$L" "$H" "$K" "$d" "$F" $S BF16
 }
 echo "an expert's training, $threads threads, $batch x $S tokens a step, $steps steps; memory in MB"
-printf '%-14s %6s %9s %9s %8s %8s %8s %8s %8s %8s\n' base rank tokens/s PyTorch faster planned peak PyTorch less bound
+printf '%-14s %6s %9s %9s %9s %8s %8s %8s %8s %8s %8s\n' base rank precision tokens/s PyTorch faster planned peak PyTorch less bound
 base 49152 576 30 9 3 64 1536
 row SmolLM2-135M 16 700
 row SmolLM2-135M 0 1800

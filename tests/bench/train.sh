@@ -1,77 +1,141 @@
 #!/bin/bash
-# Measures training against a PyTorch twin, side by side on the same tokens and threads: train.sh BUILD CONFIG THREADS
+# Measures training beside a PyTorch twin, one after the other on the same tokens and threads: train.sh BUILD THREADS CONFIG...
 #
-# Prints tokens a second and the peak of resident memory of both, for the shared step and the expert's, the ratio, and the
-# work done a second over what sgemm reaches by itself for some seconds. Then what two experts at once bring.
-config=$(realpath "$2") threads=$3
+# Of each configuration the shared step and the expert's, in fp32 and, where the processor has bf16 units, in bf16: tokens a
+# second, the peak of resident memory, and the work done a second beside what a product of that precision reaches by itself
+# just before. Then what two experts at once bring. The peaks of the default configuration are promises.
+# STEPS and PEER_STEPS are the steps of ours and of the twin.
+threads=$2 configs=()
+for config in "${@:3}"; do configs+=("$(realpath "$config")"); done
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
+shopt -s inherit_errexit
+
+# The dimensions of a configuration, its batch, and the tokens.
+read_config() {
+    local documents
+    V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
+    F=$(value model.d_ff) S=$(value model.context) K=$(value model.n_kv_heads) d=$(value model.head_dim)
+    [ "$K" -gt 0 ] || K=$H
+    [ "$d" -gt 0 ] || d=$((D / H))
+    matrices=2 twin=() batch=4 steps=${STEPS:-6} peer_steps=${PEER_STEPS:-3}
+    [ "$(value model.arch)" != llama ] || matrices=3 twin=("$K" "$d")
+    case $name in smollm2*) batch=1 steps=${STEPS:-3} peer_steps=${PEER_STEPS:-2} ;; esac
+    mapfile -t documents < <(for i in $(seq $((batch * 30))); do echo "d$i=$S"; done)
+    /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"
+}
 value() { mf-config get "$1" --config "$config"; }
-V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
-F=$(value model.d_ff) S=$(value model.context)
-K=$(value model.n_kv_heads) d=$(value model.head_dim)
-[ "$K" -gt 0 ] || K=$H
-[ "$d" -gt 0 ] || d=$((D / H))
-matrices=2 twin=()
-[ "$(value model.arch)" != llama ] || matrices=3 twin=("$K" "$d")
-batch=4 steps=6
-mapfile -t documents < <(for i in $(seq 120); do echo "d$i=$S"; done)
-/usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"
 
 # Work of a token: two operations for each weight it meets, once forward; backward once for the gradient that passes on and
 # once for the weight's own, where the weight learns. Products made again are not work. Attention meets half of the context.
-projections=$((2 * (H + K) * d * D)) mixing=$((S * H * d)) ffn=$((L * matrices * D * F)) logits=$((V * D))
-forward=$((L * (projections + mixing) + ffn + logits))
-shared_work=$((2 * 3 * forward))
-expert_work=$((2 * forward + 2 * (logits + 2 * ffn + (L - 1) * (projections + 2 * mixing))))
+work() { # STEP
+    local projections=$((2 * (H + K) * d * D)) mixing=$((S * H * d)) ffn=$((L * matrices * D * F)) logits=$((V * D))
+    local forward=$((L * (projections + mixing) + ffn + logits))
+    case $1 in
+    shared) echo $((2 * 3 * forward)) ;;
+    expert) echo $((2 * forward + 2 * (logits + 2 * ffn + (L - 1) * (projections + 2 * mixing)))) ;;
+    esac
+}
 
-# Ours: the last record's tokens a second, and the peak.
-ours() {
-    mf-train-"$1" --quiet --config "$config" --threads "$threads" --set "train_$1.steps=$steps" --set "train_$1.warmup=1" \
-        --set "train_$1.batch=$batch" --set "train_$1.accumulation=1" --metrics m.mf "${@:2}" tokens.mf
+train() { # STEP PRECISION THREADS OPTION...
+    mf-train-"$1" --quiet --config "$config" --set "train.precision=$2" --threads "$3" --set "train_$1.steps=$steps" \
+        --set "train_$1.warmup=1" --set "train_$1.batch=$batch" --set "train_$1.accumulation=1" "${@:4}" tokens.mf
+}
+# The last record's tokens a second, and the peak.
+ours() { # STEP PRECISION OPTION...
+    train "$1" "$2" "$threads" --metrics m.mf "${@:3}"
     mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory)"'
 }
-theirs() {
-    /usr/bin/python3 "$here/tests/peers/train_torch.py" "$1" tokens.mf "$steps" "$batch" "$D" "$H" "$L" "$F" "$S" "$threads" "${twin[@]}"
+theirs() { # STEP PRECISION
+    local option=()
+    [ "$2" = fp32 ] || option=(--bf16)
+    /usr/bin/python3 "$here/tests/peers/train_torch.py" "${option[@]}" "$1" tokens.mf "$peer_steps" "$batch" "$D" "$H" "$L" "$F" "$S" \
+        "$threads" "${twin[@]}"
 }
-row() { # NAME OURS THEIRS WORK SGEMM
-    awk -v name="$1" -v ours="$2" -v theirs="$3" -v work="$4" -v sgemm="$5" 'BEGIN { split(ours, a); split(theirs, b)
-        printf "%-8s %10.0f %10.0f %8.2fx %10.0f %10.0f %8.2fx %9.1f %9.0f %8.0f%%\n", name, a[1], b[1], a[1] / b[1],
-            a[2] / 1e6, b[2] / 1e6, b[2] / a[2], work / 1e6, sgemm, 100 * a[1] * work / (sgemm * 1e9) }'
+limit() { # PRECISION: GFLOP/s
+    local bench=sgemm
+    [ "$1" = fp32 ] || bench=bf16
+    "$build/tests/bench/${bench}_bench" "$threads" | cut -d ' ' -f 1
 }
-echo "training, ${config##*/}, $threads threads, $batch x $S tokens a step, $steps steps; sgemm: GFLOP/s of it alone, just before"
-printf '%-8s %10s %10s %9s %10s %10s %9s %9s %9s %9s\n' step tokens/s PyTorch faster MB PyTorch less MFLOP/tok sgemm "of sgemm"
-sgemm() { "$build/tests/bench/sgemm_bench" "$threads"; }
-peak=$(sgemm)
-ours_shared=$(ours shared -o shared.tar)
-row shared "$ours_shared" "$(theirs shared)" "$shared_work" "$peak"
-peak=$(sgemm)
-ours_expert=$(ours expert -s shared.tar -o expert.tar)
-row expert "$ours_expert" "$(theirs expert)" "$expert_work" "$peak"
+
+row() { # STEP PRECISION LIMIT PROGRAM TOKENS/S BYTES
+    echo "$*" >> rows
+    awk -v step="$1" -v program="$4 $2" -v rate="$5" -v peak="$6" -v work="$(work "$1")" -v limit="$3" 'BEGIN {
+        printf "%-7s %-13s %9.0f %8.0f %10.1f %9.0f %9.0f %8.0f%%\n", step, program, rate, peak / 1e6, work / 1e6,
+            rate * work / 1e9, limit, 100 * rate * work / (limit * 1e9) }'
+}
+step() { # STEP
+    local precision speed rate bytes files
+    for precision in "${precisions[@]}"; do
+        speed=$(limit "$precision")
+        files=(-o "shared.$precision.tar")
+        [ "$1" = shared ] || files=(-s "shared.$precision.tar" -o expert.tar)
+        read -r rate bytes < <(ours "$1" "$precision" "${files[@]}")
+        row "$1" "$precision" "$speed" ours "$rate" "$bytes"
+        bound "$1 $precision" "$bytes"
+        read -r rate bytes < <(theirs "$1" "$precision")
+        row "$1" "$precision" "$speed" PyTorch "$rate" "$bytes"
+    done
+    awk -v step="$1" '
+        function ratio(a, b) { if ((a in rate) && (b in rate)) printf "; %s / %s %.2fx", a, b, rate[a] / rate[b] }
+        $1 == step { rate[$4 " " $2] = $5; bytes[$4 " " $2] = $6 }
+        END {
+            printf "%-7s ours fp32 / PyTorch fp32 %.2fx", step, rate["ours fp32"] / rate["PyTorch fp32"]
+            ratio("ours bf16", "ours fp32")
+            ratio("ours bf16", "PyTorch fp32")
+            ratio("ours bf16", "PyTorch bf16")
+            printf "; memory, PyTorch fp32 / ours fp32 %.2fx\n", bytes["PyTorch fp32"] / bytes["ours fp32"]
+        }' rows
+}
 
 # Two experts, the programs as make -j1 and -j2 start them.
-expert() { # THREADS NAME
-    mf-train-expert --quiet --config "$config" --threads "$1" --set train_expert.steps=$steps --set train_expert.warmup=1 \
-        --set train_expert.batch=$batch --set train_expert.accumulation=1 -s shared.tar -o "$2.tar" tokens.mf
+in_turn() { # PRECISION THREADS
+    train expert "$1" "$2" -s "shared.$1.tar" -o a.tar
+    train expert "$1" "$2" -s "shared.$1.tar" -o b.tar
 }
-in_turn() {
-    expert "$1" a
-    expert "$1" b
-}
-at_once() {
-    expert 1 a & local other=$!
-    expert 1 b
+at_once() { # PRECISION
+    train expert "$1" 1 -s "shared.$1.tar" -o a.tar & local other=$!
+    train expert "$1" 1 -s "shared.$1.tar" -o b.tar
     wait $other
 }
-one=$(seconds in_turn 1) two=$(seconds in_turn 2) both=$(seconds at_once)
-awk -v one="$one" -v two="$two" -v both="$both" 'BEGIN {
-    printf "two experts: -j1 with 1 thread %.1f s, -j1 with 2 threads %.1f s, -j2 with 1 thread each %.1f s: %.2fx and %.2fx\n",
-        one, two, both, one / both, two / both }'
-# memory is a promise: the default expert trains in 220 MB, and in 200 MB when asked
-if [ "${config##*/}" = default.yaml ]; then
-    ours_tight=$(ours expert --max-memory 200M -s shared.tar -o tight.tar)
-    awk -v ours="$ours_tight" 'BEGIN { split(ours, a); printf "expert with --max-memory 200M: %.0f tokens/s, %.0f MB\n", a[1], a[2] / 1e6 }'
-    [ "${ours_expert#* }" -lt 220000000 ] || { echo "expert training took ${ours_expert#* } bytes, not under 220 MB" >&2; exit 1; }
-    [ "${ours_tight#* }" -lt 200000000 ] || { echo "with --max-memory 200M it took ${ours_tight#* } bytes, not under 200 MB" >&2; exit 1; }
-    [ "${ours_shared#* }" -lt 400000000 ] || { echo "shared training took ${ours_shared#* } bytes, not under 400 MB" >&2; exit 1; }
-fi
+two_experts() { # PRECISION
+    local one two both
+    one=$(seconds in_turn "$1" 1) two=$(seconds in_turn "$1" 2) both=$(seconds at_once "$1")
+    awk -v precision="$1" -v one="$one" -v two="$two" -v both="$both" 'BEGIN {
+        printf "two experts, %s: -j1 with 1 thread %.1f s, -j1 with 2 threads %.1f s, -j2 with 1 thread each %.1f s: %.2fx and %.2fx\n",
+            precision, one, two, both, one / both, two / both }'
+}
+
+# What the default configuration may take, in bytes; what takes more is noted, and named at the end.
+declare -A bounds=([shared]=400000000 [expert]=220000000 [tight]=200000000)
+bound() { # STEP-AND-PRECISION BYTES
+    [ "$name" = default ] || return 0
+    local most=${bounds[${1% *}]}
+    [ "$2" -lt "$most" ] || echo "training, $name.yaml, $1: took $2 bytes, the bound is $most" >> broken
+}
+tight() { # PRECISION
+    local rate bytes
+    read -r rate bytes < <(ours expert "$1" --max-memory 200M -s "shared.$1.tar" -o tight.tar)
+    awk -v precision="$1" -v rate="$rate" -v bytes="$bytes" 'BEGIN {
+        printf "expert, %s, with --max-memory 200M: %.0f tokens/s, %.0f MB\n", precision, rate, bytes / 1e6 }'
+    bound "tight $1" "$bytes"
+}
+
+precisions=(fp32)
+[ "$("$build/tests/bench/bf16_bench" "$threads")" = none ] || precisions+=(bf16)
+: > broken
+for config in "${configs[@]}"; do
+    name=$(basename "$config" .yaml)
+    : > rows
+    read_config
+    echo "training, $name.yaml, $threads threads, $batch x $S tokens a step, $steps steps (PyTorch: $((peer_steps + 1)), the first left out)"
+    printf '%-7s %-13s %9s %8s %10s %9s %9s %9s\n' step program tokens/s MB MFLOP/tok GFLOP/s limit "of limit"
+    step shared
+    step expert
+    [ ${#precisions[@]} -gt 1 ] || echo "bf16: left out, this processor has no bf16 units"
+    for precision in "${precisions[@]}"; do
+        [ "$batch" = 1 ] || two_experts "$precision"
+        [ "$name" != default ] || tight "$precision"
+    done
+done
+[ ! -s broken ] || { cat broken >&2; exit 1; }

@@ -1,11 +1,12 @@
 """The training step once more in PyTorch, as fast as it goes there: what `make bench` measures ours against.
 
-    train_torch.py shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS [KEY_HEADS HEAD_DIM [RANK]]
+    train_torch.py [--bf16] shared|expert TOKENS.mf STEPS BATCH D H L F S THREADS [KEY_HEADS HEAD_DIM [RANK]]
 
 The same architecture, batch, loss and AdamW; fused attention; no gradients for what is frozen. With KEY_HEADS the
 model is of family llama, which has no dropout, else of the reference family; with RANK an expert learns changes of
-that rank to its FFNs, each of which stays as it is. Prints tokens a second after one
-step to warm up, and the peak of resident memory in bytes.
+that rank to its FFNs, each of which stays as it is. With --bf16 the forward pass is under autocast, as PyTorch's manual
+has it: products in bf16, weights, loss and optimizer in fp32. Prints tokens a second after one step to warm up, and the
+peak of resident memory in bytes.
 """
 
 import resource
@@ -18,9 +19,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-what, path = sys.argv[1:3]
-steps, batch, D, H, L, FF, S, threads = map(int, sys.argv[3:11])
-K, d, rank = map(int, (sys.argv[11:14] + ["0"] * 3)[:3])
+arguments = [a for a in sys.argv[1:] if a != "--bf16"]
+bf16 = len(arguments) < len(sys.argv) - 1
+what, path = arguments[:2]
+steps, batch, D, H, L, FF, S, threads = map(int, arguments[2:10])
+K, d, rank = map(int, (arguments[10:13] + ["0"] * 3)[:3])
 torch.set_num_threads(threads)
 torch.manual_seed(1)
 
@@ -130,7 +133,9 @@ for step in range(steps + 1):
         began = time.monotonic()
     at = [(step * batch + i) * S % (len(stream) - S - 1) for i in range(batch)]
     tokens = torch.tensor([stream[a : a + S + 1] for a in at])
-    loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        logits = model(tokens[:, :-1])
+    loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trained, 1.0)
