@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/simd.h"
 
 static const struct {
     const char *name;
@@ -58,7 +59,7 @@ const char *mf_tensor_shape(const struct mf_tensor *t, char text[64]) {
     return text;
 }
 
-void mf_bf16_round(uint16_t *to, const float *from, size_t n) {
+MF_CLONES void mf_bf16_round(uint16_t *to, const float *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &from[i], sizeof bits);
@@ -67,7 +68,7 @@ void mf_bf16_round(uint16_t *to, const float *from, size_t n) {
     }
 }
 
-void mf_bf16_widen(float *to, const uint16_t *from, size_t n) {
+MF_CLONES void mf_bf16_widen(float *to, const uint16_t *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(&to[i], &bits, sizeof bits);
