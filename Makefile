@@ -19,7 +19,7 @@ LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 lib
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib -Ibin $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-LDLIBS    = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
+LDLIBS    = -Wl,--as-needed $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lgomp -lbz2 -lm -pthread
 
 # Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
 # for when it is linked, since `make deps` may have brought it; MPI= builds without it.
@@ -49,7 +49,7 @@ all: deps build $(RUN)/report.html
 ## deps       install the Debian packages that are missing to build and run; with RANKS= MPI too. What looks for faults or
 ##            measures (check, lint, bench ...) installs what that needs besides
 PACKAGES := build-essential pkg-config libopenblas-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev \
-    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libpcre2-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev \
+    liblz4-dev libmsgpack-dev libyaml-dev libutf8proc-dev libpcre2-dev libjansson-dev libxxhash-dev libssl-dev libedit-dev libdnnl-dev \
     jq procps util-linux gnuplot-nox
 MPI_PACKAGES  := libopenmpi-dev openmpi-bin
 TEST_PACKAGES := libcmocka-dev bats bats-support bats-assert xxd xz-utils zstd lz4 bzip2 strace python3-torch python3-msgpack nodejs npm/npm \

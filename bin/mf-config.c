@@ -1,11 +1,12 @@
 /* mf-config: shows, checks and slices the configuration.
- *     mf-config [print|get|check|keys|stage|slices|memory] [OPTION]... */
+ *     mf-config [print|get|check|keys|stage|slices|memory|precision] [OPTION]... */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
 #include "cli/config_slices.h"
 #include "cli/options.h"
+#include "cli/precision.h"
 #include "cli/train_session.h"
 #include "config/config.h"
 #include "io/json_file.h"
@@ -218,6 +219,26 @@ static int run_memory(int argc, char **argv) {
     return run(usage, OPERAND | OUTPUT | SHARED, memory, argc, argv);
 }
 
+static int precision(const struct mf_config *config, const struct request *request, struct mf_err *err) {
+    char text[256];
+    int n = snprintf(text, sizeof text, "train.precision: %s\neval.precision: %s\n%s\n",
+                     mf_precision_name(mf_precision_bf16(config->train.precision)),
+                     mf_precision_name(mf_precision_bf16(config->eval.precision)), mf_precision_units());
+    return mf_out_whole(request->output, text, (size_t)n, err);
+}
+
+static int run_precision(int argc, char **argv) {
+    static const char notes[] = NOTES(
+        "What the settings come to on this processor, and why: auto is bf16 where that is faster, which is with AMX, and\n"
+        "with AVX512-BF16 on processors of AMD. With bf16, what large products multiply is rounded to bf16, and summed in\n"
+        "fp32; parameters, norms, losses and optimizer stay in fp32.\n",
+        "mf-config precision --set train.precision=fp32");
+    struct mf_usage usage = {"mf-config precision",
+                             "print the precision of products on this processor, and why",
+                             "mf-config precision [OPTION]...", NULL, notes};
+    return run(usage, OUTPUT, precision, argc, argv);
+}
+
 int main(int argc, char **argv) {
     const struct mf_command commands[] = {
         {"print", "print all values as YAML (also without a command)", run_print},
@@ -227,6 +248,7 @@ int main(int argc, char **argv) {
         {"stage", "print what one stage reads", run_stage},
         {"slices", "write what each stage reads to a folder", run_slices},
         {"memory", "print the memory that a training plans to take", run_memory},
+        {"precision", "print the precision of products on this processor, and why", run_precision},
         {0},
     };
     bool asks = argc > 1 && (strncmp(argv[1], "--help", 6) == 0 || strcmp(argv[1], "-h") == 0 ||

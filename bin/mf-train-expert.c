@@ -122,7 +122,7 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     if (s->data.vocab > shared->shape.V)
         return mf_err_set(err, EX_DATAERR, "%s: vocab_size is %zu, more than %zu as in %s", s->data.name,
                           s->data.vocab, shared->shape.V, shared->name);
-    s->training.bf16 = mf_component_is_bf16(shared);
+    s->training.stored_bf16 = mf_component_is_bf16(shared);
     if (mf_bundle_mappable(shared->bundle) && strcmp(q->shared_path, "-") != 0) s->mapped = shared->bundle;
     if (mf_train_session_plan(s, "mf-train-expert", common, o, &shared->shape, &s->config.train_expert,
                               shared->hash, err) < 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "cli/precision.h"
 #include "io/utf8.h"
 #include "io/json_file.h"
 #include "io/safetensors.h"
@@ -20,6 +21,8 @@ int mf_session_begin(struct mf_session *s, const char *stage, const struct mf_co
     s->batch = (size_t)(batch > 0 ? batch : s->config.eval.batch);
     matmul_setup();
     if (mf_pool_new(&s->pool, (int)common->threads, err) < 0) return -1;
+    if (mf_precision_bf16(s->config.eval.precision) && bf16_new(&s->bf16, (int)common->threads, err) < 0)
+        return -1;
     s->budget = (struct mf_moe_budget){
         .cache = MF_SESSION_CACHE, .windows = s->batch, .min_windows = 1, .pool = s->pool};
     return 0;
@@ -39,7 +42,7 @@ int mf_session_model(struct mf_session *s, const char *path, const char *expert,
     s->batch = s->budget.windows;
     if (__builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
-    if (mf_moe_work_new(&s->work, s->moe, rows, s->pool, err) == 0) return 0;
+    if (mf_moe_work_new(&s->work, s->moe, rows, (struct products){s->pool, s->bf16}, err) == 0) return 0;
     return mf_err_set(err, EX_OSERR, "%s: no memory for %zu window%s of its context, %zu tokens%s", path,
                       s->batch, s->batch == 1 ? "" : "s", s->moe->shape.S,
                       s->batch > 1 ? "; a smaller eval.batch takes less" : "");
@@ -73,6 +76,7 @@ size_t mf_session_tokenizer_memory(const char *path) {
 void mf_session_end(struct mf_session *s) {
     mf_dataset_close(s->dataset);
     close_model(s);
+    bf16_free(s->bf16);
     mf_pool_free(s->pool);
     *s = (struct mf_session){0};
 }
@@ -92,8 +96,10 @@ int mf_session_check(struct mf_session *s, const struct mf_strs *operands, struc
 }
 
 static size_t beside_model(const void *context, const struct mf_moe *moe, size_t windows) {
-    const struct mf_session_request *r = context;
-    return r->beside(r->context, moe, windows) + source_memory(r->tokens, r->max_tokens) +
+    const struct mf_session *s = context;
+    const struct mf_session_request *r = &s->request;
+    size_t bf16 = s->bf16 ? bf16_memory(mf_pool_threads(s->pool)) : 0;
+    return bf16 + r->beside(r->context, moe, windows) + source_memory(r->tokens, r->max_tokens) +
            mf_session_tokenizer_memory(r->tokenizer);
 }
 
@@ -106,7 +112,7 @@ int mf_session_open(struct mf_session *s, struct mf_err *err) {
     const struct mf_session_request *r = &s->request;
     s->budget.limit = r->memory;
     s->budget.beside = beside_model;
-    s->budget.context = r;
+    s->budget.context = s;
     if (mf_session_model(s, r->model, r->expert, err) < 0) return -1;
     if (r->routed && check_router(s->moe, err) < 0) return -1;
     return mf_session_source(s, r->tokens, r->max_tokens, err);

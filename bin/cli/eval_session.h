@@ -49,7 +49,8 @@ struct mf_session {
     struct mf_session_request request;
     struct mf_config config;
     struct mf_pool *pool;
-    size_t batch; /* windows in one forward pass; under the budget's limit, of the model opened last */
+    struct bf16 *bf16; /* with eval.precision */
+    size_t batch;      /* windows in one forward pass; under the budget's limit, of the model opened last */
     struct mf_moe_budget
         budget;                 /* of the models to be opened; the caller may set limit, cache and the rest */
     struct mf_moe *moe;         /* the model opened last, or NULL */

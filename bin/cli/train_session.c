@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/signals.h"
 #include "base/strings.h"
+#include "cli/precision.h"
 #include "io/bundle.h"
 #include "nn/matmul.h"
 
@@ -65,7 +66,8 @@ int mf_train_forecast(const struct mf_config *config, bool frozen, const struct 
     const struct mf_data any = {.fd = -1};
     struct mf_training t = {.frozen = frozen, .validation = &any};
     t.config = frozen ? &config->train_expert : &config->train_shared;
-    t.bf16 = shared && mf_component_is_bf16(shared);
+    t.bf16 = mf_precision_bf16(config->train.precision);
+    t.stored_bf16 = shared && mf_component_is_bf16(shared);
     if (shared)
         t.shape = shared->shape;
     else if (mf_train_shape(config, (size_t)config->tokenizer.vocab_size, &t.shape, err) < 0)
@@ -225,16 +227,34 @@ static void say_plan(const struct mf_train_session *s) {
     describe_frozen(s, frozen, sizeof frozen);
     fprintf(stderr,
             "%s: memory %.0f MB%s: parameters %.1f%s, gradients %.1f, optimizer %.1f, activations %.1f "
-            "(%zu rows at once%s), workspace %.1f\n",
+            "(%zu rows at once%s), workspace %.1f; products in %s\n",
             s->program, megabytes(m->total), each, megabytes(m->parameters), frozen, megabytes(m->gradients),
             megabytes(m->optimizer), megabytes(m->activations), m->plan.max_rows,
-            m->plan.recompute ? ", some made again" : "", megabytes(m->workspace));
+            m->plan.recompute ? ", some made again" : "", megabytes(m->workspace),
+            mf_precision_name(s->training.bf16));
 }
 
 /* Models and checkpoints of one process say nothing of it. */
 static void put_ranks(const struct mf_train_session *s, json_t *object) {
     int ranks = mf_ranks_count(s->training.ranks);
     if (ranks > 1) json_object_set_new(object, "ranks", json_integer(ranks));
+}
+
+/* `auto` keeps what the training that is resumed began with. */
+static bool choose_precision(const struct mf_train_session *s, bool resume) {
+    int setting = s->config.train.precision;
+    const char *kept = NULL;
+    json_t *identity = resume && s->checkpoint ? mf_checkpoint_identity(s->checkpoint) : NULL;
+    if (setting == MF_PRECISION_AUTO)
+        json_unpack(identity, "{s{s{ss}}}", "settings", "train", "precision", &kept);
+    if (kept) setting = strcmp(kept, "bf16") == 0 ? MF_PRECISION_BF16 : MF_PRECISION_FP32;
+    json_decref(identity);
+    return mf_precision_bf16(setting);
+}
+
+/* What `auto` came to. */
+static void put_precision(const struct mf_train_session *s, json_t *object) {
+    json_object_set_new(object, "precision", json_string(mf_precision_name(s->training.bf16)));
 }
 
 static json_t *hash_json(uint64_t hash) {
@@ -248,6 +268,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
     if (t->frozen && set_expert(t, &s->config, err) < 0) return -1;
+    t->bf16 = choose_precision(s, o->resume);
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
@@ -275,6 +296,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     /* another cut of the batches rounds differently */
     json_object_set_new(s->identity, "rows_at_once", json_integer((json_int_t)t->memory.cut_rows));
     put_ranks(s, s->identity);
+    put_precision(s, json_object_get(json_object_get(s->identity, "settings"), "train"));
     if (t->memory.plan.narrow) json_object_set_new(s->identity, "frozen_part", json_string("BF16"));
     return 0;
 }

@@ -25,7 +25,7 @@ static void add_rows(void *context, size_t layer, const uint32_t *experts, const
     (void)experts, (void)weights;
     if (layer < m->from || layer >= m->to) return;
     memset(m->block, 0, D * D * sizeof *m->block);
-    matmul_backward_weight(m->c->pool, m->block, h, h, N, D, D);
+    matmul_backward_weight(products_fp32(m->c->pool), m->block, h, h, N, D, D);
     for (size_t i = 0; i < D; i++)
         for (size_t j = 0; j <= i; j++) *scatter++ += (double)m->block[i * D + j];
     for (size_t n = 0; n < N; n++) {

@@ -12,6 +12,9 @@ enum mf_arch { MF_REFERENCE, MF_LLAMA };
 enum mf_optimizer { MF_ADAMW, MF_MUON };
 #define MF_OPTIMIZERS "adamw|muon"
 
+enum mf_precision { MF_PRECISION_AUTO, MF_PRECISION_FP32, MF_PRECISION_BF16 };
+#define MF_PRECISIONS "auto|fp32|bf16"
+
 enum mf_schedule { MF_COSINE, MF_WSD };
 #define MF_SCHEDULES "cosine|wsd"
 

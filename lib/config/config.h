@@ -59,6 +59,9 @@ struct mf_config {
         bool anchor;  /* trained beside the frozen FFN */
         int64_t head; /* rank of the change to the head; 0: none, MF_HEAD_FULL: a whole head */
     } expert;
+    struct {
+        int precision; /* enum mf_precision, of the products of both trainings */
+    } train;
     struct mf_train_config train_shared, train_expert;
     struct {
         bool heads;
@@ -78,6 +81,7 @@ struct mf_config {
         bool noise;
     } calibrate;
     struct {
+        int precision; /* enum mf_precision, of the products of perplexity and calibration */
         int64_t batch, max_tokens, sample_tokens, samples;
         double error, temperature;
         char prompts[1024]; /* prompts of the report's samples, separated by '|' */

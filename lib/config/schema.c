@@ -117,6 +117,9 @@ static const struct mf_key keys[] = {
     {"expert.head", MF_KEY_INT, AT(expert.head), "none", MF_HEAD_FULL, 65536, MF_HEADS, EXPERT,
      "experts also learn a head: a change of this rank, or full", "a whole number, full or none"},
 
+    CHOICE(train.precision, "auto", MF_PRECISIONS, SHARED | EXPERT,
+           "of products; auto: bf16 where the processor is faster at it"),
+
     TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
     TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
 
@@ -137,6 +140,8 @@ static const struct mf_key keys[] = {
     REAL(calibrate.balance, "0.01", 0, 1e9, CALIBRATE, "router train: weight of the experts' balance"),
     BOOL(calibrate.noise, "true", CALIBRATE, "router train: noise on the logits"),
 
+    CHOICE(eval.precision, "fp32", MF_PRECISIONS, CALIBRATE | EVAL,
+           "of products, in perplexity and calibration; auto as in training"),
     INT(eval.batch, "4", 1, 65536, CALIBRATE | EVAL, "windows of a batch"),
     INT(eval.max_tokens, "-1", -1, MANY, EVAL,
         "tokens measured at most; 0: all; -1: as fast as experts train"),

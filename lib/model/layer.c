@@ -4,6 +4,7 @@
 #include <string.h>
 #include "model/weights.h"
 #include "nn/attention.h"
+#include "nn/attention_bf16.h"
 #include "nn/bias.h"
 #include "nn/embedding.h"
 #include "nn/layernorm.h"
@@ -15,24 +16,24 @@
 /* --- norms --- */
 
 static void layer_norm(const struct mf_layer *c, float *y, const struct mf_norm *n, size_t N) {
-    layernorm_forward(c->pool, y, n->mean, n->rstd, n->x, n->gain, n->bias, N, c->shape->D);
+    layernorm_forward(c->products.pool, y, n->mean, n->rstd, n->x, n->gain, n->bias, N, c->shape->D);
 }
 
 /* dx += the gradient of n->x, of dy. */
 static void layer_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
                                 float *dbias, const float *dy, size_t N) {
-    layernorm_backward(c->pool, dx, dgain, dbias, dy, n->x, n->gain, n->mean, n->rstd, c->sums, N,
+    layernorm_backward(c->products.pool, dx, dgain, dbias, dy, n->x, n->gain, n->mean, n->rstd, c->sums, N,
                        c->shape->D);
 }
 
 static void rms_norm(const struct mf_layer *c, float *y, const struct mf_norm *n, size_t N) {
-    rmsnorm_forward(c->pool, y, n->rstd, n->x, n->gain, (float)c->shape->norm_eps, N, c->shape->D);
+    rmsnorm_forward(c->products.pool, y, n->rstd, n->x, n->gain, (float)c->shape->norm_eps, N, c->shape->D);
 }
 
 static void rms_norm_backward(const struct mf_layer *c, float *dx, const struct mf_norm *n, float *dgain,
                               float *dbias, const float *dy, size_t N) {
     (void)dbias;
-    rmsnorm_backward(c->pool, dx, dgain, dy, n->x, n->gain, n->rstd, c->sums, N, c->shape->D);
+    rmsnorm_backward(c->products.pool, dx, dgain, dy, n->x, n->gain, n->rstd, c->sums, N, c->shape->D);
 }
 
 /* --- families --- */
@@ -124,8 +125,8 @@ static void norm_heads(const struct mf_layer *c, const struct mf_backbone_layer 
     float *rstd = k->qk_rstd, eps = (float)c->shape->norm_eps;
     for (size_t n = 0; k->qk && n < N; n++)
         memcpy(k->qk + n * (H + K) * d, k->qkv + n * C, (H + K) * d * sizeof *k->qk);
-    rmsnorm_heads_forward(c->pool, k->qkv, C, rstd, k->qkv, C, w->q_norm, eps, N, H, d);
-    rmsnorm_heads_forward(c->pool, k->qkv + H * d, C, rstd ? rstd + N * H : NULL, k->qkv + H * d, C,
+    rmsnorm_heads_forward(c->products.pool, k->qkv, C, rstd, k->qkv, C, w->q_norm, eps, N, H, d);
+    rmsnorm_heads_forward(c->products.pool, k->qkv + H * d, C, rstd ? rstd + N * H : NULL, k->qkv + H * d, C,
                           w->k_norm, eps, N, K, d);
 }
 
@@ -136,10 +137,29 @@ static void norm_heads_backward(const struct mf_layer *c, const struct mf_backbo
     size_t N = seqs_rows(c->seqs), H = heads.H, K = heads.K, d = heads.d, C = heads_columns(heads),
            kept = (H + K) * d;
     float *q = c->wide, *key = c->wide + H * d;
-    rmsnorm_heads_backward(c->pool, q, C, g->q_norm, q, C, k->qk, kept, w->q_norm, k->qk_rstd, c->sums, N, H,
-                           d);
-    rmsnorm_heads_backward(c->pool, key, C, g->k_norm, key, C, k->qk + H * d, kept, w->k_norm,
+    rmsnorm_heads_backward(c->products.pool, q, C, g->q_norm, q, C, k->qk, kept, w->q_norm, k->qk_rstd,
+                           c->sums, N, H, d);
+    rmsnorm_heads_backward(c->products.pool, key, C, g->k_norm, key, C, k->qk + H * d, kept, w->k_norm,
                            k->qk_rstd + N * H, c->sums, N, K, d);
+}
+
+/* mixed = attention of qkv, in the precision of the products where that has one for these sequences. */
+static void mix(const struct mf_layer *c, struct heads heads, const struct mf_attention_kept *k) {
+    struct bf16 *b = c->products.bf16;
+    if (attention_bf16_takes(b, c->seqs, heads))
+        attention_bf16_forward(b, c->products.pool, k->mixed, k->lse, k->qkv, c->seqs, heads);
+    else
+        attention_forward(c->products.pool, k->mixed, k->lse, k->qkv, c->seqs, heads, c->scratch);
+}
+
+/* wide: the gradient of qkv, from h, that of mixed. */
+static void mix_backward(const struct mf_layer *c, struct heads heads, const struct mf_attention_kept *k) {
+    struct bf16 *b = c->products.bf16;
+    if (attention_bf16_takes(b, c->seqs, heads))
+        attention_bf16_backward(b, c->products.pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads);
+    else
+        attention_backward(c->products.pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads,
+                           c->scratch);
 }
 
 /* qkv = h W_qkv^T + b, q and k normalised by heads where the shape says so, and turned;  mixed = softmax(q
@@ -151,21 +171,21 @@ static int attend(const struct mf_layer *c, const struct mf_backbone_layer *w,
            before = cache ? cache->length : 0;
     struct part parts[3];
     const float *rows;
-    if (w->qkv_bias) bias_forward(c->pool, k->qkv, w->qkv_bias, N, C);
+    if (w->qkv_bias) bias_forward(c->products.pool, k->qkv, w->qkv_bias, N, C);
     for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
         if (mf_weights_matrix(parts[i].w, &rows, err) < 0) return -1;
-        matmul_forward_block(c->pool, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
+        matmul_forward_block(c->products, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
                              w->qkv_bias != NULL);
     }
     if (w->q_norm) norm_heads(c, w, k);
     if (family(c)->turns)
-        rope_forward(c->pool, k->qkv, C, c->positions, c->seqs, before, heads.H + heads.K, heads.d);
+        rope_forward(c->products.pool, k->qkv, C, c->positions, c->seqs, before, heads.H + heads.K, heads.d);
     if (cache) cache_put(c, cache, k->qkv);
     if (before > 0)
-        attention_step(c->pool, k->mixed, k->qkv, cache->keys, cache->values, before + 1, cache->S, heads,
-                       c->scratch);
+        attention_step(c->products.pool, k->mixed, k->qkv, cache->keys, cache->values, before + 1, cache->S,
+                       heads, c->scratch);
     else
-        attention_forward(c->pool, k->mixed, k->lse, k->qkv, c->seqs, heads, c->scratch);
+        mix(c, heads, k);
     return 0;
 }
 
@@ -184,11 +204,11 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
     if (attend(c, w, k, cache, err) < 0 || mf_weights_matrix(&w->out, &output, err) < 0) return -1;
     if (out != k->x) memcpy(out, k->x, N * D * sizeof *out);
     if (!c->y) {
-        matmul_forward(c->pool, out, k->mixed, output, N, D, A, 1);
+        matmul_forward(c->products, out, k->mixed, output, N, D, A, 1);
         return 0;
     }
-    matmul_forward(c->pool, c->y, k->mixed, output, N, D, A, 0);
-    residual_forward(c->pool, out, c->y, NULL, dropout, N, D);
+    matmul_forward(c->products, c->y, k->mixed, output, N, D, A, 0);
+    residual_forward(c->products.pool, out, c->y, NULL, dropout, N, D);
     return 0;
 }
 
@@ -196,10 +216,10 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
 static void attend_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
                             const struct mf_backbone_layer *g, const struct mf_attention_kept *k) {
     const struct heads heads = mf_shape_heads(c->shape);
-    attention_backward(c->pool, c->wide, c->h, k->qkv, k->mixed, k->lse, c->seqs, heads, c->scratch);
+    mix_backward(c, heads, k);
     if (family(c)->turns)
-        rope_backward(c->pool, c->wide, heads_columns(heads), c->positions, c->seqs, 0, heads.H + heads.K,
-                      heads.d);
+        rope_backward(c->products.pool, c->wide, heads_columns(heads), c->positions, c->seqs, 0,
+                      heads.H + heads.K, heads.d);
     if (w->q_norm) norm_heads_backward(c, w, g, k);
 }
 
@@ -216,22 +236,22 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
         if (attend(c, w, k, NULL, err) < 0) return -1;
     }
     if (dropout.p > 0) {
-        residual_backward(c->pool, c->y, NULL, dx, dropout, c->sums, N, D);
+        residual_backward(c->products.pool, c->y, NULL, dx, dropout, c->sums, N, D);
         dy = c->y;
     }
-    if (g->out.data) matmul_backward_weight(c->pool, g->out.data, dy, k->mixed, N, D, A);
+    if (g->out.data) matmul_backward_weight(c->products, g->out.data, dy, k->mixed, N, D, A);
     if (mf_weights_matrix(&w->out, &rows, err) < 0) return -1;
-    matmul_backward_input(c->pool, c->h, dy, rows, N, D, A, 0);
+    matmul_backward_input(c->products, c->h, dy, rows, N, D, A, 0);
     attend_backward(c, w, g, k);
     if (g->qkv.data) {
         mf_layer_norm(c, 0, &norm, N);
-        matmul_backward_weight(c->pool, g->qkv.data, c->wide, c->h, N, C, D);
+        matmul_backward_weight(c->products, g->qkv.data, c->wide, c->h, N, C, D);
     }
-    if (g->qkv_bias) bias_backward(c->pool, g->qkv_bias, c->wide, N, C);
+    if (g->qkv_bias) bias_backward(c->products.pool, g->qkv_bias, c->wide, N, C);
     for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
         if (mf_weights_matrix(parts[i].w, &rows, err) < 0) return -1;
-        matmul_backward_input_block(c->pool, c->y, D, c->wide + parts[i].at, C, rows, D, N, parts[i].columns,
-                                    D, i > 0);
+        matmul_backward_input_block(c->products, c->y, D, c->wide + parts[i].at, C, rows, D, N,
+                                    parts[i].columns, D, i > 0);
     }
     mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, c->y, N);
     return 0;

@@ -14,6 +14,7 @@
 
 #include "model/tensors.h"
 #include "nn/dropout.h"
+#include "nn/matmul.h"
 #include "nn/seqs.h"
 
 /* Rows [N,D] as a norm made them, before its gain and bias: site i < L: the attention's of layer i;
@@ -40,7 +41,7 @@ void mf_layer_positions(const struct mf_shape *shape, float *rows, size_t first,
  * of queries, C = (H+2K) d of queries, keys and values; W = max(D, A). */
 struct mf_layer {
     const struct mf_shape *shape;
-    struct mf_pool *pool;
+    struct products products;
     const struct seqs *seqs;
     const float *positions; /* [S,..] mf_layer_positions, from position 0 on */
     float *h;               /* [N,W] what a norm made of the rows */

@@ -44,10 +44,10 @@ static int product(const struct mf_layer *c, const struct mf_matrix *w, const st
     const float *rows;
     size_t D = c->shape->D;
     if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-    matmul_forward(c->pool, out, b->h, rows + b->f * D, b->N, b->U, D, 0);
+    matmul_forward(c->products, out, b->h, rows + b->f * D, b->N, b->U, D, 0);
     if (!w->a) return 0;
     struct low_rank change = rows_change(c, w, b);
-    low_rank_forward(c->pool, out, b->U, b->h, D, &change, b->N, c->low);
+    low_rank_forward(c->products, out, b->U, b->h, D, &change, b->N, c->low);
     return 0;
 }
 
@@ -56,9 +56,9 @@ static void product_change_backward(const struct mf_layer *c, const struct mf_ma
     struct low_rank change = rows_change(c, w, b);
     size_t D = c->shape->D, N = b->N;
     if (g->a)
-        low_rank_backward_weight(c->pool, g->a, g->b + b->f * c->rank, d, b->U, b->h, D, &change, N, c->low,
-                                 c->low + N * c->rank);
-    if (b->dh) low_rank_backward_input(c->pool, b->dh, D, d, b->U, &change, N, c->low);
+        low_rank_backward_weight(c->products, g->a, g->b + b->f * c->rank, d, b->U, b->h, D, &change, N,
+                                 c->low, c->low + N * c->rank);
+    if (b->dh) low_rank_backward_input(c->products, b->dh, D, d, b->U, &change, N, c->low);
 }
 
 /* The same back: the gradients of w's rows, and of h (added to what is there where `more`), of d [N,U]. */
@@ -66,10 +66,10 @@ static int product_backward(const struct mf_layer *c, const struct mf_matrix *w,
                             const struct block *b, const float *d, bool more, struct mf_err *err) {
     const float *rows;
     size_t D = c->shape->D, first = b->f * D;
-    if (g->data) matmul_backward_weight(c->pool, g->data + first, d, b->h, b->N, b->U, D);
+    if (g->data) matmul_backward_weight(c->products, g->data + first, d, b->h, b->N, b->U, D);
     if (b->dh) {
         if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-        matmul_backward_input(c->pool, b->dh, d, rows + first, b->N, b->U, D, more);
+        matmul_backward_input(c->products, b->dh, d, rows + first, b->N, b->U, D, more);
     }
     if (w->a) product_change_backward(c, w, g, b, d);
     return 0;
@@ -80,10 +80,11 @@ static int to_output(const struct mf_layer *c, const struct block *b, struct mf_
     const float *fc2;
     size_t D = c->shape->D, F = c->shape->F;
     if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_forward_block(c->pool, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U, b->more || b->f > 0);
+    matmul_forward_block(c->products, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U,
+                         b->more || b->f > 0);
     if (!b->w->fc2.a) return 0;
     struct low_rank change = columns_change(c, b);
-    low_rank_forward(c->pool, c->y, D, c->wide, b->U, &change, b->N, c->low);
+    low_rank_forward(c->products, c->y, D, c->wide, b->U, &change, b->N, c->low);
     return 0;
 }
 
@@ -91,12 +92,12 @@ static int to_output(const struct mf_layer *c, const struct block *b, struct mf_
 static void output_weight_backward(const struct mf_layer *c, const struct block *b) {
     size_t D = c->shape->D, F = c->shape->F;
     if (b->g->fc2.data)
-        matmul_backward_weight_block(c->pool, b->g->fc2.data + b->f, F, b->dy, D, c->wide, b->U, b->N, D,
+        matmul_backward_weight_block(c->products, b->g->fc2.data + b->f, F, b->dy, D, c->wide, b->U, b->N, D,
                                      b->U);
     if (!b->g->fc2.a) return;
     struct low_rank change = columns_change(c, b);
-    low_rank_backward_weight(c->pool, b->g->fc2.a + b->f, b->g->fc2.b, b->dy, D, c->wide, b->U, &change, b->N,
-                             c->low, c->low + b->N * c->rank);
+    low_rank_backward_weight(c->products, b->g->fc2.a + b->f, b->g->fc2.b, b->dy, D, c->wide, b->U, &change,
+                             b->N, c->low, c->low + b->N * c->rank);
 }
 
 /* wide = gradient of the units. */
@@ -104,17 +105,17 @@ static int output_backward(const struct mf_layer *c, const struct block *b, stru
     const float *fc2;
     size_t D = c->shape->D, F = c->shape->F;
     if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_backward_input_block(c->pool, c->wide, b->U, b->dy, D, fc2 + b->f, F, b->N, D, b->U, 0);
+    matmul_backward_input_block(c->products, c->wide, b->U, b->dy, D, fc2 + b->f, F, b->N, D, b->U, 0);
     if (!b->w->fc2.a) return 0;
     struct low_rank change = columns_change(c, b);
-    low_rank_backward_input(c->pool, c->wide, b->U, b->dy, D, &change, b->N, c->low);
+    low_rank_backward_input(c->products, c->wide, b->U, b->dy, D, &change, b->N, c->low);
     return 0;
 }
 
 /* y = gelu(h fc1^T + b1) fc2^T */
 static int gelu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
     if (product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
-    bias_gelu_forward(c->pool, c->wide, b->pre, b->w->fc1_bias + b->f, b->N, b->U);
+    bias_gelu_forward(c->products.pool, c->wide, b->pre, b->w->fc1_bias + b->f, b->N, b->U);
     return to_output(c, b, err);
 }
 
@@ -122,10 +123,10 @@ static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, st
     const float *bias = b->w->fc1_bias + b->f;
     float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
     if (c->recompute && product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
-    if (learns(&b->g->fc2)) bias_gelu_forward(c->pool, c->wide, b->pre, bias, b->N, b->U);
+    if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, b->U);
     output_weight_backward(c, b);
     if (output_backward(c, b, err) < 0) return -1;
-    bias_gelu_backward(c->pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
+    bias_gelu_backward(c->products.pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
     return product_backward(c, &b->w->fc1, &b->g->fc1, b, c->wide, b->f > 0, err);
 }
 
@@ -133,7 +134,7 @@ static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, st
 static int swiglu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
     float *up = b->pre + b->N * b->U;
     if (product(c, &b->w->fc1, b, b->pre, err) < 0 || product(c, &b->w->up, b, up, err) < 0) return -1;
-    swiglu_forward(c->pool, c->wide, b->pre, up, b->U, b->N, b->U);
+    swiglu_forward(c->products.pool, c->wide, b->pre, up, b->U, b->N, b->U);
     return to_output(c, b, err);
 }
 
@@ -143,7 +144,7 @@ static int swiglu_ffn_backward(const struct mf_layer *c, const struct block *b, 
         return -1;
     if (output_backward(c, b, err) < 0) return -1;
     /* gate and up become their gradients, wide the units once more */
-    swiglu_backward(c->pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);
+    swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);
     output_weight_backward(c, b);
     if (product_backward(c, &b->w->fc1, &b->g->fc1, b, gate, b->f > 0, err) < 0) return -1;
     return product_backward(c, &b->w->up, &b->g->up, b, up, true, err);
@@ -214,9 +215,9 @@ int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_lay
     if (c->anchor && anchor_forward(c, k, N, err) < 0) return -1;
     mf_layer_norm(c, c->shape->L + layer, &norm, N);
     if (ffn(c, w, c->h, k->pre, N, c->anchor != NULL, err) < 0) return -1;
-    if (c->anchor) mean_forward(c->pool, c->y, w->fc2_bias, c->anchor->fc2_bias, N, D);
+    if (c->anchor) mean_forward(c->products.pool, c->y, w->fc2_bias, c->anchor->fc2_bias, N, D);
     memcpy(out, k->x, N * D * sizeof *out);
-    residual_forward(c->pool, out, c->y, c->anchor ? NULL : w->fc2_bias, dropout, N, D);
+    residual_forward(c->products.pool, out, c->y, c->anchor ? NULL : w->fc2_bias, dropout, N, D);
     return 0;
 }
 
@@ -224,9 +225,10 @@ int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w
                           const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, struct dropout dropout,
                           float *dh, float *dx, struct mf_err *err) {
     size_t N = seqs_rows(c->seqs);
-    residual_backward(c->pool, c->y, c->anchor ? NULL : g->fc2_bias, dx, dropout, c->sums, N, c->shape->D);
+    residual_backward(c->products.pool, c->y, c->anchor ? NULL : g->fc2_bias, dx, dropout, c->sums, N,
+                      c->shape->D);
     if (!c->anchor) return mf_layer_expert_backward(c, w, g, k, dh, dx, N, err);
-    mean_backward(c->pool, c->y, g->fc2_bias, N, c->shape->D);
+    mean_backward(c->products.pool, c->y, g->fc2_bias, N, c->shape->D);
     if (mf_layer_expert_backward(c, w, g, k, dh, dx, N, err) < 0) return -1;
     return anchor_backward(c, k, dh, dx, N, err);
 }

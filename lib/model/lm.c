@@ -160,10 +160,11 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
     if (!lm) return mf_err_set(err, EX_OSERR, "out of memory");
     lm->shape = *shape;
     lm->plan = *plan;
-    lm->pool = pool;
+    lm->products = products_fp32(pool);
     layout(lm, mf_pool_threads(pool));
-    if (mf_arena_init(&lm->arena, lm->arena.used, err) < 0) {
-        free(lm);
+    if (mf_arena_init(&lm->arena, lm->arena.used, err) < 0 ||
+        (plan->bf16 && bf16_new(&lm->products.bf16, mf_pool_threads(pool), err) < 0)) {
+        mf_lm_free(lm);
         return -1;
     }
     layout(lm, mf_pool_threads(pool));
@@ -176,6 +177,7 @@ int mf_lm_new(struct mf_lm **out, const struct mf_shape *shape, const struct mf_
 
 void mf_lm_free(struct mf_lm *lm) {
     if (!lm) return;
+    bf16_free(lm->products.bf16);
     mf_arena_free(&lm->arena);
     free(lm);
 }
@@ -200,7 +202,7 @@ static void embed(const struct lm_pass *p) {
     struct mf_lm *lm = p->lm;
     const uint32_t *tokens = p->batch->tokens;
     const float *table = lm_rows_table(p, lm->y, lm_table_of(p, false), tokens);
-    embedding_forward(lm->pool, lm->layers[0].attention.x, lm->plan.narrow ? lm->own : tokens,
+    embedding_forward(lm->products.pool, lm->layers[0].attention.x, lm->plan.narrow ? lm->own : tokens,
                       &p->batch->seqs, table, mf_layer_turns(&lm->shape) ? NULL : lm->positions,
                       dropout_at(p, 0), lm->shape.D);
 }
@@ -253,7 +255,7 @@ static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
     p.N = seqs_rows(&batch->seqs);
     if (p.N > lm->plan.max_rows) abort();
     p.layer = (struct mf_layer){.shape = &lm->shape,
-                                .pool = lm->pool,
+                                .products = lm->products,
                                 .seqs = &batch->seqs,
                                 .positions = lm->positions,
                                 .h = lm->h,
@@ -270,13 +272,19 @@ static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
     return p;
 }
 
-double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
-                  mf_norm_hook *hook, void *context) {
+double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch) {
+    struct lm_pass p = pass_of(lm, w, batch);
+    forward(&p);
+    return lm_head(&p, 0);
+}
+
+void mf_lm_norms(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
+                 mf_norm_hook *hook, void *context) {
     struct lm_pass p = pass_of(lm, w, batch);
     p.layer.hook = hook;
     p.layer.context = context;
     forward(&p);
-    return lm_head(&p, 0);
+    lm_output_norm(&p);
 }
 
 double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_weights *grad,
@@ -289,7 +297,7 @@ double mf_lm_backward(struct mf_lm *lm, const struct mf_lm_weights *w, const str
     double loss = lm_head(&p, scale);
     backward(&p);
     if (dembedding)
-        embedding_backward(lm->pool, dembedding, lm->dx, batch->tokens, &batch->seqs, dropout_at(&p, 0),
-                           lm->plan.pad, lm->shape.D);
+        embedding_backward(lm->products.pool, dembedding, lm->dx, batch->tokens, &batch->seqs,
+                           dropout_at(&p, 0), lm->plan.pad, lm->shape.D);
     return loss;
 }

@@ -47,6 +47,7 @@ struct mf_lm_plan {
         low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
     bool anchor;  /* with frozen: each FFN's branch is the mean of its result and of the frozen FFN's */
     size_t head; /* with frozen: the rank of a head of the expert's own (model/expert_head.h), which learns */
+    bool bf16;   /* products with operands rounded to bf16 (nn/bf16.h) */
 };
 
 struct mf_lm;
@@ -56,12 +57,15 @@ int mf_lm_new(struct mf_lm **lm, const struct mf_shape *shape, const struct mf_l
               struct mf_pool *pool, struct mf_err *err);
 void mf_lm_free(struct mf_lm *lm); /* accepts NULL */
 
-/* Bytes that mf_lm_new takes. */
+/* Bytes that mf_lm_new takes, but for those of nn/bf16.h. */
 size_t mf_lm_memory(const struct mf_shape *shape, const struct mf_lm_plan *plan, int n_threads);
 
-/* The sum of the losses of the batch's targets in nats, without dropout. `hook` may be NULL. */
-double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
-                  mf_norm_hook *hook, void *context);
+/* The sum of the losses of the batch's targets in nats, without dropout. */
+double mf_lm_loss(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch);
+
+/* Shows the hook the rows of every norm of the same forward, and makes no logits. */
+void mf_lm_norms(struct mf_lm *lm, const struct mf_lm_weights *w, const struct mf_lm_batch *batch,
+                 mf_norm_hook *hook, void *context);
 
 /* The same with dropout (each place has its own masks), and ADDS scale * d(sum of losses)/d(parameter) to the
  * gradients. */

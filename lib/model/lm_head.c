@@ -43,7 +43,7 @@ static void add_change(const struct lm_pass *p, const struct low_rank *whole, si
     if (!part.R) return;
     part.b += v * part.R;
     part.O = P;
-    low_rank_forward(lm->pool, lm->logits, P, lm->h, lm->shape.D, &part, p->N, lm->low);
+    low_rank_forward(lm->products, lm->logits, P, lm->h, lm->shape.D, &part, p->N, lm->low);
 }
 
 /* Losses with the vocabulary in chunks, each of which meets all rows in one product. With gradients, y
@@ -54,16 +54,17 @@ static void head_in_chunks(const struct lm_pass *p, const struct head *head, flo
     const uint32_t *targets = p->batch->targets;
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
         const float *w = vocabulary_chunk(p, head->table, v, lm->columns, &P);
-        matmul_forward(lm->pool, lm->logits, lm->h, w, N, P, D, 0);
+        matmul_forward(lm->products, lm->logits, lm->h, w, N, P, D, 0);
         add_change(p, &head->change, v, P);
-        cross_entropy_chunk(lm->pool, &lm->softmax, lm->logits, targets, v, N, P, p->grad ? lm->y : NULL, D);
-        if (p->grad) matmul_backward_input(lm->pool, lm->y, lm->logits, w, N, P, D, v > 0);
+        cross_entropy_chunk(lm->products.pool, &lm->softmax, lm->logits, targets, v, N, P,
+                            p->grad ? lm->y : NULL, D);
+        if (p->grad) matmul_backward_input(lm->products, lm->y, lm->logits, w, N, P, D, v > 0);
     }
     cross_entropy_losses(&lm->softmax, lm->losses, targets, N);
     if (!p->grad) return;
     const float *table = lm_rows_table(p, lm->h, head->table, targets);
-    cross_entropy_input(lm->pool, &lm->softmax, lm->y, targets, table, lm->plan.narrow ? lm->own : targets,
-                        scale, N, D);
+    cross_entropy_input(lm->products.pool, &lm->softmax, lm->y, targets, table,
+                        lm->plan.narrow ? lm->own : targets, scale, N, D);
 }
 
 /* The head that learns: the backbone's, an expert's whole one, or the factors of its change. */
@@ -86,15 +87,15 @@ static void head_backward(const struct lm_pass *p, const struct head *head, cons
                           const float *h, float *y, size_t rows) {
     struct mf_lm *lm = p->lm;
     size_t D = lm->shape.D, V = lm->shape.V, most = head->table.rows ? V : lm->columns;
-    if (g->matrix) matmul_backward_weight(lm->pool, g->matrix, lm->logits, h, rows, V, D);
+    if (g->matrix) matmul_backward_weight(lm->products, g->matrix, lm->logits, h, rows, V, D);
     for (size_t v = 0, P; v < V; v += P) {
         const float *w = vocabulary_chunk(p, head->table, v, most, &P);
-        matmul_backward_input_block(lm->pool, y, D, lm->logits + v, V, w, D, rows, P, D, v > 0);
+        matmul_backward_input_block(lm->products, y, D, lm->logits + v, V, w, D, rows, P, D, v > 0);
     }
     if (!head->change.R) return;
     float *du = lm->low + rows * head->change.R;
-    low_rank_backward_weight(lm->pool, g->a, g->b, lm->logits, V, h, D, &head->change, rows, lm->low, du);
-    low_rank_backward_input(lm->pool, y, D, lm->logits, V, &head->change, rows, du);
+    low_rank_backward_weight(lm->products, g->a, g->b, lm->logits, V, h, D, &head->change, rows, lm->low, du);
+    low_rank_backward_input(lm->products, y, D, lm->logits, V, &head->change, rows, du);
 }
 
 /* Losses and the gradients of rows and of the head, which need whole rows of logits: a block of rows at a
@@ -108,24 +109,32 @@ static void head_in_rows(const struct lm_pass *p, const struct head *head, float
         rows = smaller(N - n, lm->logits_rows);
         for (size_t v = 0, P; v < V; v += P) {
             const float *w = vocabulary_chunk(p, head->table, v, most, &P);
-            matmul_forward_block(lm->pool, lm->logits + v, V, h, D, w, D, rows, P, D, 0);
+            matmul_forward_block(lm->products, lm->logits + v, V, h, D, w, D, rows, P, D, 0);
         }
-        if (head->change.R) low_rank_forward(lm->pool, lm->logits, V, h, D, &head->change, rows, lm->low);
-        cross_entropy_backward(lm->pool, lm->losses + n, lm->logits, p->batch->targets + n, scale, rows, V);
+        if (head->change.R) low_rank_forward(lm->products, lm->logits, V, h, D, &head->change, rows, lm->low);
+        cross_entropy_backward(lm->products.pool, lm->losses + n, lm->logits, p->batch->targets + n, scale,
+                               rows, V);
         head_backward(p, head, &g, h, lm->y + n * D, rows);
     }
     if (g.matrix && lm->plan.pad >= 0 && !lm->plan.frozen && !lm->shape.untied)
         memset(g.matrix + (size_t)lm->plan.pad * D, 0, D * sizeof *g.matrix); /* a logit all the same */
 }
 
+struct mf_norm lm_output_norm(const struct lm_pass *p) {
+    const struct mf_lm *lm = p->lm;
+    const struct mf_backbone_ends w = lm_backbone_ends(p);
+    const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
+    mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, p->N);
+    return norm;
+}
+
 double lm_head(const struct lm_pass *p, float scale) {
     struct mf_lm *lm = p->lm;
-    struct mf_backbone_ends w = lm_backbone_ends(p), g = {0};
+    struct mf_backbone_ends g = {0};
     size_t N = p->N, D = lm->shape.D;
     const struct head made_by = head_of(p);
-    const struct mf_norm norm = {lm->x, lm->mean, lm->rstd, w.out_norm_gain, w.out_norm_bias};
+    const struct mf_norm norm = lm_output_norm(p);
     if (p->grad) g = mf_backbone_ends(&lm->shape, p->grad->backbone);
-    mf_layer_norm(&p->layer, 2 * lm->shape.L, &norm, N);
     if (p->grad && lm->logits_rows)
         head_in_rows(p, &made_by, scale);
     else

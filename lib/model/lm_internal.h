@@ -15,7 +15,7 @@ struct lm_kept {
 struct mf_lm {
     struct mf_shape shape;
     struct mf_lm_plan plan;
-    struct mf_pool *pool;
+    struct products products;
     struct mf_arena arena;
     struct lm_kept *layers; /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
@@ -87,6 +87,9 @@ const float *lm_rows_table(const struct lm_pass *p, float *widened, struct lm_ta
 
 /* Has the expert a whole head of its own? */
 bool lm_own_head(const struct mf_lm *lm);
+
+/* h = norm of the rows after the last layer; what it found in them is kept. */
+struct mf_norm lm_output_norm(const struct lm_pass *p);
 
 /* The sum of the losses of the rows after the last layer; with gradients, those of the head's tensors are
  * added to and dx becomes that of the rows. */

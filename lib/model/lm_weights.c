@@ -17,7 +17,7 @@ static void widen_part(void *context, size_t begin, size_t end, int thread) {
 static float *widen(const struct lm_pass *p, float *to, const struct mf_tensor *tensors, size_t n) {
     for (size_t i = 0, at = 0; i < n; i++) {
         struct widening w = {to + at, tensors[i].data};
-        mf_pool_run(p->lm->pool, mf_tensor_count(&tensors[i]), 64, widen_part, &w);
+        mf_pool_run(p->lm->products.pool, mf_tensor_count(&tensors[i]), 64, widen_part, &w);
         at += mf_tensor_count(&tensors[i]);
     }
     return to;

@@ -13,7 +13,8 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     size_t N = w->max_rows, R = moe_expert_rows(N), E = m->router.n_experts;
     size_t block = s->V < MOE_VOCAB_BLOCK ? s->V : MOE_VOCAB_BLOCK, longest = N < s->S ? N : s->S;
     const struct heads heads = mf_shape_heads(s);
-    size_t scratch = attention_scratch(mf_pool_threads(w->pool), longest, heads.d), A = heads.H * heads.d;
+    size_t scratch = attention_scratch(mf_pool_threads(w->products.pool), longest, heads.d),
+           A = heads.H * heads.d;
     w->x = mf_arena_floats(a, N * s->D);
     w->h = mf_arena_floats(a, N * (A > s->D ? A : s->D));
     w->attention = mf_arena_floats(a, scratch > s->H * s->S ? scratch : s->H * s->S);
@@ -40,11 +41,11 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     w->softmax.sum = mf_arena_take(a, N, sizeof *w->softmax.sum);
 }
 
-int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max_rows, struct mf_pool *pool,
-                    struct mf_err *err) {
+int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max_rows,
+                    struct products products, struct mf_err *err) {
     struct mf_moe_work *w = calloc(1, sizeof *w);
     if (!w) return mf_err_set(err, EX_OSERR, "out of memory");
-    w->pool = pool;
+    w->products = products;
     w->max_rows = max_rows;
     layout(w, m);
     if (mf_arena_init(&w->arena, w->arena.used, err) < 0) {
@@ -57,7 +58,7 @@ int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max
 }
 
 size_t mf_moe_work_memory(const struct mf_moe *m, size_t max_rows, struct mf_pool *pool) {
-    struct mf_moe_work w = {.pool = pool, .max_rows = max_rows};
+    struct mf_moe_work w = {.products = {pool, NULL}, .max_rows = max_rows};
     layout(&w, m);
     return w.arena.used;
 }
@@ -77,7 +78,7 @@ const float *mf_moe_work_rstd(const struct mf_moe_work *w) {
 struct mf_layer moe_layer(const struct mf_moe *m, struct mf_moe_work *w, const struct seqs *seqs,
                           const struct mf_moe_hooks *hooks) {
     return (struct mf_layer){.shape = &m->shape,
-                             .pool = w->pool,
+                             .products = w->products,
                              .seqs = seqs,
                              .positions = m->file->positions,
                              .h = w->h,
@@ -155,7 +156,7 @@ int moe_embed(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, c
     const float *pe = mf_layer_turns(&m->shape) ? NULL : m->file->positions + first_position * D, *table;
     if (moe_keeps_embedding(m)) {
         if (mf_weights_get(m->file->weights, m->file->embedding, &table, err) < 0) return -1;
-        embedding_forward(w->pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);
+        embedding_forward(w->products.pool, w->x, tokens, seqs, table, pe, (struct dropout){0}, D);
         return 0;
     }
     for (size_t q = 0; q < seqs->count; q++)

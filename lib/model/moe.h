@@ -108,7 +108,7 @@ struct mf_moe_hooks {
 /* Working memory for at most N rows in sequences of at most S rows; sized here, reused by every call. */
 struct mf_moe_work;
 int mf_moe_work_new(struct mf_moe_work **work, const struct mf_moe *moe, size_t max_rows,
-                    struct mf_pool *pool, struct mf_err *err);
+                    struct products products, struct mf_err *err);
 size_t mf_moe_work_memory(const struct mf_moe *moe, size_t max_rows, struct mf_pool *pool); /* its bytes */
 void mf_moe_work_free(struct mf_moe_work *work);                                            /* accepts NULL */
 

@@ -4,8 +4,12 @@
 #include "nn/vector.h"
 
 static struct mf_layer layer_of(const struct mf_moe *m, const struct mf_moe_work *w) {
-    return (struct mf_layer){
-        .shape = &m->shape, .pool = w->pool, .h = w->in, .y = w->out, .wide = w->mid, .units = m->shape.F};
+    return (struct mf_layer){.shape = &m->shape,
+                             .products = w->products,
+                             .h = w->in,
+                             .y = w->out,
+                             .wide = w->mid,
+                             .units = m->shape.F};
 }
 
 int moe_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
@@ -15,9 +19,9 @@ int moe_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, 
     const struct mf_ffn_kept k = {.x = w->in, .pre = w->mid};
     struct moe_slots slots = {.top_k = m->router.top_k, .most = moe_expert_rows(w->max_rows)};
     while (moe_next_slots(w, e, &slots)) {
-        moe_gather(w->pool, &slots, w->in, from, m->shape.D);
+        moe_gather(w->products.pool, &slots, w->in, from, m->shape.D);
         if (mf_layer_expert(&c, x, &k, slots.n, err) < 0) return -1;
-        moe_scatter(w->pool, &slots, w->x, w->out, m->shape.D, w->weights, x->fc2_bias);
+        moe_scatter(w->products.pool, &slots, w->x, w->out, m->shape.D, w->weights, x->fc2_bias);
     }
     return 0;
 }
@@ -52,13 +56,13 @@ int moe_expert_backward(struct mf_moe *m, struct mf_moe_work *w, size_t layer, s
     struct moe_slots slots = {.top_k = m->router.top_k, .most = b->most};
     size_t D = m->shape.D;
     while (moe_next_slots(w, e, &slots)) {
-        moe_gather(w->pool, &slots, b->kept.x, w->h, D);
+        moe_gather(w->products.pool, &slots, b->kept.x, w->h, D);
         if (mf_layer_expert(&c, x, &b->kept, slots.n, err) < 0) return -1;
-        mf_pool_run(w->pool, slots.n, 1, weigh_back, &(struct job){w, b, &slots, x->fc2_bias, D});
+        mf_pool_run(w->products.pool, slots.n, 1, weigh_back, &(struct job){w, b, &slots, x->fc2_bias, D});
         if (!b->dh) continue;
         memset(w->in, 0, slots.n * D * sizeof *w->in);
         if (mf_layer_expert_backward(&c, x, &frozen, &b->kept, w->out, w->in, slots.n, err) < 0) return -1;
-        moe_scatter(w->pool, &slots, b->dh, w->in, D, NULL, NULL);
+        moe_scatter(w->products.pool, &slots, b->dh, w->in, D, NULL, NULL);
     }
     return 0;
 }

@@ -24,7 +24,7 @@ int moe_head_logits(struct mf_moe *m, struct mf_moe_work *w, const struct moe_he
         memset(b->logits, 0, N * b->count * sizeof *b->logits);
     else {
         if (moe_head_rows(m, w, b->first, b->count, &rows, err) < 0) return -1;
-        matmul_forward(w->pool, b->logits, b->hidden, rows, N, b->count, m->shape.D, 0);
+        matmul_forward(w->products, b->logits, b->hidden, rows, N, b->count, m->shape.D, 0);
         moe_heads_share(m, w, b->row, b->logits, N, b->count);
     }
     return moe_heads_add(m, w, b, err);
@@ -41,9 +41,9 @@ int moe_head(struct mf_moe *m, struct mf_moe_work *w, const float *hidden, const
         b.count = V - b.first < MOE_VOCAB_BLOCK ? V - b.first : MOE_VOCAB_BLOCK;
         const float *rows;
         if (moe_head_logits(m, w, &b, N, err) < 0) return -1;
-        cross_entropy_chunk(w->pool, &w->softmax, w->logits, targets, b.first, N, b.count, mixed, D);
+        cross_entropy_chunk(w->products.pool, &w->softmax, w->logits, targets, b.first, N, b.count, mixed, D);
         if (mixed && moe_head_rows(m, w, b.first, b.count, &rows, err) < 0) return -1;
-        if (mixed) matmul_backward_input(w->pool, mixed, w->logits, rows, N, b.count, D, b.first > 0);
+        if (mixed) matmul_backward_input(w->products, mixed, w->logits, rows, N, b.count, D, b.first > 0);
     }
     cross_entropy_losses(&w->softmax, losses, targets, N);
     return 0;

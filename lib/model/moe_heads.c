@@ -53,8 +53,10 @@ struct meeting {
 static int forward(struct meeting *g, struct mf_err *err) {
     (void)err;
     struct mf_moe_work *w = g->w;
-    matmul_forward(w->pool, w->head_part, g->code, g->b, g->slots.n, g->block->count, g->head->columns, 0);
-    moe_scatter(w->pool, &g->slots, g->block->logits, w->head_part, g->block->count, w->weights, NULL);
+    matmul_forward(w->products, w->head_part, g->code, g->b, g->slots.n, g->block->count, g->head->columns,
+                   0);
+    moe_scatter(w->products.pool, &g->slots, g->block->logits, w->head_part, g->block->count, w->weights,
+                NULL);
     return 0;
 }
 
@@ -64,15 +66,15 @@ static int backward(struct meeting *g, struct mf_err *err) {
     size_t D = g->m->shape.D, C = g->head->columns, n = g->slots.n;
     float *dcode = w->head_dcode, *dh = g->head->whole ? dcode : w->head_in;
     const float *a;
-    moe_gather(w->pool, &g->slots, w->head_part, g->block->logits, g->block->count);
-    matmul_backward_input(w->pool, dcode, w->head_part, g->b, n, g->block->count, C, 0);
+    moe_gather(w->products.pool, &g->slots, w->head_part, g->block->logits, g->block->count);
+    matmul_backward_input(w->products, dcode, w->head_part, g->b, n, g->block->count, C, 0);
     for (size_t i = 0; i < n; i++)
         g->block->dweights[g->slots.of[i]] += (float)vector_dot(dcode + i * C, g->code + i * C, C);
     if (!g->head->whole) {
         if (mf_weights_get(g->m->file->weights, g->head->a, &a, err) < 0) return -1;
-        matmul_backward_input(w->pool, dh, dcode, a, n, C, D, 0);
+        matmul_backward_input(w->products, dh, dcode, a, n, C, D, 0);
     }
-    moe_scatter(w->pool, &g->slots, g->block->dhidden, dh, D, w->weights, NULL);
+    moe_scatter(w->products.pool, &g->slots, g->block->dhidden, dh, D, w->weights, NULL);
     return 0;
 }
 
@@ -81,11 +83,11 @@ static int encode(struct meeting *g, struct mf_err *err) {
     const float *a;
     struct mf_moe_work *w = g->w;
     size_t D = g->m->shape.D;
-    moe_gather(w->pool, &g->slots, w->head_in, g->block->hidden, D);
+    moe_gather(w->products.pool, &g->slots, w->head_in, g->block->hidden, D);
     g->code = w->head_in;
     if (g->head->whole) return 0;
     if (mf_weights_get(g->m->file->weights, g->head->a, &a, err) < 0) return -1;
-    matmul_forward(w->pool, w->head_code, w->head_in, a, g->slots.n, g->head->columns, D, 0);
+    matmul_forward(w->products, w->head_code, w->head_in, a, g->slots.n, g->head->columns, D, 0);
     g->code = w->head_code;
     return 0;
 }
@@ -124,11 +126,11 @@ static int block_backward(struct mf_moe *m, struct mf_moe_work *w, struct moe_he
                           const uint32_t *targets, float scale, float *base, struct mf_err *err) {
     const float *rows;
     if (moe_head_logits(m, w, block, N, err) < 0) return -1;
-    cross_entropy_chunk_backward(w->pool, &w->softmax, block->logits, targets, scale, block->first, N,
-                                 block->count);
+    cross_entropy_chunk_backward(w->products.pool, &w->softmax, block->logits, targets, scale, block->first,
+                                 N, block->count);
     if (!moe_heads_only(m)) {
         if (moe_head_rows(m, w, block->first, block->count, &rows, err) < 0) return -1;
-        matmul_backward_input(w->pool, base, block->logits, rows, N, block->count, m->shape.D, 1);
+        matmul_backward_input(w->products, base, block->logits, rows, N, block->count, m->shape.D, 1);
     }
     return meet(m, w, block, backward, err);
 }

@@ -92,7 +92,7 @@ int moe_check_last(const struct mf_moe *m, struct mf_err *err);
 size_t moe_small_tensors(const struct mf_moe *m, size_t layer, struct mf_tensor tensors[MOE_SMALL]);
 
 struct mf_moe_work {
-    struct mf_pool *pool;
+    struct products products;
     struct mf_arena arena;
     size_t max_rows;
     float *x, *h;          /* [N,D] residual stream, normalised; h has columns for [N,A], A = H d */

@@ -91,7 +91,7 @@ static void route_rows(void *context, size_t begin, size_t end, int thread) {
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
                size_t N, const struct moe_noise *noise) {
     struct routing_job job = {m, w, layer, token_scores, noise};
-    mf_pool_run(w->pool, N, 1, route_rows, &job);
+    mf_pool_run(w->products.pool, N, 1, route_rows, &job);
 }
 
 /* --- the way back --- */
@@ -149,16 +149,17 @@ double moe_route_backward(const struct mf_moe *m, struct mf_moe_work *w, size_t 
     struct back_job job = {m, w, layer, b};
     for (size_t n = 0; n < N && !m->router.over_all; n++) softmax(w->gate + n * E, E);
     double balance = balance_backward(&job, N);
-    mf_pool_run(w->pool, N, 1, logits_backward, &job);
+    mf_pool_run(w->products.pool, N, 1, logits_backward, &job);
     if (b->noise) {
         float *slope = b->noise->slope;
         for (size_t i = 0; i < N * E; i++) slope[i] *= b->dlogits[i];
-        matmul_backward_weight(w->pool, b->dnoise, slope, w->h, N, E, D);
-        if (layer) matmul_backward_input(w->pool, b->dh, slope, l->noise, N, E, D, 1);
+        matmul_backward_weight(products_fp32(w->products.pool), b->dnoise, slope, w->h, N, E, D);
+        if (layer) matmul_backward_input(products_fp32(w->products.pool), b->dh, slope, l->noise, N, E, D, 1);
     }
-    if (layer && m->router.mean && b->token_scores) mf_pool_run(w->pool, N, 1, scores_backward, &job);
+    if (layer && m->router.mean && b->token_scores)
+        mf_pool_run(w->products.pool, N, 1, scores_backward, &job);
     vector_scale(b->dlogits, (float)m->router.gate_scale, N * E);
-    matmul_backward_weight(w->pool, b->dgate, b->dlogits, w->h, N, E, D);
-    if (layer) matmul_backward_input(w->pool, b->dh, b->dlogits, l->gate, N, E, D, 1);
+    matmul_backward_weight(products_fp32(w->products.pool), b->dgate, b->dlogits, w->h, N, E, D);
+    if (layer) matmul_backward_input(products_fp32(w->products.pool), b->dh, b->dlogits, l->gate, N, E, D, 1);
     return balance;
 }

@@ -142,7 +142,8 @@ static int head_input(const struct pass *p, struct mf_err *err) {
         if (targets[n] != LOSS_IGNORE &&
             mf_weights_read(m->file->weights, m->file->head, targets[n] * D, D, t->dx + n * D, err) < 0)
             return -1;
-    cross_entropy_input(w->pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->batch->scale, N, D);
+    cross_entropy_input(w->products.pool, &w->softmax, t->dh, targets, t->dx, t->own, (float)p->batch->scale,
+                        N, D);
     return 0;
 }
 

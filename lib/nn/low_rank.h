@@ -8,7 +8,7 @@
 #ifndef MF_NN_LOW_RANK_H
 #define MF_NN_LOW_RANK_H
 
-#include "base/pool.h"
+#include "nn/matmul.h"
 
 struct low_rank {
     const float *a, *b; /* [R,I], [O,R] */
@@ -18,15 +18,15 @@ struct low_rank {
 };
 
 /* y [N,O] += scale (x [N,I] a^T) b^T; rows of y and x are ld_y and ld_x apart, here as below */
-void low_rank_forward(struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
+void low_rank_forward(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
                       const struct low_rank *w, size_t N, float *u);
 
 /* dx [N,I] += scale (dy [N,O] b) a */
-void low_rank_backward_input(struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+void low_rank_backward_input(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
                              const struct low_rank *w, size_t N, float *du);
 
 /* db [O,R] += scale dy^T (x a^T);  da [R,I], rows ld_a apart, += scale (dy b)^T x */
-void low_rank_backward_weight(struct mf_pool *pool, float *da, float *db, const float *dy, size_t ld_dy,
+void low_rank_backward_weight(struct products how, float *da, float *db, const float *dy, size_t ld_dy,
                               const float *x, size_t ld_x, const struct low_rank *w, size_t N, float *u,
                               float *du);
 

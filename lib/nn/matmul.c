@@ -1,4 +1,4 @@
-/* Products as single-threaded sgemm calls, one a thread. */
+/* Products as single-threaded sgemm calls, one a thread; or in bf16. */
 #include "nn/matmul.h"
 
 #include <cblas.h>
@@ -19,37 +19,50 @@ void matmul_setup(void) {
     openblas_set_num_threads(1);
 }
 
+void matmul_rows_forward(float *y, size_t ld_y, const float *x, size_t ld_x, const float *w, size_t ld_w,
+                         size_t N, size_t O, size_t I, float beta) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)N, (int)O, (int)I, 1, x, (int)ld_x, w,
+                (int)ld_w, beta, y, (int)ld_y);
+}
+
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct product *p = context;
     size_t n = end - begin;
     (void)thread;
     if (p->over_rows)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)p->O, (int)p->I, 1,
-                    p->a + begin * p->ld_a, (int)p->ld_a, p->b, (int)p->ld_b, p->beta, p->c + begin * p->ld_c,
-                    (int)p->ld_c);
+        matmul_rows_forward(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b, p->ld_b,
+                            n, p->O, p->I, p->beta);
     else if (p->N == 1) /* generation: one row times the matrix */
         vector_rows(p->c + begin, p->b + begin * p->ld_b, p->ld_b, p->a, n, p->I, p->beta);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->N, (int)n, (int)p->I, 1, p->a,
-                    (int)p->ld_a, p->b + begin * p->ld_b, (int)p->ld_b, p->beta, p->c + begin, (int)p->ld_c);
+        matmul_rows_forward(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin * p->ld_b, p->ld_b, p->N, n,
+                            p->I, p->beta);
 }
 
 /* Weights that a thread takes at a time for a product with one row. */
 #define CHUNK ((size_t)32 << 10)
 
 /* Few rows would leave threads idle or products tiny: then the other side is split. */
-void matmul_forward_block(struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
+void matmul_forward_block(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
                           const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {y, x, w, ld_y, ld_x, ld_w, N, O, I, beta, N > 1 && N >= O};
-    if (N == 1)
-        mf_pool_share(pool, O, I < CHUNK / 16 ? CHUNK / I : 16, forward_part, &p);
+    if (how.bf16 && bf16_takes(N, O, I, beta))
+        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, w, ld_w, N, O, I, beta);
+    else if (N == 1)
+        mf_pool_share(how.pool, O, I < CHUNK / 16 ? CHUNK / I : 16, forward_part, &p);
     else
-        mf_pool_run(pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
+        mf_pool_run(how.pool, p.over_rows ? N : O, p.over_rows ? 1 : 16, forward_part, &p);
 }
 
-void matmul_forward(struct mf_pool *pool, float *y, const float *x, const float *w, size_t N, size_t O,
+void matmul_forward(struct products how, float *y, const float *x, const float *w, size_t N, size_t O,
                     size_t I, float beta) {
-    matmul_forward_block(pool, y, O, x, I, w, I, N, O, I, beta);
+    matmul_forward_block(how, y, O, x, I, w, I, N, O, I, beta);
+}
+
+void matmul_rows_backward_input(float *dx, size_t ld_dx, const float *dy, size_t ld_dy, const float *w,
+                                size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)N, (int)I, (int)O, 1, dy, (int)ld_dy, w,
+                (int)ld_w, beta, dx, (int)ld_dx);
 }
 
 static void backward_input_part(void *context, size_t begin, size_t end, int thread) {
@@ -57,23 +70,25 @@ static void backward_input_part(void *context, size_t begin, size_t end, int thr
     size_t n = end - begin;
     (void)thread;
     if (p->over_rows)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)p->I, (int)p->O, 1,
-                    p->a + begin * p->ld_a, (int)p->ld_a, p->b, (int)p->ld_b, p->beta, p->c + begin * p->ld_c,
-                    (int)p->ld_c);
+        matmul_rows_backward_input(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b,
+                                   p->ld_b, n, p->O, p->I, p->beta);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)p->N, (int)n, (int)p->O, 1, p->a,
-                    (int)p->ld_a, p->b + begin, (int)p->ld_b, p->beta, p->c + begin, (int)p->ld_c);
+        matmul_rows_backward_input(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin, p->ld_b, p->N, p->O, n,
+                                   p->beta);
 }
 
-void matmul_backward_input_block(struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
                                  const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {dx, dy, w, ld_dx, ld_dy, ld_w, N, O, I, beta, N >= I};
-    mf_pool_run(pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
+    if (how.bf16 && bf16_takes(N, O, I, beta))
+        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, w, ld_w, N, O, I, beta);
+    else
+        mf_pool_run(how.pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
 }
 
-void matmul_backward_input(struct mf_pool *pool, float *dx, const float *dy, const float *w, size_t N,
+void matmul_backward_input(struct products how, float *dx, const float *dy, const float *w, size_t N,
                            size_t O, size_t I, float beta) {
-    matmul_backward_input_block(pool, dx, I, dy, O, w, I, N, O, I, beta);
+    matmul_backward_input_block(how, dx, I, dy, O, w, I, N, O, I, beta);
 }
 
 static void backward_weight_part(void *context, size_t begin, size_t end, int thread) {
@@ -83,13 +98,16 @@ static void backward_weight_part(void *context, size_t begin, size_t end, int th
                 p->a + begin, (int)p->ld_a, p->b, (int)p->ld_b, 1, p->c + begin * p->ld_c, (int)p->ld_c);
 }
 
-void matmul_backward_weight_block(struct mf_pool *pool, float *dw, size_t ld_dw, const float *dy,
-                                  size_t ld_dy, const float *x, size_t ld_x, size_t N, size_t O, size_t I) {
+void matmul_backward_weight_block(struct products how, float *dw, size_t ld_dw, const float *dy, size_t ld_dy,
+                                  const float *x, size_t ld_x, size_t N, size_t O, size_t I) {
     struct product p = {dw, dy, x, ld_dw, ld_dy, ld_x, N, O, I, 1, 1};
-    mf_pool_run(pool, O, 8, backward_weight_part, &p);
+    if (how.bf16 && bf16_takes(N, O, I, 1))
+        bf16_backward_weight(how.bf16, how.pool, dw, ld_dw, dy, ld_dy, x, ld_x, N, O, I);
+    else
+        mf_pool_run(how.pool, O, 8, backward_weight_part, &p);
 }
 
-void matmul_backward_weight(struct mf_pool *pool, float *dw, const float *dy, const float *x, size_t N,
+void matmul_backward_weight(struct products how, float *dw, const float *dy, const float *x, size_t N,
                             size_t O, size_t I) {
-    matmul_backward_weight_block(pool, dw, I, dy, O, x, I, N, O, I);
+    matmul_backward_weight_block(how, dw, I, dy, O, x, I, N, O, I);
 }

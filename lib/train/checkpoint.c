@@ -144,6 +144,15 @@ static int parse_state(const char *path, const json_t *state, struct mf_train_st
     return 0;
 }
 
+json_t *mf_checkpoint_identity(const char *path) {
+    struct mf_err err;
+    struct mf_bundle *b;
+    if (mf_bundle_open(&b, path, "checkpoint", &err) < 0) return NULL;
+    json_t *identity = json_incref(json_object_get(mf_bundle_meta(b), "identity"));
+    mf_bundle_close(b);
+    return identity;
+}
+
 int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,
                        const struct mf_train_arrays *arrays, struct mf_err *err) {
     struct mf_bundle *b;

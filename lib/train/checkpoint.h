@@ -37,6 +37,9 @@ void mf_checkpoint_remove(const char *path, int64_t keep);
  * its name, so nothing may fail any more. */
 void mf_checkpoint_unlink(const char *path, const char *suffix);
 
+/* The identity of one as JSON, new; NULL where there is none that can be read. */
+json_t *mf_checkpoint_identity(const char *path);
+
 /* Reads one. EX_NOINPUT; EX_DATAERR: malformed, or of another training, naming what differs. */
 int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train_state *state,
                        const struct mf_train_arrays *arrays, struct mf_err *err);

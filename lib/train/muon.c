@@ -55,13 +55,13 @@ static float *orthogonal(struct mf_pool *pool, float *x, float *y, float *A, flo
     float norm = (float)sqrt(vector_dot(x, x, s * l));
     vector_scale(x, 1 / (norm + 1e-7f), s * l);
     for (int step = 0; step < STEPS; step++) {
-        matmul_forward(pool, A, x, x, s, s, l, 0);
+        matmul_forward(products_fp32(pool), A, x, x, s, s, l, 0);
         memcpy(B, A, s * s * sizeof *B);
         vector_scale(B, b / c, s * s);
-        matmul_forward(pool, B, A, A, s, s, s, 1); /* A is its own transpose */
+        matmul_forward(products_fp32(pool), B, A, A, s, s, s, 1); /* A is its own transpose */
         vector_scale(B, c, s * s);
         memcpy(y, x, s * l * sizeof *y);
-        matmul_backward_input(pool, y, B, x, s, s, l, a);
+        matmul_backward_input(products_fp32(pool), y, B, x, s, s, l, a);
         float *swap = x;
         x = y;
         y = swap;

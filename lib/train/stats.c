@@ -26,7 +26,7 @@ static int run(struct mf_stats *s, const struct mf_lm_weights *weights, const st
         mf_window_batch_clear(b);
         if (mf_data_read(data, i * data->windows / windows, b, err) < 0) return -1;
         mf_slice(b, s->shape.S, &window, &slice);
-        mf_lm_loss(lm, weights, &slice, add_rows, s);
+        mf_lm_norms(lm, weights, &slice, add_rows, s);
         s->rows += seqs_rows(&slice.seqs);
     }
     for (size_t i = 0; i < s->sites * s->shape.D; i++) {
@@ -47,7 +47,8 @@ int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const stru
                               .narrow = trained->narrow,
                               .low_rank = trained->low_rank,
                               .anchor = trained->anchor,
-                              .head = trained->head};
+                              .head = trained->head,
+                              .bf16 = trained->bf16};
     *s = (struct mf_stats){.shape = *shape, .sites = 2 * shape->L + 1};
     s->mean = calloc(s->sites * shape->D, sizeof *s->mean);
     s->square = calloc(s->sites * shape->D, sizeof *s->square);

@@ -32,6 +32,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
         WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(t->ranks);
+    if (plan.bf16) m->workspace += bf16_memory(n_threads);
     m->total = m->parameters + m->gradients + m->optimizer + m->activations + m->workspace;
 }
 
@@ -48,12 +49,12 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     size_t S = t->shape.S, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
     if (max > ROWS) max = ROWS;
     if (max < S) max = S;
-    for (int narrow = t->bf16; narrow <= (t->bf16 || (limit && t->frozen)); narrow++)
+    for (int narrow = t->stored_bf16; narrow <= (t->stored_bf16 || (limit && t->frozen)); narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t,
                         (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank,
-                                            t->anchor, t->head},
+                                            t->anchor, t->head, t->bf16},
                         n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }

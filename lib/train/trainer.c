@@ -88,7 +88,7 @@ static int validate(struct training_loop *l, double *loss, struct mf_err *err) {
     double sums[] = {0, (double)l->validation.rows.scored}; /* losses, targets */
     size_t window = 0;
     while (mf_slice(&l->validation, l->t->memory.plan.max_rows, &window, &slice))
-        sums[0] += mf_lm_loss(l->lm, &l->t->weights, &slice, NULL, NULL);
+        sums[0] += mf_lm_loss(l->lm, &l->t->weights, &slice);
     training_sum(l, sums, 2);
     if (sums[1] == 0)
         return mf_err_set(

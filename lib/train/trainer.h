@@ -36,7 +36,8 @@ struct mf_training {
      */
     const struct mf_ranks *ranks;
     bool frozen;                 /* only the FFN learns, */
-    bool bf16;                   /* what is frozen is stored in BF16: it loses nothing when it is held so */
+    bool bf16;                   /* products have operands rounded to bf16 (nn/bf16.h) */
+    bool stored_bf16;            /* what is frozen is stored in BF16: it loses nothing when it is held so */
     struct mf_low_rank low_rank; /* with R > 0: or changes of low rank to it */
     bool anchor;                 /* beside the frozen FFN, each at half weight */
     size_t head;                 /* > 0: and a head of this rank (model/expert_head.h) */

@@ -24,7 +24,7 @@ void training_name_nonfinite(struct training_loop *l, char *text, size_t size) {
     int64_t L = (int64_t)l->t->shape.L;
     struct mf_lm_batch slice;
     while (f.site == NOWHERE && mf_slice(&l->batch, l->t->memory.plan.max_rows, &window, &slice))
-        mf_lm_loss(l->lm, &l->t->weights, &slice, look_for_nonfinite, &f);
+        mf_lm_norms(l->lm, &l->t->weights, &slice, look_for_nonfinite, &f);
     f.site = training_first(l, f.site);
     if (f.site < 2 * L) {
         snprintf(text, size, "the input of the %s of layer %lld", f.site < L ? "attention" : "FFN",

@@ -79,7 +79,7 @@ static int run_model(const char *path, const char *expert) {
     if (result < 0) return -1;
     for (size_t i = 0; i < 6; i++) tokens[i] %= moe->shape.V, targets[i] %= moe->shape.V;
     if (moe->shape.S >= 5) {
-        result = mf_moe_work_new(&work, moe, 6, pool, &err);
+        result = mf_moe_work_new(&work, moe, 6, products_fp32(pool), &err);
         if (result == 0) result = mf_moe_forward(moe, work, tokens, &seqs, NULL, NULL, &hidden, &err);
         if (result == 0) result = mf_moe_losses(moe, work, hidden, targets, 6, losses, &err);
     }

@@ -71,7 +71,7 @@ static void project(const struct llama *m, float *y, const float *x, size_t N, s
     snprintf(full, sizeof full, "%s.bias", name);
     float *b = weights(m, O, i, full);
     if (b) bias_forward(m->pool, y, b, N, O);
-    matmul_forward(m->pool, y, x, w, N, O, I, b ? 1 : 0);
+    matmul_forward(products_fp32(m->pool), y, x, w, N, O, I, b ? 1 : 0);
     free(w), free(b);
 }
 
@@ -185,7 +185,7 @@ static void run(struct llama *m, float *logits, const uint32_t *tokens, const st
         vector_add(x, y, 1, N * D);
     }
     norm(m, h, x, N, NO_LAYER, "model.norm.weight");
-    matmul_forward(m->pool, logits, h, head ? head : embedding, N, m->V, D, 0);
+    matmul_forward(products_fp32(m->pool), logits, h, head ? head : embedding, N, m->V, D, 0);
     FREE_ALL(x, h, y, embedding, head);
 }
 

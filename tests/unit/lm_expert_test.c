@@ -125,7 +125,7 @@ static void check_head(float p, bool recompute, bool narrow, size_t R, int threa
     compare(&f, ffn, below, f.ffn_twin, &t, f.ffn_grad, 0.25, -1);
     t.dropout.p = 0;
     expected = twin_loss(&t);
-    assert_true(fabs(mf_lm_loss(lm, &w, &batch, NULL, NULL) - expected) < 1e-4 * expected);
+    assert_true(fabs(mf_lm_loss(lm, &w, &batch) - expected) < 1e-4 * expected);
     mf_lm_free(lm);
     FREE_ALL(head, grad, head_twin, rounded, frozen, ffn);
     end(&f);
@@ -153,9 +153,9 @@ static void test_changes_begin(void **state) {
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn};
     assert_int_equal(mf_lm_new(&lm[0], &shape, &plain, f.pool, &err), 0);
     assert_int_equal(mf_lm_new(&lm[1], &shape, &low, f.pool, &err), 0);
-    double loss = mf_lm_loss(lm[0], &w, &batch, NULL, NULL);
+    double loss = mf_lm_loss(lm[0], &w, &batch);
     w.changes = changes;
-    assert_true(loss == mf_lm_loss(lm[1], &w, &batch, NULL, NULL));
+    assert_true(loss == mf_lm_loss(lm[1], &w, &batch));
     mf_lm_free(lm[0]);
     mf_lm_free(lm[1]);
     free(changes);

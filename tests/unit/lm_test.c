@@ -58,7 +58,7 @@ static void test_loss_and_accumulation(void **state) {
     struct dropout none = {0};
     assert_int_equal(mf_lm_new(&lm, &shape, &(struct mf_lm_plan){.max_rows = ROWS}, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, none, 1);
-    assert_true(loss == mf_lm_loss(lm, &w, &batch, NULL, NULL));
+    assert_true(loss == mf_lm_loss(lm, &w, &batch));
     float *once = malloc(f.n_ffn * sizeof *once);
     memcpy(once, f.ffn_grad, f.n_ffn * sizeof *once);
     mf_lm_backward(lm, &w, &g, &batch, none, 1);
@@ -120,7 +120,7 @@ static void test_watch(void **state) {
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn};
     assert_int_equal(
         mf_lm_new(&lm, &shape, &(struct mf_lm_plan){.max_rows = ROWS, .frozen = true}, f.pool, &err), 0);
-    mf_lm_loss(lm, &w, &batch, watch, &seen);
+    mf_lm_norms(lm, &w, &batch, watch, &seen);
     for (size_t i = 0; i < 2 * shape.L + 1; i++) {
         assert_int_equal(seen.calls[i], 1);
         assert_true(fabs(seen.first[i] / (double)shape.D - 1) < 1e-3);

@@ -61,7 +61,7 @@ static void check(size_t N, size_t O, size_t I, size_t R, size_t extra, int thre
     struct twin t = {
         to_double(x, N * I), to_double(a, R * I), to_double(b, O * R), to_double(dy, N * O), N, O, I, R};
 
-    low_rank_forward(pool, wide_y, O + extra, wide_x, I + extra, &w, N, u);
+    low_rank_forward(products_fp32(pool), wide_y, O + extra, wide_x, I + extra, &w, N, u);
     double *expected = malloc(N * O * sizeof *expected);
     for (size_t n = 0; n < N; n++)
         for (size_t o = 0; o < O; o++) {
@@ -77,8 +77,9 @@ static void check(size_t N, size_t O, size_t I, size_t R, size_t extra, int thre
 
     float *dx = make_zeros(N * (I + extra)), *da = make_zeros(R * (I + extra)), *db = make_zeros(O * R);
     float *zeros = make_zeros((N + R) * (I + extra));
-    low_rank_backward_input(pool, dx, I + extra, wide_dy, O + extra, &w, N, du);
-    low_rank_backward_weight(pool, da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u, du);
+    low_rank_backward_input(products_fp32(pool), dx, I + extra, wide_dy, O + extra, &w, N, du);
+    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u,
+                             du);
     float *dense_dx = gather(dx, N, I, extra), *dense_da = gather(da, R, I, extra);
     assert_gradient("x", dense_dx, t.x, N * I, twin_sum, &t);
     assert_gradient("a", dense_da, t.a, R * I, twin_sum, &t);
@@ -87,7 +88,8 @@ static void check(size_t N, size_t O, size_t I, size_t R, size_t extra, int thre
     assert_between(da, zeros, R, I, extra);
 
     /* once more adds the same */
-    low_rank_backward_weight(pool, da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u, du);
+    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u,
+                             du);
     for (size_t i = 0; i < R * I; i++) dense_da[i] = da[i / I * (I + extra) + i % I] / 2;
     assert_gradient("a twice", dense_da, t.a, R * I, twin_sum, &t);
 
@@ -120,11 +122,11 @@ static void test_sum(void **state) {
     struct low_rank change = {a, b, I, R, O, I, SCALE};
     memcpy(merged, w, O * I * sizeof *w);
     low_rank_add(merged, 0, O * I, &change);
-    matmul_forward(pool, y, x, merged, N, O, I, 0);
-    matmul_forward(pool, z, x, w, N, O, I, 0);
+    matmul_forward(products_fp32(pool), y, x, merged, N, O, I, 0);
+    matmul_forward(products_fp32(pool), z, x, w, N, O, I, 0);
     for (size_t i = 0; i < I; i += 3) { /* columns */
         struct low_rank columns = {a + i, b, I, R, O, I - i < 3 ? I - i : 3, SCALE};
-        low_rank_forward(pool, z, O, x + i, I, &columns, N, u);
+        low_rank_forward(products_fp32(pool), z, O, x + i, I, &columns, N, u);
     }
     double *expected = to_double(y, N * O);
     assert_close("in columns", z, expected, N * O, 1e-5);

@@ -122,7 +122,7 @@ static inline void begin(struct fixture *f, int threads) {
     write_model("model.safetensors");
     f->pool = make_pool(threads);
     assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, &(struct mf_moe_budget){0}, &err), 0);
-    assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, f->pool, &err), 0);
+    assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, products_fp32(f->pool), &err), 0);
     assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), 0);
     f->token_scores = make_random((size_t)ROWS * E, 5);
 }

@@ -228,9 +228,9 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     layernorm_backward(pool, TAKE(N * D), more, more + D, out, x, w, mean, rstd, scratch, N, D);
     bias_gelu_backward(pool, TAKE(N * D), more + 2 * D, out, x, w, scratch, N, D);
     residual_backward(pool, TAKE(N * D), more + 3 * D, x, (struct dropout){0.2f, 7, 0}, scratch, N, D);
-    matmul_forward(pool, TAKE(N * V), x, w, N, V, D, 0);
-    matmul_backward_input(pool, TAKE(N * D), qkv, w, N, V, D, 0);
-    matmul_backward_weight(pool, TAKE(V * D), qkv, x, N, V, D);
+    matmul_forward(products_fp32(pool), TAKE(N * V), x, w, N, V, D, 0);
+    matmul_backward_input(products_fp32(pool), TAKE(N * D), qkv, w, N, V, D, 0);
+    matmul_backward_weight(products_fp32(pool), TAKE(V * D), qkv, x, N, V, D);
 #undef TAKE
     *size = (size_t)(at - all);
     assert_true(*size <= ROOM);

@@ -120,9 +120,9 @@ static void check_loss_input(size_t P, int threads) {
     struct head_twin t = {h2, embedding2, targets, N, V, D};
     for (size_t v = 0; v < V; v += P) {
         size_t columns = V - v < P ? V - v : P;
-        matmul_forward(pool, logits, h, embedding + v * D, N, columns, D, 0);
+        matmul_forward(products_fp32(pool), logits, h, embedding + v * D, N, columns, D, 0);
         cross_entropy_chunk(pool, &l, logits, targets, v, N, columns, mixed, D);
-        matmul_backward_input(pool, mixed, logits, embedding + v * D, N, columns, D, v > 0);
+        matmul_backward_input(products_fp32(pool), mixed, logits, embedding + v * D, N, columns, D, v > 0);
     }
     cross_entropy_losses(&l, losses, targets, N);
     for (size_t n = 0; n < N; n++) total += 0.5 * losses[n];

@@ -12,11 +12,11 @@ static void check_overwrites(struct mf_pool *pool, const float *x, const float *
                              size_t in) {
     float *over = make_poison(N * O), *added = make_zeros(N * O), *dover = make_poison(N * in),
           *dadded = make_zeros(N * in);
-    matmul_forward(pool, over, x, w, N, O, in, 0);
-    matmul_forward(pool, added, x, w, N, O, in, 1);
+    matmul_forward(products_fp32(pool), over, x, w, N, O, in, 0);
+    matmul_forward(products_fp32(pool), added, x, w, N, O, in, 1);
     assert_memory_equal(over, added, N * O * sizeof *over);
-    matmul_backward_input(pool, dover, added, w, N, O, in, 0);
-    matmul_backward_input(pool, dadded, added, w, N, O, in, 1);
+    matmul_backward_input(products_fp32(pool), dover, added, w, N, O, in, 0);
+    matmul_backward_input(products_fp32(pool), dadded, added, w, N, O, in, 1);
     assert_memory_equal(dover, dadded, N * in * sizeof *dover);
     FREE_ALL(over, added, dover, dadded);
 }
@@ -34,7 +34,7 @@ static void check_matmul(size_t N, size_t O, size_t in, int threads) {
             for (size_t i = 0; i < in; i++)
                 expected_y[n * O + o] += (double)x[n * in + i] * (double)w[o * in + i];
         }
-    matmul_forward(pool, y, x, w, N, O, in, 0.5f);
+    matmul_forward(products_fp32(pool), y, x, w, N, O, in, 0.5f);
     assert_close("y", y, expected_y, N * O, 1e-5);
     check_overwrites(pool, x, w, N, O, in);
     for (size_t n = 0; n < N; n++)
@@ -43,7 +43,7 @@ static void check_matmul(size_t N, size_t O, size_t in, int threads) {
             for (size_t o = 0; o < O; o++)
                 expected_dx[n * in + i] += (double)y[n * O + o] * (double)w[o * in + i];
         }
-    matmul_backward_input(pool, dx, y, w, N, O, in, 0.5f);
+    matmul_backward_input(products_fp32(pool), dx, y, w, N, O, in, 0.5f);
     assert_close("dx", dx, expected_dx, N * in, 1e-5);
     for (size_t o = 0; o < O; o++)
         for (size_t i = 0; i < in; i++) {
@@ -51,7 +51,7 @@ static void check_matmul(size_t N, size_t O, size_t in, int threads) {
             for (size_t n = 0; n < N; n++)
                 expected_dw[o * in + i] += (double)y[n * O + o] * (double)x[n * in + i];
         }
-    matmul_backward_weight(pool, dw, y, x, N, O, in);
+    matmul_backward_weight(products_fp32(pool), dw, y, x, N, O, in);
     assert_close("dw", dw, expected_dw, O * in, 1e-5);
     FREE_ALL(x, w, y, dx, dw, expected_y, expected_dx, expected_dw);
     mf_pool_free(pool);
@@ -68,18 +68,18 @@ static void check_matmul_blocks(size_t N, size_t O, size_t in, int threads) {
     for (size_t n = 0; n < N; n++) memcpy(x0 + n * in, x + n * ld_x, in * sizeof *x);
     for (size_t o = 0; o < O; o++) memcpy(w0 + o * in, w + o * ld_w, in * sizeof *w);
     for (size_t n = 0; n < N; n++) memcpy(y0 + n * O, y + n * ld_y, O * sizeof *y);
-    matmul_forward(pool, y0, x0, w0, N, O, in, 0.5f);
-    matmul_forward_block(pool, y, ld_y, x, ld_x, w, ld_w, N, O, in, 0.5f);
+    matmul_forward(products_fp32(pool), y0, x0, w0, N, O, in, 0.5f);
+    matmul_forward_block(products_fp32(pool), y, ld_y, x, ld_x, w, ld_w, N, O, in, 0.5f);
     for (size_t n = 0; n < N; n++) {
         for (size_t o = 0; o < O; o++) assert_true(fabsf(y[n * ld_y + o] - y0[n * O + o]) < 1e-4f);
         for (size_t o = O; o < ld_y; o++) beside += (double)y[n * ld_y + o] != before[n * ld_y + o];
     }
-    matmul_backward_weight(pool, w0, y0, x0, N, O, in);
-    matmul_backward_weight_block(pool, w, ld_w, y, ld_y, x, ld_x, N, O, in);
+    matmul_backward_weight(products_fp32(pool), w0, y0, x0, N, O, in);
+    matmul_backward_weight_block(products_fp32(pool), w, ld_w, y, ld_y, x, ld_x, N, O, in);
     for (size_t o = 0; o < O; o++)
         for (size_t i = 0; i < in; i++) assert_true(fabsf(w[o * ld_w + i] - w0[o * in + i]) < 1e-3f);
-    matmul_backward_input(pool, x0, y0, w0, N, O, in, 0.5f);
-    matmul_backward_input_block(pool, x, ld_x, y, ld_y, w, ld_w, N, O, in, 0.5f);
+    matmul_backward_input(products_fp32(pool), x0, y0, w0, N, O, in, 0.5f);
+    matmul_backward_input_block(products_fp32(pool), x, ld_x, y, ld_y, w, ld_w, N, O, in, 0.5f);
     for (size_t n = 0; n < N; n++)
         for (size_t i = 0; i < in; i++) assert_true(fabsf(x[n * ld_x + i] - x0[n * in + i]) < 1e-2f);
     assert_true(beside == 0);
