@@ -2,8 +2,9 @@
  *
  * Several heads of queries may share one of keys and values (Ainslie et al. 2023, section 2.2). The forward
  * is split over pairs of a sequence and a query head, the backward over pairs of a sequence and a key head; a
- * pair is one thread's from start to end, so gradients are summed in a fixed order. Query rows go in blocks:
- * the scores of one block against all keys before its end are one product. */
+ * pair is one thread's from start to end, so gradients are summed in a fixed order. Blocks of queries meet
+ * blocks of keys, and the softmax goes along from block to block (Milakov and Gimelshein 2018), so that no
+ * more than a block of scores exists; keys that no query of a block sees are left out. */
 #ifndef MF_NN_ATTENTION_H
 #define MF_NN_ATTENTION_H
 

@@ -4,39 +4,49 @@
 #include "nn/exp.h"
 #include "base/simd.h"
 
+MF_FUSED
+
 #define LANES 16
+#define WIDE  64 /* lanes of four registers: sums do not wait for each other */
+
+/* The lanes added up in pairs: lane 0 with lane n/2 first. */
+static inline float sum_of(float *lanes, size_t n) {
+    for (size_t k = n / 2; k > 0; k /= 2)
+        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
+    return lanes[0];
+}
+
+static inline float sum_block(const float *x, size_t n) {
+    float lanes[WIDE] = {0};
+    size_t i = 0;
+    for (; i + WIDE <= n; i += WIDE)
+        for (size_t j = 0; j < WIDE; j++) lanes[j] += x[i + j];
+    for (size_t j = 0; i + j < n; j++) lanes[j] += x[i + j];
+    return sum_of(lanes, WIDE);
+}
 
 MF_CLONES double vector_exp(float *y, const float *x, float shift, size_t n) {
+    const size_t block = 1024; /* still in the first cache when it is summed up */
     double total = 0;
-    /* fp32 lanes over short blocks, blocks added in double: the order depends on n alone */
-    for (size_t begin = 0; begin < n; begin += 1024) {
-        size_t end = n - begin < 1024 ? n : begin + 1024, i = begin;
-        float lanes[LANES] = {0};
-        for (; i + LANES <= end; i += LANES)
-            for (size_t j = 0; j < LANES; j++) {
-                float e = fast_exp(x[i + j] + shift);
-                y[i + j] = e;
-                lanes[j] += e;
-            }
-        for (; i < end; i++) {
-            y[i] = fast_exp(x[i] + shift);
-            lanes[0] += y[i];
-        }
-        for (size_t j = 0; j < LANES; j++) total += (double)lanes[j];
+    for (size_t begin = 0; begin < n; begin += block) {
+        size_t end = n - begin < block ? n : begin + block;
+        MF_IVDEP
+        for (size_t i = begin; i < end; i++) y[i] = fast_exp(x[i] + shift);
+        total += (double)sum_block(y + begin, end - begin);
     }
     return total;
 }
 
 MF_CLONES float vector_max(const float *x, size_t n) {
-    float lanes[LANES];
+    float lanes[WIDE];
     size_t i = 0;
-    for (size_t j = 0; j < LANES; j++) lanes[j] = x[0];
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    float best = lanes[0];
-    for (size_t j = 1; j < LANES; j++) best = lanes[j] > best ? lanes[j] : best;
-    for (; i < n; i++) best = x[i] > best ? x[i] : best;
-    return best;
+    for (size_t j = 0; j < WIDE; j++) lanes[j] = x[0];
+    for (; i + WIDE <= n; i += WIDE)
+        for (size_t j = 0; j < WIDE; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+    for (size_t j = 0; i + j < n; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+    for (size_t k = WIDE / 2; k > 0; k /= 2)
+        for (size_t j = 0; j < k; j++) lanes[j] = lanes[j + k] > lanes[j] ? lanes[j + k] : lanes[j];
+    return lanes[0];
 }
 
 MF_CLONES double vector_dot(const float *x, const float *y, size_t n) {
@@ -49,24 +59,21 @@ MF_CLONES double vector_dot(const float *x, const float *y, size_t n) {
     return total;
 }
 
-/* Lanes of a row's sum in vector_rows, and how far ahead of the sums it asks for memory (a quarter of a
- * microsecond): what a processor reads ahead by itself ends at the border of a page. */
-#define WIDE  64
+/* How far ahead of the sums vector_rows asks for memory (a quarter of a microsecond): what a processor reads
+ * ahead by itself ends at the border of a page. */
 #define AHEAD ((size_t)2048)
 
 MF_CLONES void vector_rows(float *y, const float *w, size_t ld, const float *x, size_t rows, size_t n,
                            float beta) {
     for (size_t r = 0; r < rows; r++, w += ld) {
-        float lanes[WIDE] = {0}, sum = 0;
+        float lanes[WIDE] = {0};
         size_t i = 0;
         for (; i + WIDE <= n; i += WIDE) {
             for (size_t j = 0; j < WIDE; j += 16) __builtin_prefetch(w + i + j + AHEAD);
             for (size_t j = 0; j < WIDE; j++) lanes[j] += w[i + j] * x[i + j];
         }
         for (size_t j = 0; i + j < n; j++) lanes[j] += w[i + j] * x[i + j];
-        for (size_t k = WIDE / 2; k > 0; k /= 2) /* pairwise */
-            for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
-        sum = lanes[0];
+        float sum = sum_of(lanes, WIDE);
         y[r] = beta == 0 ? sum : sum + beta * y[r];
     }
 }

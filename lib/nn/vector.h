@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* y[i] = exp(x[i] + shift), maximum error 2 ulp, 0 below -87.3, never NaN for finite input; returns the sum
- * of y in double (four interleaved partial sums: the order is fixed by n alone). y may be x. */
+/* y[i] = exp(x[i] + shift), maximum error 2 ulp, 0 below -87.3; x[i] + shift <= 88. Returns the sum of y:
+ * blocks in fp32 lanes, added up in double; the order is fixed by n alone. y may be x. */
 double vector_exp(float *y, const float *x, float shift, size_t n);
 
 float vector_max(const float *x, size_t n); /* n >= 1 */

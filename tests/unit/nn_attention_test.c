@@ -64,15 +64,18 @@ static void check_attention(const size_t *start, size_t count, struct heads head
 
 static void test_attention(void **state) {
     (void)state;
-    const size_t packed[] = {0, 3, 4, 9, 16}, block[] = {0, 64, 65}, over[] = {0, 1, 66}, blocks[] = {0, 130};
+    const size_t packed[] = {0, 3, 4, 9, 16}, block[] = {0, 64, 65}, over[] = {0, 1, 66}, blocks[] = {0, 130},
+                 half[] = {0, 32, 65};
     const struct heads one = {1, 1, 2};
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
         check_attention(packed, 4, (struct heads){2, 2, 3}, 1, threads);
         check_attention(packed, 4, (struct heads){3, 3, 1}, 1, threads); /* heads of one column */
         check_attention(packed, 4, (struct heads){1, 1, 10}, 3, threads);
     }
-    check_attention(block, 2, one, 1, 2); /* one block of rows exactly */
-    check_attention(over, 2, one, 1, 2);  /* and one row more */
+    check_attention(block, 2, one, 1, 2);                     /* one block of keys exactly */
+    check_attention(over, 2, one, 1, 2);                      /* and one more */
+    check_attention(half, 2, one, 1, 2);                      /* the same of a block of queries */
+    check_attention(over, 2, (struct heads){1, 1, 17}, 1, 2); /* more columns than a register has */
     check_attention(blocks, 1, one, 1, 2);
 }
 

@@ -44,7 +44,7 @@ static void test_exp(void **state) {
         assert_true(fabs((double)fast_exp(x) / exp((double)x) - 1) < 3e-7);
     }
     assert_true(fast_exp(-100) == 0);
-    assert_true(isfinite(fast_exp(1000)));
+    assert_true(fast_exp(-INFINITY) == 0);
     assert_true(isnan(fast_exp(NAN)));
 }
 
