@@ -9,9 +9,6 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@npm ci --prefix $B/peers --cache $B/peers/cache --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-# oneDNN, whose threads are those of gcc's OpenMP.
-$B/tests/bench/bf16_bench: LDLIBS += -ldnnl -lgomp
-
 ## bench      measure training, assembly, generation, tokenizer, finding copies and partitioning beside their peers; adds this
 ##            processor's figures to docs/performance.md (bench-page does that alone, from what was measured)
 .PHONY: bench bench-page bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
