@@ -43,7 +43,7 @@ train() { # STEP PRECISION THREADS OPTION...
 }
 # The last record's tokens a second, and the peak.
 ours() { # STEP PRECISION OPTION...
-    train "$1" "$2" "$threads" --metrics m.mf "${@:3}"
+    train "$1" "$2" "$threads" --metrics m.mf "${@:3}" || return
     mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory)"'
 }
 theirs() { # STEP PRECISION
@@ -115,7 +115,11 @@ bound() { # STEP-AND-PRECISION BYTES
 }
 tight() { # PRECISION
     local rate bytes
-    read -r rate bytes < <(ours expert "$1" --max-memory 200M -s "shared.$1.tar" -o tight.tar)
+    if ! ours expert "$1" --max-memory 200M -s "shared.$1.tar" -o tight.tar > figures 2> refused; then
+        echo "expert, $1, with --max-memory 200M: $(tail -n 1 refused)" | tee -a broken
+        return
+    fi
+    read -r rate bytes < figures
     awk -v precision="$1" -v rate="$rate" -v bytes="$bytes" 'BEGIN {
         printf "expert, %s, with --max-memory 200M: %.0f tokens/s, %.0f MB\n", precision, rate, bytes / 1e6 }'
     bound "tight $1" "$bytes"
