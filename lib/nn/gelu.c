@@ -7,6 +7,8 @@
 #include "nn/exp.h"
 #include "nn/vector.h"
 
+MF_FUSED
+
 /* Phi(u), the normal distribution function, and its density. With z = |u|/sqrt 2, t = 1/(1 + 0.3275911 z):
  * erf(z) = 1 - (a1 t + ... + a5 t^5) exp(-z^2), |error| < 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26). */
 static inline float normal(float u, float *density) {
@@ -26,13 +28,16 @@ struct gelu {
 
 MF_CLONES static void row_forward(float *y, const float *x, const float *bias, size_t F) {
     float density;
-    if (bias)
+    if (bias) {
+        MF_IVDEP
         for (size_t f = 0; f < F; f++) {
             float u = x[f] + bias[f];
             y[f] = u * normal(u, &density);
         }
-    else
+    } else {
+        MF_IVDEP
         for (size_t f = 0; f < F; f++) y[f] = x[f] * normal(x[f], &density);
+    }
 }
 
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
@@ -55,6 +60,8 @@ struct gelu_backward {
 
 /* d/du u Phi(u) = Phi(u) + u phi(u) */
 MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, const float *bias, size_t F) {
+    /* dx may be dy, element for element */
+    MF_IVDEP
     for (size_t f = 0; f < F; f++) {
         float density, u = x[f] + (bias ? bias[f] : 0), phi = normal(u, &density);
         dx[f] = dy[f] * (phi + u * density);

@@ -5,7 +5,9 @@
 #include <string.h>
 #include "base/simd.h"
 
-#define LANES 16
+MF_FUSED
+
+#define LANES 64 /* of four registers: sums do not wait for each other */
 
 struct norm {
     float *y, *mean, *rstd;
@@ -13,22 +15,26 @@ struct norm {
     size_t D;
 };
 
+static inline float sum_of(float *lanes) {
+    for (size_t k = LANES / 2; k > 0; k /= 2)
+        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
+    return lanes[0];
+}
+
 /* fp32 lanes: rows are short, and the lanes keep the error near that of pairwise summation. */
 MF_CLONES static void moments(const float *x, size_t n, float *mean, float *variance) {
-    float lanes[LANES] = {0}, sum = 0;
+    float lanes[LANES] = {0};
     size_t i;
     for (i = 0; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++) lanes[j] += x[i + j];
     for (size_t j = 0; i + j < n; j++) lanes[j] += x[i + j];
-    for (size_t j = 0; j < LANES; j++) sum += lanes[j];
-    float m = sum / (float)n, squares = 0;
+    float m = sum_of(lanes) / (float)n;
     memset(lanes, 0, sizeof lanes);
     for (i = 0; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++) lanes[j] += (x[i + j] - m) * (x[i + j] - m);
     for (size_t j = 0; i + j < n; j++) lanes[j] += (x[i + j] - m) * (x[i + j] - m);
-    for (size_t j = 0; j < LANES; j++) squares += lanes[j];
     *mean = m;
-    *variance = squares / (float)n;
+    *variance = sum_of(lanes) / (float)n;
 }
 
 MF_CLONES static void normalise(float *y, const float *x, const float *gain, const float *bias, float m,
@@ -67,7 +73,7 @@ struct norm_backward {
 /* With n = (x - mean) rstd and g = dy * gain:  dx = rstd (g - mean(g) - n mean(g n)). */
 MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, const float *gain, float m,
                                    float r, size_t D) {
-    float g_lanes[LANES] = {0}, gn_lanes[LANES] = {0}, g_mean = 0, gn_mean = 0;
+    float g_lanes[LANES] = {0}, gn_lanes[LANES] = {0};
     size_t i;
     for (i = 0; i + LANES <= D; i += LANES)
         for (size_t j = 0; j < LANES; j++) {
@@ -80,12 +86,7 @@ MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, c
         g_lanes[j] += g;
         gn_lanes[j] += g * (x[i + j] - m) * r;
     }
-    for (size_t j = 0; j < LANES; j++) {
-        g_mean += g_lanes[j];
-        gn_mean += gn_lanes[j];
-    }
-    g_mean /= (float)D;
-    gn_mean /= (float)D;
+    float g_mean = sum_of(g_lanes) / (float)D, gn_mean = sum_of(gn_lanes) / (float)D;
     for (size_t d = 0; d < D; d++) {
         float g = dy[d] * (gain ? gain[d] : 1);
         dx[d] += r * (g - g_mean - (x[d] - m) * r * gn_mean);

@@ -7,13 +7,15 @@
 #include "base/simd.h"
 #include "nn/vector.h"
 
-#define LANES 16
+MF_FUSED
+
+#define LANES 64 /* of four registers: sums do not wait for each other */
 
 /* fp32 lanes: rows are short, and the lanes keep the error near that of pairwise summation. */
-static inline float sum_of(const float lanes[LANES]) {
-    float sum = 0;
-    for (size_t j = 0; j < LANES; j++) sum += lanes[j];
-    return sum;
+static inline float sum_of(float *lanes) {
+    for (size_t k = LANES / 2; k > 0; k /= 2)
+        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
+    return lanes[0];
 }
 
 static inline float sum_squares(const float *x, size_t n) {

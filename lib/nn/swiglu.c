@@ -5,6 +5,8 @@
 #include "base/simd.h"
 #include "nn/exp.h"
 
+MF_FUSED
+
 /* 1 / (1 + exp(-u)) and 1 less that, neither by a difference: both keep their relative accuracy far out. */
 static inline float sigmoid(float u, float *rest) {
     float e = fast_exp(-fabsf(u)), large = 1 / (1 + e), small = e * large;
