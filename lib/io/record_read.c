@@ -140,6 +140,18 @@ static int check_keys(const struct mf_record *rec, struct mf_err *err) {
     return 0;
 }
 
+/* msgpack-c has no bytes for what is empty; memcmp and memcpy want some. */
+static void point_empty(msgpack_object *o) {
+    if (o->type == MSGPACK_OBJECT_STR && o->via.str.size == 0) o->via.str.ptr = "";
+    if (o->type == MSGPACK_OBJECT_BIN && o->via.bin.size == 0) o->via.bin.ptr = "";
+    for (uint32_t i = 0; o->type == MSGPACK_OBJECT_ARRAY && i < o->via.array.size; i++)
+        point_empty(&o->via.array.ptr[i]);
+    for (uint32_t i = 0; o->type == MSGPACK_OBJECT_MAP && i < o->via.map.size; i++) {
+        point_empty(&o->via.map.ptr[i].key);
+        point_empty(&o->via.map.ptr[i].val);
+    }
+}
+
 int mf_record_read(struct mf_record *rec, struct mf_in *in, struct mf_err *err) {
     const unsigned char *next;
     rec->offset = mf_in_offset(in);
@@ -156,6 +168,7 @@ int mf_record_read(struct mf_record *rec, struct mf_in *in, struct mf_err *err) 
     if (result == MSGPACK_UNPACK_NOMEM_ERROR) return mf_err_set(err, EX_OSERR, "%s: no memory", rec->stream);
     if (result != MSGPACK_UNPACK_SUCCESS || end != rec->raw.used)
         return mf_record_fail(rec, err, "not valid msgpack");
+    point_empty(&rec->object);
     if (check_keys(rec, err) < 0) return -1;
     return 1;
 }

@@ -167,6 +167,8 @@ static void test_lies_are_refused_without_memory(void **state) {
     REFUSE("\xde\xff\xff\xc0", "truncated");
     REFUSE("\x81\xa1x\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\xc0", "levels of nesting");
     REFUSE("\x82\xa1x\x01\xa1x\x02", "the field 'x' is there twice");
+    REFUSE("\x82\xa0\x01\xa0\x02", "the field '' is there twice");
+    REFUSE("\x82\xd9\x00\x01\xd9\x00\x02", "the field '' is there twice");
     REFUSE("\x81\x01\x02", "a field's name is not a string");
     REFUSE("\x81\xa1x\xd4\x01\x02", "byte 0xd4 begins no value");
     REFUSE("\x81\xa1x\xc1", "byte 0xc1 begins no value");
