@@ -231,7 +231,7 @@ static void forward_block(const struct attention *k, const struct scratch *s, si
     }
 }
 
-static void forward_part(void *context, size_t begin, size_t end, int thread) {
+static void attention_part(void *context, size_t begin, size_t end, int thread) {
     const struct attention *k = context;
     struct scratch s = scratch_of(k, thread);
     size_t H = k->heads.H, shared = H / k->heads.K;
@@ -248,7 +248,7 @@ void attention_forward(struct mf_pool *pool, float *out, float *lse, const float
     struct attention k = {
         .out = out, .lse = lse, .qkv = qkv, .seqs = seqs, .heads = heads, .scratch = scratch};
     k.longest = longest(seqs);
-    mf_pool_run(pool, seqs->count * heads.H, 1, forward_part, &k);
+    mf_pool_run(pool, seqs->count * heads.H, 1, attention_part, &k);
 }
 
 /* --- backward: with P the probabilities and O = P V, per block
@@ -265,6 +265,16 @@ MF_CLONES static void softmax_backward(float *restrict scores, float *restrict d
         }
 }
 
+MF_CLONES static float attention_dot(const float *x, const float *y, size_t d) {
+    float lanes[16] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + 16 <= d; i += 16)
+        for (size_t j = 0; j < 16; j++) lanes[j] += x[i + j] * y[i + j];
+    for (size_t j = 0; i + j < d; j++) lanes[j] += x[i + j] * y[i + j];
+    for (size_t j = 0; j < 16; j++) sum += lanes[j];
+    return sum;
+}
+
 /* lse and delta = rowsum(dO * O) of a block's queries; zeros where there are none. */
 static void rows_known(const struct attention *k, float *lse, float *delta, size_t row, size_t rows,
                        size_t h) {
@@ -272,7 +282,7 @@ static void rows_known(const struct attention *k, float *lse, float *delta, size
     for (size_t r = 0; r < QUERIES; r++) {
         const float *out = k->out + ((row + r) * H + h) * d, *dout = k->dout + ((row + r) * H + h) * d;
         lse[r] = r < rows ? k->lse[(row + r) * H + h] : 0;
-        delta[r] = r < rows ? (float)vector_dot(dout, out, d) : 0;
+        delta[r] = r < rows ? attention_dot(dout, out, d) : 0;
     }
 }
 
@@ -323,7 +333,7 @@ static void backward_pair(const struct attention *k, const struct scratch *s, si
     }
 }
 
-static void backward_part(void *context, size_t begin, size_t end, int thread) {
+static void attention_backward_part(void *context, size_t begin, size_t end, int thread) {
     const struct attention *k = context;
     struct scratch s = scratch_of(k, thread);
     size_t K = k->heads.K;
@@ -342,7 +352,7 @@ void attention_backward(struct mf_pool *pool, float *dqkv, const float *dout, co
                           .heads = heads,
                           .scratch = scratch};
     k.longest = longest(seqs);
-    mf_pool_run(pool, seqs->count * heads.K, 1, backward_part, &k);
+    mf_pool_run(pool, seqs->count * heads.K, 1, attention_backward_part, &k);
 }
 
 /* --- generation --- */

@@ -13,11 +13,12 @@ static inline uint64_t mix(uint64_t x) {
     return x ^ (x >> 31);
 }
 
-MF_CLONES static void hash_pairs(uint64_t *hash, uint64_t key, uint64_t first, size_t n) {
+MF_CLONES static void dropout_hash(uint64_t *hash, uint64_t key, uint64_t first, size_t n) {
     for (size_t i = 0; i < n; i++) hash[i] = mix(mix(first + i + UINT64_C(0x9e3779b97f4a7c15)) + key);
 }
 
-MF_CLONES static void compare(float *mask, const uint32_t *bits, uint32_t limit, float kept, size_t n) {
+MF_CLONES static void dropout_compare(float *mask, const uint32_t *bits, uint32_t limit, float kept,
+                                      size_t n) {
     for (size_t i = 0; i < n; i++) mask[i] = bits[i] < limit ? 0.0f : kept;
 }
 
@@ -25,11 +26,11 @@ void dropout_mask(float *mask, float p, uint64_t key, uint64_t first, size_t n) 
     uint64_t pairs[PAIRS];
     uint32_t halves[2 * PAIRS];
     size_t skip = first % 2, count = (skip + n + 1) / 2;
-    hash_pairs(pairs, key, first / 2, count);
+    dropout_hash(pairs, key, first / 2, count);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     for (size_t i = 0; i < count; i++) pairs[i] = pairs[i] << 32 | pairs[i] >> 32;
 #endif
     /* copied: reading the pairs through another type in place would break C's aliasing rules */
     memcpy(halves, pairs, count * sizeof *pairs);
-    compare(mask, halves + skip, (uint32_t)((double)p * 0x1p32), 1.0f / (1.0f - p), n);
+    dropout_compare(mask, halves + skip, (uint32_t)((double)p * 0x1p32), 1.0f / (1.0f - p), n);
 }

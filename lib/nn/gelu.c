@@ -26,7 +26,7 @@ struct gelu {
     size_t F;
 };
 
-MF_CLONES static void row_forward(float *y, const float *x, const float *bias, size_t F) {
+MF_CLONES static void gelu_row(float *y, const float *x, const float *bias, size_t F) {
     float density;
     if (bias) {
         MF_IVDEP
@@ -43,7 +43,7 @@ MF_CLONES static void row_forward(float *y, const float *x, const float *bias, s
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct gelu *k = context;
     (void)thread;
-    for (size_t n = begin; n < end; n++) row_forward(k->y + n * k->F, k->x + n * k->F, k->bias, k->F);
+    for (size_t n = begin; n < end; n++) gelu_row(k->y + n * k->F, k->x + n * k->F, k->bias, k->F);
 }
 
 void bias_gelu_forward(struct mf_pool *pool, float *y, const float *x, const float *bias, size_t N,
@@ -59,7 +59,8 @@ struct gelu_backward {
 };
 
 /* d/du u Phi(u) = Phi(u) + u phi(u) */
-MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, const float *bias, size_t F) {
+MF_CLONES static void gelu_row_backward(float *dx, const float *dy, const float *x, const float *bias,
+                                        size_t F) {
     /* dx may be dy, element for element */
     MF_IVDEP
     for (size_t f = 0; f < F; f++) {
@@ -71,7 +72,7 @@ MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, c
 static void backward_part(void *context, size_t begin, size_t end, int thread) {
     const struct gelu_backward *k = context;
     for (size_t n = begin; n < end; n++) {
-        row_backward(k->dx + n * k->F, k->dy + n * k->F, k->x + n * k->F, k->bias, k->F);
+        gelu_row_backward(k->dx + n * k->F, k->dy + n * k->F, k->x + n * k->F, k->bias, k->F);
         if (k->sums) vector_add(k->sums + (size_t)thread * k->F, k->dx + n * k->F, 1, k->F);
     }
 }

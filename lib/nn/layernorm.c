@@ -22,7 +22,7 @@ static inline float sum_of(float *lanes) {
 }
 
 /* fp32 lanes: rows are short, and the lanes keep the error near that of pairwise summation. */
-MF_CLONES static void moments(const float *x, size_t n, float *mean, float *variance) {
+MF_CLONES static void layernorm_moments(const float *x, size_t n, float *mean, float *variance) {
     float lanes[LANES] = {0};
     size_t i;
     for (i = 0; i + LANES <= n; i += LANES)
@@ -37,8 +37,8 @@ MF_CLONES static void moments(const float *x, size_t n, float *mean, float *vari
     *variance = sum_of(lanes) / (float)n;
 }
 
-MF_CLONES static void normalise(float *y, const float *x, const float *gain, const float *bias, float m,
-                                float r, size_t D) {
+MF_CLONES static void layernorm_row(float *y, const float *x, const float *gain, const float *bias, float m,
+                                    float r, size_t D) {
     if (gain)
         for (size_t d = 0; d < D; d++) y[d] = (x[d] - m) * r * gain[d] + bias[d];
     else
@@ -50,9 +50,9 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     for (size_t n = begin; n < end; n++) {
         float m = 0, variance = 0;
-        moments(k->x + n * k->D, k->D, &m, &variance);
+        layernorm_moments(k->x + n * k->D, k->D, &m, &variance);
         float r = 1 / sqrtf(variance + LAYERNORM_EPS);
-        normalise(k->y + n * k->D, k->x + n * k->D, k->gain, k->bias, m, r, k->D);
+        layernorm_row(k->y + n * k->D, k->x + n * k->D, k->gain, k->bias, m, r, k->D);
         if (k->mean) k->mean[n] = m;
         if (k->rstd) k->rstd[n] = r;
     }
@@ -71,8 +71,8 @@ struct norm_backward {
 };
 
 /* With n = (x - mean) rstd and g = dy * gain:  dx = rstd (g - mean(g) - n mean(g n)). */
-MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, const float *gain, float m,
-                                   float r, size_t D) {
+MF_CLONES static void layernorm_row_backward(float *dx, const float *dy, const float *x, const float *gain,
+                                             float m, float r, size_t D) {
     float g_lanes[LANES] = {0}, gn_lanes[LANES] = {0};
     size_t i;
     for (i = 0; i + LANES <= D; i += LANES)
@@ -93,8 +93,8 @@ MF_CLONES static void row_backward(float *dx, const float *dy, const float *x, c
     }
 }
 
-MF_CLONES static void row_parameters(float *dgain, float *dbias, const float *dy, const float *x, float m,
-                                     float r, size_t D) {
+MF_CLONES static void layernorm_row_parameters(float *dgain, float *dbias, const float *dy, const float *x,
+                                               float m, float r, size_t D) {
     for (size_t d = 0; d < D; d++) {
         dgain[d] += dy[d] * (x[d] - m) * r;
         dbias[d] += dy[d];
@@ -107,8 +107,8 @@ static void backward_part(void *context, size_t begin, size_t end, int thread) {
     float *sums = k->scratch ? k->scratch + (size_t)thread * 2 * D : NULL;
     for (size_t n = begin; n < end; n++) {
         const float *x = k->x + n * D, *dy = k->dy + n * D;
-        if (sums) row_parameters(sums, sums + D, dy, x, k->mean[n], k->rstd[n], D);
-        row_backward(k->dx + n * D, dy, x, k->gain, k->mean[n], k->rstd[n], D);
+        if (sums) layernorm_row_parameters(sums, sums + D, dy, x, k->mean[n], k->rstd[n], D);
+        layernorm_row_backward(k->dx + n * D, dy, x, k->gain, k->mean[n], k->rstd[n], D);
     }
 }
 

@@ -35,7 +35,7 @@ struct norm {
 };
 
 /* One row: H heads of d columns. */
-MF_CLONES static void row_forward(float *y, float *rstd, const float *x, const float *gain, float eps,
+MF_CLONES static void rmsnorm_row(float *y, float *rstd, const float *x, const float *gain, float eps,
                                   size_t H, size_t d) {
     for (size_t h = 0; h < H; h++, x += d, y += d) {
         float r = 1 / sqrtf(sum_squares(x, d) / (float)d + eps);
@@ -51,7 +51,7 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct norm *k = context;
     (void)thread;
     for (size_t n = begin; n < end; n++)
-        row_forward(k->y + n * k->ld_y, k->rstd ? k->rstd + n * k->H : NULL, k->x + n * k->ld_x, k->gain,
+        rmsnorm_row(k->y + n * k->ld_y, k->rstd ? k->rstd + n * k->H : NULL, k->x + n * k->ld_x, k->gain,
                     k->eps, k->H, k->d);
 }
 
@@ -89,8 +89,9 @@ static inline float mean_along(const float *dy, const float *x, const float *gai
 
 /* With n = x r and g = dy * gain:  dx = r (g - n mean(g n)), and dgain += dy * n, before dx, which may be dy.
  */
-MF_CLONES static void row_backward(float *dx, float *dgain, const float *dy, const float *x,
-                                   const float *gain, const float *rstd, size_t H, size_t d, bool adds) {
+MF_CLONES static void rmsnorm_row_backward(float *dx, float *dgain, const float *dy, const float *x,
+                                           const float *gain, const float *rstd, size_t H, size_t d,
+                                           bool adds) {
     for (size_t h = 0; h < H; h++, dx += d, dy += d, x += d) {
         float r = rstd[h], along = mean_along(dy, x, gain, r, d) * r;
         if (dgain)
@@ -110,8 +111,8 @@ static void backward_part(void *context, size_t begin, size_t end, int thread) {
     const struct norm_backward *k = context;
     float *dgain = k->scratch ? k->scratch + (size_t)thread * k->d : NULL;
     for (size_t n = begin; n < end; n++)
-        row_backward(k->dx + n * k->ld_dx, dgain, k->dy + n * k->ld_dy, k->x + n * k->ld_x, k->gain,
-                     k->rstd + n * k->H, k->H, k->d, k->adds);
+        rmsnorm_row_backward(k->dx + n * k->ld_dx, dgain, k->dy + n * k->ld_dy, k->x + n * k->ld_x, k->gain,
+                             k->rstd + n * k->H, k->H, k->d, k->adds);
 }
 
 static void backward(struct mf_pool *pool, struct norm_backward *k, float *dgain, float *scratch, size_t N) {

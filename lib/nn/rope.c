@@ -43,7 +43,7 @@ static inline void turn(float *restrict a, float *restrict b, const float *restr
     }
 }
 
-MF_CLONES static void turn_row(float *x, const float *row, float sign, size_t heads, size_t d) {
+MF_CLONES static void rope_row(float *x, const float *row, float sign, size_t heads, size_t d) {
     for (size_t h = 0; h < heads; h++) turn(x + h * d, x + h * d + d / 2, row, row + d / 2, sign, d / 2);
 }
 
@@ -54,7 +54,7 @@ static void turn_part(void *context, size_t begin, size_t end, int thread) {
     for (size_t n = begin; n < end; n++) {
         while (n >= k->seqs->start[sequence + 1]) sequence++;
         size_t position = k->first_position + n - k->seqs->start[sequence];
-        turn_row(k->x + n * k->ld, k->table + position * k->d, k->sign, k->heads, k->d);
+        rope_row(k->x + n * k->ld, k->table + position * k->d, k->sign, k->heads, k->d);
     }
 }
 

@@ -20,7 +20,7 @@ struct swiglu {
     size_t ld, F;
 };
 
-MF_CLONES static void row_forward(float *y, const float *gate, const float *up, size_t F) {
+MF_CLONES static void swiglu_row(float *y, const float *gate, const float *up, size_t F) {
     float rest;
     /* y may be gate or up, element for element */
     MF_IVDEP
@@ -33,7 +33,7 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct swiglu *k = context;
     (void)thread;
     for (size_t n = begin; n < end; n++)
-        row_forward(k->y + n * k->F, k->gate + n * k->ld, k->up + n * k->ld, k->F);
+        swiglu_row(k->y + n * k->F, k->gate + n * k->ld, k->up + n * k->ld, k->F);
 }
 
 void swiglu_forward(struct mf_pool *pool, float *y, const float *gate, const float *up, size_t ld, size_t N,
@@ -49,8 +49,8 @@ struct swiglu_backward {
 };
 
 /* With s the sigmoid: d/du u s(u) = s + u s (1 - s) = s (1 + u (1 - s)) */
-MF_CLONES static void row_backward(float *dgate, float *dup, const float *dy, const float *gate,
-                                   const float *up, size_t F) {
+MF_CLONES static void swiglu_row_backward(float *dgate, float *dup, const float *dy, const float *gate,
+                                          const float *up, size_t F) {
     MF_IVDEP
     for (size_t f = 0; f < F; f++) {
         float rest, s = sigmoid(gate[f], &rest), slope = s * (1 + gate[f] * rest), unit = gate[f] * s;
@@ -59,8 +59,8 @@ MF_CLONES static void row_backward(float *dgate, float *dup, const float *dy, co
     }
 }
 
-MF_CLONES static void row_backward_again(float *dgate, float *dup, float *y, const float *dy,
-                                         const float *gate, const float *up, size_t F) {
+MF_CLONES static void swiglu_row_backward_again(float *dgate, float *dup, float *y, const float *dy,
+                                                const float *gate, const float *up, size_t F) {
     MF_IVDEP
     for (size_t f = 0; f < F; f++) {
         float rest, s = sigmoid(gate[f], &rest), slope = s * (1 + gate[f] * rest), unit = gate[f] * s;
@@ -77,10 +77,10 @@ static void backward_part(void *context, size_t begin, size_t end, int thread) {
     for (size_t n = begin; n < end; n++) {
         size_t at = n * k->ld, tight = n * k->F;
         if (k->y)
-            row_backward_again(k->dgate + at, k->dup + at, k->y + tight, k->dy + tight, k->gate + at,
-                               k->up + at, k->F);
+            swiglu_row_backward_again(k->dgate + at, k->dup + at, k->y + tight, k->dy + tight, k->gate + at,
+                                      k->up + at, k->F);
         else
-            row_backward(k->dgate + at, k->dup + at, k->dy + tight, k->gate + at, k->up + at, k->F);
+            swiglu_row_backward(k->dgate + at, k->dup + at, k->dy + tight, k->gate + at, k->up + at, k->F);
     }
 }
 
