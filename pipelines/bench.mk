@@ -9,10 +9,10 @@ $(PEERS): tests/oracle/package.json tests/oracle/package-lock.json | deps
 	@npm ci --prefix $B/peers --cache $B/peers/cache --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-## bench      measure training, assembly, generation, tokenizer, finding copies and partitioning beside their peers; adds this
+## bench      measure training, its kernels, assembly, generation, tokenizer, finding copies and partitioning beside their peers; adds this
 ##            processor's figures to docs/performance.md (bench-page does that alone, from what was measured)
-.PHONY: bench bench-page bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
-bench: bench-train bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
+.PHONY: bench bench-page bench-train bench-profile bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
+bench: bench-train bench-profile bench-growth bench-assemble bench-generate bench-tokenizer bench-corpus bench-partition
 	@tests/bench/performance.sh $B/bench docs
 
 bench-page: deps
@@ -24,6 +24,10 @@ MEASURE_SECTION = @tests/bench/measure.sh $B $(THREADS) $(@:bench-%=%)
 
 bench-train: deps build $(LIMITS)
 	$(MEASURE_SECTION) tests/bench/train.sh $B $(THREADS) $(patsubst %,configs/%.yaml,default llama demo) tests/bench/smollm2-135m.yaml
+
+# by kernel; needs Linux's perf (Debian's linux-perf) and says so where it is not
+bench-profile: deps build $(LIMITS)
+	$(MEASURE_SECTION) tests/bench/profile.sh $B $(THREADS) $(patsubst %,configs/%.yaml,default llama demo)
 
 bench-growth: deps build $(LIMITS)
 	$(MEASURE_SECTION) tests/bench/growth.sh $B

@@ -150,7 +150,8 @@ END
 ## Kernels
 
 Where the time of a step goes (`make bench-profile`): the share of each kernel, and its speed beside
-its limit.
+its limit, sgemm's for products and memory's for what stands between them. What was just written may
+still be in a cache, so more than the limit is possible; bf16 products may be faster than sgemm.
 END
         shown profile
     fi
