@@ -92,7 +92,7 @@ static void pack_rows(float *to, size_t wide, size_t padded, const float *from, 
 }
 
 /* to [d,QUERIES] = the transposed rows of a block. */
-static void pack_columns(float *to, const float *rows, size_t wide, size_t d) {
+MF_CLONES static void pack_columns(float *to, const float *rows, size_t wide, size_t d) {
     for (size_t c = 0; c < d; c++)
         for (size_t r = 0; r < QUERIES; r++) to[c * QUERIES + r] = rows[r * wide + c];
 }
@@ -154,7 +154,7 @@ static void to_keys(float *to, const float *scores, const float *rows, size_t ke
 }
 
 /* Keys from `first` on, where the queries' own begin at key `i`: those behind a query get no weight. */
-static void mask(float *scores, size_t first, size_t keys, size_t i) {
+MF_CLONES static void mask(float *scores, size_t first, size_t keys, size_t i) {
     for (size_t a = first < i ? i - first : 0; a < keys; a++)
         for (size_t q = 0; q < QUERIES; q++)
             if (first + a > i + q) scores[a * QUERIES + q] = -INFINITY;
