@@ -19,7 +19,7 @@ LIBS     := openblas libarchive zlib liblzma libzstd liblz4 msgpack yaml-0.1 lib
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 MF_FLAGS  = -std=c11 -D_GNU_SOURCE -Ilib -Ibin $(WARN) -fno-math-errno -ffp-contract=off -pthread
 MF_FLAGS += $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-LDLIBS    = -Wl,--as-needed $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lgomp -lbz2 -lm -pthread
+LDLIBS    = -Wl,--as-needed $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lbz2 -lm -pthread
 
 # Where there is MPI, mf-train-shared alone has lib/train/ranks_mpi.c in the place of the library's ranks_one.c. Looked
 # for when it is linked, since `make deps` may have brought it; MPI= builds without it.

@@ -20,6 +20,7 @@ bench-page: deps
 
 # A section's figures, below the processor and its limits.
 LIMITS  := $(patsubst %,$B/tests/bench/%_bench,sgemm bf16 bandwidth)
+$B/tests/bench/bf16_bench: LDLIBS += -ldnnl -lgomp
 MEASURE_SECTION = @tests/bench/measure.sh $B $(THREADS) $(@:bench-%=%)
 
 bench-train: deps build $(LIMITS)

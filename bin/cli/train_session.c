@@ -241,7 +241,7 @@ static void put_ranks(const struct mf_train_session *s, json_t *object) {
 }
 
 /* `auto` keeps what the training that is resumed began with. */
-static bool choose_precision(const struct mf_train_session *s, bool resume) {
+static int precision_of(const struct mf_train_session *s, bool resume) {
     int setting = s->config.train.precision;
     const char *kept = NULL;
     json_t *identity = resume && s->checkpoint ? mf_checkpoint_identity(s->checkpoint) : NULL;
@@ -249,7 +249,18 @@ static bool choose_precision(const struct mf_train_session *s, bool resume) {
         json_unpack(identity, "{s{s{ss}}}", "settings", "train", "precision", &kept);
     if (kept) setting = strcmp(kept, "bf16") == 0 ? MF_PRECISION_BF16 : MF_PRECISION_FP32;
     json_decref(identity);
-    return mf_precision_bf16(setting);
+    return setting;
+}
+
+/* `auto` is fp32 where bf16 does not fit into the limit; that is found before oneDNN is loaded. */
+static int plan(struct mf_train_session *s, int precision, size_t limit, struct mf_err *err) {
+    struct mf_training *t = &s->training;
+    int n_threads = (int)s->common->threads;
+    t->bf16 = precision != MF_PRECISION_FP32;
+    int status = mf_train_plan(t, limit, n_threads, err);
+    if (precision != MF_PRECISION_AUTO || (status == 0 && mf_precision_bf16(precision))) return status;
+    t->bf16 = false;
+    return mf_train_plan(t, limit, n_threads, err);
 }
 
 /* What `auto` came to. */
@@ -268,7 +279,6 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->shape = *shape;
     t->frozen = shared_hash != NULL;
     if (t->frozen && set_expert(t, &s->config, err) < 0) return -1;
-    t->bf16 = choose_precision(s, o->resume);
     t->pad = mf_specials_padding(&s->data.specials);
     json_object_set_new(s->identity, "tokens", hash_json(s->data.hash));
     json_object_set_new(s->identity, "tokenizer_sha256", json_string(s->data.tokenizer));
@@ -290,7 +300,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
     t->resume = o->resume;
     t->keep = o->keep;
     t->skip_nonfinite = o->skip_nonfinite;
-    if (mf_train_plan(t, o->max_memory, (int)common->threads, err) < 0) return -1;
+    if (plan(s, precision_of(s, o->resume), o->max_memory, err) < 0) return -1;
     list_tensors(s);
     say_plan(s);
     /* another cut of the batches rounds differently */

@@ -36,6 +36,16 @@ static const float *vocabulary_chunk(const struct lm_pass *p, struct lm_table he
     return lm->widened;
 }
 
+/* The same of `columns` at most, not widened where products are made of what is in bf16. */
+static struct lm_table chunk_to_multiply(const struct lm_pass *p, struct lm_table head, size_t v, size_t *P) {
+    const struct mf_lm *lm = p->lm;
+    size_t D = lm->shape.D;
+    *P = smaller(lm->shape.V - v, lm->columns);
+    if (head.narrow && matmul_takes_narrow(lm->products, p->N, *P, D))
+        return (struct lm_table){NULL, head.narrow + v * D};
+    return (struct lm_table){vocabulary_chunk(p, head, v, lm->columns, P), NULL};
+}
+
 /* Adds to a chunk's logits, of tokens v to v+P-1, what the change makes of them. */
 static void add_change(const struct lm_pass *p, const struct low_rank *whole, size_t v, size_t P) {
     struct mf_lm *lm = p->lm;
@@ -53,12 +63,18 @@ static void head_in_chunks(const struct lm_pass *p, const struct head *head, flo
     size_t N = p->N, D = lm->shape.D;
     const uint32_t *targets = p->batch->targets;
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
-        const float *w = vocabulary_chunk(p, head->table, v, lm->columns, &P);
-        matmul_forward(lm->products, lm->logits, lm->h, w, N, P, D, 0);
+        const struct lm_table w = chunk_to_multiply(p, head->table, v, &P);
+        if (w.narrow)
+            matmul_forward_narrow(lm->products, lm->logits, lm->h, w.narrow, N, P, D, 0);
+        else
+            matmul_forward(lm->products, lm->logits, lm->h, w.rows, N, P, D, 0);
         add_change(p, &head->change, v, P);
         cross_entropy_chunk(lm->products.pool, &lm->softmax, lm->logits, targets, v, N, P,
                             p->grad ? lm->y : NULL, D);
-        if (p->grad) matmul_backward_input(lm->products, lm->y, lm->logits, w, N, P, D, v > 0);
+        if (p->grad && w.narrow)
+            matmul_backward_input_narrow(lm->products, lm->y, lm->logits, w.narrow, N, P, D, v > 0);
+        else if (p->grad)
+            matmul_backward_input(lm->products, lm->y, lm->logits, w.rows, N, P, D, v > 0);
     }
     cross_entropy_losses(&lm->softmax, lm->losses, targets, N);
     if (!p->grad) return;

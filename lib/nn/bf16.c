@@ -3,15 +3,16 @@
 #include "nn/bf16_internal.h"
 
 #include <stdlib.h>
-#include "base/memory.h"
-#include "nn/matmul.h"
+#include "io/tensor.h"
+#include "nn/onednn.h"
 
 #define SHARED    ((size_t)2 << 20) /* numbers of the operand that all threads use, at most */
 #define OWN       ((size_t)1 << 20) /* and of a thread's own */
 #define MOST_ROWS ((size_t)1024)    /* in a block, and */
 #define LEAST     ((size_t)32)
 #define INNER     ((size_t)2048)    /* longest sum of a kernel, where it can be divided */
-#define KERNELS   ((size_t)2 << 20) /* bytes that a thread's kernels and their scratch take */
+#define KERNELS   ((size_t)3 << 20) /* bytes that a thread's kernels and their scratch take, and */
+#define LIBRARY   ((size_t)5 << 20) /* oneDNN */
 
 struct bf16 {
     struct bf16_kernels *kernels;
@@ -52,8 +53,8 @@ int bf16_new(struct bf16 **out, int n_threads, struct mf_err *err) {
 }
 
 size_t bf16_memory(int n_threads) {
-    size_t number = bf16_units() == BF16_NONE ? sizeof(float) : sizeof(float) / 2;
-    return SHARED * number + (size_t)n_threads * (OWN * number + KERNELS);
+    size_t number = onednn_useful() ? sizeof(uint16_t) : sizeof(float);
+    return LIBRARY + SHARED * number + (size_t)n_threads * (OWN * number + KERNELS);
 }
 
 bool bf16_takes(size_t N, size_t O, size_t I, float beta) {
@@ -65,11 +66,11 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* The rows of the next block: a power of two, LEAST or more, `most` at most; 0 where too few are left. */
+/* The rows of the next block: a power of two, LEAST or more, `most` at most; or those that are left. */
 static size_t next_rows(size_t left, size_t most) {
     size_t rows = MOST_ROWS;
     while (rows > left || rows > most) rows /= 2;
-    return rows >= LEAST ? rows : 0;
+    return rows >= LEAST ? rows : left;
 }
 
 struct bf16_kernels *bf16_kernels(const struct bf16 *b) {
@@ -107,59 +108,56 @@ static void load_shared(const struct bf16 *b, struct mf_pool *pool, const float 
 
 /* --- through a weight: y = x w^T, dx = dy w --- */
 
-/* c [N,columns] = a [N,inner] w, with rows of the weight that are loaded: as they are, or turned. */
+/* c [N,columns] = a [N,inner] w, with loaded rows of the weight: as they are, or turned. */
 struct through {
     struct bf16 *b;
     float *c;
-    const float *a, *w;
-    size_t ld_c, ld_a, ld_w, inner, columns;
+    const float *a;
+    const void *w;
+    size_t ld_c, ld_a, inner, columns;
     bool turn, add;
 };
-
-/* Rows that fill no block. */
-static void multiply_rest(const struct through *t, size_t n, size_t rows) {
-    if (t->turn)
-        matmul_rows_forward(t->c + n * t->ld_c, t->ld_c, t->a + n * t->ld_a, t->ld_a, t->w, t->ld_w, rows,
-                            t->columns, t->inner, t->add);
-    else
-        matmul_rows_backward_input(t->c + n * t->ld_c, t->ld_c, t->a + n * t->ld_a, t->ld_a, t->w, t->ld_w,
-                                   rows, t->inner, t->columns, t->add);
-}
 
 static void through_part(void *context, size_t begin, size_t end, int thread) {
     const struct through *t = context;
     struct bf16 *b = t->b;
     for (size_t n = begin, rows; n < end; n += rows) {
         rows = next_rows(end - n, OWN / t->inner);
-        if (!rows) {
-            multiply_rest(t, n, end - n);
-            return;
-        }
         const struct bf16_shape shape = {
             .M = rows, .N = t->columns, .K = t->inner, .ld_c = t->ld_c, .turn_b = t->turn, .add = t->add};
         bf16_load(b->kernels, b->own[thread], t->a + n * t->ld_a, t->ld_a, rows, t->inner);
-        bf16_multiply(b->kernels, &shape, t->c + n * t->ld_c, b->own[thread], b->shared, thread);
+        bf16_multiply(b->kernels, &shape, t->c + n * t->ld_c, b->own[thread], t->w, thread);
     }
 }
 
+/* Rows [o, o + rows) of a weight, loaded if they are not in bf16. */
+static const void *load_weight(const struct bf16 *b, struct mf_pool *pool, struct bf16_weight w, size_t o,
+                               size_t rows, size_t I) {
+    if (w.rows)
+        load_shared(b, pool, w.rows + o * w.ld, w.ld, rows, I);
+    else if (bf16_number(b->kernels) == sizeof *w.narrow)
+        return w.narrow + o * I;
+    else
+        mf_bf16_widen((float *)(void *)b->shared, w.narrow + o * I, rows * I);
+    return b->shared;
+}
+
 void bf16_forward(struct bf16 *b, struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
-                  const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+                  struct bf16_weight w, size_t N, size_t O, size_t I, float beta) {
     for (size_t o = 0, rows; o < O; o += rows) {
         rows = smaller(O - o, SHARED / I);
-        struct through t = {b, y + o, x, w + o * ld_w, ld_y, ld_x, ld_w, I, rows, true, beta != 0};
-        load_shared(b, pool, t.w, ld_w, rows, I);
+        struct through t = {b,    y + o, x,        load_weight(b, pool, w, o, rows, I), ld_y, ld_x, I,
+                            rows, true,  beta != 0};
         mf_pool_run(pool, N, LEAST, through_part, &t);
     }
 }
 
 void bf16_backward_input(struct bf16 *b, struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy,
-                         size_t ld_dy, const float *w, size_t ld_w, size_t N, size_t O, size_t I,
-                         float beta) {
+                         size_t ld_dy, struct bf16_weight w, size_t N, size_t O, size_t I, float beta) {
     for (size_t o = 0, rows; o < O; o += rows) {
         rows = smaller(O - o, smaller(INNER, SHARED / I));
-        struct through t = {b,    dx, dy + o, w + o * ld_w,      ld_dx, ld_dy, ld_w,
-                            rows, I,  false,  beta != 0 || o > 0};
-        load_shared(b, pool, t.w, ld_w, rows, I);
+        const void *loaded = load_weight(b, pool, w, o, rows, I);
+        struct through t = {b, dx, dy + o, loaded, ld_dx, ld_dy, rows, I, false, beta != 0 || o > 0};
         mf_pool_run(pool, N, LEAST, through_part, &t);
     }
 }
@@ -190,11 +188,6 @@ void bf16_backward_weight(struct bf16 *b, struct mf_pool *pool, float *dw, size_
     size_t rows;
     for (size_t n = 0; n < N; n += rows) {
         rows = next_rows(N - n, SHARED / I);
-        if (!rows) {
-            matmul_backward_weight_block(products_fp32(pool), dw, ld_dw, dy + n * ld_dy, ld_dy, x + n * ld_x,
-                                         ld_x, N - n, O, I);
-            return;
-        }
         struct gradient g = {b, dw, dy + n * ld_dy, ld_dw, ld_dy, rows, I};
         load_shared(b, pool, x + n * ld_x, ld_x, rows, I);
         mf_pool_run(pool, O, 16, gradient_part, &g);

@@ -2,8 +2,8 @@
  * oneDNN's matmul. With the processor's matrix units (AMX) they are several times as fast as sgemm.
  *
  * Operands are rounded block by block into memory that is set aside here, so no product needs more of it than
- * another, whatever its size. Rows go in blocks of 32 to 1024, each a power of two, so that few kernels serve
- * any number of rows; up to 31 rows that are left over are multiplied in fp32. Where oneDNN has no bf16
+ * another, whatever its size. Rows go in blocks of 1024, 512, ... 32, then what is left, so that few kernels
+ * serve any number of rows. Where oneDNN has no bf16
  * (processors without AVX-512) sgemm multiplies the rounded operands: the same products, no faster than those
  * in fp32. */
 #ifndef MF_NN_BF16_H
@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/err.h"
 #include "base/pool.h"
 
@@ -34,11 +35,18 @@ size_t bf16_memory(int n_threads);
 /* Is a product with N rows and a weight [O,I] worth rounding? */
 bool bf16_takes(size_t N, size_t O, size_t I, float beta);
 
+/* A weight [O,I] whose rows are ld apart, or one that is in bf16 already, without gaps. */
+struct bf16_weight {
+    const float *rows; /* or NULL: */
+    const uint16_t *narrow;
+    size_t ld;
+};
+
 /* As nn/matmul.h; beta is 0 or 1. */
 void bf16_forward(struct bf16 *b, struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
-                  const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
+                  struct bf16_weight w, size_t N, size_t O, size_t I, float beta);
 void bf16_backward_input(struct bf16 *b, struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy,
-                         size_t ld_dy, const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
+                         size_t ld_dy, struct bf16_weight w, size_t N, size_t O, size_t I, float beta);
 void bf16_backward_weight(struct bf16 *b, struct mf_pool *pool, float *dw, size_t ld_dw, const float *dy,
                           size_t ld_dy, const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 

@@ -2,16 +2,13 @@
 #include "nn/bf16_internal.h"
 
 #include <cblas.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
 #include "io/tensor.h"
-
-/* Of <omp.h>, which not every compiler brings: oneDNN asks it how many threads a kernel may have. */
-void omp_set_num_threads(int n);
+#include "nn/onednn.h"
 
 enum { A, B, C, SCRATCH, OPERANDS };
 enum { BUCKETS = 256 };
@@ -34,16 +31,22 @@ struct worker {
 struct bf16_kernels {
     int n_threads;
     bool rounded; /* operands are floats that were rounded, for sgemm */
+    struct onednn onednn;
     dnnl_engine_t engine;
     struct worker *workers; /* [n_threads] */
     pthread_mutex_t lock;   /* of who adds a kernel; what is there stays, and is read without */
     _Atomic(struct kernel *) buckets[BUCKETS];
 };
 
-enum bf16_units bf16_units(void) {
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+static enum bf16_units units_of(const struct onednn *onednn) {
+    dnnl_cpu_isa_t isa = onednn->get_effective_cpu_isa();
     if ((isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx) return BF16_AMX;
     return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16 ? BF16_AVX512 : BF16_NONE;
+}
+
+enum bf16_units bf16_units(void) {
+    struct onednn onednn;
+    return onednn_open(&onednn) ? units_of(&onednn) : BF16_NONE;
 }
 
 bool bf16_pays(void) {
@@ -56,10 +59,10 @@ bool bf16_pays(void) {
 #endif
 }
 
-static void free_kernel(struct kernel *kernel, int n_threads) {
-    for (int t = 0; kernel->operands && t < n_threads; t++)
-        for (size_t i = 0; i < OPERANDS; i++) dnnl_memory_destroy(kernel->operands[t][i]);
-    dnnl_primitive_destroy(kernel->primitive);
+static void free_kernel(const struct bf16_kernels *k, struct kernel *kernel) {
+    for (int t = 0; kernel->operands && t < k->n_threads; t++)
+        for (size_t i = 0; i < OPERANDS; i++) k->onednn.memory_destroy(kernel->operands[t][i]);
+    k->onednn.primitive_destroy(kernel->primitive);
     free(kernel->operands);
     free(kernel);
 }
@@ -69,30 +72,34 @@ void bf16_kernels_free(struct bf16_kernels *k) {
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct kernel *kernel = k->buckets[i], *next; kernel; kernel = next) {
             next = kernel->next;
-            free_kernel(kernel, k->n_threads);
+            free_kernel(k, kernel);
         }
     for (int t = 0; k->workers && t < k->n_threads; t++) {
-        dnnl_stream_destroy(k->workers[t].stream);
+        if (!k->rounded) k->onednn.stream_destroy(k->workers[t].stream);
         free(k->workers[t].scratch);
     }
-    dnnl_engine_destroy(k->engine);
+    if (!k->rounded) k->onednn.engine_destroy(k->engine);
     pthread_mutex_destroy(&k->lock);
     free(k->workers);
     free(k);
+}
+
+static bool begin_onednn(struct bf16_kernels *k) {
+    const struct onednn *o = &k->onednn;
+    bool made = o->engine_create(&k->engine, dnnl_cpu, 0) == dnnl_success;
+    for (int t = 0; made && t < k->n_threads; t++)
+        made = o->stream_create(&k->workers[t].stream, k->engine, dnnl_stream_default_flags) == dnnl_success;
+    return made;
 }
 
 int bf16_kernels_new(struct bf16_kernels **out, int n_threads, struct mf_err *err) {
     struct bf16_kernels *k = calloc(1, sizeof *k);
     if (!k) return mf_err_set(err, EX_OSERR, "out of memory");
     k->n_threads = n_threads;
-    k->rounded = bf16_units() == BF16_NONE;
+    k->rounded = !onednn_open(&k->onednn) || units_of(&k->onednn) == BF16_NONE;
     k->workers = calloc((size_t)n_threads, sizeof *k->workers);
     pthread_mutex_init(&k->lock, NULL);
-    bool made = k->workers && dnnl_engine_create(&k->engine, dnnl_cpu, 0) == dnnl_success;
-    for (int t = 0; made && t < n_threads; t++)
-        made =
-            dnnl_stream_create(&k->workers[t].stream, k->engine, dnnl_stream_default_flags) == dnnl_success;
-    if (!made) {
+    if (!k->workers || (!k->rounded && !begin_onednn(k))) {
         bf16_kernels_free(k);
         return mf_err_set(err, EX_OSERR, "oneDNN cannot begin: out of memory");
     }
@@ -126,56 +133,59 @@ void bf16_load(const struct bf16_kernels *k, void *to, const float *from, size_t
 
 /* --- kernels --- */
 
-static bool describe(dnnl_memory_desc_t *d, size_t rows, size_t columns, size_t ld, bool turn,
-                     dnnl_data_type_t type) {
+static bool describe(const struct onednn *o, dnnl_memory_desc_t *d, size_t rows, size_t columns, size_t ld,
+                     bool turn, dnnl_data_type_t type) {
     dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns}, strides = {(dnnl_dim_t)ld, 1};
     if (turn) {
         strides[0] = 1;
         strides[1] = (dnnl_dim_t)ld;
     }
-    return dnnl_memory_desc_init_by_strides(d, 2, dims, type, strides) == dnnl_success;
+    return o->memory_desc_init_by_strides(d, 2, dims, type, strides) == dnnl_success;
 }
 
 /* Memory for the kernel's scratch is ours; with `add` the product is added to what is there. */
-static bool describe_attributes(dnnl_primitive_attr_t attributes, dnnl_post_ops_t after, bool add) {
-    return (!add || dnnl_post_ops_append_sum(after, 1) == dnnl_success) &&
-           dnnl_primitive_attr_set_post_ops(attributes, after) == dnnl_success &&
-           dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user) == dnnl_success;
+static bool describe_attributes(const struct onednn *o, dnnl_primitive_attr_t attributes,
+                                dnnl_post_ops_t after, bool add) {
+    return (!add || o->post_ops_append_sum(after, 1) == dnnl_success) &&
+           o->primitive_attr_set_post_ops(attributes, after) == dnnl_success &&
+           o->primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user) == dnnl_success;
 }
 
 static bool make_primitive(struct bf16_kernels *k, struct kernel *kernel, const dnnl_memory_desc_t d[3],
                            dnnl_memory_desc_t *scratch) {
+    const struct onednn *o = &k->onednn;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t after = NULL;
     dnnl_matmul_desc_t product;
     dnnl_primitive_desc_t plan = NULL;
-    omp_set_num_threads(1);
-    bool made = dnnl_primitive_attr_create(&attributes) == dnnl_success &&
-                dnnl_post_ops_create(&after) == dnnl_success &&
-                describe_attributes(attributes, after, kernel->shape.add) &&
-                dnnl_matmul_desc_init(&product, &d[A], &d[B], NULL, &d[C]) == dnnl_success &&
-                dnnl_primitive_desc_create(&plan, &product, attributes, k->engine, NULL) == dnnl_success;
-    if (made) *scratch = *dnnl_primitive_desc_query_md(plan, dnnl_query_scratchpad_md, 0);
-    made = made && dnnl_primitive_create(&kernel->primitive, plan) == dnnl_success;
-    dnnl_primitive_desc_destroy(plan);
-    dnnl_post_ops_destroy(after);
-    dnnl_primitive_attr_destroy(attributes);
+    o->set_threads(1);
+    bool made = o->primitive_attr_create(&attributes) == dnnl_success &&
+                o->post_ops_create(&after) == dnnl_success &&
+                describe_attributes(o, attributes, after, kernel->shape.add) &&
+                o->matmul_desc_init(&product, &d[A], &d[B], NULL, &d[C]) == dnnl_success &&
+                o->primitive_desc_create(&plan, &product, attributes, k->engine, NULL) == dnnl_success;
+    if (made) *scratch = *o->primitive_desc_query_md(plan, dnnl_query_scratchpad_md, 0);
+    made = made && o->primitive_create(&kernel->primitive, plan) == dnnl_success;
+    o->primitive_desc_destroy(plan);
+    o->post_ops_destroy(after);
+    o->primitive_attr_destroy(attributes);
     return made;
 }
 
 static bool make(struct bf16_kernels *k, struct kernel *kernel) {
+    const struct onednn *o = &k->onednn;
     const struct bf16_shape *s = &kernel->shape;
     dnnl_memory_desc_t d[OPERANDS];
-    if (!describe(&d[A], s->M, s->K, s->turn_a ? s->M : s->K, s->turn_a, dnnl_bf16) ||
-        !describe(&d[B], s->K, s->N, s->turn_b ? s->K : s->N, s->turn_b, dnnl_bf16) ||
-        !describe(&d[C], s->M, s->N, s->ld_c, false, dnnl_f32) || !make_primitive(k, kernel, d, &d[SCRATCH]))
+    if (!describe(o, &d[A], s->M, s->K, s->turn_a ? s->M : s->K, s->turn_a, dnnl_bf16) ||
+        !describe(o, &d[B], s->K, s->N, s->turn_b ? s->K : s->N, s->turn_b, dnnl_bf16) ||
+        !describe(o, &d[C], s->M, s->N, s->ld_c, false, dnnl_f32) ||
+        !make_primitive(k, kernel, d, &d[SCRATCH]))
         return false;
-    kernel->scratch = dnnl_memory_desc_get_size(&d[SCRATCH]);
+    kernel->scratch = o->memory_desc_get_size(&d[SCRATCH]);
     kernel->operands = calloc((size_t)k->n_threads, sizeof *kernel->operands);
     for (int t = 0; kernel->operands && t < k->n_threads; t++)
         for (size_t i = 0; i < OPERANDS; i++)
-            if (dnnl_memory_create(&kernel->operands[t][i], &d[i], k->engine, DNNL_MEMORY_NONE) !=
-                dnnl_success)
+            if (o->memory_create(&kernel->operands[t][i], &d[i], k->engine, DNNL_MEMORY_NONE) != dnnl_success)
                 return false;
     return kernel->operands != NULL;
 }
@@ -203,7 +213,7 @@ static const struct kernel *add(struct bf16_kernels *k, const struct bf16_shape 
     if (!kernel) return NULL;
     kernel->shape = *shape;
     if (!make(k, kernel)) {
-        free_kernel(kernel, k->n_threads);
+        free_kernel(k, kernel);
         return NULL;
     }
     kernel->next = k->buckets[bucket];
@@ -240,10 +250,11 @@ static bool run(struct bf16_kernels *k, const struct kernel *kernel, float *c, c
     dnnl_exec_arg_t arguments[OPERANDS];
     for (size_t i = 0; i < OPERANDS; i++) {
         dnnl_memory_t memory = kernel->operands[thread][i];
-        if (dnnl_memory_set_data_handle_v2(memory, at[i], NULL) != dnnl_success) return false;
+        if (k->onednn.memory_set_data_handle_v2(memory, at[i], NULL) != dnnl_success) return false;
         arguments[i] = (dnnl_exec_arg_t){roles[i], memory};
     }
-    return dnnl_primitive_execute(kernel->primitive, worker->stream, OPERANDS, arguments) == dnnl_success;
+    return k->onednn.primitive_execute(kernel->primitive, worker->stream, OPERANDS, arguments) ==
+           dnnl_success;
 }
 
 /* Rounded operands in fp32: the same products, summed in another order. */

@@ -19,7 +19,8 @@ void matmul_setup(void) {
     openblas_set_num_threads(1);
 }
 
-void matmul_rows_forward(float *y, size_t ld_y, const float *x, size_t ld_x, const float *w, size_t ld_w,
+/* y = x w^T + beta y */
+static void rows_forward(float *y, size_t ld_y, const float *x, size_t ld_x, const float *w, size_t ld_w,
                          size_t N, size_t O, size_t I, float beta) {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)N, (int)O, (int)I, 1, x, (int)ld_x, w,
                 (int)ld_w, beta, y, (int)ld_y);
@@ -30,13 +31,13 @@ static void forward_part(void *context, size_t begin, size_t end, int thread) {
     size_t n = end - begin;
     (void)thread;
     if (p->over_rows)
-        matmul_rows_forward(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b, p->ld_b,
-                            n, p->O, p->I, p->beta);
+        rows_forward(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b, p->ld_b, n, p->O,
+                     p->I, p->beta);
     else if (p->N == 1) /* generation: one row times the matrix */
         vector_rows(p->c + begin, p->b + begin * p->ld_b, p->ld_b, p->a, n, p->I, p->beta);
     else
-        matmul_rows_forward(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin * p->ld_b, p->ld_b, p->N, n,
-                            p->I, p->beta);
+        rows_forward(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin * p->ld_b, p->ld_b, p->N, n, p->I,
+                     p->beta);
 }
 
 /* Weights that a thread takes at a time for a product with one row. */
@@ -47,7 +48,8 @@ void matmul_forward_block(struct products how, float *y, size_t ld_y, const floa
                           const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {y, x, w, ld_y, ld_x, ld_w, N, O, I, beta, N > 1 && N >= O};
     if (how.bf16 && bf16_takes(N, O, I, beta))
-        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, w, ld_w, N, O, I, beta);
+        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, (struct bf16_weight){w, NULL, ld_w}, N, O, I,
+                     beta);
     else if (N == 1)
         mf_pool_share(how.pool, O, I < CHUNK / 16 ? CHUNK / I : 16, forward_part, &p);
     else
@@ -59,7 +61,8 @@ void matmul_forward(struct products how, float *y, const float *x, const float *
     matmul_forward_block(how, y, O, x, I, w, I, N, O, I, beta);
 }
 
-void matmul_rows_backward_input(float *dx, size_t ld_dx, const float *dy, size_t ld_dy, const float *w,
+/* dx = dy w + beta dx */
+static void rows_backward_input(float *dx, size_t ld_dx, const float *dy, size_t ld_dy, const float *w,
                                 size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)N, (int)I, (int)O, 1, dy, (int)ld_dy, w,
                 (int)ld_w, beta, dx, (int)ld_dx);
@@ -70,18 +73,19 @@ static void backward_input_part(void *context, size_t begin, size_t end, int thr
     size_t n = end - begin;
     (void)thread;
     if (p->over_rows)
-        matmul_rows_backward_input(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b,
-                                   p->ld_b, n, p->O, p->I, p->beta);
+        rows_backward_input(p->c + begin * p->ld_c, p->ld_c, p->a + begin * p->ld_a, p->ld_a, p->b, p->ld_b,
+                            n, p->O, p->I, p->beta);
     else
-        matmul_rows_backward_input(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin, p->ld_b, p->N, p->O, n,
-                                   p->beta);
+        rows_backward_input(p->c + begin, p->ld_c, p->a, p->ld_a, p->b + begin, p->ld_b, p->N, p->O, n,
+                            p->beta);
 }
 
 void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
                                  const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {dx, dy, w, ld_dx, ld_dy, ld_w, N, O, I, beta, N >= I};
     if (how.bf16 && bf16_takes(N, O, I, beta))
-        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, w, ld_w, N, O, I, beta);
+        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, (struct bf16_weight){w, NULL, ld_w}, N,
+                            O, I, beta);
     else
         mf_pool_run(how.pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
 }
@@ -110,4 +114,18 @@ void matmul_backward_weight_block(struct products how, float *dw, size_t ld_dw, 
 void matmul_backward_weight(struct products how, float *dw, const float *dy, const float *x, size_t N,
                             size_t O, size_t I) {
     matmul_backward_weight_block(how, dw, I, dy, O, x, I, N, O, I);
+}
+
+bool matmul_takes_narrow(struct products how, size_t N, size_t O, size_t I) {
+    return how.bf16 && bf16_takes(N, O, I, 0);
+}
+
+void matmul_forward_narrow(struct products how, float *y, const float *x, const uint16_t *w, size_t N,
+                           size_t O, size_t I, float beta) {
+    bf16_forward(how.bf16, how.pool, y, O, x, I, (struct bf16_weight){NULL, w, I}, N, O, I, beta);
+}
+
+void matmul_backward_input_narrow(struct products how, float *dx, const float *dy, const uint16_t *w,
+                                  size_t N, size_t O, size_t I, float beta) {
+    bf16_backward_input(how.bf16, how.pool, dx, I, dy, O, (struct bf16_weight){NULL, w, I}, N, O, I, beta);
 }

@@ -41,10 +41,11 @@ void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, c
 void matmul_backward_weight_block(struct products how, float *dw, size_t ld_dw, const float *dy, size_t ld_dy,
                                   const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 
-/* Parts of such products, in fp32 by the thread that asks. */
-void matmul_rows_forward(float *y, size_t ld_y, const float *x, size_t ld_x, const float *w, size_t ld_w,
-                         size_t N, size_t O, size_t I, float beta);
-void matmul_rows_backward_input(float *dx, size_t ld_dx, const float *dy, size_t ld_dy, const float *w,
-                                size_t ld_w, size_t N, size_t O, size_t I, float beta);
+/* The first two with a weight that is in bf16 already, where matmul_takes_narrow() says so. */
+bool matmul_takes_narrow(struct products how, size_t N, size_t O, size_t I);
+void matmul_forward_narrow(struct products how, float *y, const float *x, const uint16_t *w, size_t N,
+                           size_t O, size_t I, float beta);
+void matmul_backward_input_narrow(struct products how, float *dx, const float *dy, const uint16_t *w,
+                                  size_t N, size_t O, size_t I, float beta);
 
 #endif

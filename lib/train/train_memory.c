@@ -42,14 +42,15 @@ static size_t rank_rows(const struct mf_training *t) {
 }
 
 /* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
- * what is frozen in bf16, which a backbone in bf16 is from the start. Leaves the first that fits, or the
- * smallest. */
+ * what is frozen in bf16, which it is from the start where the backbone is, or where products round it.
+ * Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
     size_t S = t->shape.S, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
     if (max > ROWS) max = ROWS;
     if (max < S) max = S;
-    for (int narrow = t->stored_bf16; narrow <= (t->stored_bf16 || (limit && t->frozen)); narrow++)
+    bool always = t->stored_bf16 || (t->bf16 && t->frozen);
+    for (int narrow = always; narrow <= (always || (limit && t->frozen)); narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t,

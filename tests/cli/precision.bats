@@ -119,3 +119,13 @@ perplexity() { # [OPTION]...
     done
     [ "$(cat bf16)" -gt "$(cat fp32)" ]
 }
+
+@test "where bf16 does not fit into a limit of memory, auto is fp32 and bf16 is refused" {
+    least=$(mf-config memory train-expert --config llama.yaml --set train.precision=fp32 -s llama.fp32.tar --threads 2)
+    mf-train-expert --quiet --config llama.yaml --threads 2 --max-memory $((least + 2))M -s llama.fp32.tar -o e.tar parts/part.1.mp
+    assert_equal "$(precision_of e.tar)" fp32
+    run mf-train-expert --quiet --config llama.yaml --set train.precision=bf16 --threads 2 --max-memory $((least + 2))M -s llama.fp32.tar \
+        -o b.tar parts/part.1.mp
+    assert_failure 78
+    assert_output -p "--max-memory: the training needs at least"
+}
