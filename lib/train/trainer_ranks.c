@@ -49,8 +49,9 @@ int training_align(struct training_loop *l, struct mf_err *err) {
     uint64_t own = XXH64(identity, strlen(identity), 0), first = own;
     free(identity);
     mf_ranks_broadcast(ranks, &first, sizeof first);
-    int status =
-        own == first ? 0 : mf_err_set(err, EX_DATAERR, "tokens, settings or threads are not those of rank 0");
+    int status = own == first ? 0
+                              : mf_err_set(err, EX_DATAERR,
+                                           "tokens, settings, precision or threads are not those of rank 0");
     if (mf_ranks_agree(ranks, status, err) < 0) return -1;
     mf_ranks_broadcast(ranks, &l->state, sizeof l->state);
     mf_ranks_broadcast(ranks, l->t->tensors[0].data, l->n * sizeof(float));

@@ -108,8 +108,11 @@ assert_one_line() { # STATUS LINE COMMAND...
     # of rank 1 alone, before the first step
     assert_one_line 66 "rank 1: nothing.mf: No such file or directory" \
         "${launch[@]}" -n 1 "${shared[@]}" -o x.tar train.mf : -n 1 "${shared[@]}" -o x.tar nothing.mf
-    assert_one_line 65 "rank 1: tokens, settings or threads are not those of rank 0" \
-        "${launch[@]}" -n 1 "${shared[@]}" -o x.tar train.mf : -n 1 "${shared[@]}" -o x.tar test.mf
+    for other in "test.mf" "--set train.precision=bf16 train.mf"; do
+        # shellcheck disable=SC2086 # options
+        assert_one_line 65 "rank 1: tokens, settings, precision or threads are not those of rank 0" \
+            "${launch[@]}" -n 1 "${shared[@]}" -o x.tar train.mf : -n 1 "${shared[@]}" -o x.tar $other
+    done
     # of rank 0 alone, while the other goes on: it alone writes
     assert_one_line 73 "no/x.ckpt.best: No such file or directory" ranks 2 --checkpoint no/x.ckpt -o x.tar
     [ ! -e x.tar ]
