@@ -96,7 +96,9 @@ struct part {
 static size_t parts_of(const struct mf_layer *c, const struct mf_backbone_layer *w, struct part parts[3]) {
     const struct heads heads = mf_shape_heads(c->shape);
     size_t A = heads.H * heads.d, KV = heads.K * heads.d;
-    bool one = !w->k.file && (!w->k.data || w->k.data == w->qkv.data + A * c->shape->D);
+    size_t queries = A * c->shape->D;
+    bool one = !w->k.file && (w->k.narrow ? w->k.narrow == w->qkv.narrow + queries
+                                          : !w->k.data || w->k.data == w->qkv.data + queries);
     parts[0] = (struct part){&w->qkv, 0, one ? A + 2 * KV : A};
     parts[1] = (struct part){&w->k, A, KV};
     parts[2] = (struct part){&w->v, A + KV, KV};
@@ -170,12 +172,12 @@ static int attend(const struct mf_layer *c, const struct mf_backbone_layer *w,
     size_t N = seqs_rows(c->seqs), D = c->shape->D, C = heads_columns(heads),
            before = cache ? cache->length : 0;
     struct part parts[3];
-    const float *rows;
+    struct weight rows;
     if (w->qkv_bias) bias_forward(c->products.pool, k->qkv, w->qkv_bias, N, C);
     for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
         if (mf_weights_matrix(parts[i].w, &rows, err) < 0) return -1;
-        matmul_forward_block(c->products, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
-                             w->qkv_bias != NULL);
+        matmul_forward_weight(c->products, k->qkv + parts[i].at, C, c->h, D, rows, D, N, parts[i].columns, D,
+                              w->qkv_bias != NULL);
     }
     if (w->q_norm) norm_heads(c, w, k);
     if (family(c)->turns)
@@ -198,16 +200,16 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
                        struct dropout dropout, float *out, struct mf_err *err) {
     const struct mf_norm norm = attention_norm(w, k);
     const struct heads heads = mf_shape_heads(c->shape);
-    const float *output;
+    struct weight output;
     size_t N = seqs_rows(c->seqs), D = c->shape->D, A = heads.H * heads.d;
     mf_layer_norm(c, layer, &norm, N);
     if (attend(c, w, k, cache, err) < 0 || mf_weights_matrix(&w->out, &output, err) < 0) return -1;
     if (out != k->x) memcpy(out, k->x, N * D * sizeof *out);
     if (!c->y) {
-        matmul_forward(c->products, out, k->mixed, output, N, D, A, 1);
+        matmul_forward_weight(c->products, out, D, k->mixed, A, output, A, N, D, A, 1);
         return 0;
     }
-    matmul_forward(c->products, c->y, k->mixed, output, N, D, A, 0);
+    matmul_forward_weight(c->products, c->y, D, k->mixed, A, output, A, N, D, A, 0);
     residual_forward(c->products.pool, out, c->y, NULL, dropout, N, D);
     return 0;
 }
@@ -230,7 +232,8 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
     const struct heads heads = mf_shape_heads(c->shape);
     size_t N = seqs_rows(c->seqs), D = c->shape->D, A = heads.H * heads.d, C = heads_columns(heads);
     struct part parts[3];
-    const float *rows, *dy = dx;
+    struct weight rows;
+    const float *dy = dx;
     if (c->recompute) {
         mf_layer_norm(c, 0, &norm, N);
         if (attend(c, w, k, NULL, err) < 0) return -1;
@@ -241,7 +244,7 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
     }
     if (g->out.data) matmul_backward_weight(c->products, g->out.data, dy, k->mixed, N, D, A);
     if (mf_weights_matrix(&w->out, &rows, err) < 0) return -1;
-    matmul_backward_input(c->products, c->h, dy, rows, N, D, A, 0);
+    matmul_backward_input_weight(c->products, c->h, A, dy, D, rows, A, N, D, A, 0);
     attend_backward(c, w, g, k);
     if (g->qkv.data) {
         mf_layer_norm(c, 0, &norm, N);
@@ -250,8 +253,8 @@ int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbo
     if (g->qkv_bias) bias_backward(c->products.pool, g->qkv_bias, c->wide, N, C);
     for (size_t i = 0, n = parts_of(c, w, parts); i < n; i++) {
         if (mf_weights_matrix(parts[i].w, &rows, err) < 0) return -1;
-        matmul_backward_input_block(c->products, c->y, D, c->wide + parts[i].at, C, rows, D, N,
-                                    parts[i].columns, D, i > 0);
+        matmul_backward_input_weight(c->products, c->y, D, c->wide + parts[i].at, C, rows, D, N,
+                                     parts[i].columns, D, i > 0);
     }
     mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, c->y, N);
     return 0;

@@ -41,10 +41,10 @@ static struct low_rank columns_change(const struct mf_layer *c, const struct blo
 /* out [N,U] = h times the block's rows of w. */
 static int product(const struct mf_layer *c, const struct mf_matrix *w, const struct block *b, float *out,
                    struct mf_err *err) {
-    const float *rows;
+    struct weight rows;
     size_t D = c->shape->D;
     if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-    matmul_forward(c->products, out, b->h, rows + b->f * D, b->N, b->U, D, 0);
+    matmul_forward_weight(c->products, out, b->U, b->h, D, weight_at(rows, b->f * D), D, b->N, b->U, D, 0);
     if (!w->a) return 0;
     struct low_rank change = rows_change(c, w, b);
     low_rank_forward(c->products, out, b->U, b->h, D, &change, b->N, c->low);
@@ -64,12 +64,13 @@ static void product_change_backward(const struct mf_layer *c, const struct mf_ma
 /* The same back: the gradients of w's rows, and of h (added to what is there where `more`), of d [N,U]. */
 static int product_backward(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g,
                             const struct block *b, const float *d, bool more, struct mf_err *err) {
-    const float *rows;
+    struct weight rows;
     size_t D = c->shape->D, first = b->f * D;
     if (g->data) matmul_backward_weight(c->products, g->data + first, d, b->h, b->N, b->U, D);
     if (b->dh) {
         if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-        matmul_backward_input(c->products, b->dh, d, rows + first, b->N, b->U, D, more);
+        matmul_backward_input_weight(c->products, b->dh, D, d, b->U, weight_at(rows, first), D, b->N, b->U, D,
+                                     more);
     }
     if (w->a) product_change_backward(c, w, g, b, d);
     return 0;
@@ -77,11 +78,11 @@ static int product_backward(const struct mf_layer *c, const struct mf_matrix *w,
 
 /* y += units [N,U] times the block's columns of fc2; the first block overwrites, unless it is to add. */
 static int to_output(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const float *fc2;
+    struct weight fc2;
     size_t D = c->shape->D, F = c->shape->F;
     if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_forward_block(c->products, c->y, D, c->wide, b->U, fc2 + b->f, F, b->N, D, b->U,
-                         b->more || b->f > 0);
+    matmul_forward_weight(c->products, c->y, D, c->wide, b->U, weight_at(fc2, b->f), F, b->N, D, b->U,
+                          b->more || b->f > 0);
     if (!b->w->fc2.a) return 0;
     struct low_rank change = columns_change(c, b);
     low_rank_forward(c->products, c->y, D, c->wide, b->U, &change, b->N, c->low);
@@ -102,10 +103,11 @@ static void output_weight_backward(const struct mf_layer *c, const struct block 
 
 /* wide = gradient of the units. */
 static int output_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const float *fc2;
+    struct weight fc2;
     size_t D = c->shape->D, F = c->shape->F;
     if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_backward_input_block(c->products, c->wide, b->U, b->dy, D, fc2 + b->f, F, b->N, D, b->U, 0);
+    matmul_backward_input_weight(c->products, c->wide, b->U, b->dy, D, weight_at(fc2, b->f), F, b->N, D, b->U,
+                                 0);
     if (!b->w->fc2.a) return 0;
     struct low_rank change = columns_change(c, b);
     low_rank_backward_input(c->products, c->wide, b->U, b->dy, D, &change, b->N, c->low);

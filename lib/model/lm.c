@@ -108,6 +108,14 @@ static void layout_block(struct mf_lm *lm) {
     lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
 }
 
+/* Can all matrices in bf16 go into products as they are? */
+static bool takes_narrow(const struct mf_lm *lm) {
+    const struct mf_shape *s = &lm->shape;
+    const struct heads heads = mf_shape_heads(s);
+    return lm->plan.bf16 && bf16_holds(s->D) && bf16_holds(s->F) && bf16_holds(heads_columns(heads)) &&
+           bf16_holds(lm->columns);
+}
+
 /* For parameters of a frozen backbone: changes, an anchor's products, and what is widened. */
 static void layout_frozen(struct mf_lm *lm) {
     const struct mf_shape *s = &lm->shape;
@@ -118,8 +126,11 @@ static void layout_frozen(struct mf_lm *lm) {
     if (lm->plan.anchor && !lm->plan.recompute)
         lm->anchor_pre = mf_arena_floats(a, mf_layer_products(s) * N * s->F);
     if (!lm->plan.narrow) return;
-    if (lm->plan.low_rank.R || lm->plan.anchor) lm->widened_ffn = mf_arena_floats(a, mf_ffn_size(s) / s->L);
-    lm->widened = mf_arena_floats(a, larger(mf_backbone_layer_size(s), lm->columns * s->D));
+    lm->narrow_products = takes_narrow(lm);
+    size_t layer = lm->narrow_products ? mf_table_vectors(s, MF_TABLE_LAYER) : mf_backbone_layer_size(s);
+    size_t ffn = lm->narrow_products ? mf_table_vectors(s, MF_TABLE_FFN) : mf_ffn_size(s) / s->L;
+    if (lm->plan.low_rank.R || lm->plan.anchor) lm->widened_ffn = mf_arena_floats(a, ffn);
+    lm->widened = mf_arena_floats(a, lm->narrow_products ? layer : larger(layer, lm->columns * s->D));
     lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));
     lm->own = mf_arena_take(a, N, sizeof *lm->own);
 }

@@ -14,36 +14,27 @@ bool lm_own_head(const struct mf_lm *lm) {
 
 /* What makes the logits: a matrix, and an expert's change of low rank to it. */
 struct head {
-    struct lm_table table;
+    struct weight table;
     struct low_rank change; /* R 0: none */
 };
 
 static struct head head_of(const struct lm_pass *p) {
     const struct mf_lm *lm = p->lm;
     bool own = lm_own_head(lm);
-    return (struct head){own ? (struct lm_table){p->w->head, NULL} : lm_table_of(p, true),
+    return (struct head){own ? (struct weight){p->w->head, NULL} : lm_table_of(p, true),
                          mf_head_change(&lm->shape, lm->plan.head, p->w->head)};
 }
 
-/* The head's rows of a chunk of the vocabulary, from v on, *P of them, `most` at most. */
-static const float *vocabulary_chunk(const struct lm_pass *p, struct lm_table head, size_t v, size_t most,
-                                     size_t *P) {
+/* The head's rows of a chunk of the vocabulary, from v on, *P of them, `most` at most; widened where products
+ * cannot take what is in bf16. */
+static struct weight vocabulary_chunk(const struct lm_pass *p, struct weight head, size_t v, size_t most,
+                                      size_t *P) {
     struct mf_lm *lm = p->lm;
     size_t V = lm->shape.V, D = lm->shape.D;
     *P = smaller(V - v, most);
-    if (head.rows) return head.rows + v * D;
+    if (head.rows || lm->narrow_products) return weight_at(head, v * D);
     mf_bf16_widen(lm->widened, head.narrow + v * D, *P * D);
-    return lm->widened;
-}
-
-/* The same of `columns` at most, not widened where products are made of what is in bf16. */
-static struct lm_table chunk_to_multiply(const struct lm_pass *p, struct lm_table head, size_t v, size_t *P) {
-    const struct mf_lm *lm = p->lm;
-    size_t D = lm->shape.D;
-    *P = smaller(lm->shape.V - v, lm->columns);
-    if (head.narrow && matmul_takes_narrow(lm->products, p->N, *P, D))
-        return (struct lm_table){NULL, head.narrow + v * D};
-    return (struct lm_table){vocabulary_chunk(p, head, v, lm->columns, P), NULL};
+    return (struct weight){lm->widened, NULL};
 }
 
 /* Adds to a chunk's logits, of tokens v to v+P-1, what the change makes of them. */
@@ -63,18 +54,13 @@ static void head_in_chunks(const struct lm_pass *p, const struct head *head, flo
     size_t N = p->N, D = lm->shape.D;
     const uint32_t *targets = p->batch->targets;
     for (size_t v = 0, P; v < lm->shape.V; v += P) {
-        const struct lm_table w = chunk_to_multiply(p, head->table, v, &P);
-        if (w.narrow)
-            matmul_forward_narrow(lm->products, lm->logits, lm->h, w.narrow, N, P, D, 0);
-        else
-            matmul_forward(lm->products, lm->logits, lm->h, w.rows, N, P, D, 0);
+        const struct weight w = vocabulary_chunk(p, head->table, v, lm->columns, &P);
+        matmul_forward_weight(lm->products, lm->logits, P, lm->h, D, w, D, N, P, D, 0);
         add_change(p, &head->change, v, P);
         cross_entropy_chunk(lm->products.pool, &lm->softmax, lm->logits, targets, v, N, P,
                             p->grad ? lm->y : NULL, D);
-        if (p->grad && w.narrow)
-            matmul_backward_input_narrow(lm->products, lm->y, lm->logits, w.narrow, N, P, D, v > 0);
-        else if (p->grad)
-            matmul_backward_input(lm->products, lm->y, lm->logits, w.rows, N, P, D, v > 0);
+        if (p->grad)
+            matmul_backward_input_weight(lm->products, lm->y, D, lm->logits, P, w, D, N, P, D, v > 0);
     }
     cross_entropy_losses(&lm->softmax, lm->losses, targets, N);
     if (!p->grad) return;
@@ -105,8 +91,8 @@ static void head_backward(const struct lm_pass *p, const struct head *head, cons
     size_t D = lm->shape.D, V = lm->shape.V, most = head->table.rows ? V : lm->columns;
     if (g->matrix) matmul_backward_weight(lm->products, g->matrix, lm->logits, h, rows, V, D);
     for (size_t v = 0, P; v < V; v += P) {
-        const float *w = vocabulary_chunk(p, head->table, v, most, &P);
-        matmul_backward_input_block(lm->products, y, D, lm->logits + v, V, w, D, rows, P, D, v > 0);
+        const struct weight w = vocabulary_chunk(p, head->table, v, most, &P);
+        matmul_backward_input_weight(lm->products, y, D, lm->logits + v, V, w, D, rows, P, D, v > 0);
     }
     if (!head->change.R) return;
     float *du = lm->low + rows * head->change.R;
@@ -124,8 +110,8 @@ static void head_in_rows(const struct lm_pass *p, const struct head *head, float
         const float *h = lm->h + n * D;
         rows = smaller(N - n, lm->logits_rows);
         for (size_t v = 0, P; v < V; v += P) {
-            const float *w = vocabulary_chunk(p, head->table, v, most, &P);
-            matmul_forward_block(lm->products, lm->logits + v, V, h, D, w, D, rows, P, D, 0);
+            const struct weight w = vocabulary_chunk(p, head->table, v, most, &P);
+            matmul_forward_weight(lm->products, lm->logits + v, V, h, D, w, D, rows, P, D, 0);
         }
         if (head->change.R) low_rank_forward(lm->products, lm->logits, V, h, D, &head->change, rows, lm->low);
         cross_entropy_backward(lm->products.pool, lm->losses + n, lm->logits, p->batch->targets + n, scale,

@@ -36,6 +36,7 @@ struct mf_lm {
     float *anchor_pre;             /* [products,N,units] with plan.anchor; with `again` that */
     size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
     size_t n_backbone;
+    bool narrow_products;  /* matrices in bf16 go into products as they are, else they are widened: */
     float *widened, *tail; /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
     float *widened_ffn;    /* of a narrow FFN: a layer */
     uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
@@ -71,17 +72,11 @@ struct mf_ffn_layer lm_ffn_gradients(const struct lm_pass *p, const struct mf_ba
 struct mf_backbone_ends lm_backbone_ends(const struct lm_pass *p);
 
 /* A matrix [V,D] of the backbone: the embedding, or the head where that is another. */
-struct lm_table {
-    const float *rows; /* or NULL: */
-    const uint16_t *narrow;
-};
-
-struct lm_table lm_table_of(const struct lm_pass *p, bool head);
+struct weight lm_table_of(const struct lm_pass *p, bool head);
 
 /* Where the rows `ids` [N] of a table are: of a narrow one, `widened` [N,D], with the rows
  * `own`; nothing for LOSS_IGNORE. */
-const float *lm_rows_table(const struct lm_pass *p, float *widened, struct lm_table table,
-                           const uint32_t *ids);
+const float *lm_rows_table(const struct lm_pass *p, float *widened, struct weight table, const uint32_t *ids);
 
 /* --- the head (lm_head.c) --- */
 

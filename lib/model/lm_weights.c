@@ -1,5 +1,5 @@
 /* The parameters of a pass: in flat arrays, or frozen and each anywhere, those in bf16 widened where they are
- * used. */
+ * used, unless products take them as they are. */
 #include "model/lm_internal.h"
 
 struct widening {
@@ -36,6 +36,10 @@ struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
     struct mf_backbone_layer view = {0};
     if (p->w->backbone) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
+    if (lm->narrow_products) {
+        mf_table_point_narrow(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), lm->widened, &view);
+        return view;
+    }
     if (lm->plan.narrow)
         return mf_backbone_layer_view(&lm->shape, widen(p, lm->widened, frozen_layer(p, i), lm->n_layer));
     mf_table_point(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), &view);
@@ -48,7 +52,9 @@ static struct mf_ffn_layer frozen_ffn_layer(const struct lm_pass *p, const struc
                                             size_t i) {
     struct mf_lm *lm = p->lm;
     struct mf_ffn_layer view = {0};
-    if (lm->plan.narrow)
+    if (lm->narrow_products)
+        mf_table_point_narrow(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), lm->widened_ffn, &view);
+    else if (lm->plan.narrow)
         view = mf_ffn_layer(&lm->shape, widen(p, lm->widened_ffn, frozen_ffn(p, i), lm->n_ffn), 0);
     else
         mf_table_point(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), &view);
@@ -91,15 +97,15 @@ struct mf_backbone_ends lm_backbone_ends(const struct lm_pass *p) {
     return view;
 }
 
-struct lm_table lm_table_of(const struct lm_pass *p, bool head) {
+struct weight lm_table_of(const struct lm_pass *p, bool head) {
     const struct mf_shape *s = &p->lm->shape;
     if (p->w->backbone)
-        return (struct lm_table){p->w->backbone + (head ? mf_backbone_head_offset(s) : 0), NULL};
+        return (struct weight){p->w->backbone + (head ? mf_backbone_head_offset(s) : 0), NULL};
     const struct mf_tensor *t = p->w->frozen + (head && s->untied ? p->lm->n_backbone - 1 : 0);
-    return p->lm->plan.narrow ? (struct lm_table){NULL, t->data} : (struct lm_table){t->data, NULL};
+    return p->lm->plan.narrow ? (struct weight){NULL, t->data} : (struct weight){t->data, NULL};
 }
 
-const float *lm_rows_table(const struct lm_pass *p, float *widened, struct lm_table table,
+const float *lm_rows_table(const struct lm_pass *p, float *widened, struct weight table,
                            const uint32_t *ids) {
     size_t D = p->lm->shape.D;
     if (table.rows) return table.rows;

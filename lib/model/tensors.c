@@ -167,6 +167,28 @@ void mf_table_point(const struct mf_shape *s, enum mf_table table, const struct 
     }
 }
 
+size_t mf_table_vectors(const struct mf_shape *s, enum mf_table table) {
+    size_t total = 0;
+    FOR_FIELDS(f, s, table) total += f->columns == DIM_NONE ? field_size(s, f) : 0;
+    return total;
+}
+
+void mf_table_point_narrow(const struct mf_shape *s, enum mf_table table, const struct mf_tensor *tensors,
+                           float *vectors, void *view) {
+    FOR_FIELDS(f, s, table) {
+        const uint16_t *narrow = tensors->data;
+        size_t count = mf_tensor_count(tensors);
+        if (tensors->n_dims > 1)
+            memcpy((char *)view + f->view + offsetof(struct mf_matrix, narrow), &narrow, sizeof narrow);
+        else {
+            mf_bf16_widen(vectors, narrow, count);
+            memcpy((char *)view + f->view, &vectors, sizeof vectors);
+            vectors += count;
+        }
+        tensors++;
+    }
+}
+
 size_t mf_backbone_layer_size(const struct mf_shape *s) {
     return table_size(s, MF_TABLE_LAYER);
 }

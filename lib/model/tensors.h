@@ -14,7 +14,8 @@ struct mf_weights;
 
 /* A matrix of a layer: in memory, or a tensor of a file that is read when it is used. */
 struct mf_matrix {
-    float *data; /* NULL: */
+    float *data;            /* NULL: */
+    const uint16_t *narrow; /* in BF16, for products in bf16; NULL: */
     struct mf_weights *file;
     size_t index; /* model/weights.h */
     float *a, *b; /* an FFN's matrix [O,I] may have a change of low rank (nn/low_rank.h): [R,I], [O,R] */
@@ -90,6 +91,13 @@ size_t mf_table_tensors(const struct mf_shape *shape, enum mf_table table, enum 
 /* Sets the pointers of a table's view to its tensors' data, wherever they are. */
 void mf_table_point(const struct mf_shape *shape, enum mf_table table, const struct mf_tensor *tensors,
                     void *view);
+
+/* Floats that a table's vectors have together. */
+size_t mf_table_vectors(const struct mf_shape *shape, enum mf_table table);
+
+/* The same of tensors in BF16: matrices stay, vectors are widened to `vectors`, one behind the other. */
+void mf_table_point_narrow(const struct mf_shape *shape, enum mf_table table, const struct mf_tensor *tensors,
+                           float *vectors, void *view);
 
 /* Is this the name of a tensor with a row for each token: the embedding, or a head of its own? */
 bool mf_is_vocabulary(const struct mf_shape *shape, const char *name);

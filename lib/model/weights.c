@@ -292,9 +292,9 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
     return 0;
 }
 
-int mf_weights_matrix(const struct mf_matrix *m, const float **data, struct mf_err *err) {
-    *data = m->data;
-    return m->data ? 0 : mf_weights_get(m->file, m->index, data, err);
+int mf_weights_matrix(const struct mf_matrix *m, struct weight *w, struct mf_err *err) {
+    *w = (struct weight){m->data, m->narrow};
+    return m->data || m->narrow ? 0 : mf_weights_get(m->file, m->index, &w->rows, err);
 }
 
 int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,

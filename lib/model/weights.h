@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "io/bundle.h"
 #include "io/safetensors.h"
+#include "nn/bf16.h"
 
 #define MF_WEIGHTS_KEPT ((size_t)64 << 10) /* tensors of a bundle up to this size always stay in memory */
 
@@ -54,7 +55,7 @@ int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struc
 
 /* The same of a matrix (model/tensors.h), which may be in memory. */
 struct mf_matrix;
-int mf_weights_matrix(const struct mf_matrix *matrix, const float **data, struct mf_err *err);
+int mf_weights_matrix(const struct mf_matrix *matrix, struct weight *w, struct mf_err *err);
 
 /* Copies floats [first, first + count) of a tensor into `data`, without the cache. */
 int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,

@@ -86,7 +86,7 @@ static size_t keys_of(const struct head *h, size_t i) {
 static void make_scores(const struct head *h, size_t query_head, size_t i, size_t keys) {
     size_t d = h->d, ld = heads_columns(h->k->heads);
     const float *q = h->k->qkv + (h->first + i) * ld + query_head * d;
-    const struct bf16_shape shape = {.M = ROWS, .N = keys, .K = d, .ld_c = keys, .turn_b = true};
+    const struct bf16_shape shape = {.M = ROWS, .N = keys, .K = d, .ld_b = d, .ld_c = keys, .turn_b = true};
     for (size_t r = 0; r < ROWS; r++)
         for (size_t j = 0; j < d; j++) h->scores[r * d + j] = q[r * ld + j] * (1 / sqrtf((float)d));
     bf16_load(h->kernels, h->queries, h->scores, d, ROWS, d);
@@ -95,14 +95,14 @@ static void make_scores(const struct head *h, size_t query_head, size_t i, size_
 
 /* c [ROWS,d] = a [ROWS,keys] b [keys,d] */
 static void gather(const struct head *h, float *c, size_t ld, const void *b, size_t keys) {
-    const struct bf16_shape shape = {.M = ROWS, .N = h->d, .K = keys, .ld_c = ld};
+    const struct bf16_shape shape = {.M = ROWS, .N = h->d, .K = keys, .ld_b = h->d, .ld_c = ld};
     bf16_multiply(h->kernels, &shape, c, h->mixing, b, h->thread);
 }
 
 /* c [keys,d] += a [ROWS,keys]^T b [ROWS,d] */
 static void scatter(const struct head *h, float *c, size_t ld, const void *b, size_t keys) {
     const struct bf16_shape shape = {
-        .M = keys, .N = h->d, .K = ROWS, .ld_c = ld, .turn_a = true, .add = true};
+        .M = keys, .N = h->d, .K = ROWS, .ld_b = h->d, .ld_c = ld, .turn_a = true, .add = true};
     bf16_multiply(h->kernels, &shape, c, h->mixing, b, h->thread);
 }
 
@@ -170,7 +170,8 @@ static void backward_head(const struct head *h, size_t query_head, float *dkeys,
     size_t d = h->d, D = k->heads.H * d, ld = heads_columns(k->heads);
     for (size_t i = 0; i < h->n; i += ROWS) {
         size_t keys = keys_of(h, i), at = (h->first + i) * D + query_head * d;
-        const struct bf16_shape turned = {.M = ROWS, .N = keys, .K = d, .ld_c = keys, .turn_b = true};
+        const struct bf16_shape turned = {
+            .M = ROWS, .N = keys, .K = d, .ld_b = d, .ld_c = keys, .turn_b = true};
         float *dq = k->dqkv + (h->first + i) * ld + query_head * d;
         make_scores(h, query_head, i, keys);
         load_probabilities(h, query_head, i, keys);

@@ -57,8 +57,12 @@ size_t bf16_memory(int n_threads) {
     return LIBRARY + SHARED * number + (size_t)n_threads * (OWN * number + KERNELS);
 }
 
+bool bf16_holds(size_t side) {
+    return side <= OWN / LEAST;
+}
+
 bool bf16_takes(size_t N, size_t O, size_t I, float beta) {
-    return N >= LEAST && O >= LEAST && I >= LEAST && O <= OWN / LEAST && I <= OWN / LEAST &&
+    return N >= LEAST && O >= LEAST && I >= LEAST && bf16_holds(O) && bf16_holds(I) &&
            (beta == 0 || beta == 1);
 }
 
@@ -114,7 +118,7 @@ struct through {
     float *c;
     const float *a;
     const void *w;
-    size_t ld_c, ld_a, inner, columns;
+    size_t ld_c, ld_a, ld_w, inner, columns;
     bool turn, add;
 };
 
@@ -123,41 +127,49 @@ static void through_part(void *context, size_t begin, size_t end, int thread) {
     struct bf16 *b = t->b;
     for (size_t n = begin, rows; n < end; n += rows) {
         rows = next_rows(end - n, OWN / t->inner);
-        const struct bf16_shape shape = {
-            .M = rows, .N = t->columns, .K = t->inner, .ld_c = t->ld_c, .turn_b = t->turn, .add = t->add};
+        const struct bf16_shape shape = {.M = rows,
+                                         .N = t->columns,
+                                         .K = t->inner,
+                                         .ld_b = t->ld_w,
+                                         .ld_c = t->ld_c,
+                                         .turn_b = t->turn,
+                                         .add = t->add};
         bf16_load(b->kernels, b->own[thread], t->a + n * t->ld_a, t->ld_a, rows, t->inner);
         bf16_multiply(b->kernels, &shape, t->c + n * t->ld_c, b->own[thread], t->w, thread);
     }
 }
 
-/* Rows [o, o + rows) of a weight, loaded if they are not in bf16. */
-static const void *load_weight(const struct bf16 *b, struct mf_pool *pool, struct bf16_weight w, size_t o,
+/* Rows of a weight, loaded if they are not in bf16; the step from row to row is then in *ld. */
+static const void *load_weight(const struct bf16 *b, struct mf_pool *pool, struct weight w, size_t *ld,
                                size_t rows, size_t I) {
+    size_t ld_w = *ld;
+    if (w.narrow && bf16_number(b->kernels) == sizeof *w.narrow) return w.narrow;
+    *ld = I;
     if (w.rows)
-        load_shared(b, pool, w.rows + o * w.ld, w.ld, rows, I);
-    else if (bf16_number(b->kernels) == sizeof *w.narrow)
-        return w.narrow + o * I;
+        load_shared(b, pool, w.rows, ld_w, rows, I);
     else
-        mf_bf16_widen((float *)(void *)b->shared, w.narrow + o * I, rows * I);
+        for (size_t r = 0; r < rows; r++)
+            mf_bf16_widen((float *)(void *)b->shared + r * I, w.narrow + r * ld_w, I);
     return b->shared;
 }
 
 void bf16_forward(struct bf16 *b, struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
-                  struct bf16_weight w, size_t N, size_t O, size_t I, float beta) {
+                  struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     for (size_t o = 0, rows; o < O; o += rows) {
         rows = smaller(O - o, SHARED / I);
-        struct through t = {b,    y + o, x,        load_weight(b, pool, w, o, rows, I), ld_y, ld_x, I,
-                            rows, true,  beta != 0};
+        struct through t = {b, y + o, x, NULL, ld_y, ld_x, ld_w, I, rows, true, beta != 0};
+        t.w = load_weight(b, pool, weight_at(w, o * ld_w), &t.ld_w, rows, I);
         mf_pool_run(pool, N, LEAST, through_part, &t);
     }
 }
 
 void bf16_backward_input(struct bf16 *b, struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy,
-                         size_t ld_dy, struct bf16_weight w, size_t N, size_t O, size_t I, float beta) {
+                         size_t ld_dy, struct weight w, size_t ld_w, size_t N, size_t O, size_t I,
+                         float beta) {
     for (size_t o = 0, rows; o < O; o += rows) {
         rows = smaller(O - o, smaller(INNER, SHARED / I));
-        const void *loaded = load_weight(b, pool, w, o, rows, I);
-        struct through t = {b, dx, dy + o, loaded, ld_dx, ld_dy, rows, I, false, beta != 0 || o > 0};
+        struct through t = {b, dx, dy + o, NULL, ld_dx, ld_dy, ld_w, rows, I, false, beta != 0 || o > 0};
+        t.w = load_weight(b, pool, weight_at(w, o * ld_w), &t.ld_w, rows, I);
         mf_pool_run(pool, N, LEAST, through_part, &t);
     }
 }
@@ -176,8 +188,13 @@ static void gradient_part(void *context, size_t begin, size_t end, int thread) {
     struct bf16 *b = g->b;
     for (size_t o = begin, columns; o < end; o += columns) {
         columns = smaller(end - o, OWN / g->rows);
-        const struct bf16_shape shape = {
-            .M = columns, .N = g->I, .K = g->rows, .ld_c = g->ld_dw, .turn_a = true, .add = true};
+        const struct bf16_shape shape = {.M = columns,
+                                         .N = g->I,
+                                         .K = g->rows,
+                                         .ld_b = g->I,
+                                         .ld_c = g->ld_dw,
+                                         .turn_a = true,
+                                         .add = true};
         bf16_load(b->kernels, b->own[thread], g->dy + o, g->ld_dy, g->rows, columns);
         bf16_multiply(b->kernels, &shape, g->dw + o * g->ld_dw, b->own[thread], b->shared, thread);
     }

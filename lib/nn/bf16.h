@@ -32,21 +32,28 @@ void bf16_free(struct bf16 *b); /* accepts NULL */
 /* The bytes that it holds, its kernels included: an upper bound. */
 size_t bf16_memory(int n_threads);
 
+/* Can a weight's sides be so long? */
+bool bf16_holds(size_t side);
+
 /* Is a product with N rows and a weight [O,I] worth rounding? */
 bool bf16_takes(size_t N, size_t O, size_t I, float beta);
 
-/* A weight [O,I] whose rows are ld apart, or one that is in bf16 already, without gaps. */
-struct bf16_weight {
+/* The numbers of a weight as they are held: in F32, or in BF16, which only products in bf16 can take. */
+struct weight {
     const float *rows; /* or NULL: */
     const uint16_t *narrow;
-    size_t ld;
 };
+
+static inline struct weight weight_at(struct weight w, size_t n) {
+    return w.rows ? (struct weight){w.rows + n, NULL} : (struct weight){NULL, w.narrow + n};
+}
 
 /* As nn/matmul.h; beta is 0 or 1. */
 void bf16_forward(struct bf16 *b, struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
-                  struct bf16_weight w, size_t N, size_t O, size_t I, float beta);
+                  struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
 void bf16_backward_input(struct bf16 *b, struct mf_pool *pool, float *dx, size_t ld_dx, const float *dy,
-                         size_t ld_dy, struct bf16_weight w, size_t N, size_t O, size_t I, float beta);
+                         size_t ld_dy, struct weight w, size_t ld_w, size_t N, size_t O, size_t I,
+                         float beta);
 void bf16_backward_weight(struct bf16 *b, struct mf_pool *pool, float *dw, size_t ld_dw, const float *dy,
                           size_t ld_dy, const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 

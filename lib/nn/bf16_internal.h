@@ -5,9 +5,9 @@
 #include "nn/bf16.h"
 
 /* c [M,N] = op(a) op(b), or added to c. Stored a is [M,K], or [K,M] with turn_a; b is [K,N], or [N,K] with
- * turn_b; both without gaps. */
+ * turn_b. a has no gaps; rows of b and c are ld_b and ld_c apart. */
 struct bf16_shape {
-    size_t M, N, K, ld_c;
+    size_t M, N, K, ld_b, ld_c;
     bool turn_a, turn_b, add;
 };
 

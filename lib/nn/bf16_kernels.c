@@ -195,7 +195,7 @@ static bool make(struct bf16_kernels *k, struct kernel *kernel) {
     const struct bf16_shape *s = &kernel->shape;
     dnnl_memory_desc_t d[OPERANDS];
     if (!describe(o, &d[A], s->M, s->K, s->turn_a ? s->M : s->K, s->turn_a, dnnl_bf16) ||
-        !describe(o, &d[B], s->K, s->N, s->turn_b ? s->K : s->N, s->turn_b, dnnl_bf16) ||
+        !describe(o, &d[B], s->K, s->N, s->ld_b, s->turn_b, dnnl_bf16) ||
         !describe(o, &d[C], s->M, s->N, s->ld_c, false, dnnl_f32) ||
         !make_primitive(k, kernel, d, &d[SCRATCH]))
         return false;
@@ -209,12 +209,12 @@ static bool make(struct bf16_kernels *k, struct kernel *kernel) {
 }
 
 static bool same(const struct bf16_shape *a, const struct bf16_shape *b) {
-    return a->M == b->M && a->N == b->N && a->K == b->K && a->ld_c == b->ld_c && a->turn_a == b->turn_a &&
-           a->turn_b == b->turn_b && a->add == b->add;
+    return a->M == b->M && a->N == b->N && a->K == b->K && a->ld_b == b->ld_b && a->ld_c == b->ld_c &&
+           a->turn_a == b->turn_a && a->turn_b == b->turn_b && a->add == b->add;
 }
 
 static size_t bucket_of(const struct bf16_shape *s) {
-    size_t h = ((s->M * 31 + s->N) * 31 + s->K) * 31 + s->ld_c;
+    size_t h = ((s->M * 31 + s->N) * 31 + s->K) * 31 + s->ld_b * 7 + s->ld_c;
     return (h * 8 + (size_t)s->turn_a * 4 + (size_t)s->turn_b * 2 + s->add) * 0x9e3779b1u / 4096 % BUCKETS;
 }
 
@@ -278,8 +278,8 @@ static bool run(struct bf16_kernels *k, const struct kernel *kernel, float *c, c
 /* Rounded operands in fp32: the same products, summed in another order. */
 static void by_sgemm(const struct bf16_shape *s, float *c, const float *a, const float *b) {
     cblas_sgemm(CblasRowMajor, s->turn_a ? CblasTrans : CblasNoTrans, s->turn_b ? CblasTrans : CblasNoTrans,
-                (int)s->M, (int)s->N, (int)s->K, 1, a, (int)(s->turn_a ? s->M : s->K), b,
-                (int)(s->turn_b ? s->K : s->N), s->add ? 1 : 0, c, (int)s->ld_c);
+                (int)s->M, (int)s->N, (int)s->K, 1, a, (int)(s->turn_a ? s->M : s->K), b, (int)s->ld_b,
+                s->add ? 1 : 0, c, (int)s->ld_c);
 }
 
 void bf16_multiply(struct bf16_kernels *k, const struct bf16_shape *shape, float *c, const void *a,

@@ -48,8 +48,7 @@ void matmul_forward_block(struct products how, float *y, size_t ld_y, const floa
                           const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {y, x, w, ld_y, ld_x, ld_w, N, O, I, beta, N > 1 && N >= O};
     if (how.bf16 && bf16_takes(N, O, I, beta))
-        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, (struct bf16_weight){w, NULL, ld_w}, N, O, I,
-                     beta);
+        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, (struct weight){w, NULL}, ld_w, N, O, I, beta);
     else if (N == 1)
         mf_pool_share(how.pool, O, I < CHUNK / 16 ? CHUNK / I : 16, forward_part, &p);
     else
@@ -84,8 +83,8 @@ void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, c
                                  const float *w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     struct product p = {dx, dy, w, ld_dx, ld_dy, ld_w, N, O, I, beta, N >= I};
     if (how.bf16 && bf16_takes(N, O, I, beta))
-        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, (struct bf16_weight){w, NULL, ld_w}, N,
-                            O, I, beta);
+        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, (struct weight){w, NULL}, ld_w, N, O, I,
+                            beta);
     else
         mf_pool_run(how.pool, p.over_rows ? N : I, p.over_rows ? 1 : 16, backward_input_part, &p);
 }
@@ -116,16 +115,18 @@ void matmul_backward_weight(struct products how, float *dw, const float *dy, con
     matmul_backward_weight_block(how, dw, I, dy, O, x, I, N, O, I);
 }
 
-bool matmul_takes_narrow(struct products how, size_t N, size_t O, size_t I) {
-    return how.bf16 && bf16_takes(N, O, I, 0);
+void matmul_forward_weight(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
+                           struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+    if (w.rows)
+        matmul_forward_block(how, y, ld_y, x, ld_x, w.rows, ld_w, N, O, I, beta);
+    else
+        bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, w, ld_w, N, O, I, beta);
 }
 
-void matmul_forward_narrow(struct products how, float *y, const float *x, const uint16_t *w, size_t N,
-                           size_t O, size_t I, float beta) {
-    bf16_forward(how.bf16, how.pool, y, O, x, I, (struct bf16_weight){NULL, w, I}, N, O, I, beta);
-}
-
-void matmul_backward_input_narrow(struct products how, float *dx, const float *dy, const uint16_t *w,
-                                  size_t N, size_t O, size_t I, float beta) {
-    bf16_backward_input(how.bf16, how.pool, dx, I, dy, O, (struct bf16_weight){NULL, w, I}, N, O, I, beta);
+void matmul_backward_input_weight(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+                                  struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
+    if (w.rows)
+        matmul_backward_input_block(how, dx, ld_dx, dy, ld_dy, w.rows, ld_w, N, O, I, beta);
+    else
+        bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, w, ld_w, N, O, I, beta);
 }

@@ -41,11 +41,10 @@ void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, c
 void matmul_backward_weight_block(struct products how, float *dw, size_t ld_dw, const float *dy, size_t ld_dy,
                                   const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 
-/* The first two with a weight that is in bf16 already, where matmul_takes_narrow() says so. */
-bool matmul_takes_narrow(struct products how, size_t N, size_t O, size_t I);
-void matmul_forward_narrow(struct products how, float *y, const float *x, const uint16_t *w, size_t N,
-                           size_t O, size_t I, float beta);
-void matmul_backward_input_narrow(struct products how, float *dx, const float *dy, const uint16_t *w,
-                                  size_t N, size_t O, size_t I, float beta);
+/* The first two with a weight as it is held. */
+void matmul_forward_weight(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
+                           struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
+void matmul_backward_input_weight(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
+                                  struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta);
 
 #endif

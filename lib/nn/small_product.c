@@ -12,14 +12,14 @@ MF_FUSED
 #define LANES   ((size_t)16)
 #define ROWS    ((size_t)8)
 #define VECTORS ((size_t)2)
-#include "nn/small_product_tiles.h"
+#include "nn/small_product_tiles.inc"
 
 #define NAME    tiles_v3 /* 16 of 8 */
 #define TARGET  __attribute__((target("arch=x86-64-v3")))
 #define LANES   ((size_t)8)
 #define ROWS    ((size_t)4)
 #define VECTORS ((size_t)2)
-#include "nn/small_product_tiles.h"
+#include "nn/small_product_tiles.inc"
 #endif
 
 #define NAME tiles /* at least 16 of 4 */
@@ -27,7 +27,7 @@ MF_FUSED
 #define LANES   ((size_t)4)
 #define ROWS    ((size_t)4)
 #define VECTORS ((size_t)2)
-#include "nn/small_product_tiles.h"
+#include "nn/small_product_tiles.inc"
 
 void small_product(const struct small_product *p) {
 #ifdef MF_TARGETS

@@ -86,7 +86,7 @@ plain_only() {
     done
     # all are said to belong together
     assert_equal "$(sed -n 's/^\.BR \([a-z\-]*\) (1),*$/\1/p' mf-eval-page.1 | tr -d '\\')" "$(printf '%s\n' "${PROGRAMS[@]}")"
-    assert_equal "$(grep -c '^\.BR mf.-config.-[a-z]* (1),$' mf-config.1)" 7
+    assert_equal "$(grep -c '^\.BR mf.-config.-[a-z]* (1),$' mf-config.1)" 8
     # no line runs out of the page; whatis has something to say; examples can be copied
     run grep -E '^.{81}' <(mandoc -Tascii ./*.1 | col -b)
     assert_failure 1

@@ -133,7 +133,7 @@ assert_one_line() { # STATUS LINE COMMAND...
     run -0 mf-train-shared --version
     assert_line -n 1 --regexp '^built with Open MPI v[0-9.]+$'
     workspace() { "$@" mf-train-shared --config "$TINY" --set train_shared.steps=1 --set train_shared.warmup=0 -o x.tar train.mf 2>&1 |
-        sed -n 's/.*workspace //p'; }
+        sed -n 's/.*workspace \([0-9.]*\);.*/\1/p'; }
     awk "BEGIN { exit !($(workspace "${launch[@]}" -n 2) > $(workspace env) + 8) }"
 }
 

@@ -114,15 +114,21 @@ static void test_narrow(void **state) {
     assert_non_null(narrow);
     begin(&f, 2);
     mf_bf16_round(narrow, w, O * in);
-    assert_true(matmul_takes_narrow(f.how, N, O, in));
-    assert_false(matmul_takes_narrow(f.how, 8, O, in));
-    assert_false(matmul_takes_narrow(products_fp32(f.pool), N, O, in));
     matmul_forward(f.how, y[0], x, w, N, O, in, 0);
-    matmul_forward_narrow(f.how, y[1], x, narrow, N, O, in, 0);
+    matmul_forward_weight(f.how, y[1], O, x, in, (struct weight){NULL, narrow}, in, N, O, in, 0);
     assert_memory_equal(y[0], y[1], N * O * sizeof(float));
     matmul_backward_input(f.how, dx[0], y[0], w, N, O, in, 1);
-    matmul_backward_input_narrow(f.how, dx[1], y[0], narrow, N, O, in, 1);
+    matmul_backward_input_weight(f.how, dx[1], in, y[0], O, (struct weight){NULL, narrow}, in, N, O, in, 1);
     assert_memory_equal(dx[0], dx[1], N * in * sizeof(float));
+    /* columns of a wider one; few rows too, for which nothing else would do */
+    for (size_t rows = 3; rows <= 64; rows += 61) {
+        memset(y[1], 0, N * O * sizeof(float));
+        matmul_forward_weight(f.how, y[1], O, x, in, (struct weight){NULL, narrow + 8}, in, rows, O, in - 8,
+                              0);
+        for (size_t n = 0; n < rows; n++)
+            for (size_t o = 0; o < O; o++)
+                check(y[1][n * O + o], 0, x + n * in, 1, w + o * in + 8, 1, in - 8);
+    }
     end(&f);
     free(x), free(w), free(y[0]), free(y[1]), free(dx[0]), free(dx[1]), free(narrow);
 }
