@@ -11,8 +11,8 @@ int mf_arena_init(struct mf_arena *arena, size_t size, struct mf_err *err) {
     *arena = (struct mf_arena){0};
     void *base = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) return mf_err_sys(err, EX_OSERR, "cannot get %zu bytes of memory", size);
-    /* advice only: rows of a head or of a weight lie pages apart, and to find a small page takes as long as to
-     * read what is in it */
+    /* advice only: rows of a head or of a weight lie pages apart, and to find a small page takes as long as
+     * to read what is in it */
     madvise(base, size, MADV_HUGEPAGE);
     arena->base = base;
     arena->size = size;
