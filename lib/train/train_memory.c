@@ -49,8 +49,8 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     size_t S = t->shape.S, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
     if (max > ROWS) max = ROWS;
     if (max < S) max = S;
-    bool always = t->stored_bf16 || (t->bf16 && t->frozen);
-    for (int narrow = always; narrow <= (always || (limit && t->frozen)); narrow++)
+    int always = t->stored_bf16 || (t->bf16 && t->frozen), at_last = always || (limit && t->frozen);
+    for (int narrow = always; narrow <= at_last; narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t,

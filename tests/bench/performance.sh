@@ -67,15 +67,15 @@ plot() { # FILE
                 '$1 == family && $2 == what && $4 == precision && $3 > 0 { print $3, $5, $6 }' "$1" > "$work/$what.$series"
         done
     done
-    gnuplot << END
+    (cd "$work" && gnuplot) << 'END'
 set terminal svg size 1100,560 font "sans,12" background "white" noenhanced
-set output "${1%.txt}.svg"
+set output "plot.svg"
 set multiplot layout 2,4
 set logscale xy
 set xtics nomirror
 set ytics nomirror
 unset key
-size(file) = int(system("wc -c < $work/" . file))
+size(file) = int(system("wc -c < " . file))
 colour(i) = word("#1f6feb #d29922 #2da44e #cf222e", i)
 series = "reference.fp32 reference.bf16 llama.fp32 llama.bf16"
 do for [column = 2:3] {
@@ -88,14 +88,15 @@ do for [column = 2:3] {
         if (words(there) == 0) {
             set multiplot next
         } else {
-            stats "$work/" . what . "." . word(series, int(word(there, 1))) using 1 nooutput
+            stats what . "." . word(series, int(word(there, 1))) using 1 nooutput
             set xrange [STATS_min / 1.3 : STATS_max * 1.3]
-            plot for [i in there] "$work/" . what . "." . word(series, int(i)) using 1:column:xtic(1) with linespoints pt 7 ps 0.6 \
+            plot for [i in there] what . "." . word(series, int(i)) using 1:column:xtic(1) with linespoints pt 7 ps 0.6 \
                 lc rgb colour(int(i)) title word(series, int(i))
         }
     }
 }
 END
+    mv "$work/plot.svg" "${1%.txt}.svg"
 }
 
 page() {
