@@ -54,6 +54,20 @@ perplexity() { # [OPTION]...
     done
 }
 
+@test "experts of low rank, beside the anchor and with a head of their own follow too" {
+    for arch in llama reference; do
+        for way in rank=4 anchor=true head=full head=3; do
+            for precision in fp32 bf16; do
+                mf-train-expert --quiet --config $arch.yaml --set train.precision=$precision --set expert.$way --threads 2 -s $arch.fp32.tar \
+                    -p 1 --metrics $precision.mf -o $precision.tar parts/part.1.mp
+            done
+            difference=$(differ bf16.mf fp32.mf)
+            echo "$arch $way: $difference"
+            awk "BEGIN { exit !($difference > 0 && $difference < 0.005) }"
+        done
+    done
+}
+
 @test "bundles say which precision it was, and auto as what it came to" {
     assert_equal "$(precision_of llama.fp32.tar)" fp32
     assert_equal "$(precision_of llama.bf16.expert.tar)" bf16
