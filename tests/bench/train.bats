@@ -55,14 +55,13 @@ program() { # PATH BODY
     program bin/mf-cat 'echo "{\"tokens_per_s\":300,\"peak_memory\":2.1e8}"'
     run --separate-stderr here/tests/bench/train.sh build 2 default.yaml other.yaml
     assert_failure 1
-    assert_equal "${stderr_lines[0]}" "training, default.yaml, tight fp32: took 210000000 bytes, the bound is 200000000"
-    assert_equal "${stderr_lines[1]}" "training, default.yaml, tight bf16: took 210000000 bytes, the bound is 200000000"
+    assert_equal "${stderr_lines[0]}" "training, default.yaml, tight auto: took 210000000 bytes, the bound is 200000000"
     assert_line --partial "training, other.yaml, "
     # shellcheck disable=SC2016
     program bin/mf-train-expert '[[ $* != *--max-memory* ]] || { echo "mf-train-expert: needs more" >&2 && exit 64; }; echo fp32 > precision'
     run here/tests/bench/train.sh build 2 default.yaml other.yaml
     assert_failure 1
-    assert_line "expert, bf16, with --max-memory 200M: mf-train-expert: needs more"
+    assert_line "expert, auto, with --max-memory 200M: mf-train-expert: needs more"
     assert_line --partial "training, other.yaml, "
     program bin/mf-train-expert "exit 71"
     run here/tests/bench/train.sh build 2 other.yaml
