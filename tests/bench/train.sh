@@ -121,7 +121,7 @@ bound() { # STEP-AND-PRECISION BYTES
 }
 tight() { # PRECISION
     local rate bytes
-    if ! ours expert "$1" --max-memory 200M -s "shared.$1.tar" -o tight.tar > figures 2> refused; then
+    if ! ours expert "$1" --max-memory 200M -s shared.fp32.tar -o tight.tar > figures 2> refused; then
         echo "expert, $1, with --max-memory 200M: $(tail -n 1 refused)" | tee -a broken
         return
     fi
