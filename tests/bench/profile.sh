@@ -34,7 +34,7 @@ kernels() {
         f ~ /^(layernorm|rmsnorm)_/                                     { kernel = "norms" }
         f ~ /^(rope_|dropout_|add_branch|multiply|add_rows|add_masked)/ { kernel = "residual-and-positions" }
         f ~ /^(adamw_|mf_muon|orthogonal)/                              { kernel = "optimizer" }
-        f ~ /^mf_bf16/                                                  { kernel = "rounding-to-bf16" }
+        f ~ /^(mf_bf16|round_by_units)/                                                  { kernel = "rounding-to-bf16" }
         f ~ /^__mem/                                                    { kernel = "copies-and-zeros" }
         f ~ /^(work|look|run|__sched_yield)$/                           { kernel = "waiting" }
         $2 ~ /openblas/                                                 { kernel = "products-fp32" }
