@@ -4,22 +4,15 @@
 #include <math.h>
 #include <string.h>
 #include "base/simd.h"
+#include "nn/lanes.h"
 
 MF_FUSED
-
-#define LANES 64 /* of four registers: sums do not wait for each other */
 
 struct norm {
     float *y, *mean, *rstd;
     const float *x, *gain, *bias;
     size_t D;
 };
-
-static inline float sum_of(float *lanes) {
-    for (size_t k = LANES / 2; k > 0; k /= 2)
-        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
-    return lanes[0];
-}
 
 /* fp32 lanes: rows are short, and the lanes keep the error near that of pairwise summation. */
 MF_CLONES static void layernorm_moments(const float *x, size_t n, float *mean, float *variance) {
@@ -28,13 +21,13 @@ MF_CLONES static void layernorm_moments(const float *x, size_t n, float *mean, f
     for (i = 0; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++) lanes[j] += x[i + j];
     for (size_t j = 0; i + j < n; j++) lanes[j] += x[i + j];
-    float m = sum_of(lanes) / (float)n;
+    float m = lanes_sum(lanes) / (float)n;
     memset(lanes, 0, sizeof lanes);
     for (i = 0; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++) lanes[j] += (x[i + j] - m) * (x[i + j] - m);
     for (size_t j = 0; i + j < n; j++) lanes[j] += (x[i + j] - m) * (x[i + j] - m);
     *mean = m;
-    *variance = sum_of(lanes) / (float)n;
+    *variance = lanes_sum(lanes) / (float)n;
 }
 
 MF_CLONES static void layernorm_row(float *y, const float *x, const float *gain, const float *bias, float m,
@@ -86,7 +79,7 @@ MF_CLONES static void layernorm_row_backward(float *dx, const float *dy, const f
         g_lanes[j] += g;
         gn_lanes[j] += g * (x[i + j] - m) * r;
     }
-    float g_mean = sum_of(g_lanes) / (float)D, gn_mean = sum_of(gn_lanes) / (float)D;
+    float g_mean = lanes_sum(g_lanes) / (float)D, gn_mean = lanes_sum(gn_lanes) / (float)D;
     for (size_t d = 0; d < D; d++) {
         float g = dy[d] * (gain ? gain[d] : 1);
         dx[d] += r * (g - g_mean - (x[d] - m) * r * gn_mean);

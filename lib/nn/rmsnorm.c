@@ -5,26 +5,19 @@
 #include <stdbool.h>
 #include <string.h>
 #include "base/simd.h"
+#include "nn/lanes.h"
 #include "nn/vector.h"
 
 MF_FUSED
 
-#define LANES 64 /* of four registers: sums do not wait for each other */
-
 /* fp32 lanes: rows are short, and the lanes keep the error near that of pairwise summation. */
-static inline float sum_of(float *lanes) {
-    for (size_t k = LANES / 2; k > 0; k /= 2)
-        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
-    return lanes[0];
-}
-
 static inline float sum_squares(const float *x, size_t n) {
     float lanes[LANES] = {0};
     size_t i;
     for (i = 0; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++) lanes[j] += x[i + j] * x[i + j];
     for (size_t j = 0; i + j < n; j++) lanes[j] += x[i + j] * x[i + j];
-    return sum_of(lanes);
+    return lanes_sum(lanes);
 }
 
 struct norm {
@@ -84,7 +77,7 @@ static inline float mean_along(const float *dy, const float *x, const float *gai
         for (i = 0; i + LANES <= d; i += LANES)
             for (size_t j = 0; j < LANES; j++) lanes[j] += dy[i + j] * x[i + j];
     for (size_t j = 0; i + j < d; j++) lanes[j] += dy[i + j] * (gain ? gain[i + j] : 1) * x[i + j];
-    return sum_of(lanes) * r / (float)d;
+    return lanes_sum(lanes) * r / (float)d;
 }
 
 /* With n = x r and g = dy * gain:  dx = r (g - n mean(g n)), and dgain += dy * n, before dx, which may be dy.

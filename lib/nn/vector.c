@@ -2,27 +2,20 @@
 #include "nn/vector.h"
 
 #include "nn/exp.h"
+#include "nn/lanes.h"
 #include "base/simd.h"
 
 MF_FUSED
 
-#define LANES 16
-#define WIDE  64 /* lanes of four registers: sums do not wait for each other */
-
-/* The lanes added up in pairs: lane 0 with lane n/2 first. */
-static inline float sum_of(float *lanes, size_t n) {
-    for (size_t k = n / 2; k > 0; k /= 2)
-        for (size_t j = 0; j < k; j++) lanes[j] += lanes[j + k];
-    return lanes[0];
-}
+#define DOUBLES 16 /* lanes of sums in double */
 
 static inline float sum_block(const float *x, size_t n) {
-    float lanes[WIDE] = {0};
+    float lanes[LANES] = {0};
     size_t i = 0;
-    for (; i + WIDE <= n; i += WIDE)
-        for (size_t j = 0; j < WIDE; j++) lanes[j] += x[i + j];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lanes[j] += x[i + j];
     for (size_t j = 0; i + j < n; j++) lanes[j] += x[i + j];
-    return sum_of(lanes, WIDE);
+    return lanes_sum(lanes);
 }
 
 MF_CLONES double vector_exp(float *y, const float *x, float shift, size_t n) {
@@ -38,24 +31,24 @@ MF_CLONES double vector_exp(float *y, const float *x, float shift, size_t n) {
 }
 
 MF_CLONES float vector_max(const float *x, size_t n) {
-    float lanes[WIDE];
+    float lanes[LANES];
     size_t i = 0;
-    for (size_t j = 0; j < WIDE; j++) lanes[j] = x[0];
-    for (; i + WIDE <= n; i += WIDE)
-        for (size_t j = 0; j < WIDE; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+    for (size_t j = 0; j < LANES; j++) lanes[j] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
     for (size_t j = 0; i + j < n; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    for (size_t k = WIDE / 2; k > 0; k /= 2)
+    for (size_t k = LANES / 2; k > 0; k /= 2)
         for (size_t j = 0; j < k; j++) lanes[j] = lanes[j + k] > lanes[j] ? lanes[j + k] : lanes[j];
     return lanes[0];
 }
 
 MF_CLONES double vector_dot(const float *x, const float *y, size_t n) {
-    double lanes[LANES] = {0}, total = 0;
+    double lanes[DOUBLES] = {0}, total = 0;
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] += (double)x[i + j] * (double)y[i + j];
+    for (; i + DOUBLES <= n; i += DOUBLES)
+        for (size_t j = 0; j < DOUBLES; j++) lanes[j] += (double)x[i + j] * (double)y[i + j];
     for (size_t j = 0; i + j < n; j++) lanes[j] += (double)x[i + j] * (double)y[i + j];
-    for (size_t j = 0; j < LANES; j++) total += lanes[j];
+    for (size_t j = 0; j < DOUBLES; j++) total += lanes[j];
     return total;
 }
 
@@ -66,14 +59,14 @@ MF_CLONES double vector_dot(const float *x, const float *y, size_t n) {
 MF_CLONES void vector_rows(float *y, const float *w, size_t ld, const float *x, size_t rows, size_t n,
                            float beta) {
     for (size_t r = 0; r < rows; r++, w += ld) {
-        float lanes[WIDE] = {0};
+        float lanes[LANES] = {0};
         size_t i = 0;
-        for (; i + WIDE <= n; i += WIDE) {
-            for (size_t j = 0; j < WIDE; j += 16) __builtin_prefetch(w + i + j + AHEAD);
-            for (size_t j = 0; j < WIDE; j++) lanes[j] += w[i + j] * x[i + j];
+        for (; i + LANES <= n; i += LANES) {
+            for (size_t j = 0; j < LANES; j += 16) __builtin_prefetch(w + i + j + AHEAD);
+            for (size_t j = 0; j < LANES; j++) lanes[j] += w[i + j] * x[i + j];
         }
         for (size_t j = 0; i + j < n; j++) lanes[j] += w[i + j] * x[i + j];
-        float sum = sum_of(lanes, WIDE);
+        float sum = lanes_sum(lanes);
         y[r] = beta == 0 ? sum : sum + beta * y[r];
     }
 }
