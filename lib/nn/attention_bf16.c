@@ -129,9 +129,11 @@ static void forward_head(const struct head *h, size_t query_head) {
 static void forward_part(void *context, size_t begin, size_t end, int thread) {
     const struct attention *k = context;
     size_t shared = k->heads.H / k->heads.K;
+    struct head h = {0};
     for (size_t i = begin; i < end; i++) {
         size_t query_head = i % k->heads.H;
-        const struct head h = head_of(k, i / k->heads.H, query_head / shared, thread);
+        if (i == begin || query_head % shared == 0)
+            h = head_of(k, i / k->heads.H, query_head / shared, thread);
         forward_head(&h, query_head);
     }
 }
