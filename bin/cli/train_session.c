@@ -244,9 +244,9 @@ static void put_ranks(const struct mf_train_session *s, json_t *object) {
 static int precision_of(const struct mf_train_session *s, bool resume) {
     int setting = s->config.train.precision;
     const char *kept = NULL;
-    json_t *identity = resume && s->checkpoint ? mf_checkpoint_identity(s->checkpoint) : NULL;
-    if (setting == MF_PRECISION_AUTO)
-        json_unpack(identity, "{s{s{ss}}}", "settings", "train", "precision", &kept);
+    if (setting != MF_PRECISION_AUTO || !resume || !s->checkpoint) return setting;
+    json_t *identity = mf_checkpoint_identity(s->checkpoint);
+    json_unpack(identity, "{s{s{ss}}}", "settings", "train", "precision", &kept);
     if (kept) setting = strcmp(kept, "bf16") == 0 ? MF_PRECISION_BF16 : MF_PRECISION_FP32;
     json_decref(identity);
     return setting;
