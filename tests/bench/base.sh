@@ -8,8 +8,8 @@ threads=$2
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$1"
 shopt -s inherit_errexit
-S=512 batch=1 steps=${BASE_STEPS:-3} precisions=(fp32)
-[ "$("$build/tests/bench/bf16_bench" "$threads")" = none ] || precisions+=(bf16)
+S=512 batch=1 steps=${BASE_STEPS:-3}
+find_precisions "$threads"
 
 # Runs a command, or says which one failed and how: nothing ends this script without a line.
 must() { # COMMAND...

@@ -8,8 +8,7 @@
 . "$(dirname "$0")/common.sh" "$1"
 shopt -s inherit_errexit
 random() { /usr/bin/python3 "$here/tests/oracle/random_model.py" "$@"; }
-precisions=(fp32)
-[ "$("$build/tests/bench/bf16_bench" 1)" = none ] || precisions+=(bf16)
+find_precisions 1
 
 expert() { # FAMILY WHAT VALUE
     local D=256 V=4096 S=256 rank=0 threads=1 precision wide third

@@ -2,7 +2,7 @@
 # Shows where the time of training goes, by kernel: profile.sh BUILD THREADS CONFIG...
 #
 # Linux's perf samples the processors' clock in the programs as they are; a sample counts for the kernel that its function is
-# part of. Beside a kernel's time is its speed: operations a second of products and attention by the formulas of train.sh, bytes
+# part of. Beside a kernel's time is its speed: operations a second of products and attention by the formulas of common.sh, bytes
 # a second that the others read and write at least. Their limits, sgemm and memory, are measured just before.
 threads=$2
 configs=("${@:3}")
@@ -14,16 +14,6 @@ if ! perf record -q -e cpu-clock -o try.data true 2> /dev/null; then
     echo "not measured: perf (Debian's linux-perf) is not installed, or kernel.perf_event_paranoid forbids it"
     exit 0
 fi
-value() { mf-config get "$1" --config "$config"; }
-V=0 D=0 H=0 L=0 F=0 S=0 K=0 d=0 matrices=2
-shape() {
-    V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
-    F=$(value model.d_ff) S=$(value model.context) K=$(value model.n_kv_heads) d=$(value model.head_dim) matrices=2
-    [ "$K" -gt 0 ] || K=$H
-    [ "$d" -gt 0 ] || d=$((D / H))
-    [ "$(value model.arch)" != llama ] || matrices=3
-}
-
 # "SAMPLES OBJECT FUNCTION" becomes "SAMPLES KERNEL". What oneDNN compiles has no names; perf knows it by the file of a process.
 kernels() {
     awk '{ f = $3; sub(/\..*/, "", f); kernel = "other" }
@@ -34,7 +24,7 @@ kernels() {
         f ~ /^(layernorm|rmsnorm)_/                                     { kernel = "norms" }
         f ~ /^(rope_|dropout_|add_branch|multiply|add_rows|add_masked)/ { kernel = "residual-and-positions" }
         f ~ /^(adamw_|mf_muon|orthogonal)/                              { kernel = "optimizer" }
-        f ~ /^(mf_bf16|round_by_units)/                                                  { kernel = "rounding-to-bf16" }
+        f ~ /^(mf_bf16|round_by_units)/                                 { kernel = "rounding-to-bf16" }
         f ~ /^__mem/                                                    { kernel = "copies-and-zeros" }
         f ~ /^(work|look|run|__sched_yield)$/                           { kernel = "waiting" }
         $2 ~ /openblas/                                                 { kernel = "products-fp32" }
@@ -45,13 +35,8 @@ kernels() {
 
 # Of a step: "KERNEL UNIT WORK", for kernels whose work the shape tells.
 work() { # STAGE
-    local projections=$((2 * (H + K) * d * D)) mixing=$((S * H * d)) ffn=$((L * matrices * D * F)) logits=$((V * D))
-    local forward=$((L * (projections + mixing) + ffn + logits)) tokens=$((batch * S))
-    if [ "$1" = shared ]; then
-        echo "products G $((tokens * 6 * forward))"
-    else
-        echo "products G $((tokens * 2 * (2 * (logits + ffn) + ffn + L * (projections + mixing) + (L - 1) * (projections + 2 * mixing))))"
-    fi
+    local tokens=$((batch * S)) projections=$((2 * (H + K) * d * D)) ffn=$((L * matrices * D * F)) logits=$((V * D))
+    echo "products G $((tokens * $(token_work "$1")))"
     # forward reads its inputs and writes; backward reads and writes them and their gradients
     echo "activation B $((4 * tokens * L * F * (matrices == 2 ? 7 : 9)))"
     echo "norms B $((4 * tokens * D * 8 * (2 * L + 1)))"
@@ -102,11 +87,10 @@ profile() { # STAGE STEPS PRECISION ARGUMENT...
 
 sgemm=$("$build/tests/bench/sgemm_bench" "$threads")
 memory=$("$build/tests/bench/bandwidth_bench" "$threads")
-precisions=(fp32)
-[ "$("$build/tests/bench/bf16_bench" "$threads")" = none ] || precisions+=(bf16)
+find_precisions "$threads"
 echo "time of $threads threads by kernel; limits: sgemm $sgemm GFLOP/s, memory $memory GB/s"
 for config in "${configs[@]}"; do
-    shape
+    read_shape
     steps=$((D > 256 ? 6 : 60))
     mapfile -t documents < <(for i in $(seq 120); do echo "d$i=$S"; done)
     /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"

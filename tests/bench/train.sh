@@ -14,12 +14,9 @@ shopt -s inherit_errexit
 # The dimensions of a configuration, its batch, and the tokens.
 read_config() {
     local documents
-    V=$(value tokenizer.vocab_size) D=$(value model.d_model) H=$(value model.n_heads) L=$(value model.n_layers)
-    F=$(value model.d_ff) S=$(value model.context) K=$(value model.n_kv_heads) d=$(value model.head_dim)
-    [ "$K" -gt 0 ] || K=$H
-    [ "$d" -gt 0 ] || d=$((D / H))
-    matrices=2 twin=() batch=4 steps=${STEPS:-6} peer_steps=${PEER_STEPS:-3}
-    [ "$(value model.arch)" != llama ] || matrices=3 twin=("$K" "$d")
+    read_shape
+    twin=() batch=4 steps=${STEPS:-6} peer_steps=${PEER_STEPS:-3}
+    [ "$matrices" = 2 ] || twin=("$K" "$d")
     case $name in
     demo*) steps=${STEPS:-40} ;;
     smollm2*) batch=1 steps=${STEPS:-3} peer_steps=${PEER_STEPS:-2} ;;
@@ -27,19 +24,6 @@ read_config() {
     mapfile -t documents < <(for i in $(seq $((batch * 30))); do echo "d$i=$S"; done)
     /usr/bin/python3 "$here/tests/oracle/random_model.py" tokens --V "$V" -o tokens.mf "${documents[@]}"
 }
-value() { mf-config get "$1" --config "$config"; }
-
-# Work of a token: two operations for each weight it meets, once forward; backward once for the gradient that passes on and
-# once for the weight's own, where the weight learns. Products made again are not work. Attention meets half of the context.
-work() { # STEP
-    local projections=$((2 * (H + K) * d * D)) mixing=$((S * H * d)) ffn=$((L * matrices * D * F)) logits=$((V * D))
-    local forward=$((L * (projections + mixing) + ffn + logits))
-    case $1 in
-    shared) echo $((2 * 3 * forward)) ;;
-    expert) echo $((2 * forward + 2 * (logits + 2 * ffn + (L - 1) * (projections + 2 * mixing)))) ;;
-    esac
-}
-
 train() { # STEP PRECISION THREADS OPTION...
     mf-train-"$1" --quiet --config "$config" --set "train.precision=$2" --threads "$3" --set "train_$1.steps=$steps" \
         --set "train_$1.warmup=1" --set "train_$1.batch=$batch" --set "train_$1.accumulation=1" "${@:4}" tokens.mf
@@ -66,7 +50,7 @@ limit() { # PRECISION: GFLOP/s
 
 row() { # STEP PRECISION LIMIT PROGRAM TOKENS/S BYTES
     echo "$*" >> rows
-    awk -v step="$1" -v program="$4 $2" -v rate="$5" -v peak="$6" -v work="$(work "$1")" -v limit="$3" 'BEGIN {
+    awk -v step="$1" -v program="$4 $2" -v rate="$5" -v peak="$6" -v work="$(token_work "$1")" -v limit="$3" 'BEGIN {
         printf "%-7s %-13s %9.0f %8.0f %10.1f %9.0f %9.0f %8.0f%%\n", step, program, rate, peak / 1e6, work / 1e6,
             rate * work / 1e9, limit, 100 * rate * work / (limit * 1e9) }'
 }
@@ -131,8 +115,7 @@ tight() { # PRECISION
     bound "tight $1" "$bytes"
 }
 
-precisions=(fp32)
-[ "$("$build/tests/bench/bf16_bench" "$threads")" = none ] || precisions+=(bf16)
+find_precisions "$threads"
 : > broken
 for config in "${configs[@]}"; do
     name=$(basename "$config" .yaml)
