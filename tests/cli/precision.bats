@@ -125,6 +125,7 @@ perplexity() { # [OPTION]...
 }
 
 @test "the plan of memory counts what bf16 takes, and is kept to" {
+    own_memory_only
     for precision in fp32 bf16; do
         mf-config memory train-expert --config llama.yaml --set train.precision=$precision -s llama.fp32.tar --threads 2 > $precision
         peak=$(peak_mb mf-train-expert --quiet --config llama.yaml --set train.precision=$precision --threads 2 -s llama.fp32.tar -o e.tar parts/part.1.mp)
