@@ -181,20 +181,9 @@ static int run_slices(int argc, char **argv) {
     return run(usage, OPERAND | DRY_RUN, write_slices, argc, argv);
 }
 
-/* An expert's training on the backbone in a file. */
-static int forecast_on(const char *path, const struct mf_config *config, int n_threads, size_t *bytes,
-                       struct mf_err *err) {
-    struct mf_component shared;
-    if (mf_component_open(&shared, path, "shared", err) < 0) return -1;
-    int status = mf_train_forecast(config, true, &shared, n_threads, bytes, err);
-    mf_component_close(&shared);
-    return status;
-}
-
 static int memory(const struct mf_config *config, const struct request *request, struct mf_err *err) {
     char text[32];
     size_t bytes;
-    int n_threads = (int)request->threads;
     const char *stage = request->operand;
     bool expert = strcmp(stage, "train-expert") == 0;
     if (!expert && strcmp(stage, "train-shared") != 0)
@@ -202,9 +191,7 @@ static int memory(const struct mf_config *config, const struct request *request,
                           "memory is planned for train-shared and train-expert, not for '%.60s'", stage);
     if (request->shared && !expert)
         return mf_err_set(err, EX_USAGE, "--shared is for train-expert, not for train-shared");
-    int status = request->shared ? forecast_on(request->shared, config, n_threads, &bytes, err)
-                                 : mf_train_forecast(config, expert, NULL, n_threads, &bytes, err);
-    if (status < 0) return -1;
+    if (mf_train_forecast(config, expert, request->shared, (int)request->threads, &bytes, err) < 0) return -1;
     snprintf(text, sizeof text, "%zu\n", (bytes + 999999) / 1000000);
     return mf_out_whole(request->output, text, strlen(text), err);
 }

@@ -59,10 +59,10 @@ struct mf_train_session {
 int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *shape, struct mf_err *err);
 
 /* Bytes that a training by the configuration plans to take, with validation: the shared one, or with `frozen`
- * an expert's. The shape is that of `shared`, or where that is NULL the configuration's with the largest
- * vocabulary. */
-int mf_train_forecast(const struct mf_config *config, bool frozen, const struct mf_component *shared,
-                      int n_threads, size_t *bytes, struct mf_err *err);
+ * an expert's. The shape is that of the bundle in the file `shared`, or where that is NULL the
+ * configuration's with the largest vocabulary. Errors of mf_component_open. */
+int mf_train_forecast(const struct mf_config *config, bool frozen, const char *shared, int n_threads,
+                      size_t *bytes, struct mf_err *err);
 
 /* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),
  * with windows of S tokens (0: the config's). `stage` names the program in the config; `otherwise` is
@@ -71,7 +71,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
                            const struct mf_train_options *options, const char *tokens, int64_t partition,
                            size_t S, const struct mf_specials *otherwise, struct mf_err *err);
 
-/* Completes `training`, and decides on its memory (mf_train_plan) and says so. shared_hash: of the bundle an
+/* Completes `training`, and decides on its memory (mf_train_plan). shared_hash: of the bundle an
  * expert is trained against, whose backbone is frozen, or NULL. */
 int mf_train_session_plan(struct mf_train_session *s, const char *program, const struct mf_common *common,
                           const struct mf_train_options *options, const struct mf_shape *shape,
@@ -80,7 +80,7 @@ int mf_train_session_plan(struct mf_train_session *s, const char *program, const
 /* Trains (mf_train), with progress and in the end one line on standard error, unless quiet. */
 int mf_train_session_run(struct mf_train_session *s, struct mf_training_result *result, struct mf_err *err);
 
-/* Memory for the planned model. */
+/* Memory for the planned model, of which it says how much it takes. */
 int mf_train_session_model(struct mf_train_session *s, struct mf_err *err);
 
 /* Writes the bundle: `meta` (taken over) beside the fields every component has; then removes the checkpoint.
