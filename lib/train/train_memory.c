@@ -1,7 +1,6 @@
 /* How much of a step goes through the model at once, and what memory that takes. */
 #include "base/memory.h"
 #include "config/config.h"
-#include "train/muon.h"
 #include "train/trainer.h"
 
 /* Rows that go through the model at once: enough to keep the products busy, few enough to keep memory small.
@@ -26,9 +25,9 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
                 (plan.narrow ? sizeof(uint16_t) : sizeof(float));
     m->parameters = m->frozen + n * sizeof(float);
     m->gradients = n * sizeof(float);
-    struct mf_muon_memory muon = {0, 0};
-    if (t->config->optimizer == MF_MUON) muon = mf_muon_memory(&t->shape, t->frozen, R);
-    m->optimizer = (2 * n - muon.matrices + muon.scratch) * sizeof(float);
+    m->muon = (struct mf_muon_memory){0, 0};
+    if (t->config->optimizer == MF_MUON) m->muon = mf_muon_memory(&t->shape, t->frozen, R);
+    m->optimizer = (2 * n - m->muon.matrices + m->muon.scratch) * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
         WORKSPACE + (windows + validation) * t->shape.S * MF_WINDOW_ROW + mf_ranks_memory(t->ranks);

@@ -11,34 +11,24 @@
 #include "base/rng.h"
 #include "io/file.h"
 #include "train/metrics.h"
-#include "train/muon.h"
 #include "train/optimizer.h"
 
 /* --- beginning and ending --- */
-
-static bool by_muon(const struct mf_training *t, const struct mf_tensor *tensor) {
-    return t->config->optimizer == MF_MUON && mf_muon_takes(&t->shape, tensor);
-}
-
-static struct mf_muon_memory muon_memory(const struct mf_training *t) {
-    if (t->config->optimizer == MF_MUON) return mf_muon_memory(&t->shape, t->frozen, t->low_rank.R);
-    return (struct mf_muon_memory){0, 0};
-}
 
 static void layout(struct training_loop *l) {
     l->gradient = mf_arena_floats(&l->arena, l->n);
     l->m = mf_arena_floats(&l->arena, l->n);
     l->v = mf_arena_floats(&l->arena, l->n_v);
-    l->muon = mf_arena_floats(&l->arena, muon_memory(l->t).scratch);
+    l->muon = mf_arena_floats(&l->arena, l->t->memory.muon.scratch);
     l->moments = mf_arena_take(&l->arena, l->t->count, sizeof *l->moments);
 }
 
-/* Where each tensor has its moments. */
+/* Where each tensor has its moments: those that Muon trains have no second. */
 static void divide_moments(struct training_loop *l) {
     float *m = l->m, *v = l->v;
     for (size_t i = 0; i < l->t->count; i++) {
         const struct mf_tensor *t = &l->t->tensors[i];
-        bool muon = by_muon(l->t, t);
+        bool muon = l->t->config->optimizer == MF_MUON && mf_muon_takes(&l->t->shape, t);
         l->moments[i] = (struct mf_moments){m, muon ? NULL : v};
         m += mf_tensor_count(t);
         v += muon ? 0 : mf_tensor_count(t);
@@ -50,7 +40,7 @@ static int begin(struct training_loop *l, struct mf_err *err) {
     const struct mf_train_config *c = t->config;
     size_t S = t->shape.S, windows = (size_t)(c->batch * c->accumulation);
     for (size_t i = 0; i < t->count; i++) l->n += mf_tensor_count(&t->tensors[i]);
-    l->n_v = l->n - muon_memory(t).matrices;
+    l->n_v = l->n - t->memory.muon.matrices;
     l->scratch = -1;
     layout(l);
     if (mf_arena_init(&l->arena, l->arena.used, err) < 0) return -1;
@@ -111,15 +101,13 @@ static int validate(struct training_loop *l, double *loss, struct mf_err *err) {
 
 /* A step with a non-finite loss or gradient changes nothing; so many are allowed. */
 static int skip_or_stop(struct training_loop *l, int64_t step, double loss, struct mf_err *err) {
-    char place[128];
+    char place[128], what[200], text[256];
     training_name_nonfinite(l, place, sizeof place);
+    snprintf(what, sizeof what, "step %lld: the %s is not finite, first in %s", (long long)step,
+             isfinite(loss) ? "gradient" : "loss", place);
     if (++l->state.skipped > l->t->skip_nonfinite)
-        return mf_err_set(err, EX_SOFTWARE,
-                          "step %lld: the %s is not finite, first in %s; the training diverged",
-                          (long long)step, isfinite(loss) ? "gradient" : "loss", place);
-    char text[256];
-    snprintf(text, sizeof text, "step %lld: the %s is not finite, first in %s; skipped (%lld of %lld)",
-             (long long)step, isfinite(loss) ? "gradient" : "loss", place, (long long)l->state.skipped,
+        return mf_err_set(err, EX_SOFTWARE, "%s; the training diverged", what);
+    snprintf(text, sizeof text, "%s; skipped (%lld of %lld)", what, (long long)l->state.skipped,
              (long long)l->t->skip_nonfinite);
     if (l->t->hooks.skipped) l->t->hooks.skipped(l->t->hooks.context, text);
     return 0;
@@ -131,10 +119,10 @@ static void update(struct training_loop *l, double lr, double scale, int64_t ste
     for (size_t i = 0; i < l->t->count; i++) {
         const struct mf_tensor *t = &l->t->tensors[i];
         const struct mf_moments *moments = &l->moments[i];
-        if (by_muon(l->t, t))
-            mf_muon(l->pool, t, l->gradient + at, moments->m, scale, lr, c->weight_decay, l->muon);
-        else
+        if (moments->v)
             mf_adamw(l->pool, t, 1, l->gradient + at, moments->m, moments->v, c, lr, scale, step);
+        else
+            mf_muon(l->pool, t, l->gradient + at, moments->m, scale, lr, c->weight_decay, l->muon);
         at += mf_tensor_count(t);
     }
 }

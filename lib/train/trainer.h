@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/data.h"
 #include "train/metrics.h"
+#include "train/muon.h"
 #include "train/ranks.h"
 
 /* Bytes that a training takes, by what they are for. */
@@ -16,7 +17,8 @@ struct mf_train_memory {
     size_t workspace; /* program, libraries, batches, ranks */
     size_t total;
     struct mf_lm_plan plan;
-    size_t cut_rows; /* where the whole batch of all ranks is cut: as one process would cut it */
+    struct mf_muon_memory muon; /* 0 for AdamW */
+    size_t cut_rows;            /* where the whole batch of all ranks is cut: as one process would cut it */
 };
 
 /* What a training tells while it runs; each may be NULL. */
