@@ -38,10 +38,16 @@ void calibration_note(struct calibration *c, const char *format, ...) __attribut
 int calibration_run(struct calibration *c, const struct mf_moe_hooks *hooks, uint32_t *rows,
                     struct mf_err *err);
 
+/* --- labels.c --- */
+
+/* Labels the first half's documents: c->labels. */
+int calibration_label(struct calibration *c, struct mf_err *err);
+
 /* Fills one row's places [top_k]: all weight on `expert`, the other places with others that weigh nothing. */
 void calibration_send(uint32_t *experts, float *weights, size_t expert, size_t top_k, size_t E);
 
-/* The steps. */
+/* --- the steps --- */
+
 int calibration_token_scores(struct calibration *c, struct mf_err *err);
 int calibration_gates(struct calibration *c, struct mf_err *err);
 int calibration_train(struct calibration *c, struct mf_err *err);
