@@ -107,7 +107,17 @@ bool mf_assembly_keeps(const struct mf_assembly *a, const char *name);
 int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf_tensor *t, size_t expert,
                      void **data, struct mf_err *err);
 
+/* Reads what was kept of an expert, or (n_experts) of the shared bundle: its token counts begin at offset 0.
+ */
+int mf_assembly_read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,
+                          struct mf_err *err);
+
 /* Writes the tensors that mf_assembly_add_router listed. */
 int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
+
+/* --- assemble_scores.c --- */
+
+/* Writes the scores [E,V] of all tokens. EX_IOERR. */
+int mf_assembly_write_scores(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err);
 
 #endif

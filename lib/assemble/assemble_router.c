@@ -1,4 +1,4 @@
-/* The assembled model's router: token_scores from token counts, gates from statistics or at random.
+/* The assembled model's router: what it needs of the components, and gates from statistics or at random.
  *
  * The scratch file has one slot for each expert and one for the shared bundle: V counts, then for each layer
  * the mean and mean square of the rows its FFN saw; the shared bundle has in their place the gain of the
@@ -11,7 +11,6 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "assemble/assemble_internal.h"
-#include "text/tokenizer.h"
 
 static bool wants_stats(const struct mf_assembly *a) {
     return a->kind == MF_ASSEMBLE_MIXTURE && a->config->router.init == MF_GATE_DATA_STATS;
@@ -115,8 +114,8 @@ int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf
     return status;
 }
 
-static int read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,
-                     struct mf_err *err) {
+int mf_assembly_read_slot(const struct mf_assembly *a, size_t expert, size_t offset, void *data, size_t bytes,
+                          struct mf_err *err) {
     return mf_pread_all(a->scratch, data, bytes, expert * slot_bytes(a) + offset, "scratch file", err);
 }
 
@@ -124,8 +123,9 @@ static int read_slot(const struct mf_assembly *a, size_t expert, size_t offset, 
 static int read_stats(const struct mf_assembly *a, size_t expert, size_t layer, int square, float *row,
                       struct mf_err *err) {
     size_t D = a->shape.D;
-    return read_slot(a, expert, a->shape.V * sizeof(int64_t) + (2 * layer + (size_t)square) * D * sizeof *row,
-                     row, D * sizeof *row, err);
+    return mf_assembly_read_slot(
+        a, expert, a->shape.V * sizeof(int64_t) + (2 * layer + (size_t)square) * D * sizeof *row, row,
+        D * sizeof *row, err);
 }
 
 /* --- gates --- */
@@ -195,66 +195,6 @@ static int random_gate(const struct mf_assembly *a, struct mf_out *out, size_t l
     return 0;
 }
 
-/* --- token_scores --- */
-
-/* Of our own tokenizers the unknown token, whose id no file carries, is another special one. */
-static bool says_nothing(const struct mf_specials *s, size_t v) {
-    if (v == MF_UNK && mf_specials_equal(s, &mf_specials_ours)) return true;
-    return (int64_t)v == s->pad || (int64_t)v == s->bos || (int64_t)v == s->eos;
-}
-
-/* The number of a token in the counts of a component, for the router; 0 for a special token. */
-static double count_of(const struct mf_assembly *a, const int64_t *counts, size_t v) {
-    return counts[v] > 0 && !says_nothing(&a->specials, v) ? (double)counts[v] : 0;
-}
-
-/* The tokens of all text: of the shared bundle, or where it has counted none, of all experts. */
-static int read_all_counts(const struct mf_assembly *a, int64_t *counts, int64_t *scratch,
-                           struct mf_err *err) {
-    size_t V = a->shape.V;
-    bool none = true;
-    if (read_slot(a, a->n_experts, 0, counts, V * sizeof *counts, err) < 0) return -1;
-    for (size_t v = 0; v < V; v++) none = none && counts[v] <= 0;
-    for (size_t e = 0; none && e < a->n_experts; e++) {
-        if (read_slot(a, e, 0, scratch, V * sizeof *scratch, err) < 0) return -1;
-        for (size_t v = 0; v < V; v++)
-            if (scratch[v] > 0 && __builtin_add_overflow(counts[v], scratch[v], &counts[v]))
-                counts[v] = INT64_MAX;
-    }
-    return 0;
-}
-
-/* log P(v | partition e) = log((c_e[v] + s q[v]) / (N_e + s)): counts smoothed towards the whole corpus'
- * shares q with the weight of s = smoothing * V tokens (Chen and Goodman 1999, eq. 3, as a Dirichlet prior).
- * The anchor's counts are the whole corpus'. Special tokens say nothing: 0. */
-static int write_token_scores(const struct mf_assembly *a, struct mf_out *out, struct mf_err *err) {
-    size_t V = a->shape.V;
-    int64_t *all = malloc(V * sizeof *all), *own = malloc(V * sizeof *own);
-    double *share = calloc(V, sizeof *share);
-    float *row = malloc(V * sizeof *row);
-    if (!all || !own || !share || !row) mf_no_memory();
-    double total = 0, strength = a->config->router.smoothing * (double)V;
-    int status = read_all_counts(a, all, own, err);
-    for (size_t v = 0; v < V; v++)
-        if (!says_nothing(&a->specials, v)) total += share[v] = count_of(a, all, v) + 1;
-    for (size_t e = 0; e < mf_assembly_experts(a) && status == 0; e++) {
-        const int64_t *counts = e < a->n_experts ? own : all;
-        double n = 0;
-        if (e < a->n_experts) status = read_slot(a, e, 0, own, V * sizeof *own, err);
-        for (size_t v = 0; v < V; v++) n += count_of(a, counts, v);
-        for (size_t v = 0; v < V; v++) {
-            double smoothed = count_of(a, counts, v) + strength * share[v] / total;
-            row[v] = says_nothing(&a->specials, v) ? 0 : (float)log(smoothed / (n + strength));
-        }
-        if (status == 0) status = mf_out_write(out, row, V * sizeof *row, err);
-    }
-    free(all);
-    free(own);
-    free(share);
-    free(row);
-    return status;
-}
-
 static int write_gate(const struct mf_assembly *a, struct mf_out *out, size_t layer, float *row, double *sums,
                       struct mf_err *err) {
     if (a->kind != MF_ASSEMBLE_MIXTURE) return fill_rows(out, row, 0, a->shape.D, 1, err);
@@ -282,5 +222,5 @@ int mf_assembly_write_router(struct mf_assembly *a, struct mf_out *out, struct m
     }
     free(row);
     free(sums);
-    return status == 0 && mf_assembly_has_token_scores(a) ? write_token_scores(a, out, err) : status;
+    return status == 0 && mf_assembly_has_token_scores(a) ? mf_assembly_write_scores(a, out, err) : status;
 }
