@@ -104,11 +104,6 @@ const char *mf_in_name(const struct mf_in *in); /* for messages: "standard input
 uint64_t mf_in_offset(const struct mf_in *in);  /* bytes read so far */
 void mf_in_close(struct mf_in *in);             /* accepts NULL */
 
-/* Whether `unpacked` bytes may have come out of `packed` ones of a compressed input: at most 32 MiB, or 250
- * times as many. Text shrinks to a fifth, weights hardly at all; what shrinks further is meant to fill memory
- * or a disk. EX_DATAERR. */
-int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err);
-
 /* Whether two files hold the same bytes; one that cannot be read is like no other. */
 bool mf_file_same(const char *a, const char *b);
 
@@ -123,9 +118,10 @@ int mf_scratch_open(struct mf_err *err);
 /* Writes at an offset of a scratch file. EX_IOERR. May be called from several threads. */
 int mf_scratch_write(int fd, const void *bytes, size_t size, uint64_t offset, struct mf_err *err);
 
-/* Opens a file that is read by position; NULL or "-" is standard input. *name is its name for messages, owned
- * by the caller also after a failure. Returns the descriptor, or -1 with EX_NOINPUT. */
-int mf_open_by_position(const char *path, char **name, struct mf_err *err);
+/* Opens a model, which is read by position, so that it has to be a file; NULL or "-" is standard input. *name
+ * is its name for messages, owned by the caller also after a failure. Returns the descriptor, or -1 with
+ * EX_NOINPUT. */
+int mf_open_by_position(const char *path, char **name, uint64_t *size, struct mf_err *err);
 
 /* pread, pwrite and write of everything, or an error naming `name`; EX_IOERR, or EX_DATAERR when the file
  * ends too soon. */

@@ -1,4 +1,4 @@
-/* What opening a GGUF file (gguf_open.c) and using it (gguf.c) share. */
+/* What opening a GGUF file (gguf_open.c), reading on in it (gguf_cursor.c) and using it (gguf.c) share. */
 #ifndef MF_IO_GGUF_INTERNAL_H
 #define MF_IO_GGUF_INTERNAL_H
 
@@ -25,6 +25,8 @@ const char *gguf_tensor_name(const void *tensors, size_t i);
 size_t gguf_value_size(enum mf_gguf_value type);
 
 uint64_t gguf_padded(uint64_t size, uint64_t align);
+
+/* --- gguf_cursor.c --- */
 
 /* A place in the file that moves on, with what comes next in a buffer. */
 struct gguf_cursor {

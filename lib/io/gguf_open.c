@@ -1,55 +1,14 @@
 /* Opening a GGUF file: the header is checked against the file's size before anything in it is believed. */
 #include "io/gguf_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 
 #define KEY_LIMIT    ((uint64_t)65535)    /* bytes of a key's name, as in the format's description */
 #define STRING_LIMIT ((uint64_t)64 << 20) /* bytes of a value */
 #define ALIGN_LIMIT  ((uint64_t)1 << 20)
-
-/* --- the cursor --- */
-
-/* Fills the buffer from the cursor's place on. */
-static int fill(struct gguf_cursor *c, struct mf_err *err) {
-    uint64_t left = c->g->size - c->at, size = left < sizeof c->buffer ? left : sizeof c->buffer;
-    if (mf_pread_all(c->g->fd, c->buffer, size, c->at, c->g->name, err) < 0) return -1;
-    c->from = c->at;
-    c->until = c->at + size;
-    return 0;
-}
-
-int gguf_take(struct gguf_cursor *c, void *to, uint64_t size, struct mf_err *err) {
-    if (size > c->g->size - c->at)
-        return mf_err_set(err, EX_DATAERR, "%s: the header wants %llu bytes at byte %llu of %llu", c->g->name,
-                          (unsigned long long)size, (unsigned long long)c->at,
-                          (unsigned long long)c->g->size);
-    unsigned char *bytes = to;
-    while (bytes && size > 0) {
-        if ((c->at < c->from || c->at >= c->until) && fill(c, err) < 0) return -1;
-        uint64_t here = c->until - c->at < size ? c->until - c->at : size;
-        memcpy(bytes, c->buffer + (c->at - c->from), here);
-        bytes += here;
-        c->at += here;
-        size -= here;
-    }
-    c->at += size;
-    return 0;
-}
-
-int gguf_take_number(struct gguf_cursor *c, size_t size, uint64_t *value, struct mf_err *err) {
-    unsigned char bytes[8];
-    if (gguf_take(c, bytes, size, err) < 0) return -1;
-    *value = 0;
-    for (size_t i = size; i-- > 0;) *value = *value << 8 | bytes[i];
-    return 0;
-}
 
 /* --- keys --- */
 
@@ -253,22 +212,12 @@ static int read_header(struct mf_gguf *g, struct mf_err *err) {
     return read_lists(&c, g, keys, tensors, err);
 }
 
-static int check_file(struct mf_gguf *g, struct mf_err *err) {
-    struct stat s;
-    if (fstat(g->fd, &s) < 0) return mf_err_sys(err, EX_IOERR, "%s", g->name);
-    if (S_ISDIR(s.st_mode)) return mf_err_set(err, EX_NOINPUT, "%s: is a folder", g->name);
-    if (!S_ISREG(s.st_mode))
-        return mf_err_set(err, EX_NOINPUT, "%s: a model is read by position and must be a file", g->name);
-    g->size = (uint64_t)s.st_size;
-    return read_header(g, err);
-}
-
 int mf_gguf_open(struct mf_gguf **gguf, const char *path, struct mf_err *err) {
     struct mf_gguf *g = calloc(1, sizeof *g);
     if (!g) mf_no_memory();
     g->align = GGUF_ALIGN;
-    g->fd = mf_open_by_position(path, &g->name, err);
-    int result = g->fd < 0 ? -1 : check_file(g, err);
+    g->fd = mf_open_by_position(path, &g->name, &g->size, err);
+    int result = g->fd < 0 ? -1 : read_header(g, err);
     if (result < 0) {
         mf_gguf_close(g);
         return -1;

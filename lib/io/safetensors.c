@@ -1,12 +1,9 @@
 /* Safetensors files: a header that is checked against the file before any tensor is believed. */
 #include "io/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -16,7 +13,6 @@
 #include "io/names.h"
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* bytes of JSON, as in the format's description */
-#define ALIGN        64                    /* of the first tensor in files that we write */
 
 struct place {
     struct mf_tensor tensor;
@@ -32,38 +28,6 @@ struct mf_safetensors {
     size_t count;
     size_t *by_name; /* indices sorted by name */
 };
-
-/* --- writing --- */
-
-int mf_safetensors_header(struct mf_out *out, const json_t *metadata, const struct mf_tensor *tensors,
-                          size_t count, struct mf_err *err) {
-    json_t *header = json_object();
-    if (metadata && json_object_size(metadata) > 0)
-        json_object_set(header, "__metadata__", (json_t *)(uintptr_t)metadata);
-    uint64_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct mf_tensor *t = &tensors[i];
-        uint64_t end = at + mf_tensor_bytes(t);
-        json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", mf_dtype_name(t->dtype), "shape",
-                                  mf_tensor_shape_json(t), "data_offsets", (json_int_t)at, (json_int_t)end);
-        if (!entry || json_object_get(header, t->name)) abort(); /* two tensors of one name: a bug of ours */
-        json_object_set_new(header, t->name, entry);
-        at = end;
-    }
-    char *text = json_dumps(header, JSON_COMPACT);
-    json_decref(header);
-    if (!text) return mf_err_set(err, EX_DATAERR, "%s: the metadata are not valid UTF-8", mf_out_name(out));
-    size_t size = strlen(text), pad = (ALIGN - (8 + size) % ALIGN) % ALIGN;
-    unsigned char length[8];
-    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)(size + pad) >> (8 * i));
-    int result = mf_out_write(out, length, 8, err);
-    if (result == 0) result = mf_out_write(out, text, size, err);
-    if (result == 0) result = mf_out_printf(out, err, "%*s", (int)pad, "");
-    free(text);
-    return result;
-}
-
-/* --- reading --- */
 
 static int by_begin(const void *a, const void *b) {
     const struct place *x = a, *y = b;
@@ -159,14 +123,9 @@ static int read_places(struct mf_safetensors *st, const json_t *header, uint64_t
     return result;
 }
 
-static int read_header(struct mf_safetensors *st, struct mf_err *err) {
-    struct stat s;
+static int read_header(struct mf_safetensors *st, uint64_t size, struct mf_err *err) {
     unsigned char length[8];
-    if (fstat(st->fd, &s) < 0) return mf_err_sys(err, EX_IOERR, "%s", st->name);
-    if (S_ISDIR(s.st_mode)) return mf_err_set(err, EX_NOINPUT, "%s: is a folder", st->name);
-    if (!S_ISREG(s.st_mode))
-        return mf_err_set(err, EX_NOINPUT, "%s: a model is read by position and must be a file", st->name);
-    uint64_t size = (uint64_t)s.st_size, n = 0;
+    uint64_t n = 0;
     if (size == 0) return mf_err_set(err, EX_DATAERR, "%s: empty, not a model", st->name);
     if (size < 8) return mf_err_set(err, EX_DATAERR, "%s: too short for a model", st->name);
     if (mf_pread_all(st->fd, length, 8, 0, st->name, err) < 0) return -1;
@@ -200,8 +159,9 @@ static int read_header(struct mf_safetensors *st, struct mf_err *err) {
 int mf_safetensors_open(struct mf_safetensors **model, const char *path, struct mf_err *err) {
     struct mf_safetensors *st = calloc(1, sizeof *st);
     if (!st) mf_no_memory();
-    st->fd = mf_open_by_position(path, &st->name, err);
-    int result = st->fd < 0 ? -1 : read_header(st, err);
+    uint64_t size;
+    st->fd = mf_open_by_position(path, &st->name, &size, err);
+    int result = st->fd < 0 ? -1 : read_header(st, size, err);
     if (result < 0) {
         mf_safetensors_close(st);
         return -1;
@@ -252,11 +212,4 @@ json_t *mf_metadata_json(const json_t *metadata, const char *key) {
     const json_t *text = json_object_get(metadata, key);
     if (!json_is_string(text)) return NULL;
     return mf_json_parse(json_string_value(text), json_string_length(text), 0, MF_JSON_SMALL, NULL);
-}
-
-void mf_metadata_set_json(json_t *metadata, const char *key, json_t *value) {
-    char *text = json_dumps(value, JSON_COMPACT);
-    json_object_set_new(metadata, key, json_string(text ? text : ""));
-    free(text);
-    json_decref(value);
 }

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <strings.h>
 #include "base/memory.h"
-#include "io/file.h"
 #include "io/unpack_internal.h"
+
+#define FREE  ((uint64_t)32 << 20) /* bytes that may always come out */
+#define TIMES 250
 
 struct layer {
     struct mf_source source; /* the layer below, or the caller's */
@@ -25,6 +27,13 @@ struct mf_unpack {
     struct layer *layers[MF_UNPACK_LAYERS + 1];
     size_t depth;
 };
+
+int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err) {
+    if (unpacked <= FREE || (unpacked - 1) / TIMES < packed) return 0;
+    return mf_err_set(err, EX_DATAERR,
+                      "%s: unpacks to more than %d times its size (unpack it first if that is meant)", name,
+                      TIMES);
+}
 
 /* Reads on until the block holds `want` bytes that were not taken, or the source ends. */
 static int fill(struct layer *l, size_t want, struct mf_err *err) {

@@ -42,6 +42,11 @@ int64_t mf_unpack_peek(struct mf_unpack *u, const unsigned char **bytes, size_t 
 size_t mf_unpack_layers(const struct mf_unpack *u); /* of compression */
 void mf_unpack_close(struct mf_unpack *u);          /* accepts NULL */
 
+/* Whether `unpacked` bytes may have come out of `packed` ones of a compressed input: at most 32 MiB, or 250
+ * times as many. Text shrinks to a fifth, weights hardly at all; what shrinks further is meant to fill memory
+ * or a disk. EX_DATAERR. */
+int mf_unpack_check(const char *name, uint64_t packed, uint64_t unpacked, struct mf_err *err);
+
 /* Does a name end as a compressor's output does ("a.gz", "A.TGZ")? Its length without the suffix, where
  * ".tgz" leaves ".tar" to be put back (*tar true); the whole length when it does not. */
 size_t mf_unpack_stem(const char *name, bool *tar);

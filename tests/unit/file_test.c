@@ -9,6 +9,7 @@
 
 #include "base/tempfile.h"
 #include "io/file.h"
+#include "io/unpack.h"
 #include "io/json_file.h"
 
 static struct mf_err err;
