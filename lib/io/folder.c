@@ -9,16 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/memory.h"
 #include "base/strings.h"
 #include "base/tempfile.h"
 #include "io/file.h"
-
-#define RANDOM 6 /* letters that make a temporary's name unique */
-#define STEM   (255 - RANDOM - 7)
+#include "io/tempname.h"
 
 struct entry {
     char *path;
@@ -26,8 +23,8 @@ struct entry {
 };
 
 struct mf_folder {
-    char *target, *parent, *name; /* target = parent/name */
-    char *path;                   /* the temporary */
+    char *target;
+    char *path; /* the temporary */
     struct mf_tempfile *temp;
     int fd; /* of the temporary, locked */
     struct entry *files;
@@ -45,44 +42,10 @@ static void remove_folder(const char *path) {
     rmdir(path);
 }
 
-/* Removes a folder unless somebody is writing it. */
-static void remove_unlocked(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) remove_folder(path);
-    close(fd);
-}
-
-static void remove_stale(const struct mf_folder *f) {
-    size_t n = strlen(f->name) < STEM ? strlen(f->name) : STEM;
-    DIR *dir = opendir(f->parent);
-    if (!dir) return;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        const char *e = entry->d_name;
-        if (strlen(e) != n + RANDOM + 6 || e[0] != '.' || memcmp(e + 1, f->name, n) != 0) continue;
-        if (e[1 + n] != '.' || strcmp(e + 2 + n + RANDOM, ".tmp") != 0) continue;
-        char *path = mf_format("%s/%s", f->parent, e);
-        remove_unlocked(path);
-        free(path);
-    }
-    closedir(dir);
-}
-
-/* A name beside the target that nothing has yet, most likely; new. */
-static char *temporary_name(const struct mf_folder *f) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    unsigned char bytes[RANDOM] = {0};
-    char unique[RANDOM + 1] = "";
-    while (getrandom(bytes, sizeof bytes, 0) != RANDOM) {
-    }
-    for (int i = 0; i < RANDOM; i++) unique[i] = letters[bytes[i] % (sizeof letters - 1)];
-    return mf_format("%s/.%.*s.%s.tmp", f->parent, STEM, f->name, unique);
-}
-
 static int make_temporary(struct mf_folder *f, struct mf_err *err) {
     for (int attempt = 0; attempt < 100; attempt++) {
         free(f->path);
-        f->path = temporary_name(f);
+        f->path = mf_tempname_new(f->target);
         f->temp = mf_tempfile_add(f->path);
         if (mkdir(f->path, 0777) == 0) {
             f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -109,21 +72,13 @@ static char *resolve(const char *path) {
     return mf_format("%.*s", (int)n, path);
 }
 
-static void split(struct mf_folder *f) {
-    const char *slash = strrchr(f->target, '/');
-    f->name = mf_format("%s", slash ? slash + 1 : f->target);
-    f->parent = slash ? mf_format("%.*s", slash == f->target ? 1 : (int)(slash - f->target), f->target)
-                      : mf_format(".");
-}
-
 int mf_folder_open(struct mf_folder **folder, const char *path, struct mf_err *err) {
     struct mf_folder *f = calloc(1, sizeof *f);
     if (!f) mf_no_memory();
     *folder = f;
     f->fd = -1;
     f->target = resolve(path);
-    split(f);
-    remove_stale(f);
+    mf_tempname_clean(f->target, O_DIRECTORY, remove_folder);
     if (make_temporary(f, err) == 0) return 0;
     mf_folder_abandon(f);
     *folder = NULL;
@@ -151,8 +106,6 @@ static void forget(struct mf_folder *f) {
     if (f->fd >= 0) close(f->fd);
     free(f->files);
     free(f->path);
-    free(f->name);
-    free(f->parent);
     free(f->target);
     free(f);
 }
@@ -171,7 +124,7 @@ static int exchange(struct mf_folder *f, char **old) {
     if (rename(f->path, f->target) == 0) return 0;
     if (errno != ENOTEMPTY && errno != EEXIST) return -1;
     bool exchanged = renameat2(AT_FDCWD, f->path, AT_FDCWD, f->target, RENAME_EXCHANGE) == 0;
-    *old = exchanged ? mf_format("%s", f->path) : temporary_name(f);
+    *old = exchanged ? mf_format("%s", f->path) : mf_tempname_new(f->target);
     if (exchanged || (rename(f->target, *old) == 0 && rename(f->path, f->target) == 0)) return 0;
     int reason = errno;
     rename(*old, f->target); /* if it had come so far */
@@ -181,7 +134,7 @@ static int exchange(struct mf_folder *f, char **old) {
 
 /* Takes the target's name from the new folder again. */
 static void undo(struct mf_folder *f, const char *old) {
-    char *aside = temporary_name(f);
+    char *aside = mf_tempname_new(f->target);
     rename(f->target, aside);
     if (old) rename(old, f->target);
     rename(aside, f->path);
@@ -198,11 +151,12 @@ static void name_target(const struct mf_folder *f, struct mf_err *err) {
 }
 
 int mf_folder_commit(struct mf_folder *f, struct mf_err *err) {
-    char *old;
+    char *old, *parent = mf_tempname_folder(f->target);
     int status = exchange(f, &old);
     if (status < 0) mf_err_sys(err, EX_CANTCREAT, "%s", f->target);
-    if (status == 0 && (status = mf_folder_sync(f->parent, err)) < 0) undo(f, old);
+    if (status == 0 && (status = mf_folder_sync(parent, err)) < 0) undo(f, old);
     if (status == 0 && old) remove_folder(old);
+    free(parent);
     free(old);
     if (status < 0)
         mf_folder_abandon(f);
