@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* A thread looks at a counter this often before it sleeps: at most about forty microseconds, the cost of a
- * wake-up on a virtual processor; at least about half a one. */
-enum { MOST_LOOKS = 4096, LEAST_LOOKS = 32 };
+/* A thread looks at a counter before it sleeps: LEAST to MOST looks, up to one or two hundred microseconds,
+ * and then LEAST at a time, OFFERS times, a millisecond in all, which is longer than most jobs' threads
+ * differ. */
+enum { LEAST_LOOKS = 32, MOST_LOOKS = 4096, OFFERS = 512, SWITCHED_NS = 20000 };
 
 struct worker {
     struct mf_pool *pool;
@@ -27,7 +29,7 @@ struct part {
 
 struct mf_pool {
     int n_threads;
-    int looks;              /* of the caller, before it sleeps */
+    int looks;              /* of the caller */
     struct worker *workers; /* n_threads - 1 of them */
     pthread_mutex_t lock;
     pthread_cond_t started, finished;
@@ -47,18 +49,38 @@ static void relax(void) {
 #endif
 }
 
-/* Looks at `counter` until it has this value: false when *looks are over before. They are doubled by
- * success and halved by failure: where other programs need the processors, or its own threads are more than
- * those, what is waited for sleeps, and looking only keeps it from running. */
-static bool look(atomic_ulong *counter, unsigned long value, int *looks) {
-    for (int i = 0; i < *looks; i++) {
-        if (atomic_load(counter) == value) {
-            if (*looks < MOST_LOOKS) *looks *= 2;
-            return true;
-        }
+/* Offers the processor to whoever waits for it. Did someone? */
+static bool offer(void) {
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    sched_yield();
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    return (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec > SWITCHED_NS;
+}
+
+static bool comes(const atomic_ulong *counter, unsigned long value, int looks) {
+    for (int i = 0; i < looks; i++) {
+        if (atomic_load(counter) == value) return true;
         relax();
     }
-    if (*looks > LEAST_LOOKS) *looks /= 2;
+    return false;
+}
+
+/* Looks at `counter` until it has this value: false when the looks are over before. Where another thread
+ * wants the processor, what is waited for may be that, and looking only keeps it from running: so looks are
+ * halved then, and doubled by success. Where none does, the wait is just long, and fewer looks would make all
+ * sleep at the next jobs too, since a wake-up takes longer than many a job. */
+static bool look(const atomic_ulong *counter, unsigned long value, int *looks) {
+    if (comes(counter, value, *looks)) {
+        if (*looks < MOST_LOOKS) *looks *= 2;
+        return true;
+    }
+    for (int i = 0; i < OFFERS; i++) {
+        bool taken = offer();
+        if (taken && *looks > LEAST_LOOKS) *looks /= 2;
+        if (comes(counter, value, LEAST_LOOKS)) return true;
+        if (taken) return false;
+    }
     return false;
 }
 
