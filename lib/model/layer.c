@@ -204,13 +204,13 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
     size_t N = seqs_rows(c->seqs), D = c->shape->D, A = heads.H * heads.d;
     mf_layer_norm(c, layer, &norm, N);
     if (attend(c, w, k, cache, err) < 0 || mf_weights_matrix(&w->out, &output, err) < 0) return -1;
-    if (out != k->x) memcpy(out, k->x, N * D * sizeof *out);
     if (!c->y) {
+        if (out != k->x) memcpy(out, k->x, N * D * sizeof *out);
         matmul_forward_weight(c->products, out, D, k->mixed, A, output, A, N, D, A, 1);
         return 0;
     }
     matmul_forward_weight(c->products, c->y, D, k->mixed, A, output, A, N, D, A, 0);
-    residual_forward(c->products.pool, out, c->y, NULL, dropout, N, D);
+    residual_forward(c->products.pool, out, k->x, c->y, NULL, dropout, N, D);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* The layer's FFN, forward and backward: the dense one, an expert's, or one beside a frozen anchor. */
 #include "model/layer.h"
 
-#include <string.h>
 #include "model/weights.h"
 #include "nn/gelu.h"
 #include "nn/low_rank.h"
@@ -218,8 +217,7 @@ int mf_layer_ffn(const struct mf_layer *c, size_t layer, const struct mf_ffn_lay
     mf_layer_norm(c, c->shape->L + layer, &norm, N);
     if (ffn(c, w, c->h, k->pre, N, c->anchor != NULL, err) < 0) return -1;
     if (c->anchor) mean_forward(c->products.pool, c->y, w->fc2_bias, c->anchor->fc2_bias, N, D);
-    memcpy(out, k->x, N * D * sizeof *out);
-    residual_forward(c->products.pool, out, c->y, c->anchor ? NULL : w->fc2_bias, dropout, N, D);
+    residual_forward(c->products.pool, out, k->x, c->y, c->anchor ? NULL : w->fc2_bias, dropout, N, D);
     return 0;
 }
 

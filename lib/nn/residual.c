@@ -7,7 +7,7 @@
 
 struct residual {
     float *out, *scratch; /* scratch: dbias of each thread, or NULL */
-    const float *in, *bias;
+    const float *in, *bias, *x;
     struct dropout dropout;
     size_t D;
 };
@@ -33,14 +33,15 @@ static void forward_rows(void *context, size_t first, size_t last, int thread) {
         for (size_t d = 0; d < c->D; d += DROPOUT_CHUNK) {
             size_t count = c->D - d < DROPOUT_CHUNK ? c->D - d : DROPOUT_CHUNK, at = n * c->D + d;
             if (mask) dropout_mask(mask, c->dropout.p, c->dropout.key, c->dropout.first + at, count);
+            if (c->out != c->x) memcpy(c->out + at, c->x + at, count * sizeof *c->out);
             add_branch(c->out + at, c->in + at, c->bias ? c->bias + d : NULL, mask, count);
         }
     }
 }
 
-void residual_forward(struct mf_pool *pool, float *x, const float *y, const float *bias,
+void residual_forward(struct mf_pool *pool, float *out, const float *x, const float *y, const float *bias,
                       struct dropout dropout, size_t N, size_t D) {
-    struct residual c = {.out = x, .in = y, .bias = bias, .dropout = dropout, .D = D};
+    struct residual c = {.out = out, .in = y, .bias = bias, .x = x, .dropout = dropout, .D = D};
     mf_pool_run(pool, N, 1, forward_rows, &c);
 }
 

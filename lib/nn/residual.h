@@ -5,8 +5,8 @@
 #include "nn/dropout.h"
 #include "nn/seqs.h"
 
-/* x [N,D] += dropout(y [N,D] + bias [D] or NULL). */
-void residual_forward(struct mf_pool *pool, float *x, const float *y, const float *bias,
+/* out [N,D] = x [N,D] + dropout(y [N,D] + bias [D] or NULL); out may be x. */
+void residual_forward(struct mf_pool *pool, float *out, const float *x, const float *y, const float *bias,
                       struct dropout dropout, size_t N, size_t D);
 
 /* dy [N,D] = mask/(1-p) * dx; dbias [D] += column sums of dy, or NULL. dx itself passes on unchanged.

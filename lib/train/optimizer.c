@@ -2,6 +2,7 @@
 #include "train/optimizer.h"
 
 #include <math.h>
+#include <string.h>
 #include "base/simd.h"
 #include "nn/vector.h"
 
@@ -47,6 +48,16 @@ double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n) {
     double sum = 0;
     for (size_t i = 0; i < 64; i++) sum += job.sums[i];
     return sqrt(sum);
+}
+
+static void clear_part(void *context, size_t begin, size_t end, int thread) {
+    float *gradient = context;
+    (void)thread;
+    memset(gradient + begin, 0, (end - begin) * sizeof *gradient);
+}
+
+void mf_gradient_clear(struct mf_pool *pool, float *gradient, size_t n) {
+    mf_pool_run(pool, n, BLOCK, clear_part, gradient);
 }
 
 double mf_clip_scale(double clip, double norm) {

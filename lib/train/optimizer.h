@@ -17,6 +17,9 @@ double mf_learning_rate(const struct mf_train_config *config, int64_t step);
 /* The global norm of n gradients: a sum in double, in an order fixed by the number of threads. */
 double mf_gradient_norm(struct mf_pool *pool, const float *gradient, size_t n);
 
+/* Sets n gradients to 0. */
+void mf_gradient_clear(struct mf_pool *pool, float *gradient, size_t n);
+
 /* What a gradient of this norm is multiplied by, so that its norm is at most `clip` (0: any). */
 double mf_clip_scale(double clip, double norm);
 

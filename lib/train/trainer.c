@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/rng.h"
@@ -138,7 +137,7 @@ static int train_step(struct training_loop *l, int64_t step, struct mf_metrics_r
     double whole[] = {(double)l->batch.rows.scored, (double)l->batch.rows.N};
     training_sum(l, whole, 2);
     double targets = whole[0] > 0 ? whole[0] : 1;
-    memset(l->gradient, 0, l->n * sizeof *l->gradient);
+    mf_gradient_clear(l->pool, l->gradient, l->n);
     for (; mf_slice(&l->batch, l->t->memory.cut_rows - at.rows, &window, &slice); at.rows = 0) {
         uint64_t key = mf_rng_at(mf_rng_key(l->t->seed, "dropout", (uint64_t)step), at.slice++);
         struct dropout dropout = {(float)l->t->dropout, key, at.rows * l->t->shape.D};

@@ -215,7 +215,7 @@ static float *run_kernels(int threads, size_t *size, size_t *fixed) {
     bias_gelu_backward(pool, TAKE(N * D), NULL, out, x, w, NULL, N, D);
     embedding_forward(pool, TAKE(N * D), tokens, &seqs, w, x, (struct dropout){0.2f, 5, 0}, D);
     embedding_backward(pool, TAKE(V * D), x, tokens, &seqs, (struct dropout){0.2f, 5, 0}, -1, D);
-    residual_forward(pool, dx, x, w, (struct dropout){0.2f, 6, 0}, N, D);
+    residual_forward(pool, dx, dx, x, w, (struct dropout){0.2f, 6, 0}, N, D);
     residual_backward(pool, TAKE(N * D), NULL, x, (struct dropout){0.2f, 7, 0}, NULL, N, D);
     float *logits = TAKE(N * D);
     memcpy(logits, x, N * D * sizeof *x);

@@ -109,12 +109,14 @@ static void check_residual(size_t N, size_t D, float p, bool biased, int threads
     struct mf_pool *pool = make_pool(threads);
     float *x = make_random(N * D, 1), *y = make_random(N * D, 2), *bias = make_random(D, 3);
     float *dx = make_random(N * D, 4), *dy = make_poison(N * D), *dbias = make_random(D, 5);
-    float *scratch = make_poison((size_t)threads * D);
+    float *out = make_poison(N * D), *scratch = make_poison((size_t)threads * D);
     double *x2 = to_double(x, N * D), *y2 = to_double(y, N * D), *bias2 = to_double(bias, D);
     double *dx2 = to_double(dx, N * D), *before = to_double(dbias, D), *mask = make_mask(N * D, dropout);
     double *sum = calloc(N * D, sizeof *sum);
     struct residual_twin t = {x2, y2, biased ? bias2 : NULL, mask, dx2, N, D, sum};
-    residual_forward(pool, x, y, biased ? bias : NULL, dropout, N, D);
+    residual_forward(pool, out, x, y, biased ? bias : NULL, dropout, N, D);
+    residual_forward(pool, x, x, y, biased ? bias : NULL, dropout, N, D); /* in place */
+    assert_memory_equal(out, x, N * D * sizeof *x);
     residual_twin(&t);
     assert_close("x", x, sum, N * D, 1e-6);
     residual_backward(pool, dy, biased ? dbias : NULL, dx, dropout, scratch, N, D);
@@ -123,7 +125,7 @@ static void check_residual(size_t N, size_t D, float p, bool biased, int threads
     if (biased) assert_gradient("dbias", dbias, bias2, D, residual_twin, &t);
     residual_backward(pool, dx, NULL, dx, dropout, NULL, N, D); /* in place, frozen bias */
     assert_memory_equal(dx, dy, N * D * sizeof *dx);
-    FREE_ALL(x, y, bias, dx, dy, dbias, scratch, x2, y2, bias2, dx2, before, mask, sum);
+    FREE_ALL(x, y, bias, dx, dy, dbias, out, scratch, x2, y2, bias2, dx2, before, mask, sum);
     mf_pool_free(pool);
 }
 
