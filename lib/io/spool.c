@@ -1,4 +1,4 @@
-/* Copies pipes to scratch files. */
+/* Copies pipes, and what is unpacked, to scratch files. */
 #include "io/spool.h"
 
 #include <stdbool.h>
@@ -7,27 +7,40 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "io/file.h"
 
 #define BLOCK ((size_t)65536)
 
-static int copy(struct mf_spool *s, const char *operand, struct mf_err *err) {
-    struct mf_in *in;
-    unsigned char *bytes = malloc(BLOCK);
-    int64_t n = -1;
-    if (!bytes) return mf_err_set(err, EX_OSERR, "out of memory");
-    s->fd = mf_scratch_open(err);
-    if (s->fd >= 0 && mf_in_open(&in, operand, err) == 0) {
-        while ((n = mf_in_read(in, bytes, BLOCK, err)) > 0)
-            if (mf_write_all(s->fd, bytes, (size_t)n, "scratch file", err) < 0) {
-                n = -1;
-                break;
-            }
-        mf_in_close(in);
+/* Copies all that `read` gives to a scratch file: its descriptor, or -1. */
+static int copy(int64_t (*read)(void *from, void *buffer, size_t size, struct mf_err *err), void *from,
+                struct mf_err *err) {
+    unsigned char *block = malloc(BLOCK);
+    uint64_t at = 0;
+    int64_t n = 1;
+    if (!block) mf_no_memory();
+    int fd = mf_scratch_open(err);
+    while (fd >= 0 && n > 0) {
+        n = read(from, block, BLOCK, err);
+        if (n > 0 && mf_scratch_write(fd, block, (size_t)n, at, err) < 0) n = -1;
+        if (n > 0) at += (uint64_t)n;
     }
-    free(bytes);
-    snprintf(s->place, sizeof s->place, "/proc/self/fd/%d", s->fd);
-    return n < 0 ? -1 : 0;
+    free(block);
+    if (fd < 0 || n == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static int64_t read_in(void *in, void *buffer, size_t size, struct mf_err *err) {
+    return mf_in_read(in, buffer, size, err);
+}
+
+static int64_t read_unpacked(void *unpack, void *buffer, size_t size, struct mf_err *err) {
+    return mf_unpack_read(unpack, buffer, size, err);
+}
+
+int mf_spool_unpacked(struct mf_unpack *unpack, struct mf_err *err) {
+    return copy(read_unpacked, unpack, err);
 }
 
 int mf_spool_open(struct mf_spool *s, const char *operand, struct mf_err *err) {
@@ -41,8 +54,13 @@ int mf_spool_open(struct mf_spool *s, const char *operand, struct mf_err *err) {
     }
     if (!standard && (!there || S_ISDIR(st.st_mode)))
         return 0; /* opening it will say why it cannot be read */
+    struct mf_in *in;
+    if (mf_in_open(&in, operand, err) < 0) return -1;
+    s->fd = copy(read_in, in, err);
+    mf_in_close(in);
+    snprintf(s->place, sizeof s->place, "/proc/self/fd/%d", s->fd);
     s->path = s->place;
-    return copy(s, operand, err);
+    return s->fd < 0 ? -1 : 0;
 }
 
 void mf_spool_close(struct mf_spool *s) {

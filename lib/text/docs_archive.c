@@ -5,31 +5,21 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include "base/memory.h"
 #include "base/strings.h"
+#include "io/spool.h"
 #include "text/docs_internal.h"
 
 struct reader {
     struct archive *archive;
     struct mf_unpack *unpack; /* of a tar; NULL for a zip */
     const struct docs_place *place;
+    locale_t utf8, old;   /* names are UTF-8 in either kind of archive, whatever the locale; others stay the
+                             bytes they are */
     struct mf_err failed; /* why a read failed: to libarchive that may look like the end of the file */
     uint64_t size;        /* bytes of the tar so far */
     unsigned char block[DOCS_BLOCK];
-};
-
-struct name {
-    XXH128_hash_t hash;
-    uint64_t number; /* of the member */
-};
-
-/* The members that another of the same name follows, ascending. */
-struct names {
-    struct name *items;
-    size_t count, capacity;
 };
 
 static la_ssize_t read_block(struct archive *a, void *context, const void **bytes) {
@@ -58,6 +48,8 @@ static int open_reader(struct reader **reader, struct mf_unpack *u, int fd, cons
     if (!r->archive) mf_no_memory();
     r->unpack = u;
     r->place = place;
+    r->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (r->utf8) r->old = uselocale(r->utf8);
     *reader = r;
     if (!u) {
         archive_read_support_format_zip_seekable(r->archive);
@@ -71,7 +63,9 @@ static int open_reader(struct reader **reader, struct mf_unpack *u, int fd, cons
 }
 
 static void close_reader(struct reader *r) {
-    if (r) archive_read_free(r->archive);
+    archive_read_free(r->archive);
+    if (r->utf8) uselocale(r->old);
+    if (r->utf8) freelocale(r->utf8);
     free(r);
 }
 
@@ -83,85 +77,24 @@ static int check_end(const struct reader *r, struct mf_err *err) {
     return mf_err_set(err, EX_DATAERR, "%s: the end of the tar is missing", r->place->name);
 }
 
-/* The next member: 1, 0 at the end, -1. */
-static int next_member(struct reader *r, struct archive_entry **entry, const char **name,
-                       struct mf_err *err) {
+/* The next member, which has a name: 1, 0 at the end, -1. */
+static int next_member(struct reader *r, struct archive_entry **entry, struct mf_err *err) {
     int got = archive_read_next_header(r->archive, entry);
     if (got == ARCHIVE_EOF) return check_end(r, err);
     if (got != ARCHIVE_OK || r->failed.status) return fail(r, err);
-    *name = archive_entry_pathname(*entry);
-    if (!*name) return mf_err_set(err, EX_DATAERR, "%s: a member without a name", r->place->name);
-    return 1;
-}
-
-/* --- names --- */
-
-/* Calls for each folder and the file of a path, "." and empty ones left out. */
-static XXH128_hash_t hash_name(const char *name) {
-    char *plain = strdup(name), *to = plain;
-    if (!plain) mf_no_memory();
-    for (const char *at = name; *at; at += strcspn(at, "/")) {
-        at += strspn(at, "/");
-        size_t n = strcspn(at, "/");
-        if (n == 0 || (n == 1 && *at == '.')) continue;
-        memcpy(to, at, n);
-        to += n;
-        if (at[n]) *to++ = '/';
-    }
-    while (to > plain && to[-1] == '/') to--;
-    XXH128_hash_t hash = XXH3_128bits(plain, (size_t)(to - plain));
-    free(plain);
-    return hash;
-}
-
-static int by_name(const void *a, const void *b) {
-    const struct name *x = a, *y = b;
-    int order = XXH128_cmp(&x->hash, &y->hash);
-    return order ? order : (x->number > y->number) - (x->number < y->number);
-}
-
-static int by_number(const void *a, const void *b) {
-    const struct name *x = a, *y = b;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-static void keep_replaced(struct names *names) {
-    size_t kept = 0;
-    if (names->count > 0) qsort(names->items, names->count, sizeof *names->items, by_name);
-    for (size_t i = 0; i + 1 < names->count; i++)
-        if (XXH128_isEqual(names->items[i].hash, names->items[i + 1].hash))
-            names->items[kept++] = names->items[i];
-    names->count = kept;
-    if (kept > 0) qsort(names->items, kept, sizeof *names->items, by_number);
-}
-
-static int read_names(struct reader *r, struct names *names, uint64_t *members, struct mf_err *err) {
-    struct archive_entry *entry;
-    const char *name;
-    int more;
-    while ((more = next_member(r, &entry, &name, err)) > 0) {
-        if (names->count == names->capacity) {
-            names->capacity = 2 * names->capacity + 64;
-            names->items = realloc(names->items, names->capacity * sizeof *names->items);
-            if (!names->items) mf_no_memory();
-        }
-        names->items[names->count++] = (struct name){hash_name(name), *members};
-        ++*members;
-    }
-    keep_replaced(names);
-    return more;
+    if (archive_entry_pathname(*entry)) return 1;
+    return mf_err_set(err, EX_DATAERR, "%s: a member without a name", r->place->name);
 }
 
 /* --- members --- */
 
-/* Would a walk of the folder pass over this file? */
-static bool is_hidden(const char *path) {
-    bool hidden = false;
-    char *copy = strdup(path), *rest = copy;
-    if (!copy) mf_no_memory();
-    for (const char *part; (part = strsep(&rest, "/"));) hidden = hidden || docs_is_hidden(part);
-    free(copy);
-    return hidden;
+static int read_names(struct reader *r, struct docs_names *names, uint64_t *members, struct mf_err *err) {
+    struct archive_entry *entry;
+    int more;
+    while ((more = next_member(r, &entry, err)) > 0)
+        docs_names_add(names, archive_entry_pathname(entry), (*members)++);
+    docs_names_keep_replaced(names);
+    return more;
 }
 
 static int64_t read_member(void *context, void *buffer, size_t size, struct mf_err *err) {
@@ -202,78 +135,60 @@ static int read_one(struct reader *r, const char *member, const struct mf_docs_o
     return status;
 }
 
-static int read_members(struct reader *r, const struct names *replaced, const struct mf_docs_options *o,
+static int read_members(struct reader *r, const struct docs_names *replaced, const struct mf_docs_options *o,
                         struct mf_err *err) {
     struct archive_entry *entry;
-    const char *name;
     size_t next = 0;
     int status = 0, more = 1;
-    for (uint64_t i = 0; status == 0 && (more = next_member(r, &entry, &name, err)) > 0; i++) {
+    for (uint64_t i = 0; status == 0 && (more = next_member(r, &entry, err)) > 0; i++) {
         bool gone = next < replaced->count && replaced->items[next].number == i;
         next += gone;
         if (gone || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) continue;
-        if (!is_hidden(name)) status = read_one(r, name, o, err);
+        const char *name = archive_entry_pathname(entry);
+        if (!docs_is_hidden(name)) status = read_one(r, name, o, err);
     }
     return more < 0 ? -1 : status;
 }
 
-/* Names are UTF-8 in either kind of archive, whatever the locale; others stay the bytes they are. */
-static locale_t enter_utf8(locale_t *old) {
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    if (utf8) *old = uselocale(utf8);
-    return utf8;
-}
-
-static void leave_utf8(locale_t utf8, locale_t old) {
-    if (!utf8) return;
-    uselocale(old);
-    freelocale(utf8);
-}
-
 /* --- where an archive can be read twice --- */
 
-/* Copies all of `u` to a file without a name. */
-static int spool(struct mf_unpack *u, struct mf_err *err) {
-    static const size_t size = DOCS_BLOCK;
-    uint64_t at = 0;
-    int64_t n = 1;
-    char *block = malloc(size);
-    if (!block) mf_no_memory();
-    int fd = mf_scratch_open(err), status = fd;
-    while (status >= 0 && n > 0) {
-        n = mf_unpack_read(u, block, size, err);
-        status = n < 0 ? -1 : mf_scratch_write(fd, block, (size_t)n, at, err);
-        if (n > 0) at += (uint64_t)n;
-    }
-    free(block);
-    if (status >= 0) return fd;
-    if (fd >= 0) close(fd);
-    return -1;
+/* The first pass, over the names: which members others replace, and how many there are. */
+static int first_pass(struct mf_unpack *u, int fd, const struct docs_place *place, struct docs_names *names,
+                      uint64_t *members, struct mf_err *err) {
+    struct reader *r;
+    int status = open_reader(&r, u, fd, place, err);
+    *members = 0;
+    if (status == 0) status = read_names(r, names, members, err);
+    close_reader(r);
+    return status;
+}
+
+/* The second one, over what they hold. */
+static int second_pass(struct mf_unpack *u, int fd, const struct docs_place *place,
+                       const struct docs_names *replaced, const struct mf_docs_options *o,
+                       struct mf_err *err) {
+    struct reader *r;
+    int status = open_reader(&r, u, fd, place, err);
+    if (status == 0) status = read_members(r, replaced, o, err);
+    close_reader(r);
+    return status;
 }
 
 /* Both passes over a tar: `again` is opened for the names. */
 static int read_tar(struct mf_unpack *u, const struct docs_place *place, const char *again,
                     const struct mf_docs_options *o, struct mf_err *err) {
-    struct names names = {0};
+    struct docs_names names = {0};
     struct docs_root root = {.name = place->name};
     struct docs_place first = *place;
     struct docs_input input;
-    struct reader *r = NULL;
-    uint64_t members = 0;
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    uint64_t members;
     first.path = again;
     first.root = &root;
     int status = docs_input_open(&input, &first, err);
-    if (status == 0) status = open_reader(&r, input.unpack, -1, &first, err);
-    if (status == 0) status = read_names(r, &names, &members, err);
-    close_reader(r);
-    r = NULL;
+    if (status == 0) status = first_pass(input.unpack, -1, &first, &names, &members, err);
     docs_input_close(&input);
-    if (status == 0) status = open_reader(&r, u, -1, place, err);
-    if (status == 0) status = read_members(r, &names, o, err);
-    close_reader(r);
+    if (status == 0) status = second_pass(u, -1, place, &names, o, err);
     free(names.items);
-    leave_utf8(utf8, old);
     return status;
 }
 
@@ -295,7 +210,7 @@ static int read_spooled_tar(int fd, const struct docs_place *place, const struct
 int docs_tar(struct mf_unpack *u, const struct docs_place *place, const struct mf_docs_options *o,
              struct mf_err *err) {
     if (place->path) return read_tar(u, place, place->path, o, err);
-    int fd = spool(u, err);
+    int fd = mf_spool_unpacked(u, err);
     if (fd < 0) return -1;
     int status = read_spooled_tar(fd, place, o, err);
     close(fd);
@@ -304,30 +219,22 @@ int docs_tar(struct mf_unpack *u, const struct docs_place *place, const struct m
 
 static int read_zip(int fd, const struct docs_place *place, const struct mf_docs_options *o,
                     struct mf_err *err) {
-    struct names names = {0};
-    struct reader *r = NULL;
-    uint64_t members = 0, promised;
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    struct docs_names names = {0};
+    uint64_t members, promised;
     int status = docs_zip_check(fd, place->name, &promised, err);
-    if (status == 0) status = open_reader(&r, NULL, fd, place, err);
-    if (status == 0) status = read_names(r, &names, &members, err);
+    if (status == 0) status = first_pass(NULL, fd, place, &names, &members, err);
     if (status == 0 && members != promised)
         status = mf_err_set(err, EX_DATAERR, "%s: damaged: %llu members, not %llu as its directory says",
                             place->name, (unsigned long long)members, (unsigned long long)promised);
-    close_reader(r);
-    r = NULL;
     if (status == 0 && lseek(fd, 0, SEEK_SET) < 0) status = mf_err_sys(err, EX_IOERR, "%s", place->name);
-    if (status == 0) status = open_reader(&r, NULL, fd, place, err);
-    if (status == 0) status = read_members(r, &names, o, err);
-    close_reader(r);
+    if (status == 0) status = second_pass(NULL, fd, place, &names, o, err);
     free(names.items);
-    leave_utf8(utf8, old);
     return status;
 }
 
 int docs_zip(struct mf_unpack *u, const struct docs_place *place, const struct mf_docs_options *o,
              struct mf_err *err) {
-    int fd = spool(u, err);
+    int fd = mf_spool_unpacked(u, err);
     if (fd < 0) return -1;
     int status = read_zip(fd, place, o, err);
     close(fd);

@@ -1,4 +1,4 @@
-/* Plain text, JSON lines and WikiText. */
+/* Documents of plain text, JSON lines and WikiText. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,23 +6,29 @@
 #include "base/strings.h"
 #include "text/docs_internal.h"
 
-/* The next line without its end; *line is borrowed until the next call. 1, 0 at the end, or -1. */
-static int next_line(struct docs_file *f, const char **line, size_t *size, struct mf_err *err) {
-    size_t looked = 0;
-    for (;;) {
+int docs_line_at(struct docs_file *f, size_t at, const char **line, size_t *size, struct mf_err *err) {
+    for (size_t looked = at;;) {
         size_t there = f->end - f->begin;
-        char *end = there > looked ? memchr(f->bytes + f->begin + looked, '\n', there - looked) : NULL;
+        const char *end = there > looked ? memchr(f->bytes + f->begin + looked, '\n', there - looked) : NULL;
         if (!end && !f->ended) {
-            looked = there;
+            if (there > looked) looked = there;
             if (docs_fill(f, there + 1, err) < 0) return -1;
             continue;
         }
-        if (!end && there == 0) return 0;
-        *line = f->bytes + f->begin;
-        *size = end ? (size_t)(end - *line) : there;
-        f->begin += *size + (end != NULL);
+        if (!end && there <= at) return 0;
+        *line = f->bytes + f->begin + at;
+        *size = end ? (size_t)(end - *line) : there - at;
         return 1;
     }
+}
+
+/* Takes the next line: 1, 0 at the end, or -1. */
+static int next_line(struct docs_file *f, const char **line, size_t *size, struct mf_err *err) {
+    int more = docs_line_at(f, 0, line, size, err);
+    if (more <= 0) return more;
+    f->begin += *size;
+    f->begin += f->begin < f->end; /* its end */
+    return 1;
 }
 
 static int emit(const struct docs_file *f, const struct mf_docs_options *o, const char *id, size_t id_size,
@@ -89,25 +95,15 @@ static int parse_line(const struct docs_file *f, const struct mf_docs_options *o
     return status;
 }
 
-/* A byte order mark that joining files left at the start of a line. */
-static size_t mark_size(const char *line, size_t size) {
-    return size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-}
-
-static bool is_blank(const char *line, size_t size) {
-    while (size && (line[size - 1] == ' ' || line[size - 1] == '\t' || line[size - 1] == '\r')) size--;
-    return size == 0;
-}
-
 /* A line that is blank, a document, or bad and left out: 0 or 1 as parse_line. */
 static int parse_or_leave(const struct docs_file *f, const struct mf_docs_options *o, const char *line,
                           size_t size, uint64_t number, struct mf_err *err) {
     struct mf_err why = {0};
     bool bad = false;
-    size_t mark = mark_size(line, size);
+    size_t mark = docs_mark_size(line, size);
     line += mark;
     size -= mark;
-    if (is_blank(line, size)) return 0;
+    if (docs_is_blank(line, size)) return 0;
     int status = parse_line(f, o, line, size, number, &bad, &why);
     if (status < 0 && bad && o->bad && o->bad(o->context, &why)) return 0;
     if (status < 0) *err = why;
@@ -126,14 +122,6 @@ static int parse_jsonl(struct docs_file *f, const struct mf_docs_options *o, str
 }
 
 /* --- WikiText --- */
-
-/* " = Title = ": one equals sign on each side, not more. */
-static bool is_heading(const char *line, size_t size) {
-    while (size && (line[size - 1] == ' ' || line[size - 1] == '\r')) size--;
-    while (size && *line == ' ') line++, size--;
-    return size >= 5 && line[0] == '=' && line[1] == ' ' && line[2] != '=' && line[size - 1] == '=' &&
-           line[size - 2] == ' ' && line[size - 3] != '=';
-}
 
 /* A growing document. */
 struct gathered {
@@ -180,7 +168,7 @@ static int parse_wikitext(struct docs_file *f, const struct mf_docs_options *o, 
     size_t size;
     int more = 0, status = 0;
     while (status == 0 && (more = next_line(f, &line, &size, err)) > 0) {
-        if (is_heading(line, size)) status = end_article(f, o, &g, err);
+        if (docs_is_heading(line, size)) status = end_article(f, o, &g, err);
         if (status == 0) status = gather(f, &g, line, size, err);
     }
     if (more < 0) status = -1;
@@ -189,89 +177,10 @@ static int parse_wikitext(struct docs_file *f, const struct mf_docs_options *o, 
     return status;
 }
 
-/* --- which --- */
-
-/* Is the first line that is not blank a heading? */
-static bool begins_with_heading(const struct docs_file *f) {
-    const char *at = f->bytes + f->begin, *end = f->bytes + f->end;
-    while (at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        if (!line_end) line_end = end;
-        if (!is_blank(at, (size_t)(line_end - at))) return is_heading(at, (size_t)(line_end - at));
-        at = line_end + 1;
-    }
-    return false;
-}
-
-/* Reads on to the end of the first line that is not blank: 1 and where it begins and ends, 0 where there is
- * none. */
-static int first_line(struct docs_file *f, size_t *begin, size_t *size, struct mf_err *err) {
-    for (size_t at = 0;;) {
-        const char *end = NULL, *line = f->bytes + f->begin + at;
-        size_t there = f->end - f->begin;
-        if (there > at) end = memchr(line, '\n', there - at);
-        if (!end && !f->ended) {
-            if (docs_fill(f, there + 1, err) < 0) return -1;
-            continue;
-        }
-        *begin = at;
-        *size = end ? (size_t)(end - line) : there - at;
-        if (!is_blank(line, *size)) return 1;
-        if (!end) return 0;
-        at += *size + 1;
-    }
-}
-
-/* Does the line behind the first `at` bytes begin an object, or is there none? 1 or 0, -1. */
-static int goes_on(struct docs_file *f, size_t at, struct mf_err *err) {
-    for (;; at++) {
-        if (docs_fill(f, at + 4, err) < 0) return -1;
-        if (at < f->end - f->begin) at += mark_size(f->bytes + f->begin + at, f->end - f->begin - at);
-        if (at >= f->end - f->begin) return 1;
-        char c = f->bytes[f->begin + at];
-        if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c == '{';
-    }
-}
-
-/* Is the first line an object with the text, and the next one, where there is one, perhaps another? 1 or 0,
- * -1. */
-static int begins_with_object(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
-    json_error_t why;
-    size_t begin, size;
-    size_t at = f->begin;
-    while (at < f->end && strchr(" \t\r\n", f->bytes[at]) && f->bytes[at]) at++;
-    if (at == f->end || f->bytes[at] != '{') return 0;
-    int found = first_line(f, &begin, &size, err);
-    if (found <= 0) return found;
-    json_t *object = docs_json_line(f->bytes + f->begin + begin, size, o, &why);
-    found = json_is_string(json_object_get(object, o->text_key));
-    json_decref(object);
-    return found ? goes_on(f, begin + size, err) : 0;
-}
-
-/* "c.JSONL.1": lines of JSON also where a number was put behind the name. */
-static bool is_named_jsonl(const char *id) {
-    size_t n = strlen(id), end = n;
-    while (end > 0 && id[end - 1] >= '0' && id[end - 1] <= '9') end--;
-    if (end == n || end == 0 || id[end - 1] != '.') end = n + 1;
-    char *name = mf_format("%.*s", (int)(end - 1), id);
-    bool is = docs_ends_with(name, ".jsonl") || docs_ends_with(name, ".ndjson");
-    free(name);
-    return is;
-}
-
-static int format_of(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
-    if (o->format != MF_DOCS_AUTO) return (int)o->format;
-    if (is_named_jsonl(f->id)) return MF_DOCS_JSONL;
-    int object = begins_with_object(f, o, err);
-    if (object) return object < 0 ? -1 : MF_DOCS_JSONL;
-    return f->end > f->begin && begins_with_heading(f) ? MF_DOCS_WIKITEXT : MF_DOCS_TEXT;
-}
-
 int docs_parse(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err) {
     if (docs_fill(f, 4096, err) < 0) return -1;
     if (f->begin == f->end) return 0;
-    int format = format_of(f, o, err);
+    int format = docs_format_of(f, o, err);
     if (format < 0) return -1;
     if (format == MF_DOCS_JSONL) return parse_jsonl(f, o, err);
     if (format == MF_DOCS_WIKITEXT) return parse_wikitext(f, o, err);

@@ -1,9 +1,10 @@
-/* What walking (docs.c), files (docs_file.c), archives (docs_archive.c), telling kinds apart (docs_kind.c)
- * and the formats (docs_formats.c, docs_json.c, docs_unicode.c) share. */
+/* What walking (docs.c), files (docs_file.c), archives (docs_archive.c, docs_names.c), telling kinds apart
+ * (docs_kind.c) and the formats (docs_detect.c, docs_formats.c, docs_json.c, docs_unicode.c) share. */
 #ifndef MF_TEXT_DOCS_INTERNAL_H
 #define MF_TEXT_DOCS_INTERNAL_H
 
 #include <jansson.h>
+#include <xxhash.h>
 #include "io/file.h"
 #include "io/unpack.h"
 #include "text/docs.h"
@@ -69,8 +70,36 @@ int docs_zip(struct mf_unpack *u, const struct docs_place *place, const struct m
  * byte to its last. */
 int docs_zip_check(int fd, const char *name, uint64_t *members, struct mf_err *err);
 
+/* Members of an archive by their names (docs_names.c). */
+struct docs_name {
+    XXH128_hash_t hash;
+    uint64_t number; /* of the member */
+};
+struct docs_names {
+    struct docs_name *items; /* freed by the caller */
+    size_t count, capacity;
+};
+void docs_names_add(struct docs_names *names, const char *name, uint64_t number);
+
+/* Leaves those that another of the same name follows, ascending. */
+void docs_names_keep_replaced(struct docs_names *names);
+
 /* Emits all documents of a text in its format. 0, 1 or -1 as mf_docs_read. */
 int docs_parse(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err);
+
+/* The line that begins `at` bytes behind what was taken, without its end; borrowed until more is read. 1, 0
+ * behind the last one, -1. */
+int docs_line_at(struct docs_file *f, size_t at, const char **line, size_t *size, struct mf_err *err);
+
+/* Which format a text is in, as asked for, or by its name and first lines (docs_detect.c): enum
+ * mf_docs_format, or -1. */
+int docs_format_of(struct docs_file *f, const struct mf_docs_options *o, struct mf_err *err);
+
+/* Of a line: the bytes of a byte order mark, which joining files may leave at its start; no more than white
+ * space; a heading of WikiText. */
+size_t docs_mark_size(const char *line, size_t size);
+bool docs_is_blank(const char *line, size_t size);
+bool docs_is_heading(const char *line, size_t size);
 
 /* The next units of UTF-16 or UTF-32 as UTF-8: up to DOCS_BLOCK bytes, 0 at the end, -1. */
 int64_t docs_decode(struct docs_file *f, char *to, struct mf_err *err);
@@ -88,7 +117,7 @@ enum docs_encoding docs_encoding_of(const unsigned char *bytes, size_t n, size_t
 /* A name of something compressed or an archive whose bytes are neither. */
 bool docs_is_damaged(const char *name, const unsigned char *bytes, size_t n);
 
-bool docs_is_hidden(const char *name);     /* of a file or folder, without those around it */
+bool docs_is_hidden(const char *path);     /* itself, or a folder on the way to it */
 bool docs_names_no_text(const char *name); /* by its suffix */
 bool docs_ends_with(const char *name, const char *suffix);
 

@@ -9,9 +9,17 @@ bool docs_ends_with(const char *name, const char *suffix) {
     return n >= s && strcasecmp(name + n - s, suffix) == 0;
 }
 
-bool docs_is_hidden(const char *name) {
-    return (name[0] == '.' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) ||
-           strcmp(name, "__MACOSX") == 0;
+static bool is_hidden(const char *part, size_t n) {
+    bool link = n == 1 || (n == 2 && part[1] == '.'); /* "." and ".." */
+    return (part[0] == '.' && !link) || (n == 8 && memcmp(part, "__MACOSX", 8) == 0);
+}
+
+bool docs_is_hidden(const char *path) {
+    for (size_t n;; path += n + 1) {
+        n = strcspn(path, "/");
+        if (is_hidden(path, n)) return true;
+        if (!path[n]) return false;
+    }
 }
 
 bool docs_names_no_text(const char *name) {
