@@ -1,40 +1,19 @@
 /* The cache of a model's tensors: whole tensors, counted in bytes, least recently used first out. */
-#include "model/weights.h"
+#include "model/weights_internal.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "base/memory.h"
 #include "base/strings.h"
 #include "io/file.h"
 #include "model/tensors.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
-#define BLOCK      ((size_t)512 << 10) /* of a copy into the scratch file */
 
-struct entry {
-    struct mf_tensor tensor; /* as it is stored; data: as it is held, NULL while not in memory */
-    size_t in_file;          /* index in the model file */
-    uint64_t used;           /* clock of the last use */
-    bool kept;               /* never evicted: read from a bundle */
-    bool in_scratch;         /* in_file is the place in the scratch file: from a bundle, too large to keep */
-};
-
-struct mf_weights {
-    char *name;
-    struct mf_safetensors *st; /* NULL for bundles */
-    struct entry *entries;
-    size_t count;
-    size_t cached, capacity; /* bytes */
-    int scratch;             /* a bundle's large tensors, whose own file may be a pipe or compressed; or -1 */
-    size_t scratch_size;
-    uint64_t clock;
-};
-
-static int add_entries(struct mf_weights *w, size_t count, struct mf_err *err) {
-    struct entry *grown = realloc(w->entries, (w->count + count) * sizeof *grown);
+int weights_grow(struct mf_weights *w, size_t count, struct mf_err *err) {
+    struct weights_entry *grown = realloc(w->entries, (w->count + count) * sizeof *grown);
     if (!grown) return mf_err_set(err, EX_OSERR, "%s: out of memory", w->name);
     memset(grown + w->count, 0, count * sizeof *grown);
     w->entries = grown;
@@ -64,7 +43,7 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
         return -1;
     }
     w->st = st;
-    if (add_entries(w, mf_safetensors_count(st), err) < 0) {
+    if (weights_grow(w, mf_safetensors_count(st), err) < 0) {
         mf_weights_free(w);
         return -1;
     }
@@ -77,70 +56,15 @@ int mf_weights_of_model(struct mf_weights **out, struct mf_safetensors *st, size
     return 0;
 }
 
-/* Copies a tensor into the scratch file, block by block. */
-static int put_aside(struct mf_weights *w, struct entry *e, mf_weights_source *read, void *from, size_t bytes,
-                     struct mf_err *err) {
-    if (w->scratch < 0 && (w->scratch = mf_scratch_open(err)) < 0) return -1;
-    unsigned char *block = malloc(BLOCK);
-    if (!block) mf_no_memory();
-    int status = 0;
-    for (size_t done = 0, n; done < bytes && status == 0; done += n) {
-        n = bytes - done < BLOCK ? bytes - done : BLOCK;
-        status = read(from, block, n, err);
-        if (status == 0) status = mf_scratch_write(w->scratch, block, n, w->scratch_size + done, err);
-    }
-    free(block);
-    e->in_file = w->scratch_size;
-    e->in_scratch = true;
-    w->scratch_size += bytes;
-    return status;
-}
-
-/* Reads a tensor into memory, for good. */
-static int keep(struct mf_weights *w, struct entry *e, mf_weights_source *read, void *from, size_t bytes,
-                struct mf_err *err) {
-    e->kept = true;
-    e->tensor.data = malloc(bytes ? bytes : 1);
-    if (!e->tensor.data)
-        return mf_err_set(err, EX_OSERR, "%s: no memory for tensor %s", w->name, e->tensor.name);
-    w->cached += bytes;
-    return read(from, e->tensor.data, bytes, err);
-}
-
-size_t mf_weights_held_bytes(const struct mf_tensor *t) {
-    return t->dtype == MF_I64 ? mf_tensor_bytes(t) : mf_tensor_count(t) * sizeof(float);
-}
-
-/* Does a tensor that comes once stay in memory? */
-static bool stays(const struct mf_weights *w, const struct mf_tensor *t) {
-    size_t bytes = mf_weights_held_bytes(t), half = w->capacity / 2;
-    return bytes <= MF_WEIGHTS_KEPT || (w->cached <= half && bytes <= half - w->cached);
-}
-
-/* Takes a tensor whose bytes come in order: as F32 where it stays. */
-static int take(struct mf_weights *w, struct entry *e, const struct mf_tensor *t, mf_weights_source *read,
-                void *from, struct mf_err *err) {
-    size_t bytes = mf_tensor_bytes(t);
-    e->tensor = *t;
-    e->tensor.data = NULL;
-    return stays(w, t) ? keep(w, e, read, from, bytes, err) : put_aside(w, e, read, from, bytes, err);
-}
-
-int mf_weights_add(struct mf_weights *w, const struct mf_tensor *t, mf_weights_source *read, void *from,
-                   struct mf_err *err) {
-    if (add_entries(w, 1, err) < 0) return -1;
-    return take(w, &w->entries[w->count - 1], t, read, from, err);
-}
-
 /* Reads stored bytes [from, from + bytes) of a tensor that is not in memory. */
-static int read_stored(const struct mf_weights *w, const struct entry *e, size_t from, void *data,
+static int read_stored(const struct mf_weights *w, const struct weights_entry *e, size_t from, void *data,
                        size_t bytes, struct mf_err *err) {
     if (!e->in_scratch) return mf_safetensors_read(w->st, e->in_file, from, data, bytes, err);
     return mf_pread_all(w->scratch, data, bytes, e->in_file + from, "scratch file", err);
 }
 
 /* Reads numbers [first, first + count) of a tensor that is not in memory. */
-static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t first, size_t count,
+static int read_tensor(const struct mf_weights *w, const struct weights_entry *e, size_t first, size_t count,
                        float *data, struct mf_err *err) {
     enum mf_dtype dtype = e->tensor.dtype;
     size_t size = mf_dtype_size(dtype);
@@ -154,27 +78,8 @@ static int read_tensor(const struct mf_weights *w, const struct entry *e, size_t
     return 0;
 }
 
-static int read_bundle(void *from, void *buffer, size_t bytes, struct mf_err *err) {
-    return mf_bundle_read(from, buffer, bytes, err);
-}
-
-static int read_bundle_floats(void *from, void *buffer, size_t bytes, struct mf_err *err) {
-    return mf_bundle_read_floats(from, buffer, bytes / sizeof(float), err);
-}
-
-int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {
-    size_t first = w->count, index;
-    if (add_entries(w, mf_bundle_count(bundle), err) < 0) return -1;
-    int more;
-    while ((more = mf_bundle_next(bundle, &index, err)) > 0) {
-        struct mf_tensor t = *mf_bundle_tensor(bundle, index);
-        bool floats = t.dtype != MF_I64 && stays(w, &t);
-        if (floats) t.dtype = MF_F32;
-        if (take(w, &w->entries[first + index], &t, floats ? read_bundle_floats : read_bundle, bundle, err) <
-            0)
-            return -1;
-    }
-    return more;
+size_t mf_weights_held_bytes(const struct mf_tensor *t) {
+    return t->dtype == MF_I64 ? mf_tensor_bytes(t) : mf_tensor_count(t) * sizeof(float);
 }
 
 /* The memory for a tensor. Large ones lie on whole large pages where the system has them: weights are read
@@ -205,7 +110,7 @@ static void free_buffer(void *buffer, size_t capacity) {
 }
 
 /* Takes a tensor out of memory; returns the bytes it had. */
-static size_t drop(struct entry *e) {
+static size_t drop(struct weights_entry *e) {
     size_t capacity = mf_weights_cached_bytes(mf_weights_held_bytes(&e->tensor));
     if (e->kept)
         free(e->tensor.data);
@@ -263,9 +168,9 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
  * read from disk. */
 static void evict(struct mf_weights *w, size_t bytes) {
     while (w->cached && (bytes > w->capacity || w->cached > w->capacity - bytes)) {
-        struct entry *oldest = NULL;
+        struct weights_entry *oldest = NULL;
         for (size_t i = 0; i < w->count; i++) {
-            struct entry *e = &w->entries[i];
+            struct weights_entry *e = &w->entries[i];
             if (e->tensor.data && !e->kept && (!oldest || e->used < oldest->used)) oldest = e;
         }
         if (!oldest) return;
@@ -274,7 +179,7 @@ static void evict(struct mf_weights *w, size_t bytes) {
 }
 
 int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err) {
-    struct entry *e = &w->entries[index];
+    struct weights_entry *e = &w->entries[index];
     e->used = ++w->clock;
     if (!e->tensor.data) {
         size_t capacity = mf_weights_cached_bytes(mf_weights_held_bytes(&e->tensor));
@@ -299,7 +204,7 @@ int mf_weights_matrix(const struct mf_matrix *m, struct weight *w, struct mf_err
 
 int mf_weights_read(const struct mf_weights *w, size_t index, size_t first, size_t count, float *data,
                     struct mf_err *err) {
-    const struct entry *e = &w->entries[index];
+    const struct weights_entry *e = &w->entries[index];
     if (e->tensor.data) {
         memcpy(data, (const float *)e->tensor.data + first, count * sizeof *data);
         return 0;
