@@ -7,7 +7,7 @@
  *   attention.x [i] | x0     x ------------------------- --------- ------------- x
  *   ffn.x [i]       |        x1 ------- x -------------- --------- - x
  *   h               |        norm(x)    norm(x1)        | norm(xL) | norm(x1)   dmixed, norm(x)
- *   y               | (a)    branch     branch          | dnorm    | dy         dy, dnorm
+ *   y               | (a)    (e), branch  branch        | dnorm    | dy         dy, (e), dnorm
  *   dx  \           |                                   | logits,  | dx ------- dx ----------- dx
  *   wide } one block|                   hidden units    | then dx  | units      dqkv
  *   again/ (b)      |        qkv (b)    pre (b)         | logits   | pre        qkv
@@ -23,6 +23,7 @@
  * (c) With plan.recompute x is mixed's memory: attention is through when the last layer's sum is made, and
  *     in the backward a layer's FFN is through when its attention begins.
  * (d) Beside them q and k as they were before their norms, where the shape has such.
+ * (e) What threads need to make scores block by block.
  * Where the backbone is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
  * gradient fills only later; and it uses layer 1's qkv, mixed and lse, which layer 1 then makes anew.
  * Norms and activations are made again in the backward in any case: they are cheap. */
@@ -145,13 +146,12 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->mean = mf_arena_floats(a, N);
     lm->rstd = mf_arena_floats(a, N);
     lm->h = mf_arena_floats(a, N * larger(D, heads.H * heads.d));
-    lm->y = mf_arena_floats(a, N * D);
+    lm->y = mf_arena_floats(a, larger(N * D, attention_scratch(n_threads, s->S, heads.d)));
     lm->losses = mf_arena_take(a, N, sizeof *lm->losses);
     lm->softmax.sum = mf_arena_take(a, N, sizeof *lm->softmax.sum);
     lm->softmax.maximum = mf_arena_floats(a, N);
     lm->softmax.at_target = mf_arena_floats(a, N);
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
-    lm->attention = mf_arena_floats(a, attention_scratch(n_threads, s->S, heads.d));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(s->F, larger(2 * D, heads.d)));
     layout_frozen(lm);
     layout_layers(lm, lm->layers);
@@ -274,7 +274,7 @@ static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
                                 .wide = lm->wide,
                                 .units = lm->units,
                                 .recompute = lm->plan.recompute,
-                                .scratch = lm->attention,
+                                .scratch = lm->y, /* free where attention is made */
                                 .sums = lm->sums,
                                 .rank = lm->plan.low_rank.R,
                                 .change = mf_low_rank_scale(&lm->plan.low_rank),

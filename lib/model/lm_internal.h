@@ -20,7 +20,7 @@ struct mf_lm {
     struct lm_kept *layers; /* [L] */
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
     float *h;               /* [N,max(D,A)], A = H d */
-    float *y, *dx;          /* [N,D] */
+    float *y, *dx;          /* [N,D]; y also attention's scratch */
     float *wide;            /* [N,units] or [N,C], C = (H+2K) d */
     float *again;           /* [products,N,units] or [N,C], or NULL */
     float *logits;          /* [N,columns] or [logits_rows,V]: dx, wide and again in one */
@@ -31,7 +31,7 @@ struct mf_lm {
     double *losses;     /* [N] */
     struct online_softmax softmax;
     float *positions;              /* mf_layer_positions */
-    float *attention, *sums;       /* scratch */
+    float *sums;                   /* scratch */
     float *low;                    /* [2,N,R] */
     float *anchor_pre;             /* [products,N,units] with plan.anchor; with `again` that */
     size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
