@@ -67,14 +67,14 @@ step() { # STEP
         row "$1" "$precision" "$speed" PyTorch "$rate" "$bytes"
     done
     awk -v step="$1" '
-        function ratio(a, b) { if ((a in rate) && (b in rate)) printf "; %s / %s %.2fx", a, b, rate[a] / rate[b] }
+        function ratio(a, b) { return sprintf("%.2fx", rate[a] / rate[b]) }
         $1 == step { rate[$4 " " $2] = $5; bytes[$4 " " $2] = $6 }
         END {
-            printf "%-7s ours fp32 / PyTorch fp32 %.2fx", step, rate["ours fp32"] / rate["PyTorch fp32"]
-            ratio("ours bf16", "ours fp32")
-            ratio("ours bf16", "PyTorch fp32")
-            ratio("ours bf16", "PyTorch bf16")
-            printf "; memory, PyTorch fp32 / ours fp32 %.2fx\n", bytes["PyTorch fp32"] / bytes["ours fp32"]
+            printf "%-7s ours in fp32: %s PyTorch", step, ratio("ours fp32", "PyTorch fp32")
+            printf ", which takes %.2fx the memory\n", bytes["PyTorch fp32"] / bytes["ours fp32"]
+            if ("ours bf16" in rate)
+                printf "%-7s ours in bf16: %s PyTorch in bf16, %s in fp32; %s ours in fp32\n", step,
+                    ratio("ours bf16", "PyTorch bf16"), ratio("ours bf16", "PyTorch fp32"), ratio("ours bf16", "ours fp32")
         }' rows
 }
 
