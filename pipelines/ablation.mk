@@ -30,6 +30,7 @@ docs/quality/%.tsv: ablation-look | deps build $(CORPUS).list
 	    SET='$(family_$(ablation_family)) calibrate.max_tokens=20000 seed=$(firstword $(ablation_numbers)) $(ablation_longer)' \
 	    $(if $(ablation_longer),ablation-short,ablation-run)
 	@mkdir -p $(@D)
+	$(if $(ablation_longer),,cp $(RUNS)/ablation/$*/results/subjects.tsv $(@D)/$(ablation_family).subjects$(ablation_numbers).tsv)
 	cp $(RUNS)/ablation/$*/results/$(if $(ablation_longer),short,table).tsv $@
 .PHONY: ablation-look
 ablation-look:

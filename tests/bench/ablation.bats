@@ -13,8 +13,10 @@ bin=${MF_BIN:-$MF_ROOT/build/bin}
         mf-train-expert --quiet --config "$TINY" --set expert.init=kaiming -s shared.tar -p $e -o run/scratch.$e.tar parts/part.$e.mp
     done
     mv test.mf val.labelled.mf run/tokens/
+    cp tokenizer.json run/
     mv parts shared.tar expert.*.tar run/
     for model in .one "" .wide; do cp run/shared.tar "run/dense$model.tar"; done
+    export LENGTH=32
     ROUTERS='prefix ridge' TOP_K=2 "$MF_ROOT/tests/bench/ablation.sh" run "$bin" 1 whole
     cut -f1 run/results/table.tsv | sort > names
     for name in alone.0 alone.1 alone.2 average dense.all dense.one dense.shared dense.wide ensemble.posterior ensemble.uniform oracle \
@@ -40,6 +42,12 @@ for name, posterior in ("uniform", False), ("posterior", True):
     assert abs(ours["perplexity"] / math.exp(nats / tokens) - 1) < 1e-6, (name, ours)
     assert len(ours["domains"]) == 3
 END
+    # documents that change their subject: all tokens are somewhere, and the expert of one's own subject helps most without
+    awk -F '\t' '
+        NR == 1 { next }
+        $2 == 0 { kinds++; all = $4; if (all != 80 * 32 || (r = $8 * $5 / $6 - 1) > 1e-3 || r < -1e-3) exit bad = 1; if ($1 != "no domain") gain[kinds] = $5 / $7 }
+        $2 > 0 { all -= $4; if ($3 == 32) last += all == 0 }
+        END { exit bad || kinds != 4 || last != 3 || gain[1] < 1 || gain[2] < 1 || gain[3] < 1 }' run/results/subjects.tsv
     # the oracle is no worse than any expert alone on these three kinds of words, and is made of their domains
     jq -n -e '[inputs.perplexity] | .[0] <= (.[1:] | min)' run/results/oracle.json run/results/alone.*.json
     # trained gates are rows with any number of experts a token, and with experts of either start, before and after calibration
@@ -48,9 +56,9 @@ END
         cut -f1 run/results/table.tsv | grep -qx "$name" || fail "no $name"
     done
     # nothing is measured twice
-    stat -c '%n %.Y' run/results/*.json run/results/*.routing | grep -v oracle > before
+    stat -c '%n %.Y' run/results/*.json run/results/*.routing run/results/subjects.tsv | grep -v oracle > before
     ROUTERS=trained "$MF_ROOT/tests/bench/ablation.sh" run "$bin" 1 whole
-    stat -c '%n %.Y' run/results/*.json run/results/*.routing | grep -v oracle | diff before -
+    stat -c '%n %.Y' run/results/*.json run/results/*.routing run/results/subjects.tsv | grep -v oracle | diff before -
 }
 
 @test "the report judges the worst seed" {
@@ -63,7 +71,12 @@ END
     mkdir -p docs/quality
     table 8.7 > docs/quality/llama.seed1.tsv
     table 8.0 > docs/quality/llama.seed2.tsv
+    for seed in 1 2; do
+        printf 'kind\tfrom\tto\ttokens\tbackbone\tassembled\toracle\tratio\terror\none change\t1\t8\t640\t%d\t8\t7\t0.%d\t0.01\n' \
+            $((8 + seed)) $((95 - 10 * seed)) > docs/quality/llama.subjects$seed.tsv
+    done
     "$MF_ROOT/tests/bench/ablation_report.sh" docs
+    grep -F '| one change | 1 to 8 | 9.50 | 8.00 | 7.00 | 0.850 ± 0.010 |' docs/quality.md
     grep -F '| (a) beside the best expert alone (alone.1) | at most 1.00 | 0.733 | met |' docs/quality.md
     grep -F '| (b) beside the dense model after the shared phase | at most 0.90 | 0.880 | met |' docs/quality.md
     grep -F '| (d) beside oracle routing by true domain | at most 1.03 | 1.100 | **not met** |' docs/quality.md

@@ -5,9 +5,10 @@
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
 # ROUTERS and TOP_K in the environment choose among the assembled models (default: all); HEADS are the ranks of the experts'
-# heads that were trained.
+# heads that were trained, LENGTH (256) the tokens of the documents that change their subject.
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, every router with
-# two experts a token, prefix and trained gates with one and all, and with experts from random weights; and heads.
+# two experts a token, prefix and trained gates with one and all, and with experts from random weights; and heads. Then
+# RUN/results/subjects.tsv too (subjects.py).
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 run=$1 bin=$2 threads=$3 extent=$4
@@ -93,6 +94,15 @@ oracle() {
     done < "$work/experts" | jq -s '{perplexity: ((map(.nats) | add) / (map(.tokens) | add) | exp), domains: .}' > "$results/oracle.json"
 }
 
+# The model by default where documents change their subject.
+subjects() {
+    [ ! -s "$results/subjects.tsv" ] || return 0
+    "$bin/mf-assemble" --quiet "${assembly[@]}" -o "$work/joined" "$run/shared.tar" "${experts[@]}"
+    calibrate best true "$work/on"
+    /usr/bin/python3 "$(dirname "$0")/subjects.py" "$bin" "$run" "$work/on" "${LENGTH:-256}" > "$work/subjects"
+    mv "$work/subjects" "$results/subjects.tsv"
+}
+
 measure dense.shared -m "$run/shared.tar"
 measure dense.all -m "$run/dense.tar"
 assembled shared prefix 2
@@ -101,6 +111,7 @@ if [ "$extent" = whole ]; then
     measure dense.wide -m "$run/dense.wide.tar"
     for e in $(seq 0 $((E - 1))); do measure "alone.$e" -m "$run/shared.tar" -e "$run/expert.$e.tar" --losses; done
     oracle
+    subjects
     ensemble ensemble.uniform false "$results"/alone.*.json
     ensemble ensemble.posterior true "$results"/alone.*.json
     if [ ! -s "$results/average.json" ]; then

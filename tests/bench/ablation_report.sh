@@ -102,6 +102,42 @@ plot "$lengths" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#888888" title "
 END
 }
 
+# Where documents change their subject: the means over the seeds, and the largest ratio.
+subjects() { # FAMILY
+    awk -F '\t' '
+        FNR == 1 { next }
+        {
+            key = $1 FS $2 FS $3
+            if (!(key in n)) order[++rows] = key
+            n[key]++
+            for (c = 5; c <= 7; c++) sum[key, c] += $c
+            if (!(key in worst) || $8 > worst[key]) { worst[key] = $8; error[key] = $9 }
+        }
+        END {
+            for (i = 1; i <= rows; i++) {
+                key = order[i]
+                split(key, k, FS)
+                printf "| %s | %s |", k[1], k[2] ? k[2] " to " k[3] : "all"
+                for (c = 5; c <= 7; c++) printf " %.2f |", sum[key, c] / n[key]
+                printf " %.3f ± %.3f |\n", worst[key], error[key]
+            }
+        }' "$ablation/$1".subjects*.tsv
+}
+
+subjects_section() { # FAMILY
+    cat << END
+
+Where the subject changes: documents of 256 tokens, made of pieces of the test documents, and of
+licences, which no domain is about. Places count from the last change; the oracle takes each token by
+the expert of its own domain (of licences by the one that is best at the document). Means over the
+seeds; the ratio is that of the worst seed, ± its standard error over documents:
+
+| documents | tokens | backbone | assembled | oracle | assembled over backbone |
+|---|---|---|---|---|---|
+END
+    subjects "$1"
+}
+
 chapter() { # FAMILY
     local best_alone
     best_alone=$(grep '^alone' "$means" | sort -t $'\t' -k2,2g | head -n 1 | cut -f1)
@@ -145,6 +181,7 @@ the dense model on the total:
 |---|---|---|---|---|
 END
     awk '{ printf "| %sx | %.2f | %.2f | %.2f | %.3f |\n", $1, $2, $3, $4, $3 / $4 }' "$lengths"
+    ! compgen -G "$ablation/$1.subjects*.tsv" > "$work/found" || subjects_section "$1"
 }
 
 {
