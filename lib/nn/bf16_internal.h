@@ -1,4 +1,5 @@
-/* What bf16.c (which blocks are multiplied) and bf16_kernels.c (how one block is) share. */
+/* What bf16.c (which blocks are multiplied), bf16_operands.c (how their numbers are rounded) and
+ * bf16_kernels.c (how one block is multiplied) share. */
 #ifndef MF_NN_BF16_INTERNAL_H
 #define MF_NN_BF16_INTERNAL_H
 

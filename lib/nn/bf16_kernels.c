@@ -2,15 +2,10 @@
 #include "nn/bf16_internal.h"
 
 #include <cblas.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include "base/memory.h"
-#include "io/tensor.h"
 #include "nn/onednn.h"
 
 enum { A, B, C, SCRATCH, OPERANDS };
@@ -40,27 +35,6 @@ struct bf16_kernels {
     pthread_mutex_t lock;   /* of who adds a kernel; what is there stays, and is read without */
     _Atomic(struct kernel *) buckets[BUCKETS];
 };
-
-static enum bf16_units units_of(const struct onednn *onednn) {
-    dnnl_cpu_isa_t isa = onednn->get_effective_cpu_isa();
-    if ((isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx) return BF16_AMX;
-    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16 ? BF16_AVX512 : BF16_NONE;
-}
-
-enum bf16_units bf16_units(void) {
-    struct onednn onednn;
-    return onednn_open(&onednn) ? units_of(&onednn) : BF16_NONE;
-}
-
-bool bf16_pays(void) {
-    enum bf16_units units = bf16_units();
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_cpu_init();
-    return units == BF16_AMX || (units == BF16_AVX512 && __builtin_cpu_is("amd"));
-#else
-    return units == BF16_AMX;
-#endif
-}
 
 static void free_kernel(const struct bf16_kernels *k, struct kernel *kernel) {
     for (int t = 0; kernel->operands && t < k->n_threads; t++)
@@ -99,7 +73,7 @@ int bf16_kernels_new(struct bf16_kernels **out, int n_threads, struct mf_err *er
     struct bf16_kernels *k = calloc(1, sizeof *k);
     if (!k) return mf_err_set(err, EX_OSERR, "out of memory");
     k->n_threads = n_threads;
-    k->rounded = !onednn_open(&k->onednn) || units_of(&k->onednn) == BF16_NONE;
+    k->rounded = bf16_units() == BF16_NONE || !onednn_open(&k->onednn);
     k->workers = calloc((size_t)n_threads, sizeof *k->workers);
     pthread_mutex_init(&k->lock, NULL);
     if (!k->workers || (!k->rounded && !begin_onednn(k))) {
@@ -112,41 +86,6 @@ int bf16_kernels_new(struct bf16_kernels **out, int n_threads, struct mf_err *er
 
 size_t bf16_number(const struct bf16_kernels *k) {
     return k->rounded ? sizeof(float) : sizeof(uint16_t);
-}
-
-/* --- operands --- */
-
-/* To the nearest number that bf16 has, as a float. */
-static void round_floats(float *to, const float *from, size_t n) {
-    uint16_t halves[1024];
-    for (size_t i = 0, part; i < n; i += part) {
-        part = n - i < 1024 ? n - i : 1024;
-        mf_bf16_round(halves, from + i, part);
-        mf_bf16_widen(to + i, halves, part);
-    }
-}
-
-/* As mf_bf16_round, but numbers below 2^-126, which its units take as 0, become 0. */
-#if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bf16"))) static void round_by_units(uint16_t *to, const float *from,
-                                                                         size_t n) {
-    size_t i = 0;
-    for (; n - i >= 32; i += 32) {
-        __m512 low = _mm512_loadu_ps(from + i), high = _mm512_loadu_ps(from + i + 16);
-        _mm512_storeu_si512(to + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-    }
-    mf_bf16_round(to + i, from + i, n - i);
-}
-#else
-#define round_by_units mf_bf16_round
-#endif
-
-void bf16_load(const struct bf16_kernels *k, void *to, const float *from, size_t ld, size_t rows, size_t n) {
-    for (size_t r = 0; r < rows; r++)
-        if (k->rounded)
-            round_floats((float *)to + r * n, from + r * ld, n);
-        else
-            round_by_units((uint16_t *)to + r * n, from + r * ld, n);
 }
 
 /* --- kernels --- */
