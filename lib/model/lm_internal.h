@@ -1,5 +1,5 @@
-/* What lm.c (the model, its memory and its passes), lm_weights.c (the parameters of a pass, wherever they
- * are) and lm_head.c (logits, losses, and the way back) share. */
+/* What lm.c (the passes), lm_memory.c (what they work in), lm_weights.c (the parameters of a pass, wherever
+ * they are) and lm_head.c (logits, losses, and the way back) share. */
 #ifndef MF_MODEL_LM_INTERNAL_H
 #define MF_MODEL_LM_INTERNAL_H
 
@@ -41,6 +41,11 @@ struct mf_lm {
     float *widened_ffn;    /* of a narrow FFN: a layer */
     uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
+
+/* A layer whose attention needs no backward: everything below it is frozen. */
+static inline bool lm_lowest(const struct mf_lm *lm, size_t layer) {
+    return lm->plan.frozen && layer == 0;
+}
 
 /* One pass: its rows, parameters and what may be NULL in it. */
 struct lm_pass {
