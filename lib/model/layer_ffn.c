@@ -25,130 +25,117 @@ static bool learns(const struct mf_matrix *g) {
     return g->data || g->a;
 }
 
-/* The change to the block's rows of fc1 or up, and to its columns of fc2. */
-static struct low_rank rows_change(const struct mf_layer *c, const struct mf_matrix *w,
-                                   const struct block *b) {
-    size_t D = c->shape->D, R = c->rank;
-    return (struct low_rank){w->a, w->b + b->f * R, D, R, b->U, D, c->change};
-}
+/* What of a matrix meets the block, rows of fc1 or up, or columns of fc2: [O,I] from number `at` on, in rows
+ * that are ld apart, and of the factors of a change to it from numbers a and b on. */
+struct slice {
+    const struct mf_matrix *w, *g; /* g: backward only */
+    size_t O, I, at, ld, a, b;
+};
 
-static struct low_rank columns_change(const struct mf_layer *c, const struct block *b) {
-    const struct mf_matrix *w = &b->w->fc2;
-    return (struct low_rank){w->a + b->f, w->b, c->shape->F, c->rank, c->shape->D, b->U, c->change};
-}
-
-/* out [N,U] = h times the block's rows of w. */
-static int product(const struct mf_layer *c, const struct mf_matrix *w, const struct block *b, float *out,
-                   struct mf_err *err) {
-    struct weight rows;
+static struct slice rows_of(const struct mf_layer *c, const struct block *b, const struct mf_matrix *w,
+                            const struct mf_matrix *g) {
     size_t D = c->shape->D;
-    if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-    matmul_forward_weight(c->products, out, b->U, b->h, D, weight_at(rows, b->f * D), D, b->N, b->U, D, 0);
-    if (!w->a) return 0;
-    struct low_rank change = rows_change(c, w, b);
-    low_rank_forward(c->products, out, b->U, b->h, D, &change, b->N, c->low);
+    return (struct slice){w, g, b->U, D, b->f * D, D, 0, b->f * c->rank};
+}
+
+static struct slice columns_of(const struct mf_layer *c, const struct block *b, const struct mf_matrix *g) {
+    return (struct slice){&b->w->fc2, g, c->shape->D, b->U, b->f, c->shape->F, b->f, 0};
+}
+
+static struct low_rank change_of(const struct mf_layer *c, const struct slice *s) {
+    return (struct low_rank){s->w->a + s->a, s->w->b + s->b, s->ld, c->rank, s->O, s->I, c->change};
+}
+
+/* y [N,O] = x [N,I] times the slice, or adds that. */
+static int product(const struct mf_layer *c, const struct slice *s, float *y, const float *x, size_t N,
+                   bool adds, struct mf_err *err) {
+    struct weight w;
+    if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
+    matmul_forward_weight(c->products, y, s->O, x, s->I, weight_at(w, s->at), s->ld, N, s->O, s->I, adds);
+    if (!s->w->a) return 0;
+    struct low_rank change = change_of(c, s);
+    low_rank_forward(c->products, y, s->O, x, s->I, &change, N, c->low);
     return 0;
 }
 
-static void product_change_backward(const struct mf_layer *c, const struct mf_matrix *w,
-                                    const struct mf_matrix *g, const struct block *b, const float *d) {
-    struct low_rank change = rows_change(c, w, b);
-    size_t D = c->shape->D, N = b->N;
-    if (g->a)
-        low_rank_backward_weight(c->products, g->a, g->b + b->f * c->rank, d, b->U, b->h, D, &change, N,
-                                 c->low, c->low + N * c->rank);
-    if (b->dh) low_rank_backward_input(c->products, b->dh, D, d, b->U, &change, N, c->low);
+/* The gradient of the slice and of its change, of dy [N,O]. */
+static void product_backward_weight(const struct mf_layer *c, const struct slice *s, const float *dy,
+                                    const float *x, size_t N) {
+    if (s->g->data)
+        matmul_backward_weight_block(c->products, s->g->data + s->at, s->ld, dy, s->O, x, s->I, N, s->O,
+                                     s->I);
+    if (!s->g->a) return;
+    struct low_rank change = change_of(c, s);
+    low_rank_backward_weight(c->products, s->g->a + s->a, s->g->b + s->b, dy, s->O, x, s->I, &change, N,
+                             c->low, c->low + N * c->rank);
 }
 
-/* The same back: the gradients of w's rows, and of h (added to what is there where `more`), of d [N,U]. */
-static int product_backward(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g,
-                            const struct block *b, const float *d, bool more, struct mf_err *err) {
-    struct weight rows;
-    size_t D = c->shape->D, first = b->f * D;
-    if (g->data) matmul_backward_weight(c->products, g->data + first, d, b->h, b->N, b->U, D);
-    if (b->dh) {
-        if (mf_weights_matrix(w, &rows, err) < 0) return -1;
-        matmul_backward_input_weight(c->products, b->dh, D, d, b->U, weight_at(rows, first), D, b->N, b->U, D,
-                                     more);
-    }
-    if (w->a) product_change_backward(c, w, g, b, d);
+/* dx [N,I] = the gradient of x, or adds that. */
+static int product_backward_input(const struct mf_layer *c, const struct slice *s, float *dx, const float *dy,
+                                  size_t N, bool adds, struct mf_err *err) {
+    struct weight w;
+    if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
+    matmul_backward_input_weight(c->products, dx, s->I, dy, s->O, weight_at(w, s->at), s->ld, N, s->O, s->I,
+                                 adds);
+    if (!s->w->a) return 0;
+    struct low_rank change = change_of(c, s);
+    low_rank_backward_input(c->products, dx, s->I, dy, s->O, &change, N, c->low);
     return 0;
 }
 
-/* y += units [N,U] times the block's columns of fc2; the first block overwrites, unless it is to add. */
-static int to_output(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    struct weight fc2;
-    size_t D = c->shape->D, F = c->shape->F;
-    if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_forward_weight(c->products, c->y, D, c->wide, b->U, weight_at(fc2, b->f), F, b->N, D, b->U,
-                          b->more || b->f > 0);
-    if (!b->w->fc2.a) return 0;
-    struct low_rank change = columns_change(c, b);
-    low_rank_forward(c->products, c->y, D, c->wide, b->U, &change, b->N, c->low);
-    return 0;
+/* The same back from a product with b->h: d [N,U] is the gradient of its result. */
+static int input_product_backward(const struct mf_layer *c, const struct block *b, const struct slice *rows,
+                                  const float *d, bool adds, struct mf_err *err) {
+    product_backward_weight(c, rows, d, b->h, b->N);
+    return b->dh ? product_backward_input(c, rows, b->dh, d, b->N, adds, err) : 0;
 }
 
-/* The gradient of fc2's columns, of the units in `wide`. */
-static void output_weight_backward(const struct mf_layer *c, const struct block *b) {
-    size_t D = c->shape->D, F = c->shape->F;
-    if (b->g->fc2.data)
-        matmul_backward_weight_block(c->products, b->g->fc2.data + b->f, F, b->dy, D, c->wide, b->U, b->N, D,
-                                     b->U);
-    if (!b->g->fc2.a) return;
-    struct low_rank change = columns_change(c, b);
-    low_rank_backward_weight(c->products, b->g->fc2.a + b->f, b->g->fc2.b, b->dy, D, c->wide, b->U, &change,
-                             b->N, c->low, c->low + b->N * c->rank);
-}
-
-/* wide = gradient of the units. */
-static int output_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    struct weight fc2;
-    size_t D = c->shape->D, F = c->shape->F;
-    if (mf_weights_matrix(&b->w->fc2, &fc2, err) < 0) return -1;
-    matmul_backward_input_weight(c->products, c->wide, b->U, b->dy, D, weight_at(fc2, b->f), F, b->N, D, b->U,
-                                 0);
-    if (!b->w->fc2.a) return 0;
-    struct low_rank change = columns_change(c, b);
-    low_rank_backward_input(c->products, c->wide, b->U, b->dy, D, &change, b->N, c->low);
-    return 0;
-}
-
-/* y = gelu(h fc1^T + b1) fc2^T */
+/* y = gelu(h fc1^T + b1) fc2^T; the first block overwrites y, unless it is to add. */
 static int gelu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    if (product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
+    const struct slice fc1 = rows_of(c, b, &b->w->fc1, NULL), fc2 = columns_of(c, b, NULL);
+    if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
     bias_gelu_forward(c->products.pool, c->wide, b->pre, b->w->fc1_bias + b->f, b->N, b->U);
-    return to_output(c, b, err);
+    return product(c, &fc2, c->y, c->wide, b->N, b->more || b->f > 0, err);
 }
 
 static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const struct slice fc1 = rows_of(c, b, &b->w->fc1, &b->g->fc1), fc2 = columns_of(c, b, &b->g->fc2);
     const float *bias = b->w->fc1_bias + b->f;
     float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
-    if (c->recompute && product(c, &b->w->fc1, b, b->pre, err) < 0) return -1;
+    if (c->recompute && product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
     if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, b->U);
-    output_weight_backward(c, b);
-    if (output_backward(c, b, err) < 0) return -1;
+    product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
+    if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
     bias_gelu_backward(c->products.pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
-    return product_backward(c, &b->w->fc1, &b->g->fc1, b, c->wide, b->f > 0, err);
+    return input_product_backward(c, b, &fc1, c->wide, b->f > 0, err);
+}
+
+/* pre = h fc1^T, then h up^T */
+static int gate_and_up(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const struct slice fc1 = rows_of(c, b, &b->w->fc1, NULL), up = rows_of(c, b, &b->w->up, NULL);
+    if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
+    return product(c, &up, b->pre + b->N * b->U, b->h, b->N, false, err);
 }
 
 /* y = (silu(h fc1^T) * (h up^T)) fc2^T */
 static int swiglu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    float *up = b->pre + b->N * b->U;
-    if (product(c, &b->w->fc1, b, b->pre, err) < 0 || product(c, &b->w->up, b, up, err) < 0) return -1;
-    swiglu_forward(c->products.pool, c->wide, b->pre, up, b->U, b->N, b->U);
-    return to_output(c, b, err);
+    const struct slice fc2 = columns_of(c, b, NULL);
+    if (gate_and_up(c, b, err) < 0) return -1;
+    swiglu_forward(c->products.pool, c->wide, b->pre, b->pre + b->N * b->U, b->U, b->N, b->U);
+    return product(c, &fc2, c->y, c->wide, b->N, b->more || b->f > 0, err);
 }
 
 static int swiglu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
+    const struct slice fc1 = rows_of(c, b, &b->w->fc1, &b->g->fc1),
+                       up_rows = rows_of(c, b, &b->w->up, &b->g->up), fc2 = columns_of(c, b, &b->g->fc2);
     float *gate = b->pre, *up = b->pre + b->N * b->U;
-    if (c->recompute && (product(c, &b->w->fc1, b, gate, err) < 0 || product(c, &b->w->up, b, up, err) < 0))
-        return -1;
-    if (output_backward(c, b, err) < 0) return -1;
+    if (c->recompute && gate_and_up(c, b, err) < 0) return -1;
+    if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
     /* gate and up become their gradients, wide the units once more */
     swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);
-    output_weight_backward(c, b);
-    if (product_backward(c, &b->w->fc1, &b->g->fc1, b, gate, b->f > 0, err) < 0) return -1;
-    return product_backward(c, &b->w->up, &b->g->up, b, up, true, err);
+    product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
+    if (input_product_backward(c, b, &fc1, gate, b->f > 0, err) < 0) return -1;
+    return input_product_backward(c, b, &up_rows, up, true, err);
 }
 
 /* --- families --- */
