@@ -12,6 +12,7 @@ trap 'rm -rf "$work"' EXIT
 part() {
     echo "== $* ($SECONDS s)"
 }
+unset MAKEFLAGS MAKELEVEL # of this make: those of the tests are their own
 export B="$build" PATH="$build/bin:$PATH" MF_FAULTS="$build/tests/faults/faults.so"
 
 # Beside all other parts, most of which wait more than they compute.

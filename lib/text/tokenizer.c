@@ -86,8 +86,9 @@ int ids_append(struct mf_ids *ids, const uint32_t *from, size_t n, struct mf_err
 
 /* --- texts --- */
 
+/* Room for `more` bytes; an empty text has a place of its own too, which is not NULL. */
 static int text_capacity(struct mf_text *text, size_t more, struct mf_err *err) {
-    if (text->capacity - text->size >= more) return 0;
+    if (text->bytes && text->capacity - text->size >= more) return 0;
     size_t capacity = 2 * text->capacity + more + 4096;
     char *grown = realloc(text->bytes, capacity);
     if (!grown) return mf_err_set(err, EX_OSERR, "out of memory for a text of %zu bytes", capacity);

@@ -149,8 +149,9 @@ int decoder_put(struct reading *r, const char *text, size_t size, size_t *put) {
     if (mf_text_add(&r->bytes, text, size, r->err) < 0) return -1;
     for (size_t i = 0; i < r->n_decode; i++) {
         const size_t from = r->bytes.size;
-        char *copy = strndup(r->bytes.bytes + begin, from - begin);
+        char *copy = malloc(from - begin + 1);
         if (!copy) mf_no_memory();
+        memcpy(copy, r->bytes.bytes + begin, from - begin);
         int status = put_step(r, &r->decode[i], copy, from - begin, from + MF_GROWTH * size);
         free(copy);
         if (status < 0) return -1;

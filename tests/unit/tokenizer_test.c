@@ -176,6 +176,29 @@ static void characters_fall_back_to_bytes(void **state) {
     mf_tokenizer_free(t);
 }
 
+/* The first token of all may stand for nothing, and be spelled by nothing. */
+static void a_token_may_be_empty(void **state) {
+    (void)state;
+    static const char file[] =
+        "{\"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\","
+        "\"pattern\": {\"String\": \"\u2581\"}, \"content\": \" \"}, {\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}]},"
+        "\"model\": {\"type\": \"BPE\", \"unk_token\": \"a\", \"byte_fallback\": true, \"merges\": [],"
+        "\"vocab\": {\"\": 0, \"a\": 1, \"\u2581\": 2}}}";
+    static const uint32_t ids[] = {0, 1, 0, 2, 1};
+    const char *bytes;
+    size_t size;
+    struct mf_text decoded = {0};
+    write_file("empty.json", file, sizeof file - 1);
+    struct mf_tokenizer *t = load("empty.json");
+    mf_tokenizer_bytes(t, 0, &bytes, &size);
+    assert_int_equal(size, 0);
+    assert_int_equal(mf_decode(t, ids, sizeof ids / sizeof *ids, &decoded, &err), 0);
+    assert_int_equal(decoded.size, 3);
+    assert_memory_equal(decoded.bytes, "a a", 3);
+    free(decoded.bytes);
+    mf_tokenizer_free(t);
+}
+
 /* Takes ids from a list; what it has got is in `context`, another list. */
 static int take(void *context, struct mf_ids *ids, struct mf_err *e) {
     for (size_t i = 0; i < ids->count; i++)
@@ -216,6 +239,7 @@ int main(void) {
         cmocka_unit_test(the_longest_special_token_is_taken),
         cmocka_unit_test(a_prefix_space_is_a_space_before_the_text),
         cmocka_unit_test(characters_fall_back_to_bytes),
+        cmocka_unit_test(a_token_may_be_empty),
         cmocka_unit_test(a_list_that_is_drained_stays_short_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
