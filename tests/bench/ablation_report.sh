@@ -95,7 +95,7 @@ set datafile separator whitespace
 set xtics norotate
 set xlabel "length of the shared phase"
 set key below
-set offsets 0.2, 0.2, 0, 0
+set xrange [-0.5:$(($(wc -l < "$lengths") - 1)).5]
 plot "$lengths" using 0:2:xtic(1) with linespoints pt 7 lc rgb "#888888" title "dense after the shared phase", \
     "" using 0:3 with linespoints pt 7 lc rgb "#1f6feb" title "assembled", \
     "" using 0:4 with linespoints pt 7 lc rgb "#d29922" title "dense on the same total tokens"
