@@ -58,7 +58,7 @@ void attention_softmax(struct attention_online *o, float *scores, size_t keys);
 void attention_shrink_rows(float *rows, size_t wide, const float *shrink);
 
 /* scores, dscores: S and dP become P = exp(S - lse) and dS = P * (dP - delta). */
-void attention_softmax_backward(float *restrict scores, float *restrict dscores, const float *lse,
-                                const float *delta, size_t keys);
+void attention_softmax_backward(float *scores, float *dscores, const float *lse, const float *delta,
+                                size_t keys);
 
 #endif
