@@ -34,11 +34,11 @@ measure_routed() { # NAME MODEL
     [ -s "$results/$1.routing" ] || "$bin/mf-eval" routing "${common[@]}" --json -o "$results/$1.routing" -m "$2" "$test"
 }
 
-# The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with temperature and norms (and, for
-# the prefix, evidence and gates) fitted. Discriminant, ridge and trained gates are made by mf-calibrate, so "off" is them
-# alone.
-assembled() { # INIT ROUTER K
-    local name=assembled.$1.$2.k$3 files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=()
+# Joins a model, $work/joined, and calibrates it, $work/on; the last one is not made twice. Discriminant, ridge and trained
+# gates are made by mf-calibrate, so the first has them already.
+join() { # INIT ROUTER K
+    local files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=()
+    [ "${joined:-}" != "$*" ] || return 0
     case $1 in
     kaiming) files=("$run"/scratch.*.tar) ;;
     head*) files=("$run/head.${1#head}".*.tar) ;;
@@ -50,12 +50,19 @@ assembled() { # INIT ROUTER K
     trained) off=train more=(--set calibrate.max_tokens=100000) ;; # fewer it learns by heart
     prefix) kind=prefix init=data_stats router=best ;;
     esac
-    [ ! -s "$results/$name.off.routing" ] || [ ! -s "$results/$name.on.routing" ] || return 0
     "$bin/mf-assemble" --quiet "${assembly[@]}" --set "router.kind=$kind" --set "router.init=$init" --set "model.top_k=$3" \
         -o "$work/joined" "$run/shared.tar" "${files[@]}"
     [ -z "$off" ] || calibrate "$off" false "$work/joined.fitted" "${more[@]}"
     [ -z "$off" ] || mv "$work/joined.fitted" "$work/joined"
     calibrate "$router" true "$work/on"
+    joined=$*
+}
+# The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with temperature and norms (and, for
+# the prefix, evidence and gates) fitted.
+assembled() { # INIT ROUTER K
+    local name=assembled.$1.$2.k$3
+    [ ! -s "$results/$name.off.routing" ] || [ ! -s "$results/$name.on.routing" ] || return 0
+    join "$@"
     measure_routed "$name.off" "$work/joined"
     measure_routed "$name.on" "$work/on"
 }
@@ -97,8 +104,7 @@ oracle() {
 # The model by default where documents change their subject.
 subjects() {
     [ ! -s "$results/subjects.tsv" ] || return 0
-    "$bin/mf-assemble" --quiet "${assembly[@]}" -o "$work/joined" "$run/shared.tar" "${experts[@]}"
-    calibrate best true "$work/on"
+    join shared prefix 2
     /usr/bin/python3 "$(dirname "$0")/subjects.py" "$bin" "$run" "$work/on" "${LENGTH:-256}" > "$work/subjects"
     mv "$work/subjects" "$results/subjects.tsv"
 }
