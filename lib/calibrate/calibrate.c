@@ -111,6 +111,7 @@ static int report_idle(struct calibration *c, struct mf_err *err) {
 /* Measures the model as it is, on what is held out. */
 static int begin(struct calibration *c, struct mf_err *err) {
     struct mf_token_doc doc;
+    mf_dataset_mix(c->dataset, c->moe->shape.S, c->options->config->calibrate.changes);
     mf_dataset_select(c->dataset, MF_DATASET_OTHER_HALF);
     while (mf_dataset_next(c->dataset, &doc, err) > 0) c->n_held += doc.n >= 2;
     c->held = calloc(2 * c->n_held + 1, sizeof *c->held);

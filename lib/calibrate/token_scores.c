@@ -60,12 +60,12 @@ static int try_first(struct calibration *c, double *unit, double *rms, struct mf
 }
 
 int calibration_token_scores(struct calibration *c, struct mf_err *err) {
-    static const double decays[] = {0.995, 0.98, 0.95}, near[] = {1.5, 0.7, 3};
+    static const double decays[] = {0.95, 0.98, 0.9, 0.995}, near[] = {1.5, 0.7, 3};
     struct mf_router *r = &c->moe->router;
     double unit = 1, rms = 1;
     if (!c->moe->log_likelihood || r->score_scale == 0) return 0;
     if (try_first(c, &unit, &rms, err) < 0) return -1;
-    if (try_values(c, "decay", &r->decay, decays, 3, err) < 0) return -1;
+    if (try_values(c, "decay", &r->decay, decays, 4, err) < 0) return -1;
     if (try_scales(c, r->score_scale, near, 3, err) < 0) return -1;
     return r->mean ? calibration_mean(c, rms, err) : try_softmax(c, err);
 }

@@ -75,6 +75,7 @@ struct mf_config {
         int router; /* enum mf_calibrate_router */
         bool norms;
         int64_t max_tokens;
+        double changes; /* of subject: tokens of documents that have one, for each token held out */
         double ridge;
         int64_t steps;
         double lr, balance;

@@ -134,6 +134,8 @@ static const struct mf_key keys[] = {
            "how the gate is fitted; train: steps from the best"),
     BOOL(calibrate.norms, "true", CALIBRATE, "also fit the norms before the experts"),
     INT(calibrate.max_tokens, "200000", 1, MANY, CALIBRATE, "calibration tokens read at most"),
+    REAL(calibrate.changes, "0.2", 0, 1, CALIBRATE,
+         "tokens of documents that change their subject, made for each token held out"),
     REAL(calibrate.ridge, "0.01", 0, 1e9, CALIBRATE, "strength of the ridge"),
     INT(calibrate.steps, "100", 1, MANY, CALIBRATE, "router train: optimizer steps"),
     REAL(calibrate.lr, "0.001", 0, 100, CALIBRATE, "router train: largest learning rate"),

@@ -49,6 +49,12 @@ int mf_dataset_rewind(struct mf_dataset *dataset, struct mf_err *err);
 enum mf_dataset_halves { MF_DATASET_HALVES, MF_DATASET_CUT, MF_DATASET_SMALL };
 enum mf_dataset_halves mf_dataset_halve(struct mf_dataset *dataset, size_t S);
 
+/* To be called after that: adds documents that change their subject to the second half. Each has the
+ * beginning of one of its documents and then as much from the midst of another, of another partition where
+ * both say theirs, half a window of S inputs of each. They come to `share` of that half's tokens, or to fewer
+ * where it has no more pairs. Returns how many there are. */
+size_t mf_dataset_mix(struct mf_dataset *dataset, size_t S, double share);
+
 /* From now on a sample's documents come in part: all, or one of the halves that mf_dataset_halve made.
  * Rewinds.
  */

@@ -1,4 +1,5 @@
-/* What reading documents of tokens (dataset.c) shares with taking a sample of them (dataset_sample.c). */
+/* What reading documents of tokens (dataset.c) shares with taking a sample of them (dataset_sample.c)
+ * and with mixing that (dataset_mix.c). */
 #ifndef MF_EVAL_DATASET_INTERNAL_H
 #define MF_EVAL_DATASET_INTERNAL_H
 
@@ -36,5 +37,13 @@ struct mf_dataset {
 
 /* The stream's next document, as mf_dataset_next. */
 int dataset_next_of_stream(struct mf_dataset *s, struct mf_token_doc *doc, struct mf_err *err);
+
+/* Appends a copy of the document's first max_tokens tokens; `order` is its place. */
+struct held *dataset_hold(struct mf_dataset *s, const struct mf_token_doc *doc, size_t max_tokens,
+                          uint64_t order);
+
+/* For qsort, of struct held. */
+int dataset_by_hash(const void *a, const void *b);
+int dataset_by_order(const void *a, const void *b);
 
 #endif

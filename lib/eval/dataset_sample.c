@@ -6,13 +6,13 @@
 #include <xxhash.h>
 #include "base/memory.h"
 
-static int by_hash(const void *a, const void *b) {
+int dataset_by_hash(const void *a, const void *b) {
     const struct held *x = a, *y = b;
     if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static int by_order(const void *a, const void *b) {
+int dataset_by_order(const void *a, const void *b) {
     const struct held *x = a, *y = b;
     return x->order < y->order ? -1 : x->order > y->order;
 }
@@ -41,7 +41,7 @@ static size_t max_of_one(const struct mf_dataset *s, size_t max_tokens) {
  * could not come back: whatever is read later only takes room from it. Returns the tokens kept. */
 static size_t prune(struct mf_dataset *s, size_t max_tokens) {
     size_t total = 0, kept = 0, one = max_of_one(s, max_tokens), before = held_within(s, SIZE_MAX);
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, dataset_by_hash);
     for (; kept < s->n_held && total < max_tokens; kept++) {
         struct held *h = &s->held[kept];
         if (h->doc.n > one) h->doc.n = one;
@@ -54,9 +54,8 @@ static size_t prune(struct mf_dataset *s, size_t max_tokens) {
     return total;
 }
 
-/* Appends a copy of the document's first max_tokens tokens. */
-static struct held *hold(struct mf_dataset *s, const struct mf_token_doc *doc, size_t max_tokens,
-                         uint64_t order) {
+struct held *dataset_hold(struct mf_dataset *s, const struct mf_token_doc *doc, size_t max_tokens,
+                          uint64_t order) {
     if (s->n_held == s->held_capacity) {
         s->held_capacity = s->held_capacity ? 2 * s->held_capacity : 64;
         s->held = reallocarray(s->held, s->held_capacity, sizeof *s->held);
@@ -98,12 +97,12 @@ int mf_dataset_sample(struct mf_dataset *s, size_t max_tokens, struct mf_err *er
     while ((got = dataset_next_of_stream(s, &doc, err)) > 0) {
         if (!mf_specials_predict(&s->specials, doc.tokens, doc.n)) continue;
         s->cut |= doc.n > max_tokens;
-        total += hold(s, &doc, max_tokens, order++)->doc.n;
+        total += dataset_hold(s, &doc, max_tokens, order++)->doc.n;
         if (total / 2 >= max_tokens) total = prune(s, max_tokens);
     }
     if (got < 0) return -1;
     prune(s, max_tokens);
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, dataset_by_order);
     s->sampled = true;
     return 0;
 }
@@ -119,7 +118,7 @@ static void part_document(struct mf_dataset *s, size_t S) {
     s->domain = h->domain;
     rest.tokens += first;
     rest.n -= first;
-    struct held *second = hold(s, &rest, rest.n, h->order + 1);
+    struct held *second = dataset_hold(s, &rest, rest.n, h->order + 1);
     second->other = true;
     s->held[0].other = false;
     s->held[0].doc.n = first;
@@ -132,7 +131,7 @@ static size_t find_mover(const struct mf_dataset *s, bool from, size_t differenc
     for (size_t i = 0; i < s->n_held; i++) {
         const struct held *h = &s->held[i];
         if (h->other != from || h->doc.n >= difference) continue;
-        if (best == s->n_held || by_hash(h, &s->held[best]) < 0) best = i;
+        if (best == s->n_held || dataset_by_hash(h, &s->held[best]) < 0) best = i;
     }
     return best;
 }
@@ -169,7 +168,7 @@ void mf_dataset_select(struct mf_dataset *s, enum mf_dataset_part part) {
 size_t mf_dataset_slice(struct mf_dataset *s, size_t tokens, size_t documents) {
     size_t slice = 0, total = 0, bound = tokens;
     if (!s->sampled) return 1;
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_hash);
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, dataset_by_hash);
     for (size_t i = 0; i < s->n_held; i++) {
         if (total >= bound && i >= documents) {
             bound = total + total / 2;
@@ -178,7 +177,7 @@ size_t mf_dataset_slice(struct mf_dataset *s, size_t tokens, size_t documents) {
         s->held[i].slice = slice;
         total += s->held[i].doc.n;
     }
-    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, by_order);
+    if (s->n_held) qsort(s->held, s->n_held, sizeof *s->held, dataset_by_order);
     return slice + 1;
 }
 

@@ -9,7 +9,7 @@
 #include "export/score_fit.h"
 
 #define MULTIPLE  32   /* of columns: blocks of quantised numbers */
-#define DEVIATION 1e-3 /* of a score at most: the weight of a token is off by as much */
+#define DEVIATION 1e-2 /* of a score at most: no token's weight is off by more than this share of it */
 
 /* --- units --- */
 

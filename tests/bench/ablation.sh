@@ -37,7 +37,7 @@ measure_routed() { # NAME MODEL
 # Joins a model, $work/joined, and calibrates it, $work/on; the last one is not made twice. Discriminant, ridge and trained
 # gates are made by mf-calibrate, so the first has them already.
 join() { # INIT ROUTER K
-    local files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=()
+    local files=("${experts[@]}") kind=hidden init=uniform router=temperature off='' more=() on=()
     [ "${joined:-}" != "$*" ] || return 0
     case $1 in
     kaiming) files=("$run"/scratch.*.tar) ;;
@@ -48,13 +48,14 @@ join() { # INIT ROUTER K
     centroid) init=data_stats ;;
     discriminant | ridge) off=$2 ;;
     trained) off=train more=(--set calibrate.max_tokens=100000) ;; # fewer it learns by heart
-    prefix) kind=prefix init=data_stats router=best ;;
+    # few documents change their subject
+    prefix) kind=prefix init=data_stats router=best on=(--set calibrate.max_tokens=100000) ;;
     esac
     "$bin/mf-assemble" --quiet "${assembly[@]}" --set "router.kind=$kind" --set "router.init=$init" --set "model.top_k=$3" \
         -o "$work/joined" "$run/shared.tar" "${files[@]}"
     [ -z "$off" ] || calibrate "$off" false "$work/joined.fitted" "${more[@]}"
     [ -z "$off" ] || mv "$work/joined.fitted" "$work/joined"
-    calibrate "$router" true "$work/on"
+    calibrate "$router" true "$work/on" "${on[@]}"
     joined=$*
 }
 # The name of an assembled model is assembled.INIT.ROUTER.kK.off or .on: without and with temperature and norms (and, for

@@ -72,6 +72,17 @@ PY
     done
 }
 
+@test "documents that change their subject give the router a short memory; without them there is no reason for one" {
+    for changes in 0 0.2; do
+        calibrate --set calibrate.changes=$changes -m prefix.safetensors --report r.json -o c.safetensors val.labelled.mf
+        mf-cat c.safetensors | head -n 1 | jq '.router | fromjson | .decay' > decay.$changes
+        jq '[.changes[] | select(.kept and (.what | startswith("decay")))] | length' r.json > kept.$changes
+        jq -e '.loss_after <= .loss_before' r.json
+    done
+    assert_equal "$(cat decay.0 kept.0)" $'1\n0'
+    jq -n -e 'input < 0.96 and input > 0' decay.0.2 kept.0.2
+}
+
 @test "the same inputs give the same bytes" {
     calibrate -m prefix.safetensors -o a.safetensors val.labelled.mf
     calibrate -m prefix.safetensors -o b.safetensors < val.labelled.mf
