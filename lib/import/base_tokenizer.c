@@ -14,36 +14,7 @@
 
 #define FILE_LIMIT ((size_t)256 << 20)
 
-/* --- where things stand in the text --- */
-
-struct span {
-    size_t begin, end; /* equal: there is none */
-};
-
-/* The value of a key of the outermost object. Text that is no JSON gives anything inside it: the result is
- * parsed before it is believed. */
-static struct span find_value(const unsigned char *text, size_t size, const char *key) {
-    const size_t n = strlen(key);
-    size_t begin = 0;
-    int depth = 0;
-    bool named = false; /* the last string at depth 1 was the key */
-    for (size_t at = 0; at < size;) {
-        unsigned char c = text[at];
-        if (c == '"') {
-            size_t end = mf_json_string_end((const char *)text, size, at);
-            if (depth == 1 && !begin) named = end - at == n + 2 && memcmp(text + at + 1, key, n) == 0;
-            at = end;
-            continue;
-        }
-        if (depth == 1 && begin && (c == ',' || c == '}')) return (struct span){begin, at};
-        if (depth == 1 && c == ':' && named && !begin) begin = at + 1;
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-        at++;
-    }
-    return (struct span){0, 0};
-}
-
-static json_t *parse(const unsigned char *text, struct span span) {
+static json_t *parse(const unsigned char *text, struct mf_json_span span) {
     return mf_json_parse((const char *)text + span.begin, span.end - span.begin,
                          JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, MF_JSON_SMALL, NULL);
 }
@@ -152,7 +123,7 @@ struct text {
 };
 
 /* `text` with another post_processor (NULL: as it is), in new memory. */
-static void replace(struct text *text, struct span old, const json_t *post) {
+static void replace(struct text *text, struct mf_json_span old, const json_t *post) {
     char *value = post ? json_dumps(post, JSON_COMPACT) : NULL;
     const unsigned char *brace = memchr(text->bytes, '{', text->size);
     const char *key = old.end ? "" : "\"post_processor\":", *comma = old.end ? "" : ",";
@@ -176,8 +147,9 @@ static void replace(struct text *text, struct span old, const json_t *post) {
 /* Puts BOS and EOS around documents. A post_processor that is no object stays, to be refused where the file
  * is loaded. */
 static void add_ends(const struct mf_base *b, struct text *text) {
-    struct span place = find_value(text->bytes, text->size, "post_processor");
-    json_t *added = parse(text->bytes, find_value(text->bytes, text->size, "added_tokens"));
+    const char *bytes = (const char *)text->bytes;
+    struct mf_json_span place = mf_json_find(bytes, text->size, "post_processor");
+    json_t *added = parse(text->bytes, mf_json_find(bytes, text->size, "added_tokens"));
     struct token bos = find_token(added, b->bos, b->bos_token), eos = find_token(added, b->eos, b->eos_token);
     if (!bos.text) bos = eos;
     json_t *post = place.end ? parse(text->bytes, place) : NULL;
@@ -208,35 +180,43 @@ static int describe(const struct mf_base *b, const struct mf_tokenizer *loaded, 
     return base_refuse(b, err, "has a tokenizer of %zu tokens, but an embedding of %zu", t->size, b->shape.V);
 }
 
-/* Loads the text, by way of a scratch file; messages name the base's file. */
-static int load(const struct mf_base *b, const struct text *text, struct mf_base_tokenizer *t,
-                struct mf_err *err) {
+/* Loads the text from the scratch file that has it; messages name the base's file. */
+static int load(const struct mf_base *b, int fd, struct mf_base_tokenizer *t, struct mf_err *err) {
     struct mf_tokenizer *loaded;
     struct mf_err why = {0};
     char place[64];
-    int fd = mf_scratch_open(err);
-    if (fd < 0) return -1;
     snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
-    int status = mf_write_all(fd, text->bytes, text->size, "scratch file", err);
-    if (status == 0 && mf_tokenizer_load(&loaded, place, &why) < 0) {
+    if (mf_tokenizer_load(&loaded, place, &why) < 0) {
         size_t n = strncmp(why.text, place, strlen(place)) == 0 ? strlen(place) : 0;
-        status = mf_err_set(err, why.status, "%s%s%s%s", b->path,
-                            b->gguf ? ": its tokenizer" : "/tokenizer.json", n ? "" : ": ", why.text + n);
-    } else if (status == 0) {
-        status = describe(b, loaded, t, err);
-        mf_tokenizer_free(loaded);
+        return mf_err_set(err, why.status, "%s%s%s%s", b->path,
+                          b->gguf ? ": its tokenizer" : "/tokenizer.json", n ? "" : ": ", why.text + n);
     }
-    close(fd);
+    int status = describe(b, loaded, t, err);
+    mf_tokenizer_free(loaded);
     return status;
 }
 
+static int copy(int fd, size_t size, struct mf_out *out, struct mf_err *err) {
+    char buffer[65536];
+    for (size_t at = 0, n; at < size; at += n) {
+        n = size - at < sizeof buffer ? size - at : sizeof buffer;
+        if (pread(fd, buffer, n, (off_t)at) != (ssize_t)n) return mf_err_sys(err, EX_IOERR, "scratch file");
+        if (mf_out_write(out, buffer, n, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* The text waits in a scratch file while the tokenizer, which is several times as large, is loaded. */
 int mf_base_write_tokenizer(const struct mf_base *b, struct mf_out *out, struct mf_base_tokenizer *tokenizer,
                             struct mf_err *err) {
     struct text text = {0};
     if (read_own(b, &text, err) < 0) return -1;
     add_ends(b, &text);
-    int status = load(b, &text, tokenizer, err);
-    if (status == 0) status = mf_out_write(out, text.bytes, text.size, err);
+    int fd = mf_scratch_open(err), status = fd < 0 ? -1 : 0;
+    if (status == 0) status = mf_write_all(fd, text.bytes, text.size, "scratch file", err);
     free(text.bytes);
+    if (status == 0) status = load(b, fd, tokenizer, err);
+    if (status == 0) status = copy(fd, text.size, out, err);
+    if (fd >= 0) close(fd);
     return status;
 }

@@ -53,7 +53,8 @@ int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *s
         }
     }
     all[used] = 0;
-    *bytes = all;
+    *bytes = realloc(all, used + 1);
+    if (!*bytes) *bytes = all;
     *size = used;
     mf_in_close(in);
     return 0;

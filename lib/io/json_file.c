@@ -43,6 +43,27 @@ size_t mf_json_string_end(const char *bytes, size_t size, size_t at) {
     return at < size ? at + 1 : size;
 }
 
+struct mf_json_span mf_json_find(const char *bytes, size_t size, const char *key) {
+    const size_t n = strlen(key);
+    size_t begin = 0;
+    int depth = 0;
+    bool named = false; /* the last string at depth 1 was the key */
+    for (size_t at = 0; at < size;) {
+        char c = bytes[at];
+        if (c == '"') {
+            size_t end = mf_json_string_end(bytes, size, at);
+            if (depth == 1 && !begin) named = end - at == n + 2 && memcmp(bytes + at + 1, key, n) == 0;
+            at = end;
+            continue;
+        }
+        if (depth == 1 && begin && (c == ',' || c == '}')) return (struct mf_json_span){begin, at};
+        if (depth == 1 && c == ':' && named && !begin) begin = at + 1;
+        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        at++;
+    }
+    return (struct mf_json_span){0, 0};
+}
+
 json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err) {
     json_error_t where;
     json_t *json = mf_json_parse(bytes, size, flags, MF_JSON_LARGE, &where);

@@ -17,6 +17,15 @@ json_t *mf_json_parse(const char *bytes, size_t size, size_t flags, size_t max, 
 /* Where the string ends whose quote is at `at`: behind its closing quote. */
 size_t mf_json_string_end(const char *bytes, size_t size, size_t at);
 
+/* A part of a text; begin == end: there is none. */
+struct mf_json_span {
+    size_t begin, end;
+};
+
+/* The value of a key of the object that the text is, without what stands around it. Text that is no JSON
+ * gives anything inside it: what is found is to be parsed before it is believed. */
+struct mf_json_span mf_json_find(const char *bytes, size_t size, const char *key);
+
 /* mf_json_parse for the text of a whole file `name`, which may be large. EX_DATAERR, naming file and line. */
 json_t *mf_json_text(const char *bytes, size_t size, size_t flags, const char *name, struct mf_err *err);
 

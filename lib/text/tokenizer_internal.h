@@ -4,6 +4,7 @@
 #define MF_TEXT_TOKENIZER_INTERNAL_H
 
 #include <jansson.h>
+#include "io/json_list.h"
 #include "text/alphabet.h"
 #include "text/bpe.h"
 #include "text/kinds.h"
@@ -118,6 +119,7 @@ struct reading {
     struct mf_tokenizer *t;
     const char *path;
     const json_t *vocab;
+    struct mf_json_list merges; /* zero where the file has no list of them */
     struct mf_alphabet alphabet;
     struct decode_step decode[DECODE_STEPS];
     size_t n_decode;

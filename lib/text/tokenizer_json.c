@@ -76,6 +76,20 @@ static int read_all(struct reading *r, const json_t *root) {
     return 0;
 }
 
+/* The file but for its merges, if they are a list: these are read later, piece by piece. */
+static json_t *parse(struct reading *r, char *text, size_t size) {
+    const struct mf_json_span model = mf_json_find(text, size, "model");
+    struct mf_json_span merges = mf_json_find(text + model.begin, model.end - model.begin, "merges");
+    merges.begin += model.begin;
+    merges.end += model.begin;
+    if (!mf_json_list_begin(&r->merges, text, merges, r->path))
+        return mf_json_text(text, size, JSON_REJECT_DUPLICATES, r->path, r->err);
+    char *rest = mf_json_list_without(&r->merges, size, &size);
+    json_t *root = mf_json_text(rest, size, JSON_REJECT_DUPLICATES, r->path, r->err);
+    free(rest);
+    return root;
+}
+
 int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err *err) {
     unsigned char *text;
     size_t size;
@@ -83,13 +97,13 @@ int mf_tokenizer_load(struct mf_tokenizer **out, const char *path, struct mf_err
     struct mf_tokenizer *t = calloc(1, sizeof *t);
     if (!t) mf_no_memory();
     struct reading r = {.t = t, .path = path, .err = err};
-    json_t *root = mf_json_text((const char *)text, size, JSON_REJECT_DUPLICATES, path, err);
     mf_sha256_of(text, size, t->sha256);
+    json_t *root = parse(&r, (char *)text, size);
     t->path = mf_format("%s", path);
-    free(text);
     mf_alphabet_fill(&r.alphabet);
     int status = root && parts_check(&r, root) == 0 ? read_all(&r, root) : -1;
     json_decref(root);
+    free(text);
     free(r.bytes.bytes);
     if (status == 0)
         *out = t;

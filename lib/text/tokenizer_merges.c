@@ -1,6 +1,7 @@
 /* Reading the merges of a tokenizer.json. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory.h"
 #include "text/tokenizer_internal.h"
 
 /* Added tokens of several bytes that need no merges. */
@@ -71,12 +72,26 @@ static void note_glue(struct mf_tokenizer *t, const char *name, size_t size, uin
     }
 }
 
-/* `name` has room for any merge's bytes. */
-static int read_merge(struct reading *r, const json_t *merge, size_t i, char *name) {
+/* Room for the name of what a merge makes. */
+struct name {
+    char *bytes;
+    size_t capacity;
+};
+
+static void hold_name(struct name *name, size_t size) {
+    if (size <= name->capacity) return;
+    name->capacity = 2 * size;
+    name->bytes = realloc(name->bytes, name->capacity);
+    if (!name->bytes) mf_no_memory();
+}
+
+static int read_merge(struct reading *r, const json_t *merge, size_t i, struct name *room) {
     const char *left = "", *right = "";
     size_t left_size = 0;
     uint32_t a = 0, b = 0, both = 0;
     if (split_merge(r, merge, i, &left, &left_size, &right) < 0) return -1;
+    hold_name(room, left_size + strlen(right) + 1);
+    char *name = room->bytes;
     memcpy(name, left, left_size);
     name[left_size] = '\0';
     if (merge_part(r, name, i, &a) < 0 || merge_part(r, right, i, &b) < 0) return -1;
@@ -92,27 +107,38 @@ static int read_merge(struct reading *r, const json_t *merge, size_t i, char *na
     return mf_pair_map_put(&r->t->merges, key, (uint64_t)i << 32 | both, r->err);
 }
 
-int vocab_merges(struct reading *r, const json_t *model) {
-    const json_t *merges = json_object_get(model, "merges");
-    size_t i, longer = 0, capacity = 1;
-    const json_t *merge;
+/* Without merges no token of several bytes can be made of text. */
+static int check_some(struct reading *r, size_t merges) {
+    size_t longer = 0;
     for (size_t id = 0; id < r->t->size; id++) longer += r->t->tokens[id].size > 1;
     longer -= plain_added(r->t);
-    if (json_array_size(merges) == 0 && longer && !r->t->characters)
-        return mf_err_set(r->err, EX_DATAERR,
-                          "%s: merges is empty, but the vocabulary has %zu tokens of several bytes", r->path,
-                          longer);
-    json_array_foreach(merges, i, merge) {
-        size_t size = json_string_length(merge) + json_string_length(json_array_get(merge, 0)) +
-                      json_string_length(json_array_get(merge, 1)) + 1;
-        if (size > capacity) capacity = size;
+    if (merges > 0 || longer == 0 || r->t->characters) return 0;
+    return mf_err_set(r->err, EX_DATAERR,
+                      "%s: merges is empty, but the vocabulary has %zu tokens of several bytes", r->path,
+                      longer);
+}
+
+/* The next merges; all at once where the file spells their key so that it was not found in the text. */
+static int next_piece(struct reading *r, const json_t *model, size_t before, json_t **piece) {
+    json_t *all = json_object_get(model, "merges");
+    if (r->merges.bytes) return mf_json_list_next(&r->merges, piece, r->err);
+    if (before > 0 || json_array_size(all) == 0) return 0;
+    *piece = json_incref(all);
+    return 1;
+}
+
+int vocab_merges(struct reading *r, const json_t *model) {
+    struct name room = {0};
+    json_t *piece, *merge;
+    size_t merges = 0, i;
+    int got = 0, status = 0;
+    while (status == 0 && (got = next_piece(r, model, merges, &piece)) > 0) {
+        json_array_foreach(piece, i, merge) {
+            if (status == 0) status = read_merge(r, merge, merges + i, &room);
+        }
+        merges += i;
+        json_decref(piece);
     }
-    char *name = malloc(capacity);
-    if (!name) return mf_err_set(r->err, EX_OSERR, "%s: out of memory", r->path);
-    int status = 0;
-    json_array_foreach(merges, i, merge) {
-        if (status == 0) status = read_merge(r, merge, i, name);
-    }
-    free(name);
-    return status;
+    free(room.bytes);
+    return status < 0 || got < 0 ? -1 : check_some(r, merges);
 }

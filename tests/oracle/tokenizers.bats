@@ -246,3 +246,12 @@ same_ids() { # TOKENIZER TEXTS
         head -n "$(wc -l <ours)" theirs | cmp - <(head -n "$(wc -l <theirs)" ours)
     done
 }
+
+@test "a base with the tokenizer of Llama 3 or of Qwen 3 is imported in 64 MB" {
+    own_memory_only
+    for name in llama3 qwen3; do
+        /usr/bin/python3 "$MF_ROOT/tests/oracle/random_base.py" "$name" "$(family $name)" --D 16 --F 32 --L 1
+        mb=$(peak_mb mf-import --quiet -o "$name.tar" -t "$name.json" "$name")
+        [ "$mb" -lt 64 ] || fail "$name: $mb MB"
+    done
+}
