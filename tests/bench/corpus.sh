@@ -89,7 +89,7 @@ shards() { # N
 }
 
 sorted_keys() {
-    openssl rand $((count * 33 * 8)) | xxd -p -c 8 > keys
+    head -c $((count * 33 * 8)) /dev/urandom | xxd -p -c 8 > keys
     row "GNU sort of $((count * 33)) keys" "$count" env LC_ALL=C sort -S 117M --parallel 1 -o sorted keys
     rm keys sorted
 }
