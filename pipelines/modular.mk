@@ -205,14 +205,14 @@ $(RUN)/parts/stamp: $(RUN)/tokens/train.mf $(SLICE)/partition.yaml $(RUN)/tokeni
     $(call lost,$(PARTS)) | $(TIMED) $(BIN)/mf-partition
 	$(call begun,$(DIVIDED))
 	@mkdir -p $(@D)
-	@saved=$(@D)/partition.mp; [ $(RUN)/tokenizer.json -ot $$saved ] || rm -f $$saved
 	@$(dividing) > $(@D)/settings.tmp
-	@experts=0 differ=0; [ ! -s $(@D)/experts ] || read -r experts < $(@D)/experts; \
+	@saved=$(@D)/partition.mp experts=0 differ=0; [ ! -s $(@D)/experts ] || read -r experts < $(@D)/experts; \
 	    cmp -s $(@D)/settings.tmp $(@D)/settings || differ=$$?; [ $$differ -lt 128 ] || exit $$differ; \
-	    [ $$differ -eq 0 ] && [ "$$experts" -le $(words $(EXPERTS)) ] || rm -f $(@D)/partition.mp
+	    if [ -s $$saved ] && [ $(RUN)/tokenizer.json -ot $$saved ] && [ $$differ -eq 0 ] && \
+	        [ "$$experts" -le $(words $(EXPERTS)) ]; then echo "--saved $$saved"; fi > $(@D)/saved.tmp
 	$(call timed,partition,100) $(BIN)/mf-partition --config $(SLICE)/partition.yaml $(COMMON) -t $(RUN)/tokenizer.json -n $(words $(EXPERTS)) \
-	    -o $(@D) $$([ ! -s $(@D)/partition.mp ] || echo --saved $(@D)/partition.mp) $<
-	@mv $(@D)/settings.tmp $(@D)/settings
+	    -o $(@D) $$(cat $(@D)/saved.tmp) $<
+	@rm $(@D)/saved.tmp; mv $(@D)/settings.tmp $(@D)/settings
 	@echo $(words $(EXPERTS)) > $(@D)/experts.tmp; mv $(@D)/experts.tmp $(@D)/experts
 	@touch $@
 	$(call made,$(DIVIDED))

@@ -118,6 +118,13 @@ setup() {
             (if .[0].domain == "delta" then 0.8 else 1.02 end))' || fail "$(jq -c .domains before.json after.json)"
     mf_make SET=model.n_experts=4 > log 2>&1
     assert_equal "$(stages log)" ""
+    # a make that is refused leaves the partitions as they grew, which no other make would find again
+    sha256sum runs/t/expert.*.tar runs/t/parts/*.mp runs/t/model.safetensors > sums
+    run mf_make SET='partition.method=domain model.n_experts=1000'
+    assert_failure
+    assert_output --partial "1000 partitions"
+    mf_make SET=model.n_experts=4 > log 2>&1
+    sha256sum --check --quiet sums
 }
 
 # Touches all files of a run, in no order of theirs.
