@@ -105,6 +105,8 @@ static int calibrate(void *request, const struct mf_common *common, struct mf_st
     struct mf_session *s = &q->s;
     struct mf_session_request *r = &s->request;
     json_t *report;
+    if (q->report && r->output && strcmp(q->report, r->output) == 0)
+        return mf_err_set(err, EX_USAGE, "%s is both --output and --report", q->report);
     if (mf_session_check(s, operands, err) < 0) return -1;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
     r->context = &s->config;

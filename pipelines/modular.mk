@@ -232,7 +232,7 @@ $(RUN)/tokens/val.labelled.mf: $(RUN)/tokens/val.mf $(RUN)/parts/stamp \
 # The test documents too, so that the report can say what each would be worth with its partition's expert.
 $(RUN)/tokens/test.labelled.mf: $(RUN)/tokens/test.mf $(RUN)/parts/stamp | $(TIMED) $(BIN)/mf-partition
 	$(begun)
-	$(call timed,label.test,100) $(BIN)/mf-partition --label -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
+	$(call timed,label.test,100) $(BIN)/mf-partition --label --quiet -t $(RUN)/tokenizer.json --saved $(RUN)/parts/partition.mp -o $@ $<
 	$(made)
 
 # --- training ---

@@ -39,7 +39,7 @@ static int measure(struct calibration *c, double *loss, struct mf_err *err) {
 }
 
 /* Is the sum of the documents' differences below 0 by more than chance makes it? A change that helps one
- * document and hurts others is chance as likely as not. */
+ * document and hurts others is chance as likely as not, and of a single document nobody can say. */
 static bool is_better(const struct calibration *c) {
     double sum = 0, squares = 0, n = (double)c->n_held;
     for (size_t i = 0; i < c->n_held; i++) {
@@ -47,7 +47,8 @@ static bool is_better(const struct calibration *c) {
         sum += d;
         squares += d * d;
     }
-    double error = n > 1 ? sqrt(fmax(squares - sum * sum / n, 0) * n / (n - 1)) : 0;
+    if (c->n_held < 2) return false;
+    double error = sqrt(fmax(squares - sum * sum / n, 0) * n / (n - 1));
     return sum < -CALIBRATE_ERRORS * error;
 }
 
@@ -119,6 +120,7 @@ static int begin(struct calibration *c, struct mf_err *err) {
     c->tried = c->held + c->n_held;
     if (measure(c, &c->loss, err) < 0) return -1;
     memcpy(c->held, c->tried, c->n_held * sizeof *c->held);
+    if (c->n_held == 1) calibration_note(c, "one document is held out: no change can be told from chance");
     return 0;
 }
 

@@ -75,7 +75,7 @@ static int fit_head(struct prefix_router *r, struct mf_err *err) {
         return mf_err_set(
             err, EX_DATAERR,
             "%s: heads of %zu columns and rope_theta %g cannot follow the prefix router's scores over %zu "
-            "tokens (off by %.2g)",
+            "tokens (off by %.2g); longer heads do, a shorter model.context, or router.kind=hidden",
             r->model->name, d, s->rope_theta, s->S, off);
     for (size_t i = 0; i < d; i++) max = fmax(max, fmax(fabs(r->key[i]), fabs(r->bos_key[i])));
     double even = sqrt(max * sqrt((double)d)); /* queries and keys of the same size */

@@ -39,9 +39,10 @@ int mf_plan_count(size_t *E, const struct mf_corpus *corpus, const struct mf_pla
     if (corpus->count < *E)
         return mf_err_set(
             err, EX_DATAERR,
-            "%s: %zu document%s too few for %zu partitions (model.n_experts=%zu does, or shorter blocks "
+            "%s: %zu document%s too few for %zu partitions (model.n_experts=%zu%s does, or shorter blocks "
             "by docs.max_chars)",
-            name, corpus->count, corpus->count == 1 ? " is" : "s are", *E, corpus->count);
+            name, corpus->count, corpus->count == 1 ? " is" : "s are", *E, corpus->count,
+            corpus->count == 1 ? " model.top_k=1" : "");
     if (*E > MF_PARTITIONS_MAX)
         return mf_err_set(err, EX_DATAERR, "%s: %zu partitions are more than %d", name, *E,
                           MF_PARTITIONS_MAX);

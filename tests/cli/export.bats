@@ -167,7 +167,7 @@ END
     random m.safetensors "${mean[@]}" --rope-theta 10 --S 300
     run --separate-stderr mf-export hf -m m.safetensors -t tokenizer.json -o hf
     assert_equal "$status" 65
-    [[ $stderr == "mf-export hf: m.safetensors: heads of 10 columns and rope_theta 10 cannot follow the prefix router's scores over 300 tokens (off by "*")" ]]
+    [[ $stderr == "mf-export hf: m.safetensors: heads of 10 columns and rope_theta 10 cannot follow the prefix router's scores over 300 tokens (off by "*"); longer heads do, a shorter model.context, or router.kind=hidden" ]]
     [ ! -e hf ]
 }
 
