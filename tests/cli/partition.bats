@@ -440,8 +440,8 @@ tokens_of() { # STREAM IDS
     [ ! -e parts ]
     run -65 --separate-stderr bash -c 'cat t.mf | mf-partition -o parts'
     assert_equal "${stderr_lines[-1]}" "mf-partition: standard input: 3 documents are too few for 5 partitions (model.n_experts=3 does, or shorter blocks by docs.max_chars)"
-    topics 1 | head -n 1 | tokens >t.mf
-    run -65 --separate-stderr mf-partition -n 2 -o parts t.mf
+    topics 1 | head -n 1 | tokens >one.mf
+    run -65 --separate-stderr mf-partition -n 2 -o parts one.mf
     [[ ${stderr_lines[-1]} == *"1 document is too few for 2 partitions (model.n_experts=1 model.top_k=1 does, "* ]]
     tokens </dev/null >none.mf
     run -65 --separate-stderr mf-partition -n 1 -o parts none.mf
