@@ -18,7 +18,7 @@ static const char notes[] =
     "A hash of the document's text chooses its split, so adding documents does not move the others. Small corpora are\n"
     "the exception: validation and test take more documents until each has docs.min_targets tokens, and a document\n"
     "larger than 1/docs.blocks of the text is first cut into blocks (formats/docs.md). --max-chars cuts after the\n"
-    "split.\n"
+    "split. In a corpus that grows such a document would be whole again, in one split: --cuts remembers it.\n"
     "\n"
     "Memory does not grow with the input: what --max-memory does not hold waits in nameless files in $TMPDIR, about a\n"
     "third of the text and 0.7 KB a document. No limit changes the output. Besides, mf-docs holds the longest document.\n"
@@ -43,7 +43,7 @@ enum { FROM_NOTHING, FROM_FOLDER };
 static int check_request(const struct mf_docs_request *q, const struct mf_strs *paths, struct mf_err *err) {
     if (q->folder && (q->output || q->split))
         return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
-    if (q->job && (q->merges || q->removed || q->folder || q->split))
+    if (q->job && (q->merges || q->removed || q->folder || q->split || q->cuts))
         return mf_err_set(err, EX_USAGE, "--shard only reads: copies and splits are for --merge to decide");
     if (q->merges && paths->count == 0)
         return mf_err_set(err, EX_USAGE, "which shards? (what mf-docs --shard I/N wrote, all of them)");
@@ -135,6 +135,8 @@ int main(int argc, char **argv) {
          "the PATHs are all the shards of an input; --splits writes DIR/train.0.mf ... of them", 0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &q->max_memory, "SIZE",
          "keep to it whatever is read; the rest goes to $TMPDIR (default: 200M)", 0, 0},
+        {"cuts", 0, MF_OPT_STRING, &q->cuts, "FILE",
+         "cut the documents that FILE lists as they were cut before; list there what else is cut", 0, 0},
         {"removed", 0, MF_OPT_STRING, &q->removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
         {0}};

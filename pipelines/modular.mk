@@ -107,7 +107,7 @@ experts: $(EXPERT_FILES)
 ## fresh      forget tokenizer and shared backbone, so that the next make trains everything again
 .PHONY: fresh
 fresh:
-	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp
+	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp $(RUN)/docs/cuts $(RUN)/docs/stamp
 
 $(RUN)/stages $(RUN)/stages/lists:
 	@mkdir -p $@
@@ -143,7 +143,7 @@ from = $(if $(READ),--merge $(RUN)/shards/$(SHARDS)/$(SHARD_NUMBERS).mf,$(DOCUME
 $(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(READ) $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
 	$(call begun,$@ $(DOCS))
 	@mkdir -p $(@D)
-	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) $(from)
+	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) --cuts $(@D)/cuts $(from)
 	@rm -f $(filter-out $(DOCS),$(wildcard $(@D)/*.mf))
 	@touch $@
 	$(call made,$@ $(DOCS))

@@ -9,6 +9,7 @@
 struct mf_docs_request {
     struct mf_docs_options options;         /* of reading */
     const char *output, *folder, *removed;  /* output NULL: standard output; folder: of the three splits */
+    const char *cuts;                       /* the file of text/cuts.h; or NULL */
     int split;                              /* of the enum mf_split, and 1; 0: all documents */
     const char *job;                        /* "I/N": which shard of how many to read; or NULL */
     bool merges;                            /* the inputs are shards */

@@ -15,6 +15,7 @@
 struct work {
     struct mf_docs_request *q;
     struct mf_selection selection;
+    struct mf_cuts cuts;
     struct mf_split_files files;
     struct mf_docs_summary summary;
     struct mf_progress progress;
@@ -91,6 +92,7 @@ static int write_all(struct work *w, const struct mf_strs *paths, struct mf_err 
     list = *removed;
     *removed = NULL;
     if (list && mf_out_commit(list, err) < 0) return -1;
+    if (w->q->cuts && mf_cuts_write(&w->cuts, w->q->cuts, err) < 0) return -1;
     return mf_split_files_commit(&w->files, err);
 }
 
@@ -120,6 +122,7 @@ int mf_docs_select(struct mf_docs_request *q, struct mf_strs *paths, struct mf_e
     *s = (struct mf_selection){.splitting = q->folder || q->split,
                                .rule = q->rule,
                                .blocks = (uint64_t)q->blocks,
+                               .cuts = q->cuts ? &w.cuts : NULL,
                                .min_chars = (uint64_t)q->min_chars,
                                .max_chars = (uint64_t)q->max_chars,
                                .max_docs = (uint64_t)q->max_docs,
@@ -130,12 +133,17 @@ int mf_docs_select(struct mf_docs_request *q, struct mf_strs *paths, struct mf_e
     o->left = leave;
     o->bad = leave_line;
     if (q->merges && mf_shards_order(paths, err) < 0) return -1;
-    if (new_copies(s, q, err) < 0) return -1;
+    if (q->cuts && mf_cuts_read(&w.cuts, q->cuts, err) < 0) return -1;
+    if (new_copies(s, q, err) < 0) {
+        mf_cuts_free(&w.cuts);
+        return -1;
+    }
     mf_progress_begin(&w.progress, "mf-docs", "documents", 0, common->progress, common->quiet);
     int status = make(&w, paths, err);
     mf_progress_end(&w.progress, s->read.documents);
     mf_copies_free(s->copies);
     mf_selection_free(s);
+    mf_cuts_free(&w.cuts);
     if (status == 0 && !common->quiet) mf_docs_summary_print(&w.summary, s);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "io/file.h"
 #include "text/copies.h"
+#include "text/cuts.h"
 #include "text/doc_spool.h"
 #include "text/docs.h"
 #include "text/splits.h"
@@ -23,7 +24,8 @@ struct mf_selection {
     uint64_t blocks; /* a document with more than 1/blocks of the text is cut into blocks; 0: none is */
     uint64_t min_chars, max_chars, max_docs; /* 0: no limit */
     struct mf_copies *copies;                /* borrowed */
-    struct mf_out *removed;                  /* JSON lines about copies, or NULL; borrowed */
+    struct mf_cuts *cuts;   /* these are cut again, and what else is cut joins them; borrowed; or NULL */
+    struct mf_out *removed; /* JSON lines about copies, or NULL; borrowed */
     void *context;
     int (*take)(void *context, const struct mf_doc *doc, enum mf_split split, struct mf_err *err);
     /* What became of them; cut: blocks of large ones, parts: of long ones. */

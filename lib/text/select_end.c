@@ -9,7 +9,7 @@ struct last {
     struct mf_selection *s;
     uint32_t count;        /* documents */
     uint32_t next_block;   /* its number */
-    uint64_t min;          /* bytes of a block */
+    uint64_t min;          /* bytes of a block of what is cut now; 0: nothing is cut */
     struct mf_unit *units; /* of all documents and blocks by their numbers; NULL: hashes alone split them */
 };
 
@@ -32,12 +32,12 @@ static void next_block(struct mf_part *block, const struct mf_doc *doc, uint64_t
     mf_part_next(block, doc, mf_cut_block(doc->text + block->at, doc->size - block->at, min));
 }
 
-static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
+static int add_blocks(struct last *l, const struct mf_doc *doc, uint64_t min, struct mf_err *err) {
     struct mf_part block;
     int status = 0;
     mf_part_begin(&block, doc);
     while (block.at < doc->size && status == 0) {
-        next_block(&block, doc, l->min);
+        next_block(&block, doc, min);
         const struct mf_doc *b = &block.doc;
         mf_tally_add(&l->s->cut, b->size);
         status = mf_copies_add(l->s->copies, mf_text_hash(b->text, b->size), b, err);
@@ -46,20 +46,27 @@ static int add_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *e
     return status;
 }
 
-/* Is the document kept, and cut? -1: it cannot be read. */
-static int is_cut(const struct last *l, uint32_t number, struct mf_copies_doc *doc, struct mf_err *err) {
+/* The minimum bytes of a document's blocks, as it was cut before, or else as it is now where it is large; 0:
+ * it is not kept, or whole. */
+static int find_cut(const struct last *l, uint32_t number, struct mf_copies_doc *doc, uint64_t *min,
+                    struct mf_err *err) {
+    *min = 0;
     if (mf_copies_read(l->s->copies, number, doc, err) < 0) return -1;
-    return l->s->splitting && doc->copy == MF_COPY_NONE && mf_selection_is_large(l->s, doc->size);
+    if (l->min == 0 || doc->copy != MF_COPY_NONE) return 0;
+    if (l->s->cuts) *min = mf_cuts_find(l->s->cuts, doc->hash);
+    if (*min == 0 && mf_selection_is_large(l->s, doc->size)) *min = l->min;
+    return 0;
 }
 
 /* Nothing is a copy of what is cut. *end: behind the last such document. */
 static int forget_large(struct last *l, uint32_t *end, struct mf_err *err) {
     struct mf_copies_doc doc;
+    uint64_t min;
     *end = 0;
     for (uint32_t i = 0; l->min > 0 && i < l->count; i++) {
-        int cut = is_cut(l, i, &doc, err);
-        if (cut < 0 || (cut > 0 && mf_copies_forget(l->s->copies, i, err) < 0)) return -1;
-        if (cut) *end = i + 1;
+        if (find_cut(l, i, &doc, &min, err) < 0) return -1;
+        if (min && mf_copies_forget(l->s->copies, i, err) < 0) return -1;
+        if (min) *end = i + 1;
     }
     return 0;
 }
@@ -68,14 +75,17 @@ static int forget_large(struct last *l, uint32_t *end, struct mf_err *err) {
 static int cut_large(struct last *l, struct mf_err *err) {
     struct mf_copies_doc known;
     struct mf_doc doc;
+    uint64_t min;
     uint32_t end;
     if (forget_large(l, &end, err) < 0) return -1;
     if (end == 0) return 0;
     if (mf_doc_spool_begin(&l->s->spool, err) < 0) return -1;
     for (uint32_t i = 0; i < end; i++) {
-        int cut = is_cut(l, i, &known, err);
-        if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
-        if (cut && add_blocks(l, &doc, err) < 0) return -1;
+        if (find_cut(l, i, &known, &min, err) < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0)
+            return -1;
+        if (min && l->s->cuts && !mf_cuts_find(l->s->cuts, known.hash))
+            mf_cuts_add(l->s->cuts, known.hash, min);
+        if (min && add_blocks(l, &doc, min, err) < 0) return -1;
     }
     if (mf_copies_decide(l->s->copies, err) < 0) return -1;
     return remove_copies(l, l->count, mf_copies_count(l->s->copies), err);
@@ -86,10 +96,10 @@ static int cut_large(struct last *l, struct mf_err *err) {
 /* A document, or a block of one; one that is in no split counts as removed. */
 static int read_unit(const struct last *l, uint32_t number, struct mf_unit *unit, struct mf_err *err) {
     struct mf_copies_doc doc;
-    int cut = is_cut(l, number, &doc, err);
-    if (cut < 0) return -1;
+    uint64_t min;
+    if (find_cut(l, number, &doc, &min, err) < 0) return -1;
     *unit = (struct mf_unit){.hash = doc.hash, .size = doc.size, .split = mf_split_of(&l->s->rule, doc.hash)};
-    unit->removed = doc.copy != MF_COPY_NONE || (cut && number < l->count);
+    unit->removed = doc.copy != MF_COPY_NONE || (min && number < l->count);
     return 0;
 }
 
@@ -121,12 +131,12 @@ static int emit(const struct last *l, const struct mf_doc *doc, uint32_t number,
     return unit.removed ? 0 : mf_selection_emit(l->s, doc, unit.split, err);
 }
 
-static int emit_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *err) {
+static int emit_blocks(struct last *l, const struct mf_doc *doc, uint64_t min, struct mf_err *err) {
     struct mf_part block;
     int status = 0;
     mf_part_begin(&block, doc);
     while (block.at < doc->size && status == 0) {
-        next_block(&block, doc, l->min);
+        next_block(&block, doc, min);
         status = emit(l, &block.doc, l->next_block++, err);
     }
     mf_part_end(&block);
@@ -136,13 +146,14 @@ static int emit_blocks(struct last *l, const struct mf_doc *doc, struct mf_err *
 static int emit_all(struct last *l, struct mf_err *err) {
     struct mf_copies_doc known;
     struct mf_doc doc;
+    uint64_t min;
     if (mf_doc_spool_begin(&l->s->spool, err) < 0) return -1;
     for (uint32_t i = 0; i < l->count; i++) {
-        int cut = is_cut(l, i, &known, err);
-        if (cut < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0) return -1;
+        if (find_cut(l, i, &known, &min, err) < 0 || mf_doc_spool_next(&l->s->spool, &doc, err) < 0)
+            return -1;
         if (known.copy != MF_COPY_NONE) continue;
         l->s->at = i;
-        if ((cut ? emit_blocks(l, &doc, err) : emit(l, &doc, i, err)) < 0) return -1;
+        if ((min ? emit_blocks(l, &doc, min, err) : emit(l, &doc, i, err)) < 0) return -1;
     }
     return 0;
 }

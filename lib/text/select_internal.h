@@ -17,7 +17,8 @@ int mf_selection_remove(struct mf_selection *s, uint32_t number, const struct mf
  * times the root of its bytes. Grows with the text. */
 uint64_t mf_selection_block(const struct mf_selection *s);
 
-/* Whether a document is cut into blocks. One that is not will not be when the text has grown. */
+/* Whether a document is large enough to be cut into blocks. One that is not will not be when the text has
+ * grown; one that is may not be, which is what text/cuts.h is for. */
 bool mf_selection_is_large(const struct mf_selection *s, uint64_t size);
 
 #endif

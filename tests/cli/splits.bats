@@ -68,6 +68,48 @@ assert_splits() { # FOLDER
     [ "$(documents more/train.mf | wc -l)" -gt $((2 * $(documents out/train.mf | wc -l))) ]
 }
 
+@test "what was cut is cut the same way when the corpus has grown, and its blocks stay where they were" {
+    ordinary 12 40000 in
+    mf-docs --quiet --near-dup 0 --splits small --cuts cuts in
+    [ "$(wc -l < cuts)" -gt 5 ]
+    cp cuts first
+    ordinary 400 1500000 in/later 7
+    mf-docs --quiet --near-dup 0 --splits forgot in
+    mf-docs --quiet --near-dup 0 --splits grown --cuts cuts in
+    blocks() { for split in train val test; do documents "$1/$split.mf" | jq -c --arg s $split 'select(.id | test("^[0-9]+.txt[+]")) | [$s, .id, .text]'; done; }
+    blocks small > before
+    [ "$(wc -l < before)" -gt 20 ]
+    [ "$(blocks forgot | wc -l)" -lt "$(wc -l < before)" ]
+    # but those that the floor had moved to validation and test and now leaves in training
+    blocks grown | grep -F -x -v -f before > moved || true
+    jq -es 'all(.[0] == "train")' moved
+    assert_equal "$(blocks grown | jq -r '.[1]' | sort)" "$(jq -r '.[1]' before | sort)"
+    # the list names what is cut by now, keeps what was, and its time
+    grep -qxFf first cuts
+    assert_equal "$(grep -cxFf first cuts)" "$(wc -l < first)"
+    touch -d 2001-01-01 cuts
+    for shards in 1 3; do
+        for ((i = 0; i < shards; i++)); do mf-docs --quiet --shard $i/$shards -o $i.mf in; done
+        mf-docs --quiet --near-dup 0 --merge --splits merged --cuts cuts $(seq -f %g.mf 0 $((shards - 1)))
+        for split in train val test; do cmp <(documents grown/$split.mf) <(for file in merged/$split*.mf; do documents $file; done); done
+        rm -r merged
+    done
+    assert_equal "$(stat -c %y cuts | cut -c 1-4)" 2001
+    # without documents to cut it is empty, and what is no such list is refused
+    printf 'one\n' > one.txt
+    mf-docs --quiet --set docs.blocks=0 --split train --cuts none -o x.mf in
+    [ -e none ] && [ ! -s none ]
+    for line in "$(head -n 1 first)x" 0123456789abcdef "0123456789abcdef 0" "$(cat first first)"; do
+        echo "$line" > bad
+        run -65 mf-docs --quiet --splits x --cuts bad in
+        assert_output --partial "bad: line "
+        [ ! -e x/train.mf ]
+    done
+    printf '0123456789abcdef 1' > bad # without its end
+    run -65 mf-docs --quiet --splits x --cuts bad in
+    run -64 mf-docs --quiet --shard 0/2 --cuts cuts -o x.mf in
+}
+
 @test "blocks that are copies do not cross the split" {
     /usr/bin/python3 - > repeated.txt << 'PY'
 import random
