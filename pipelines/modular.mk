@@ -104,7 +104,7 @@ model: $(RUN)/model.safetensors
 ## experts    only up to the trained experts
 experts: $(EXPERT_FILES)
 
-## fresh      forget tokenizer and shared backbone, so that the next make trains everything again
+## fresh      forget tokenizer, shared backbone and how documents were cut, so that the next make trains everything again
 .PHONY: fresh
 fresh:
 	rm -f $(RUN)/tokenizer.json $(RUN)/shared.tar $(RUN)/parts/partition.mp $(RUN)/docs/cuts $(RUN)/docs/stamp

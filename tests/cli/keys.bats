@@ -112,7 +112,7 @@ END
     # fresh forgets what is made once
     GOAL=fresh mf_make > /dev/null
     mf_make > log 2>&1
-    assert_equal "$(stages log)" "assemble calibrate eval partition tokenize train-expert.0 train-expert.1 train-expert.2 train-shared "
+    assert_equal "$(stages log)" "assemble calibrate docs eval partition tokenize train-expert.0 train-expert.1 train-expert.2 train-shared "
     sha256sum --check --quiet sums
 }
 
