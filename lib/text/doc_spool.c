@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define LEVEL 1 /* of zstd: the fastest one by name */
+#define LEVEL (-3) /* of zstd: half of the text, in half of level 1's time, which takes a third */
 #define BLOCK ((size_t)64 << 10)
 
 struct header {
