@@ -57,8 +57,9 @@ void mf_docs_summary_print(const struct mf_docs_summary *d, const struct mf_sele
         row(mf_split_names[split], s->kept[split]);
     row("written", d->written);
     if (s->moved)
-        fprintf(stderr, "mf-docs: %zu documents moved from train to val and test to reach docs.min_targets\n",
-                s->moved);
+        fprintf(stderr,
+                "mf-docs: %zu document%s moved from train to val and test to reach docs.min_targets\n",
+                s->moved, s->moved == 1 ? "" : "s");
     if (d->all_splits) warn_of_empty(s);
     print_left(&d->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
     print_left(&d->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
