@@ -200,7 +200,7 @@ static int copy(int fd, size_t size, struct mf_out *out, struct mf_err *err) {
     char buffer[65536];
     for (size_t at = 0, n; at < size; at += n) {
         n = size - at < sizeof buffer ? size - at : sizeof buffer;
-        if (pread(fd, buffer, n, (off_t)at) != (ssize_t)n) return mf_err_sys(err, EX_IOERR, "scratch file");
+        if (mf_pread_all(fd, buffer, n, at, "scratch file", err) < 0) return -1;
         if (mf_out_write(out, buffer, n, err) < 0) return -1;
     }
     return 0;

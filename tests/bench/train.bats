@@ -55,7 +55,7 @@ program() { # PATH BODY
     program bin/mf-cat 'echo "{\"tokens_per_s\":300,\"peak_memory\":2.1e8}"'
     run --separate-stderr here/tests/bench/train.sh build 2 default.yaml other.yaml
     assert_failure 1
-    assert_equal "${stderr_lines[0]}" "training, default.yaml, tight auto: took 210000000 bytes, the bound is 200000000"
+    assert_equal "${stderr_lines[0]}" "training, default.yaml, expert --max-memory 200M auto: took 210000000 bytes, the bound is 200000000"
     assert_line --partial "training, other.yaml, "
     # shellcheck disable=SC2016
     program bin/mf-train-expert '[[ $* != *--max-memory* ]] || { echo "mf-train-expert: needs more" >&2 && exit 64; }; echo fp32 > precision'

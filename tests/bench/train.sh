@@ -97,7 +97,7 @@ two_experts() { # PRECISION
 }
 
 # What the default configuration may take, in bytes; what takes more is noted, and named at the end.
-declare -A bounds=([shared]=400000000 [expert]=220000000 [200]=200000000 [300]=300000000)
+declare -A bounds=([shared]=400000000 [expert]=220000000 ["expert --max-memory 200M"]=200000000 ["expert --max-memory 300M"]=300000000)
 bound() { # STEP-AND-PRECISION BYTES
     [ "$name" = default ] || return 0
     local most=${bounds[${1% *}]}
@@ -114,7 +114,7 @@ limited() { # PRECISION MEGABYTES: and what that leaves of the limit, auto's bei
     awk -v precision="$1" -v most="$2" -v rate="$rate" -v bytes="$bytes" -v work="$(token_work expert)" -v limit="$speed" 'BEGIN {
         printf "expert, %s, with --max-memory %sM: %.0f tokens/s, %.0f MB", precision, most, rate, bytes / 1e6
         printf ", %.0f%% of sgemm\n", 100 * rate * work / (limit * 1e9) }'
-    bound "$2 $1" "$bytes"
+    bound "expert --max-memory $2M $1" "$bytes"
 }
 
 find_precisions "$threads"
