@@ -79,7 +79,7 @@ struct name {
 };
 
 static void hold_name(struct name *name, size_t size) {
-    if (size <= name->capacity) return;
+    if (name->bytes && size <= name->capacity) return;
     name->capacity = 2 * size;
     name->bytes = realloc(name->bytes, name->capacity);
     if (!name->bytes) mf_no_memory();
