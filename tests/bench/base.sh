@@ -21,15 +21,15 @@ must() { # COMMAND...
     exit $status
 }
 
-# The last record's tokens a second, the peak, and the plan, in MB.
+# Tokens a second without the first step, as of PyTorch, the peak, and the plan, in MB.
 ours() { # RANK PRECISION OPTION...
     must mf_train_expert "$@"
-    must mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | last | "\(.tokens_per_s) \(.peak_memory / 1e6)"' | tr '\n' ' '
+    must rate_and_peak m.mf | awk '{ printf "%s %s ", $1, $2 / 1e6 }'
     sed -n 's/.*: memory \([0-9]*\) MB.*/\1/p' said
 }
 mf_train_expert() { # RANK PRECISION OPTION...
     mf-train-expert --threads "$threads" --set "train.precision=$2" --set train_expert.steps="$steps" \
-        --set train_expert.warmup=1 --set model.dropout=0 --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:3}" tokens.mf 2> said
+        --set train_expert.warmup=1 --set train_expert.log_every=1 --set model.dropout=0 --set train_expert.batch=$batch --set expert.rank="$1" -s base.tar --metrics m.mf -o e.tar "${@:3}" tokens.mf 2> said
 }
 theirs() { # RANK PRECISION
     local option=()

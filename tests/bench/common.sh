@@ -22,6 +22,12 @@ seconds = time.time() - begin
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(seconds, round(used.ru_maxrss / 1000), used.ru_utime + used.ru_stime)' "$@"
 }
+rate_and_peak() { # METRICS, a record for each step: tokens a second but for the first step, which makes kernels, and bytes
+    # a record has the speed since the beginning: in units of a step's tokens, k steps took k / speed
+    mf-cat "$1" | jq -rs '[.[] | select(.tokens_per_s)] | length as $n |
+        (if $n > 1 then ($n - 1) / ($n / last.tokens_per_s - 1 / first.tokens_per_s) else last.tokens_per_s end) as $rate |
+        "\($rate) \(last.peak_memory)"'
+}
 peak_mb() { # COMMAND...
     cost "$@" | cut -d ' ' -f 2
 }

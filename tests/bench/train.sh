@@ -31,10 +31,7 @@ train() { # STEP PRECISION THREADS OPTION...
 # Tokens a second but for the first step, which makes kernels, and the peak.
 ours() { # STEP PRECISION OPTION...
     train "$1" "$2" "$threads" --set "train_$1.log_every=1" --metrics m.mf "${@:3}" || return
-    # a record has the speed since the beginning: in units of a step's tokens, k steps took k / speed
-    mf-cat m.mf | jq -rs '[.[] | select(.tokens_per_s)] | length as $n |
-        (if $n > 1 then ($n - 1) / ($n / last.tokens_per_s - 1 / first.tokens_per_s) else last.tokens_per_s end) as $rate |
-        "\($rate) \(last.peak_memory)"'
+    rate_and_peak m.mf
 }
 theirs() { # STEP PRECISION
     local option=()
