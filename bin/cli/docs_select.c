@@ -86,6 +86,7 @@ static int open_files(struct work *w, size_t shards, struct mf_err *err) {
 
 static int write_all(struct work *w, const struct mf_strs *paths, struct mf_err *err) {
     struct mf_out **removed = &w->selection.removed, *list;
+    if (w->q->cuts && mf_cuts_read(&w->cuts, w->q->cuts, err) < 0) return -1;
     if (w->q->removed && mf_out_open(removed, w->q->removed, err) < 0) return -1;
     if (open_files(w, w->q->merges ? paths->count : 0, err) < 0 || read_all(w, paths, err) < 0) return -1;
     if (mf_split_files_complete(&w->files, err) < 0) return -1;
@@ -133,11 +134,7 @@ int mf_docs_select(struct mf_docs_request *q, struct mf_strs *paths, struct mf_e
     o->left = leave;
     o->bad = leave_line;
     if (q->merges && mf_shards_order(paths, err) < 0) return -1;
-    if (q->cuts && mf_cuts_read(&w.cuts, q->cuts, err) < 0) return -1;
-    if (new_copies(s, q, err) < 0) {
-        mf_cuts_free(&w.cuts);
-        return -1;
-    }
+    if (new_copies(s, q, err) < 0) return -1;
     mf_progress_begin(&w.progress, "mf-docs", "documents", 0, common->progress, common->quiet);
     int status = make(&w, paths, err);
     mf_progress_end(&w.progress, s->read.documents);

@@ -55,8 +55,10 @@ size_t mf_dataset_mix(struct mf_dataset *s, size_t S, double share) {
     for (size_t i = 0; i < before; i++)
         if (s->held[i].other) tokens += (double)s->held[i].doc.n;
     for (size_t i = 0; i < before && mixed < share * tokens; i++) {
-        size_t partner = s->held[i].other ? find_partner(s->held, before, i) : i;
-        if (partner != i) mixed += (double)mix(s, i, partner, S, room);
+        if (!s->held[i].other) continue;
+        size_t partner = find_partner(s->held, before, i);
+        if (partner == i) break; /* all are of one subject */
+        mixed += (double)mix(s, i, partner, S, room);
     }
     free(room);
     if (before > 0) qsort(s->held, s->n_held, sizeof *s->held, dataset_by_order);

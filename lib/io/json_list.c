@@ -88,7 +88,8 @@ int mf_json_list_next(struct mf_json_list *l, json_t **piece, struct mf_err *err
         json_decref(*piece);
         return refuse(l, end, 1, missing ? "a value is missing" : "something stands behind a list", err);
     }
-    l->left -= values_of(*piece) < l->left ? values_of(*piece) : l->left;
+    size_t values = values_of(*piece);
+    l->left -= values < l->left ? values : l->left;
     l->begun = true;
     l->done = last;
     l->at = end + 1;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include "io/file.h"
 
 #define FILE_LIMIT ((size_t)1 << 24)
-#define LINE       ((size_t)40) /* bytes of a line at most, with its end */
 
 /* Where the hash is, or would be. */
 static size_t place_of(const struct mf_cuts *c, uint64_t hash) {
@@ -71,22 +69,14 @@ int mf_cuts_read(struct mf_cuts *c, const char *path, struct mf_err *err) {
 }
 
 int mf_cuts_write(const struct mf_cuts *c, const char *path, struct mf_err *err) {
-    char *text = malloc(c->count * LINE + 1);
-    size_t size = 0, old_size;
-    unsigned char *old;
-    struct mf_err unused;
-    if (!text) mf_no_memory();
-    for (size_t i = 0; i < c->count; i++)
-        size += (size_t)snprintf(text + size, LINE, "%016" PRIx64 " %" PRIu64 "\n", c->items[i].hash,
-                                 c->items[i].min);
-    bool same = mf_read_all(path, FILE_LIMIT, &old, &old_size, &unused) == 0;
-    if (same) {
-        same = old_size == size && memcmp(old, text, size) == 0;
-        free(old);
-    }
-    int status = same ? 0 : mf_out_whole(path, text, size, err);
-    free(text);
-    return status;
+    struct mf_out *out;
+    int status = 0;
+    if (mf_out_open(&out, path, err) < 0) return -1;
+    for (size_t i = 0; i < c->count && status == 0; i++)
+        status = mf_out_printf(out, err, "%016" PRIx64 " %" PRIu64 "\n", c->items[i].hash, c->items[i].min);
+    if (status == 0) return mf_out_commit_changed(out, err);
+    mf_out_abandon(out);
+    return -1;
 }
 
 void mf_cuts_free(struct mf_cuts *c) {

@@ -28,7 +28,7 @@ uint64_t mf_cuts_find(const struct mf_cuts *cuts, uint64_t hash);
 /* Adds a document that is not in the list yet. */
 void mf_cuts_add(struct mf_cuts *cuts, uint64_t hash, uint64_t min);
 
-/* As mf_out_whole; a file that says the same already keeps its time. */
+/* As mf_out_commit_changed: a file that says the same already keeps its time. */
 int mf_cuts_write(const struct mf_cuts *cuts, const char *path, struct mf_err *err);
 
 void mf_cuts_free(struct mf_cuts *cuts);
