@@ -1,7 +1,6 @@
 /* Reading the merges of a tokenizer.json. */
 #include <stdlib.h>
 #include <string.h>
-#include "base/memory.h"
 #include "text/tokenizer_internal.h"
 
 /* Added tokens of several bytes that need no merges. */
@@ -72,30 +71,20 @@ static void note_glue(struct mf_tokenizer *t, const char *name, size_t size, uin
     }
 }
 
-/* Room for the name of what a merge makes. */
-struct name {
-    char *bytes;
-    size_t capacity;
-};
-
-static void hold_name(struct name *name, size_t size) {
-    if (name->bytes && size <= name->capacity) return;
-    name->capacity = 2 * size;
-    name->bytes = realloc(name->bytes, name->capacity);
-    if (!name->bytes) mf_no_memory();
-}
-
-static int read_merge(struct reading *r, const json_t *merge, size_t i, struct name *room) {
+/* `room` is for the name of what the merge makes. */
+static int read_merge(struct reading *r, const json_t *merge, size_t i, struct mf_text *room) {
     const char *left = "", *right = "";
     size_t left_size = 0;
     uint32_t a = 0, b = 0, both = 0;
     if (split_merge(r, merge, i, &left, &left_size, &right) < 0) return -1;
-    hold_name(room, left_size + strlen(right) + 1);
+    room->size = 0;
+    if (mf_text_add(room, left, left_size, r->err) < 0 ||
+        mf_text_add(room, right, strlen(right) + 1, r->err) < 0)
+        return -1;
     char *name = room->bytes;
-    memcpy(name, left, left_size);
     name[left_size] = '\0';
     if (merge_part(r, name, i, &a) < 0 || merge_part(r, right, i, &b) < 0) return -1;
-    memcpy(name + left_size, right, strlen(right) + 1);
+    name[left_size] = *right;
     if (merge_part(r, name, i, &both) < 0) return -1;
     if (r->t->characters) note_glue(r->t, name, left_size + strlen(right), a);
     uint64_t key = mf_pair(a, b);
@@ -128,7 +117,7 @@ static int next_piece(struct reading *r, const json_t *model, size_t before, jso
 }
 
 int vocab_merges(struct reading *r, const json_t *model) {
-    struct name room = {0};
+    struct mf_text room = {0};
     json_t *piece, *merge;
     size_t merges = 0, i;
     int got = 0, status = 0;
