@@ -134,7 +134,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *co
 int main(int argc, char **argv) {
     struct request r = {0};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
+        {"output", 'o', MF_OPT_OUTPUT, &r.output, "FILE",
          "write the model to FILE instead of standard output", 0, 0},
         {"experts", 0, MF_OPT_STRING, &r.experts, "LIST",
          "only the experts of these partitions, in this order, e.g. 3,0,1", 0, 0},

@@ -126,9 +126,9 @@ int main(int argc, char **argv) {
     struct request q = {.s.request = {.beside = beside, .routed = true}};
     const struct mf_option options[] = {
         MF_MODEL_OPTION(q.s.request, "the assembled model"),
-        {"output", 'o', MF_OPT_STRING, &q.s.request.output, "FILE",
+        {"output", 'o', MF_OPT_OUTPUT, &q.s.request.output, "FILE",
          "write the model to FILE instead of standard output", 0, 0},
-        {"report", 0, MF_OPT_STRING, &q.report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
+        {"report", 0, MF_OPT_OUTPUT, &q.report, "FILE", "also write what was tried and kept, as JSON", 0, 0},
         MF_MEMORY_OPTION(q.s.request),
         {0}};
     const struct mf_usage usage = {"mf-calibrate", "fit an assembled model's router and norms",

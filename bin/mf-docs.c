@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "cli/docs_request.h"
 #include "config/config.h"
+#include "io/file.h"
 
 static const char notes[] =
     "A PATH is a folder (with everything below it), a text file, JSON lines (.jsonl) or WikiText (a line ` = Title = `\n"
@@ -47,7 +48,7 @@ static int check_request(const struct mf_docs_request *q, const struct mf_strs *
         return mf_err_set(err, EX_USAGE, "--shard only reads: copies and splits are for --merge to decide");
     if (q->merges && paths->count == 0)
         return mf_err_set(err, EX_USAGE, "which shards? (what mf-docs --shard I/N wrote, all of them)");
-    return 0;
+    return q->folder ? mf_folder_check(q->folder, err) : 0;
 }
 
 /* What is not there is said before the plan. */
@@ -135,9 +136,9 @@ int main(int argc, char **argv) {
          "the PATHs are all the shards of an input; --splits writes DIR/train.0.mf ... of them", 0, 0},
         {"max-memory", 0, MF_OPT_SIZE, &q->max_memory, "SIZE",
          "keep to it whatever is read; the rest goes to $TMPDIR (default: 200M)", 0, 0},
-        {"cuts", 0, MF_OPT_STRING, &q->cuts, "FILE",
+        {"cuts", 0, MF_OPT_OUTPUT, &q->cuts, "FILE",
          "cut the documents that FILE lists as they were cut before; list there what else is cut", 0, 0},
-        {"removed", 0, MF_OPT_STRING, &q->removed, "FILE",
+        {"removed", 0, MF_OPT_OUTPUT, &q->removed, "FILE",
          "list removed copies and what was kept, as JSON lines", 0, 0},
         {0}};
     const struct mf_usage usage = {"mf-docs", "make a stream of documents out of files",

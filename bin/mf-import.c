@@ -90,9 +90,9 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
 int main(int argc, char **argv) {
     struct request r = {0};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &r.output, "FILE",
+        {"output", 'o', MF_OPT_OUTPUT, &r.output, "FILE",
          "write the shared bundle to FILE instead of standard output", 0, 0},
-        {"tokenizer", 't', MF_OPT_STRING, &r.tokenizer, "FILE", "write the tokenizer.json to FILE", 0, 0},
+        {"tokenizer", 't', MF_OPT_OUTPUT, &r.tokenizer, "FILE", "write the tokenizer.json to FILE", 0, 0},
         {"context", 0, MF_OPT_INT, &r.context, "N",
          "the longest sequence in tokens (default: the base's, at most 2048)", 1, 1048576},
         {0}};

@@ -2,6 +2,7 @@
  *     mf-partition -o DIR [OPTION]... [TOKENS] */
 #include <stdio.h>
 #include "cli/options.h"
+#include "io/file.h"
 #include "io/spool.h"
 #include "config/config.h"
 #include "cli/partition_table.h"
@@ -147,7 +148,8 @@ static int check_request(const struct request *q, struct mf_err *err) {
             "one has its own");
     if (q->labels && q->partitions)
         return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
-    return 0;
+    if (q->folder && mf_folder_check(q->folder, err) < 0) return -1;
+    return q->labels ? mf_out_check(q->output, err) : mf_folder_check(q->output, err);
 }
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {

@@ -149,7 +149,7 @@ static int time_program(void *request, const struct mf_common *common, struct mf
 int main(int argc, char **argv) {
     struct request q = {.ranks = 1};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &q.output, "FILE", "write the record to FILE", 0, 0},
+        {"output", 'o', MF_OPT_OUTPUT, &q.output, "FILE", "write the record to FILE", 0, 0},
         {"bound", 0, MF_OPT_SIZE, &q.bound, "SIZE", "note that at most SIZE of memory is expected", 0, 0},
         {"ranks", 0, MF_OPT_INT, &q.ranks, "N", "started N times; the first writes, and counts for all", 1,
          1e6},

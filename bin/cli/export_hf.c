@@ -9,6 +9,7 @@
 #include "cli/report.h"
 #include "cli/report_notes.h"
 #include "export/hf.h"
+#include "io/file.h"
 
 static const char notes[] =
     "Writes config.json, model.safetensors (or shards of it and their index), tokenizer.json, tokenizer_config.json,\n"
@@ -39,7 +40,7 @@ static int check_request(const struct request *r, const struct mf_strs *operands
     if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (!r->output || !*r->output) return mf_err_set(err, EX_USAGE, "into which folder? (-o DIR)");
     if (r->shard == 0) return mf_err_set(err, EX_USAGE, "--shard must be above 0");
-    return 0;
+    return mf_folder_check(r->output, err);
 }
 
 static int export(const struct request *r, const struct mf_plain *plain, const json_t *report, bool quiet,

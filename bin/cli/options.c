@@ -6,6 +6,7 @@
 
 #include "cli/help.h"
 #include "base/pool.h"
+#include "io/file.h"
 
 #define COMMON_OPTIONS 9 /* entries of the table of common options, with the ending one */
 
@@ -72,6 +73,7 @@ static int store(const struct mf_option *o, const char *text, struct mf_err *err
         *(bool *)o->target = true;
         return 0;
     case MF_OPT_STRING:
+    case MF_OPT_OUTPUT:
         *(const char **)o->target = text;
         return 0;
     case MF_OPT_LIST:
@@ -157,6 +159,12 @@ static int parse_letters(struct parser *p, const char *letters, struct mf_err *e
     return 0;
 }
 
+static int check_outputs(const struct mf_option *o, struct mf_err *err) {
+    for (; o && o->name; o++)
+        if (o->kind == MF_OPT_OUTPUT && mf_out_check(*(const char **)o->target, err) < 0) return -1;
+    return 0;
+}
+
 int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
                      int argc, char **argv, struct mf_err *err) {
     mf_program_begin();
@@ -179,7 +187,7 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
         if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
     }
     while (p.next < argc) mf_strs_add(operands, argv[p.next++]);
-    return 0;
+    return check_outputs(usage->options, err);
 }
 
 int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,

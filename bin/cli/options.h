@@ -24,6 +24,7 @@ enum mf_option_kind {
     MF_OPT_REAL,   /* double *         in [low, high]; NaN refused */
     MF_OPT_SIZE,   /* uint64_t *       bytes, with K, M, G */
     MF_OPT_STRING, /* const char **    borrowed from argv */
+    MF_OPT_OUTPUT, /* const char **    the same; a file that is written at the end */
     MF_OPT_LIST,   /* struct mf_strs * may be given several times */
     MF_OPT_CHOICE, /* int *            index into `choices`, "a|b|c" */
 };
@@ -42,7 +43,7 @@ struct mf_option {
 /* Rows that several programs have; `target` is a const char **. */
 /* clang-format off */
 #define MF_OUTPUT_OPTION(target) \
-    {"output", 'o', MF_OPT_STRING, target, "FILE", "write to FILE instead of standard output", 0, 0}
+    {"output", 'o', MF_OPT_OUTPUT, target, "FILE", "write to FILE instead of standard output", 0, 0}
 #define MF_TOKENIZER_OPTION(target) {"tokenizer", 't', MF_OPT_STRING, target, "FILE", "tokenizer.json", 0, 0}
 /* clang-format on */
 
@@ -69,7 +70,8 @@ struct mf_usage {
 /* Parses argv (argv[0] is skipped) into the targets and `common`, which is first set to its defaults.
  * Operands are appended to `operands`. Returns 0, or 1 when --help or --version was asked for and has been
  * printed on standard output (the program then exits 0), or -1 with EX_USAGE: unknown option (names the
- * nearest known one), missing or superfluous value, value not a number or out of range, unknown choice. */
+ * nearest known one), missing or superfluous value, value not a number or out of range, unknown choice; or
+ * with EX_CANTCREAT where an output could not be written, before the work, not after hours of it. */
 int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
                      int argc, char **argv, struct mf_err *err);
 

@@ -154,7 +154,7 @@ static int train(void *request, const struct mf_common *common, struct mf_strs *
 int mf_tokenize_train(int argc, char **argv) {
     struct training t = {.max_word = MAX_WORD, .sample = -1};
     const struct mf_option options[] = {
-        {"output", 'o', MF_OPT_STRING, &t.output, "FILE",
+        {"output", 'o', MF_OPT_OUTPUT, &t.output, "FILE",
          "write tokenizer.json to FILE instead of standard output", 0, 0},
         {"vocab-size", 0, MF_OPT_INT, &t.vocab_size, "N", "tokens (default: tokenizer.vocab_size)", 1,
          1048576},

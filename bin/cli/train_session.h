@@ -18,13 +18,13 @@ struct mf_train_options {
 };
 /* clang-format off */
 #define MF_TRAIN_OPTIONS(o) \
-    {"output", 'o', MF_OPT_STRING, &(o).output, "FILE", \
+    {"output", 'o', MF_OPT_OUTPUT, &(o).output, "FILE", \
      "write the bundle to FILE instead of standard output", 0, 0}, \
     {"validation", 'v', MF_OPT_STRING, &(o).validation, "FILE", \
      "tokens to validate on; the best weights are kept (default: none, the last are)", 0, 0}, \
-    {"metrics", 0, MF_OPT_STRING, &(o).metrics, "FILE", \
+    {"metrics", 0, MF_OPT_OUTPUT, &(o).metrics, "FILE", \
      "write the metrics stream, which can be followed", 0, 0}, \
-    {"checkpoint", 0, MF_OPT_STRING, &(o).checkpoint, "FILE", \
+    {"checkpoint", 0, MF_OPT_OUTPUT, &(o).checkpoint, "FILE", \
      "where checkpoints go (default: OUTPUT.ckpt); removed when the bundle is written", 0, 0}, \
     {"keep", 0, MF_OPT_INT, &(o).keep, "N", \
      "keep N older checkpoints beside it, as CHECKPOINT.1, CHECKPOINT.2, ... (default: 0)", 0, 1000}, \

@@ -19,6 +19,10 @@ struct mf_out;
 /* Opens an output. NULL or "-" is standard output. EX_CANTCREAT when the folder cannot be written. */
 int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err);
 
+/* Would it open? Nothing is left behind. What is no regular file is not tried: a pipe's reader may come
+ * later. EX_CANTCREAT. */
+int mf_out_check(const char *path, struct mf_err *err);
+
 /* Buffered write of all `size` bytes. EX_IOERR. */
 int mf_out_write(struct mf_out *out, const void *bytes, size_t size, struct mf_err *err);
 int mf_out_printf(struct mf_out *out, struct mf_err *err, const char *format, ...)
@@ -68,6 +72,9 @@ int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
 
 /* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
 int mf_folder_make(const char *folder, struct mf_err *err);
+
+/* Would it be made, or is it there and can be written to? Nothing is left behind. EX_CANTCREAT. */
+int mf_folder_check(const char *folder, struct mf_err *err);
 
 /* Makes the names in a folder outlast a power cut: for renames of the caller's own. EX_CANTCREAT, EX_IOERR.
  */

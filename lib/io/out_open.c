@@ -121,3 +121,13 @@ int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err) {
     *out = o;
     return 0;
 }
+
+int mf_out_check(const char *path, struct mf_err *err) {
+    struct stat st;
+    struct mf_out *out;
+    if (!path || strcmp(path, "-") == 0 || named_descriptor(path) >= 0) return 0;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return 0;
+    if (mf_out_open(&out, path, err) < 0) return -1;
+    mf_out_abandon(out);
+    return 0;
+}

@@ -123,3 +123,24 @@ controls() { # LINE
     done < <(places)
     [ ! -e wrong ] || fail "$(cat wrong)"
 }
+
+# The input is a pipe that nobody writes to: a program that looked there first would wait.
+@test "an output in a folder that is missing is an error before any input is read" {
+    mkfifo pipe
+    local place word words tried=0
+    while read -r place; do
+        words=()
+        for word in ${place//BASE:*/FILE}; do
+            [ "$word" != out ] || word=missing/out
+            words+=("${word/#FILE/pipe}")
+        done
+        run --separate-stderr timeout 20 "${words[@]}" < /dev/null
+        [[ $status == 73 && $stderr == *missing/out*"No such file or directory"* ]] || fail "$place: status $status, $stderr"
+        tried=$((tried + 1))
+    done < <(places | grep -v '/dev/null --\|^mf-eval compare'
+        printf '%s\n' 'mf-calibrate -o kept -m FILE --report out val.mf' 'mf-docs -o kept --removed out FILE' 'mf-docs --splits out FILE' \
+            'mf-docs -o kept --cuts out FILE' 'mf-import -o kept -t out FILE' 'mf-train-shared --metrics out -o kept FILE' \
+            'mf-train-shared --checkpoint out -o kept FILE' 'mf-time -o out -- touch kept')
+    assert [ "$tried" -gt 40 ]
+    assert [ ! -e kept ]
+}
