@@ -117,7 +117,8 @@ static int divide(struct mf_divide *d, bool labels, const char *output, const ch
     if (status == 0 && !quiet && !labels) {
         warn(&division);
         status = mf_division_print(&division, stderr, err);
-        fprintf(stderr, "mf-partition: %zu of %zu partitions changed\n", changed, division.saved.E);
+        fprintf(stderr, "mf-partition: %zu of %zu partition%s changed\n", changed, division.saved.E,
+                division.saved.E == 1 ? "" : "s");
         warn_of_windows(&division, context);
     }
     if (status == 0 && !quiet && labels) warn_of_labels(&division, d->name);

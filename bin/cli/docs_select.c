@@ -1,8 +1,10 @@
 /* mf-docs: from what is read, or from shards of it, to the files of the splits. */
 #include <stdlib.h>
+#include <string.h>
 #include "base/memory.h"
 #include "cli/docs_request.h"
 #include "cli/docs_summary.h"
+#include "io/utf8.h"
 #include "text/select.h"
 #include "text/shard.h"
 #include "text/split_files.h"
@@ -25,25 +27,26 @@ struct work {
 
 /* --- reading --- */
 
+static void note(struct mf_named *l, const char *name, size_t size) {
+    if (l->count++ < MF_NAMED) mf_err_set(&l->first[l->count - 1], EX_DATAERR, "%.*s", (int)size, name);
+}
+
 static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     struct work *w = context;
     mf_progress_show(&w->progress, w->selection.read.documents, NULL);
+    if (!mf_utf8_valid(doc->text, doc->size)) note(&w->summary.stray, doc->id, doc->id_size);
     return mf_selection_add(&w->selection, doc, err);
-}
-
-static void note(struct mf_left_out *l, const char *name) {
-    if (l->count++ < MF_LEFT_OUT_NAMED) mf_err_set(&l->first[l->count - 1], EX_DATAERR, "%s", name);
 }
 
 static void leave(void *context, enum mf_docs_left why, const char *name) {
     struct work *w = context;
-    note(&w->summary.left[why], name);
+    note(&w->summary.left[why], name, strlen(name));
 }
 
 static bool leave_line(void *context, const struct mf_err *why) {
     struct work *w = context;
     if (w->summary.bad.count >= (uint64_t)w->q->max_bad) return false;
-    note(&w->summary.bad, why->text);
+    note(&w->summary.bad, why->text, strlen(why->text));
     return true;
 }
 
@@ -60,8 +63,8 @@ static int read_shards(struct work *w, const struct mf_strs *paths, struct mf_er
 
 static int read_all(struct work *w, const struct mf_strs *paths, struct mf_err *err) {
     int status = w->q->merges ? read_shards(w, paths, err) : mf_docs_read(paths, &w->q->options, err);
-    const struct mf_left_out *left = w->summary.left;
-    const struct mf_left_out *l = &left[left[MF_DOCS_NO_TEXT].count ? MF_DOCS_NO_TEXT : MF_DOCS_OWN];
+    const struct mf_named *left = w->summary.left;
+    const struct mf_named *l = &left[left[MF_DOCS_NO_TEXT].count ? MF_DOCS_NO_TEXT : MF_DOCS_OWN];
     if (status == 0 && w->selection.read.documents == 0 && l->count > 0)
         return mf_err_set(err, EX_DATAERR, "%s: %s, and nothing else is there", l->first[0].text,
                           l == &left[MF_DOCS_NO_TEXT] ? "no text (--all takes it)" : "ModularForge wrote it");

@@ -3,12 +3,13 @@
 
 #include <stdio.h>
 
-static void print_left(const struct mf_left_out *l, const char *what, const char *separator) {
+static void print_named(const struct mf_named *l, const char *before, const char *what,
+                        const char *separator) {
     if (l->count == 0) return;
-    fprintf(stderr, "mf-docs: left out %llu %s:", (unsigned long long)l->count, what);
-    for (uint64_t i = 0; i < l->count && i < MF_LEFT_OUT_NAMED; i++)
+    fprintf(stderr, "mf-docs: %s%llu %s:", before, (unsigned long long)l->count, what);
+    for (uint64_t i = 0; i < l->count && i < MF_NAMED; i++)
         fprintf(stderr, "%s%s", i ? separator : " ", l->first[i].text);
-    fputs(l->count > MF_LEFT_OUT_NAMED ? ", ...\n" : "\n", stderr);
+    fputs(l->count > MF_NAMED ? ", ...\n" : "\n", stderr);
 }
 
 static void row(const char *name, struct mf_tally t) {
@@ -61,7 +62,9 @@ void mf_docs_summary_print(const struct mf_docs_summary *d, const struct mf_sele
                 "mf-docs: %zu document%s moved from train to val and test to reach docs.min_targets\n",
                 s->moved, s->moved == 1 ? "" : "s");
     if (d->all_splits) warn_of_empty(s);
-    print_left(&d->left[MF_DOCS_NO_TEXT], "that are no text (--all takes them)", ", ");
-    print_left(&d->left[MF_DOCS_OWN], "that ModularForge wrote", ", ");
-    print_left(&d->bad, "bad lines", "; ");
+    print_named(&d->left[MF_DOCS_NO_TEXT], "left out ", "that are no text (--all takes them)", ", ");
+    print_named(&d->left[MF_DOCS_OWN], "left out ", "that ModularForge wrote", ", ");
+    print_named(&d->bad, "left out ", "bad lines", "; ");
+    print_named(&d->stray, "", "with bytes that are not UTF-8, kept as they are (iconv converts a file)",
+                ", ");
 }

@@ -4,18 +4,19 @@
 
 #include "text/select.h"
 
-#define MF_LEFT_OUT_NAMED 10
+#define MF_NAMED 10
 
-/* What was left out: how much, and the first of it. */
-struct mf_left_out {
+/* What is counted, and the first of it named. */
+struct mf_named {
     uint64_t count;
-    struct mf_err first[MF_LEFT_OUT_NAMED];
+    struct mf_err first[MF_NAMED];
 };
 
 struct mf_docs_summary {
     struct mf_tally written;
-    struct mf_left_out left[MF_DOCS_LEFT], bad; /* bad: lines of JSON */
-    bool all_splits;                            /* are written: what a pipeline will lack is said too */
+    struct mf_named left[MF_DOCS_LEFT], bad; /* left out; bad: lines of JSON */
+    struct mf_named stray;                   /* documents with bytes that are no UTF-8 */
+    bool all_splits;                         /* are written: what a pipeline will lack is said too */
 };
 
 /* What --max-memory is spent on, on standard error, before work begins; `memory` of it finds copies. */

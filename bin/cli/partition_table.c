@@ -130,7 +130,7 @@ static void print_agreement(const struct mf_division *d, const uint64_t *counts,
     char method[16];
     size_t n = d->corpus.n_names;
     mf_choice_name(MF_PARTITION_METHODS, (int)d->saved.method, method, sizeof method);
-    if (n > 1)
+    if (n > 1 && d->saved.E > 1)
         fprintf(file, "mf-partition: %s, agreement with %zu domains %.3f\n", method, n,
                 mf_nmi(counts, d->saved.E, n));
 }

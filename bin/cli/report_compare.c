@@ -19,7 +19,8 @@ static void row(struct table *t, const char *label, double a, double b, double e
     if (t->rows++ == 0) fprintf(t->file, "%-32s %12s %12s %9s\n", "", "first", "second", "change");
     snprintf(first, sizeof first, format, a);
     snprintf(second, sizeof second, format, b);
-    if (a != 0) snprintf(change, sizeof change, "%+.1f%%", 100 * (b - a) / fabs(a));
+    if (a != 0)
+        snprintf(change, sizeof change, "%+.1f%%", round(1000 * (b - a) / fabs(a)) / 10 + 0.0); /* no -0.0 */
     bool even = strcmp(first, second) == 0 || fabs(b - a) <= error;
     mf_utf8_line(name, sizeof name, label, strlen(label));
     fprintf(t->file, "%-32s %12s %12s %9s  %s\n", name, first, second, change,

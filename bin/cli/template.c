@@ -75,6 +75,7 @@ static void count(FILE *f, double x) {
 static void real(FILE *f, double x, const char *format) {
     bool sign = *format == '+';
     int digits = format[sign] == '.' ? format[sign + 1] - '0' : 0;
+    if (fabs(x) < .5 * pow(10, -digits)) x = 0; /* no "-0.0" */
     if (sign && x >= 0) putc('+', f);
     if (fabs(x) < 1e6)
         fprintf(f, "%.*f", digits, x);

@@ -47,7 +47,6 @@ static bool is_better(const struct calibration *c) {
         sum += d;
         squares += d * d;
     }
-    if (c->n_held < 2) return false;
     double error = sqrt(fmax(squares - sum * sum / n, 0) * n / (n - 1));
     return sum < -CALIBRATE_ERRORS * error;
 }
@@ -120,12 +119,15 @@ static int begin(struct calibration *c, struct mf_err *err) {
     c->tried = c->held + c->n_held;
     if (measure(c, &c->loss, err) < 0) return -1;
     memcpy(c->held, c->tried, c->n_held * sizeof *c->held);
-    if (c->n_held == 1) calibration_note(c, "one document is held out: no change can be told from chance");
+    if (c->n_held == 1)
+        calibration_note(c,
+                         "one document is held out: no change could be told from chance, so none is tried");
     return 0;
 }
 
 static int fit(struct calibration *c, struct mf_err *err) {
     const struct mf_config *config = c->options->config;
+    if (c->n_held < 2) return report_idle(c, err);
     if (calibration_label(c, err) < 0 || calibration_token_scores(c, err) < 0) return -1;
     if (config->calibrate.router != MF_CALIBRATE_KEEP && calibration_gates(c, err) < 0) return -1;
     if (config->calibrate.router == MF_CALIBRATE_TRAIN && calibration_train(c, err) < 0) return -1;

@@ -2,6 +2,7 @@
 #include "io/utf8.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,22 @@ size_t mf_utf8_step(const unsigned char *b, size_t n, bool *valid) {
     }
     *valid = true;
     return length;
+}
+
+bool mf_utf8_valid(const char *bytes, size_t size) {
+    const unsigned char *b = (const unsigned char *)bytes;
+    bool valid = true;
+    while (valid && size > 0) {
+        uint64_t eight;
+        while (size >= sizeof eight && (memcpy(&eight, b, sizeof eight), (eight & 0x8080808080808080) == 0)) {
+            b += sizeof eight; /* ASCII, which most text is */
+            size -= sizeof eight;
+        }
+        size_t n = size > 0 ? mf_utf8_step(b, size, &valid) : 0;
+        b += n;
+        size -= n;
+    }
+    return valid;
 }
 
 void mf_utf8_line(char *line, size_t capacity, const char *bytes, size_t size) {

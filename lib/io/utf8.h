@@ -11,6 +11,9 @@
  * Unicode Standard, table 3-7). */
 size_t mf_utf8_step(const unsigned char *bytes, size_t n, bool *valid);
 
+/* Are they UTF-8 from end to end? */
+bool mf_utf8_valid(const char *bytes, size_t size);
+
 /* Copies bytes [size] into `line` as valid UTF-8 with '?' for control characters and U+FFFD for what is no
  * character; cut between characters to fit `capacity` (>= 1) with its ending zero. */
 void mf_utf8_line(char *line, size_t capacity, const char *bytes, size_t size);

@@ -70,8 +70,10 @@ static int divide_fresh(struct mf_partition *added, const struct mf_partition *p
     if (p->method == MF_DOMAIN) return by_label(added, p, g, places, err);
     if (g->fresh->n < added->E)
         return mf_err_set(err, EX_DATAERR,
-                          "%s: %zu documents not seen before are too few for %zu more partitions", g->name,
-                          g->fresh->n, added->E);
+                          "%s: %zu document%s not seen before: too few for %zu more partition%s "
+                          "(model.n_experts=%zu does, or more text)",
+                          g->name, g->fresh->n, g->fresh->n == 1 ? "" : "s", added->E,
+                          added->E == 1 ? "" : "s", p->E + g->fresh->n);
     return mf_plan_make(added, p->E, g->fresh, g->params, g->memory, places, err);
 }
 

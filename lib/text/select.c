@@ -97,10 +97,16 @@ bool mf_selection_is_large(const struct mf_selection *s, uint64_t size) {
 
 /* --- reading --- */
 
+static bool is_blank(const struct mf_doc *doc) {
+    size_t n = 0;
+    while (n < doc->size && memchr(" \t\n\v\f\r", doc->text[n], 6)) n++;
+    return n == doc->size;
+}
+
 int mf_selection_add(struct mf_selection *s, const struct mf_doc *doc, struct mf_err *err) {
     bool enough = s->max_docs > 0 && s->read.documents + 1 >= s->max_docs;
     mf_tally_add(&s->read, doc->size);
-    if (s->min_chars > 0 && mf_characters(doc->text, doc->size) < s->min_chars) {
+    if (s->min_chars > 0 && (mf_characters(doc->text, doc->size) < s->min_chars || is_blank(doc))) {
         mf_tally_add(&s->brief, doc->size);
         return enough;
     }

@@ -159,6 +159,19 @@ long+2"
     assert_equal "$(mf-docs --quiet --max-docs 1 short long | mf-cat | grep -c '"text"')" 1
 }
 
+@test "nothing but white space is no document; what is not UTF-8 is kept, and named" {
+    mkdir in
+    printf ' \n\t\r\n' > in/blank.txt
+    printf 'un caf\xe9 cr\xe8me' > in/latin1.txt
+    printf 'un café crème' > in/utf8.txt
+    mf-docs -o d.mf in 2> table
+    assert_equal "$(docs d.mf | jq -r .id)" "latin1.txt
+utf8.txt"
+    grep -qx 'too short  *1  *5' table
+    grep -qx 'mf-docs: 1 with bytes that are not UTF-8, kept as they are (iconv converts a file): latin1.txt' table
+    assert_equal "$(mf-docs --quiet --min-chars 0 in | mf-cat | grep -c blank.txt)" 1
+}
+
 @test "no documents make an empty stream" {
     mkdir empty
     mf-docs --quiet -o d.mf empty
