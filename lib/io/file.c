@@ -53,8 +53,7 @@ int mf_read_all(const char *path, size_t limit, unsigned char **bytes, size_t *s
         }
     }
     all[used] = 0;
-    unsigned char *fitted =
-        realloc(all, used + 1); /* smaller; should it fail, what was read stands where it was */
+    unsigned char *fitted = realloc(all, used + 1); /* smaller; when it fails all is there still */
     *bytes = fitted ? fitted : all;
     *size = used;
     mf_in_close(in);
