@@ -37,8 +37,19 @@ program() { # PATH BODY
     assert_line --regexp '^expert +PyTorch bf16 +200 +1000 +103.8 +21 +600 +3%$'
     assert_line "expert  ours in fp32: 3.00x PyTorch, which takes 13.33x the memory"
     assert_line "expert  ours in bf16: 4.50x PyTorch in bf16, 9.00x in fp32; 3.00x ours in fp32"
+    refute_line --partial 'without AMX' # the kernel here is another
     assert_line --regexp '^two experts, fp32: -j1 with 1 thread .* s: [0-9.]+x and [0-9.]+x$'
     assert_line --regexp '^two experts, bf16: '
+}
+
+@test "with matrix units there is a row of what bf16 is without them" {
+    program tests/bench/bf16_bench "echo 600 brg:avx512_core_amx_bf16"
+    # shellcheck disable=SC2016
+    program bin/mf-train-expert '[[ $* == *precision=bf16* ]] && echo bf16 > precision || echo fp32 > precision
+        [ "${ONEDNN_MAX_CPU_ISA:-}" != AVX512_CORE_BF16 ] || echo fp32 > precision # slow'
+    run here/tests/bench/train.sh build 2 other.yaml
+    assert_success
+    assert_line "expert, bf16 without AMX (ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16): 300 tokens/s, 1.00x ours in fp32"
 }
 
 @test "without units for bf16 its rows are left out, and that is said" {

@@ -75,6 +75,15 @@ step() { # STEP
         }' rows
 }
 
+# What AVX512-BF16 alone brings, on a processor that has matrix units too.
+without_amx() {
+    local rate bytes
+    [[ $("$build/tests/bench/bf16_bench" "$threads") == *amx* ]] || return 0
+    read -r rate bytes < <(ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 ours expert bf16 -s shared.bf16.tar -o expert.tar)
+    awk -v rate="$rate" '$1 == "expert" && $4 == "ours" && $2 == "fp32" {
+        printf "expert, bf16 without AMX (ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16): %.0f tokens/s, %.2fx ours in fp32\n", rate, rate / $5 }' rows
+}
+
 # Two experts, the programs as make -j1 and -j2 start them.
 in_turn() { # PRECISION THREADS
     train expert "$1" "$2" -s "shared.$1.tar" -o a.tar
@@ -125,6 +134,7 @@ for config in "${configs[@]}"; do
     step shared
     step expert
     [ ${#precisions[@]} -gt 1 ] || echo "bf16: left out, this processor has no bf16 units"
+    without_amx
     for precision in "${precisions[@]}"; do
         [ "$batch" = 1 ] || two_experts "$precision"
     done
