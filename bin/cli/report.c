@@ -103,9 +103,10 @@ static void add_warnings(const struct report_maker *m, json_t *report) {
         json_array_append_new(
             warnings,
             json_pack("{s:s, s:o}", "stage", "training", "text",
-                      json_sprintf("left %zu of %zu experts as they began: no validation was better than "
-                                   "before the first step (more train_expert.steps may help)",
-                                   m->unimproved, m->files->experts->count)));
+                      json_sprintf(
+                          "left %zu of %zu experts as they began: no validation was better than "
+                          "before the first step (more text, or another train_expert.steps or lr, may help)",
+                          m->unimproved, m->files->experts->count)));
     json_object_set_new(report, "warnings", warnings);
     if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
 }

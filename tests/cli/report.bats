@@ -202,7 +202,7 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     train 1 0.003
     train 2 1
     run -0 --separate-stderr "${report[@]}" -o r.json test.mf
-    said="left 2 of 3 experts as they began: no validation was better than before the first step (more train_expert.steps may help)"
+    said="left 2 of 3 experts as they began: no validation was better than before the first step (more text, or another train_expert.steps or lr, may help)"
     grep -qxF "mf-eval report: training $said" <<< "$stderr"
     jq -e --arg said "$said" '.warnings == [{stage: "training", text: $said}]' r.json
     mf-eval page r.json | grep -qF "<strong class=\"bad\">training</strong> $said."
