@@ -1,5 +1,5 @@
-/* Attention against a naive loop in double, and its backward pass against central differences of that loop.
- */
+/* Attention against a naive loop in double, its backward pass against central differences of that loop, and
+ * which rows a row sees. */
 #include "nn.h"
 
 #include "nn/attention.h"
@@ -125,12 +125,33 @@ static void test_attention_step(void **state) {
     }
 }
 
+/* A row sees the rows before it in its own sequence and no others: bytes, not values. */
+static void test_attention_sees(void **state) {
+    (void)state;
+    const size_t start[] = {0, 70, 90}, N = 90, D = 8, H = 2, changed = 66;
+    struct seqs seqs = {2, start};
+    const struct heads heads = {H, H, D / H};
+    struct mf_pool *pool = make_pool(2);
+    float *qkv = make_random(N * 3 * D, 1), *scratch = make_zeros(attention_scratch(2, 70, D / H));
+    float *first = make_poison(N * D), *second = make_poison(N * D);
+    attention_forward(pool, first, NULL, qkv, &seqs, heads, scratch);
+    for (size_t i = 0; i < 3 * D; i++) qkv[changed * 3 * D + i] += 1;
+    attention_forward(pool, second, NULL, qkv, &seqs, heads, scratch);
+    assert_memory_equal(first, second, changed * D * sizeof *first);
+    for (size_t n = changed; n < 70; n++)
+        assert_memory_not_equal(first + n * D, second + n * D, D * sizeof *first);
+    assert_memory_equal(first + 70 * D, second + 70 * D, 20 * D * sizeof *first);
+    FREE_ALL(qkv, scratch, first, second);
+    mf_pool_free(pool);
+}
+
 int main(void) {
     matmul_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_grouped),
         cmocka_unit_test(test_attention_step),
+        cmocka_unit_test(test_attention_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

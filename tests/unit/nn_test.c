@@ -1,5 +1,5 @@
 /* Products and layer normalisation against naive loops in double, and their backward passes against central
- * differences of those; what is overwritten and what is added to. */
+ * differences of those; what is overwritten, what is added to, and what is frozen. */
 #include "nn.h"
 
 #include "nn/layernorm.h"
@@ -164,11 +164,32 @@ static void test_layernorm(void **state) {
     }
 }
 
+/* A frozen gain gives the same dx and needs no scratch. */
+static void test_layernorm_frozen(void **state) {
+    (void)state;
+    const size_t N = 5, D = 35;
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        struct mf_pool *pool = make_pool(threads);
+        float *x = make_random(N * D, 1), *gain = make_random(D, 2), *bias = make_random(D, 3);
+        float *dy = make_random(N * D, 4), *y = make_poison(N * D), *mean = make_poison(N);
+        float *rstd = make_poison(N), *dx = make_random(N * D, 5), *frozen = make_random(N * D, 5);
+        float *dgain = make_zeros(D), *dbias = make_zeros(D), *scratch = make_poison((size_t)threads * 2 * D);
+        layernorm_forward(pool, y, mean, rstd, x, gain, bias, N, D);
+        layernorm_backward(pool, dx, dgain, dbias, dy, x, gain, mean, rstd, scratch, N, D);
+        layernorm_backward(pool, frozen, NULL, NULL, dy, x, gain, mean, rstd, NULL, N, D);
+        assert_memory_equal(dx, frozen, N * D * sizeof *dx);
+        for (size_t d = 0; d < D; d++) assert_true(isfinite(dgain[d]) && isfinite(dbias[d]));
+        FREE_ALL(x, gain, bias, dy, y, mean, rstd, dx, frozen, dgain, dbias, scratch);
+        mf_pool_free(pool);
+    }
+}
+
 int main(void) {
     matmul_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_layernorm_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

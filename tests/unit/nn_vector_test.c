@@ -37,6 +37,22 @@ static void test_vector(void **state) {
     }
 }
 
+static void test_vector_blocks(void **state) {
+    (void)state;
+    for (size_t n = 1020; n < 3100; n += 517) {
+        float *x = make_random(n, n), *y = make_poison(n);
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += exp((double)x[i] + 0.25);
+        assert_true(fabs(vector_exp(y, x, 0.25f, n) / sum - 1) < 1e-6);
+        for (size_t i = 0; i < n; i++) assert_true(fabs((double)y[i] / exp((double)x[i] + 0.25) - 1) < 1e-6);
+        memcpy(y, x, n * sizeof *y);
+        vector_scale(y, -0.5f, n);
+        for (size_t i = 0; i < n; i++) assert_true(y[i] == -0.5f * x[i]);
+        FREE_ALL(x, y);
+    }
+    softmax(NULL, 0);
+}
+
 static void test_exp(void **state) {
     (void)state;
     for (int i = 0; i < 12774; i++) {
@@ -100,6 +116,7 @@ static void test_gelu(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_vector_blocks),
         cmocka_unit_test(test_exp),
         cmocka_unit_test(test_gelu),
     };
