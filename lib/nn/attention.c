@@ -15,9 +15,9 @@ MF_FUSED
  * so that products have no rest. */
 struct scratch {
     float *key, *value, *dkey, *dvalue; /* [S,wide] */
-    float *q, *dout, *result;           /* [QUERIES,wide]; result: of out, or of dq */
-    float *q_columns, *dout_columns;    /* [wide,QUERIES] */
-    float *scores, *dscores;            /* [KEYS,QUERIES] */
+    float *q, *dout, *result;           /* [ATTENTION_QUERIES,wide]; result: of out, or of dq */
+    float *q_columns, *dout_columns;    /* [wide,ATTENTION_QUERIES] */
+    float *scores, *dscores;            /* [ATTENTION_KEYS,ATTENTION_QUERIES] */
     size_t S, wide;
 };
 
@@ -33,13 +33,13 @@ static float *take(float *base, size_t *used, size_t n) {
 
 /* Divides `base`; returns how many floats that takes. */
 static size_t divide_scratch(struct scratch *s, float *base, size_t longest, size_t d) {
-    size_t S = round_up(longest, KEYS), wide = round_up(d, SMALL_COLUMNS), used = 0;
+    size_t S = round_up(longest, ATTENTION_KEYS), wide = round_up(d, SMALL_COLUMNS), used = 0;
     float **const by_key[] = {&s->key, &s->value, &s->dkey, &s->dvalue};
     float **const by_query[] = {&s->q, &s->dout, &s->result, &s->q_columns, &s->dout_columns};
     for (size_t i = 0; i < 4; i++) *by_key[i] = take(base, &used, S * wide);
-    for (size_t i = 0; i < 5; i++) *by_query[i] = take(base, &used, QUERIES * wide);
-    s->scores = take(base, &used, KEYS * QUERIES);
-    s->dscores = take(base, &used, KEYS * QUERIES);
+    for (size_t i = 0; i < 5; i++) *by_query[i] = take(base, &used, ATTENTION_QUERIES * wide);
+    s->scores = take(base, &used, ATTENTION_KEYS * ATTENTION_QUERIES);
+    s->dscores = take(base, &used, ATTENTION_KEYS * ATTENTION_QUERIES);
     s->S = S;
     s->wide = wide;
     return used;
@@ -75,7 +75,7 @@ static struct scratch scratch_of(const struct attention *k, int thread) {
 
 static void pack_keys(const struct attention *k, const struct scratch *s, size_t seq, size_t key_head) {
     size_t first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first, d = k->heads.d;
-    size_t ld = heads_columns(k->heads), padded = round_up(n, KEYS);
+    size_t ld = heads_columns(k->heads), padded = round_up(n, ATTENTION_KEYS);
     const float *key = k->qkv + first * ld + (k->heads.H + key_head) * d;
     attention_pack_rows(s->key, s->wide, padded, key, ld, n, d, 1);
     attention_pack_rows(s->value, s->wide, padded, key + k->heads.K * d, ld, n, d, 1);
@@ -89,11 +89,11 @@ static void forward_block(const struct attention *k, const struct scratch *s, si
     size_t d = k->heads.d, D = k->heads.H * d, ld = heads_columns(k->heads), wide = s->wide;
     struct attention_online o = {.sum = {0}};
     float *out = k->out + (first + i) * D + h * d;
-    for (size_t q = 0; q < QUERIES; q++) o.maximum[q] = -INFINITY;
-    attention_pack_rows(s->q, wide, QUERIES, k->qkv + (first + i) * ld + h * d, ld, rows, d,
+    for (size_t q = 0; q < ATTENTION_QUERIES; q++) o.maximum[q] = -INFINITY;
+    attention_pack_rows(s->q, wide, ATTENTION_QUERIES, k->qkv + (first + i) * ld + h * d, ld, rows, d,
                         1 / sqrtf((float)d));
     attention_pack_columns(s->q_columns, s->q, wide, d);
-    for (size_t j = 0; j < i + rows; j += KEYS) {
+    for (size_t j = 0; j < i + rows; j += ATTENTION_KEYS) {
         size_t keys = attention_keys_seen(j, i);
         attention_scores(s->scores, s->key + j * wide, s->q_columns, keys, wide, d);
         if (j + keys > i) attention_mask(s->scores, j, keys, i);
@@ -115,8 +115,8 @@ static void attention_part(void *context, size_t begin, size_t end, int thread) 
     for (size_t pair = begin; pair < end; pair++) {
         size_t seq = pair / H, h = pair % H, first = k->seqs->start[seq], n = k->seqs->start[seq + 1] - first;
         if (pair == begin || h % shared == 0) pack_keys(k, &s, seq, h / shared);
-        for (size_t i = 0; i < n; i += QUERIES)
-            forward_block(k, &s, first, h, i, n - i < QUERIES ? n - i : QUERIES);
+        for (size_t i = 0; i < n; i += ATTENTION_QUERIES)
+            forward_block(k, &s, first, h, i, n - i < ATTENTION_QUERIES ? n - i : ATTENTION_QUERIES);
     }
 }
 
@@ -146,7 +146,7 @@ MF_CLONES static float attention_dot(const float *x, const float *y, size_t d) {
 static void rows_known(const struct attention *k, float *lse, float *delta, size_t row, size_t rows,
                        size_t h) {
     size_t d = k->heads.d, H = k->heads.H;
-    for (size_t r = 0; r < QUERIES; r++) {
+    for (size_t r = 0; r < ATTENTION_QUERIES; r++) {
         const float *out = k->out + ((row + r) * H + h) * d, *dout = k->dout + ((row + r) * H + h) * d;
         lse[r] = r < rows ? k->lse[(row + r) * H + h] : 0;
         delta[r] = r < rows ? attention_dot(dout, out, d) : 0;
@@ -156,8 +156,9 @@ static void rows_known(const struct attention *k, float *lse, float *delta, size
 static void pack_queries(const struct attention *k, const struct scratch *s, size_t row, size_t rows,
                          size_t h) {
     size_t d = k->heads.d, D = k->heads.H * d, ld = heads_columns(k->heads);
-    attention_pack_rows(s->q, s->wide, QUERIES, k->qkv + row * ld + h * d, ld, rows, d, 1 / sqrtf((float)d));
-    attention_pack_rows(s->dout, s->wide, QUERIES, k->dout + row * D + h * d, D, rows, d, 1);
+    attention_pack_rows(s->q, s->wide, ATTENTION_QUERIES, k->qkv + row * ld + h * d, ld, rows, d,
+                        1 / sqrtf((float)d));
+    attention_pack_rows(s->dout, s->wide, ATTENTION_QUERIES, k->dout + row * D + h * d, D, rows, d, 1);
     attention_pack_columns(s->q_columns, s->q, s->wide, d);
     attention_pack_columns(s->dout_columns, s->dout, s->wide, d);
 }
@@ -165,11 +166,11 @@ static void pack_queries(const struct attention *k, const struct scratch *s, siz
 static void backward_block(const struct attention *k, const struct scratch *s, size_t first, size_t h,
                            size_t i, size_t rows) {
     size_t d = k->heads.d, ld = heads_columns(k->heads), wide = s->wide;
-    float lse[QUERIES], delta[QUERIES], scale = 1 / sqrtf((float)d);
+    float lse[ATTENTION_QUERIES], delta[ATTENTION_QUERIES], scale = 1 / sqrtf((float)d);
     float *dq = k->dqkv + (first + i) * ld + h * d;
     pack_queries(k, s, first + i, rows, h);
     rows_known(k, lse, delta, first + i, rows, h);
-    for (size_t j = 0; j < i + rows; j += KEYS) {
+    for (size_t j = 0; j < i + rows; j += ATTENTION_KEYS) {
         size_t keys = attention_keys_seen(j, i), at = j * wide;
         attention_scores(s->scores, s->key + at, s->q_columns, keys, wide, d);
         attention_scores(s->dscores, s->value + at, s->dout_columns, keys, wide, d);
@@ -189,11 +190,11 @@ static void backward_pair(const struct attention *k, const struct scratch *s, si
     size_t H = k->heads.H, K = k->heads.K, d = k->heads.d, wide = s->wide, shared = H / K;
     float *dkey = k->dqkv + first * ld + (H + key_head) * d, *dvalue = dkey + K * d;
     pack_keys(k, s, seq, key_head);
-    memset(s->dkey, 0, round_up(n, KEYS) * wide * sizeof *s->dkey);
-    memset(s->dvalue, 0, round_up(n, KEYS) * wide * sizeof *s->dvalue);
+    memset(s->dkey, 0, round_up(n, ATTENTION_KEYS) * wide * sizeof *s->dkey);
+    memset(s->dvalue, 0, round_up(n, ATTENTION_KEYS) * wide * sizeof *s->dvalue);
     for (size_t h = key_head * shared; h < (key_head + 1) * shared; h++)
-        for (size_t i = 0; i < n; i += QUERIES)
-            backward_block(k, s, first, h, i, n - i < QUERIES ? n - i : QUERIES);
+        for (size_t i = 0; i < n; i += ATTENTION_QUERIES)
+            backward_block(k, s, first, h, i, n - i < ATTENTION_QUERIES ? n - i : ATTENTION_QUERIES);
     for (size_t r = 0; r < n; r++) {
         memcpy(dkey + r * ld, s->dkey + r * wide, d * sizeof *dkey);
         memcpy(dvalue + r * ld, s->dvalue + r * wide, d * sizeof *dvalue);

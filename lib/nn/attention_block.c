@@ -23,7 +23,7 @@ void attention_pack_rows(float *to, size_t wide, size_t padded, const float *fro
 
 MF_CLONES void attention_pack_columns(float *to, const float *rows, size_t wide, size_t d) {
     for (size_t c = 0; c < d; c++)
-        for (size_t r = 0; r < QUERIES; r++) to[c * QUERIES + r] = rows[r * wide + c];
+        for (size_t r = 0; r < ATTENTION_QUERIES; r++) to[c * ATTENTION_QUERIES + r] = rows[r * wide + c];
 }
 
 /* --- products --- */
@@ -34,12 +34,12 @@ void attention_scores(float *scores, const float *rows, const float *columns, si
                                           .a = rows,
                                           .b = columns,
                                           .M = keys,
-                                          .N = QUERIES,
+                                          .N = ATTENTION_QUERIES,
                                           .K = d,
                                           .step_m = wide,
                                           .step_k = 1,
-                                          .ld_b = QUERIES,
-                                          .ld_c = QUERIES});
+                                          .ld_b = ATTENTION_QUERIES,
+                                          .ld_c = ATTENTION_QUERIES});
 }
 
 void attention_to_queries(float *to, const float *scores, const float *rows, size_t keys, size_t wide,
@@ -47,11 +47,11 @@ void attention_to_queries(float *to, const float *scores, const float *rows, siz
     small_product(&(struct small_product){.c = to,
                                           .a = scores,
                                           .b = rows,
-                                          .M = QUERIES,
+                                          .M = ATTENTION_QUERIES,
                                           .N = wide,
                                           .K = keys,
                                           .step_m = 1,
-                                          .step_k = QUERIES,
+                                          .step_k = ATTENTION_QUERIES,
                                           .ld_b = wide,
                                           .ld_c = wide,
                                           .adds = adds});
@@ -63,8 +63,8 @@ void attention_to_keys(float *to, const float *scores, const float *rows, size_t
                                           .b = rows,
                                           .M = keys,
                                           .N = wide,
-                                          .K = QUERIES,
-                                          .step_m = QUERIES,
+                                          .K = ATTENTION_QUERIES,
+                                          .step_m = ATTENTION_QUERIES,
                                           .step_k = 1,
                                           .ld_b = wide,
                                           .ld_c = wide,
@@ -75,34 +75,36 @@ void attention_to_keys(float *to, const float *scores, const float *rows, size_t
 
 MF_CLONES void attention_mask(float *scores, size_t first, size_t keys, size_t i) {
     for (size_t a = first < i ? i - first : 0; a < keys; a++)
-        for (size_t q = 0; q < QUERIES; q++)
-            if (first + a > i + q) scores[a * QUERIES + q] = -INFINITY;
+        for (size_t q = 0; q < ATTENTION_QUERIES; q++)
+            if (first + a > i + q) scores[a * ATTENTION_QUERIES + q] = -INFINITY;
 }
 
 /* --- softmax --- */
 
 MF_CLONES void attention_softmax(struct attention_online *o, float *scores, size_t keys) {
-    float maximum[QUERIES], total[QUERIES] = {0};
+    float maximum[ATTENTION_QUERIES], total[ATTENTION_QUERIES] = {0};
     memcpy(maximum, o->maximum, sizeof maximum);
-    for (const float *s = scores; s < scores + keys * QUERIES; s += 4 * QUERIES)
-        for (size_t q = 0; q < QUERIES; q++) {
-            float a = s[q] > s[q + QUERIES] ? s[q] : s[q + QUERIES];
-            float b = s[q + 2 * QUERIES] > s[q + 3 * QUERIES] ? s[q + 2 * QUERIES] : s[q + 3 * QUERIES];
+    for (const float *s = scores; s < scores + keys * ATTENTION_QUERIES; s += 4 * ATTENTION_QUERIES)
+        for (size_t q = 0; q < ATTENTION_QUERIES; q++) {
+            float a = s[q] > s[q + ATTENTION_QUERIES] ? s[q] : s[q + ATTENTION_QUERIES];
+            float b = s[q + 2 * ATTENTION_QUERIES] > s[q + 3 * ATTENTION_QUERIES]
+                          ? s[q + 2 * ATTENTION_QUERIES]
+                          : s[q + 3 * ATTENTION_QUERIES];
             a = a > b ? a : b;
             maximum[q] = a > maximum[q] ? a : maximum[q];
         }
-    for (float *s = scores; s < scores + keys * QUERIES; s += 4 * QUERIES)
-        for (size_t q = 0; q < QUERIES; q++) {
-            float a = fast_exp(s[q] - maximum[q]), b = fast_exp(s[q + QUERIES] - maximum[q]);
-            float c = fast_exp(s[q + 2 * QUERIES] - maximum[q]),
-                  d = fast_exp(s[q + 3 * QUERIES] - maximum[q]);
+    for (float *s = scores; s < scores + keys * ATTENTION_QUERIES; s += 4 * ATTENTION_QUERIES)
+        for (size_t q = 0; q < ATTENTION_QUERIES; q++) {
+            float a = fast_exp(s[q] - maximum[q]), b = fast_exp(s[q + ATTENTION_QUERIES] - maximum[q]);
+            float c = fast_exp(s[q + 2 * ATTENTION_QUERIES] - maximum[q]),
+                  d = fast_exp(s[q + 3 * ATTENTION_QUERIES] - maximum[q]);
             s[q] = a;
-            s[q + QUERIES] = b;
-            s[q + 2 * QUERIES] = c;
-            s[q + 3 * QUERIES] = d;
+            s[q + ATTENTION_QUERIES] = b;
+            s[q + 2 * ATTENTION_QUERIES] = c;
+            s[q + 3 * ATTENTION_QUERIES] = d;
             total[q] += (a + b) + (c + d);
         }
-    for (size_t q = 0; q < QUERIES; q++) {
+    for (size_t q = 0; q < ATTENTION_QUERIES; q++) {
         o->shrink[q] = fast_exp(o->maximum[q] - maximum[q]);
         o->maximum[q] = maximum[q];
         o->sum[q] = o->sum[q] * (double)o->shrink[q] + (double)total[q];
@@ -110,14 +112,14 @@ MF_CLONES void attention_softmax(struct attention_online *o, float *scores, size
 }
 
 void attention_shrink_rows(float *rows, size_t wide, const float *shrink) {
-    for (size_t r = 0; r < QUERIES; r++)
+    for (size_t r = 0; r < ATTENTION_QUERIES; r++)
         if (shrink[r] != 1) vector_scale(rows + r * wide, shrink[r], wide);
 }
 
 MF_CLONES void attention_softmax_backward(float *restrict scores, float *restrict dscores, const float *lse,
                                           const float *delta, size_t keys) {
-    for (size_t a = 0; a < keys; a++, scores += QUERIES, dscores += QUERIES)
-        for (size_t q = 0; q < QUERIES; q++) {
+    for (size_t a = 0; a < keys; a++, scores += ATTENTION_QUERIES, dscores += ATTENTION_QUERIES)
+        for (size_t q = 0; q < ATTENTION_QUERIES; q++) {
             scores[q] = fast_exp(scores[q] - lse[q]);
             dscores[q] = scores[q] * (dscores[q] - delta[q]);
         }
