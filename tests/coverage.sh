@@ -13,7 +13,7 @@ attempt() {
     "$@" > "$work/log" 2>&1 || { cat "$work/log"; status=1; }
 }
 find "$build" -name '*.gcda' -delete
-for unit in "$build"/tests/unit/*_test; do attempt "$unit"; done
+for unit in tests/unit/*_test.c; do attempt "$build/${unit%.c}"; done
 export MF_BIN="$build/bin"
 for file in cli/{cat,assemble,export} faults/{reading,faults}; do attempt bats "tests/$file.bats"; done
 
