@@ -38,7 +38,8 @@ export build log
 # Two at a time, the long ones (nearly always those of many lines) first, so that both end together. With sanitizers not
 # what runs other programs than ours most of the time; the pipeline with them is for check_long.sh.
 {
-    for unit in tests/unit/*_test.c; do printf 'unit\n%s\n' "$build/${unit%.c}"; done # of those that are gone a build may be left
+    # A build may be left of those whose source is gone.
+    for unit in tests/unit/*_test.c; do printf 'unit\n%s\n' "$build/${unit%.c}"; done
     find tests -name '*.bats' -printf '%s %p\n' | sort -rn | while read -r _ file; do
         case $file in
         tests/bench/ablation.bats | tests/cli/corpus.bats | tests/cli/folders.bats | tests/cli/keys.bats | \
