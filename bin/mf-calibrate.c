@@ -12,8 +12,9 @@
 
 static const char notes[] =
     "Reads a tokens stream of documents that no expert was trained on. Half of them are fitted to, the other half are\n"
-    "held out: a change is kept only when it lowers the loss there. A single document is cut after a window; where\n"
-    "there is less, the model is written unchanged, and a line says which setting helps.\n"
+    "held out: a change is kept only when it lowers the loss there by more than chance would (2.5 standard errors over\n"
+    "the documents). A single document is cut after a window; where there is less, the model is written unchanged, and a\n"
+    "line says which setting helps.\n"
     "\n"
     "To the documents held out come some that change their subject half way, each made of two of them from different\n"
     "partitions (calibrate.changes: for each token held out; 0: none). Without these a router of the prefix would be left\n"
@@ -105,8 +106,8 @@ static int calibrate(void *request, const struct mf_common *common, struct mf_st
     struct mf_session *s = &q->s;
     struct mf_session_request *r = &s->request;
     json_t *report;
-    if (q->report && r->output && strcmp(q->report, r->output) == 0)
-        return mf_err_set(err, EX_USAGE, "%s is both --output and --report", q->report);
+    if (q->report && strcmp(q->report, "-") == 0 && !r->output)
+        return mf_err_set(err, EX_USAGE, "standard output is both --output and --report");
     if (mf_session_check(s, operands, err) < 0) return -1;
     if (mf_session_begin(s, "calibrate", common, 0, err) < 0) return -1;
     r->context = &s->config;

@@ -44,6 +44,8 @@ enum { FROM_NOTHING, FROM_FOLDER };
 static int check_request(const struct mf_docs_request *q, const struct mf_strs *paths, struct mf_err *err) {
     if (q->folder && (q->output || q->split))
         return mf_err_set(err, EX_USAGE, "--splits writes all three, without --split and --output");
+    if (q->removed && strcmp(q->removed, "-") == 0 && !q->folder && !q->output)
+        return mf_err_set(err, EX_USAGE, "standard output is both --output and --removed");
     if (q->job && (q->merges || q->removed || q->folder || q->split || q->cuts))
         return mf_err_set(err, EX_USAGE, "--shard only reads: copies and splits are for --merge to decide");
     if (q->merges && paths->count == 0)

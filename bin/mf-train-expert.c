@@ -30,7 +30,7 @@ static const char notes[] =
     "--resume continues, and ends with the same bytes as a run that was never stopped.\n"
     "\n"
     "example:\n"
-    "  mf-train-expert -s shared.tar -v val.mf --partition 3 -o expert.3.tar parts/part.3.mp\n"
+    "  mf-train-expert -s shared.tar -v val.labelled.mf --partition 3 -o expert.3.tar parts/part.3.mp\n"
     "\n"
     "exit status: 0, or 64 wrong use, 65 malformed input or bundles that do not belong together, 66 input cannot be\n"
     "opened, 70 the training diverged, 73 or 74 cannot write, 78 bad config.\n";
@@ -148,6 +148,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     struct request *q = request;
     if (!q->shared_path) return mf_err_set(err, EX_USAGE, "which shared bundle? (-s FILE)");
     if (mf_options_operand(operands, "tokens stream", &q->tokens, err) < 0) return -1;
+    if (mf_train_check_input(&q->options, q->shared_path, err) < 0) return -1;
     if (mf_component_open(&q->shared, q->shared_path, "shared", err) < 0) return -1;
     return train(q, common, err);
 }
@@ -158,7 +159,7 @@ int main(int argc, char **argv) {
         {"shared", 's', MF_OPT_STRING, &q.shared_path, "FILE", "the shared bundle", 0, 0},
         {"partition", 'p', MF_OPT_INT, &q.partition, "N",
          "the partition's number: noted in the bundle; validation takes only its documents", 0, 65535},
-        {"stats", 0, MF_OPT_STRING, &q.stats, "FILE",
+        {"stats", 0, MF_OPT_OUTPUT, &q.stats, "FILE",
          "also write the statistics of the FFNs' inputs as a stream", 0, 0},
         MF_TRAIN_OPTIONS(q.options),
         {0}};

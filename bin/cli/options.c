@@ -159,9 +159,23 @@ static int parse_letters(struct parser *p, const char *letters, struct mf_err *e
     return 0;
 }
 
-static int check_outputs(const struct mf_option *o, struct mf_err *err) {
-    for (; o && o->name; o++)
-        if (o->kind == MF_OPT_OUTPUT && mf_out_check(*(const char **)o->target, err) < 0) return -1;
+/* The file of an option for one; NULL: it is for something else, or was not given. */
+static const char *output_of(const struct mf_option *o) {
+    return o->kind == MF_OPT_OUTPUT ? *(const char **)o->target : NULL;
+}
+
+/* Each can be written, and no two are one. */
+static int check_outputs(const struct mf_option *table, struct mf_err *err) {
+    for (const struct mf_option *o = table; o && o->name; o++) {
+        const char *path = output_of(o);
+        if (!path) continue;
+        for (const struct mf_option *before = table; before < o; before++) {
+            const char *other = output_of(before);
+            if (other && mf_same_path(other, path))
+                return mf_err_set(err, EX_USAGE, "%s is both --%s and --%s", path, before->name, o->name);
+        }
+        if (mf_out_check(path, err) < 0) return -1;
+    }
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/signals.h"
 #include "base/strings.h"
 #include "io/bundle.h"
+#include "io/file.h"
 #include "nn/matmul.h"
 
 /* An expert whose partition has no document to validate on takes those of all partitions. */
@@ -33,10 +34,30 @@ static int load_validation(struct mf_train_session *s, const char *stage, const 
     return 0;
 }
 
+/* Owned; NULL: without a file there is none. */
+static char *checkpoint_of(const struct mf_train_options *o) {
+    bool file = o->output && strcmp(o->output, "-") != 0;
+    if (o->checkpoint) return mf_format("%s", o->checkpoint);
+    return file ? mf_format("%s.ckpt", o->output) : NULL;
+}
+
+int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err) {
+    char *checkpoint = checkpoint_of(o);
+    const char *written[] = {checkpoint, o->metrics}, *const as[] = {"checkpoint", "metrics"};
+    int status = 0;
+    for (size_t i = 0; i < 2 && input && status == 0; i++)
+        if (written[i] && mf_same_path(written[i], input))
+            status = mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, as[i]);
+    free(checkpoint);
+    return status;
+}
+
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,
                            const struct mf_train_options *o, const char *tokens, int64_t partition, size_t S,
                            const struct mf_specials *otherwise, struct mf_err *err) {
     *s = (struct mf_train_session){.data.fd = -1, .validation.fd = -1};
+    if (mf_train_check_input(o, tokens, err) < 0 || mf_train_check_input(o, o->validation, err) < 0)
+        return -1;
     if (mf_config_load_stage(&s->config, &common->settings, stage, err) < 0) return -1;
     if (S == 0) S = (size_t)s->config.model.context;
     matmul_setup();
@@ -50,11 +71,7 @@ int mf_train_session_begin(struct mf_train_session *s, const char *stage, const 
                                            s->validation.name, err) < 0)
         return -1;
     s->identity = json_pack("{so}", "settings", mf_config_json(&s->config, stage));
-    bool file = o->output && strcmp(o->output, "-") != 0;
-    if (o->checkpoint)
-        s->checkpoint = mf_format("%s", o->checkpoint);
-    else if (file)
-        s->checkpoint = mf_format("%s.ckpt", o->output);
+    s->checkpoint = checkpoint_of(o);
     mf_signals_catch();
     return 0;
 }

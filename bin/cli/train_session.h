@@ -64,6 +64,10 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
 int mf_train_forecast(const struct mf_config *config, bool frozen, const char *shared, int n_threads,
                       size_t *bytes, struct mf_err *err);
 
+/* The metrics and the checkpoint, which is removed at the end, must not be a file that is read (NULL: none).
+ * EX_USAGE. */
+int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err);
+
 /* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),
  * with windows of S tokens (0: the config's). `stage` names the program in the config; `otherwise` is
  * mf_data_load's. EX_DATAERR also where the validation's tokenizer or special tokens are others. */

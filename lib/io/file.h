@@ -70,6 +70,9 @@ void mf_out_abandon(struct mf_out *out);
  * when either failed. */
 int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
 
+/* Do two paths lead to one regular file? Also where it is not there yet, by name and folder. */
+bool mf_same_path(const char *a, const char *b);
+
 /* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
 int mf_folder_make(const char *folder, struct mf_err *err);
 

@@ -131,3 +131,22 @@ int mf_out_check(const char *path, struct mf_err *err) {
     mf_out_abandon(out);
     return 0;
 }
+
+/* The folder that a path lies in, as the system knows it. */
+static bool stat_folder(const char *path, struct stat *st) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? mf_format("%.*s", (int)(slash + 1 - path), path) : mf_format(".");
+    bool found = stat(folder, st) == 0;
+    free(folder);
+    return found;
+}
+
+bool mf_same_path(const char *a, const char *b) {
+    struct stat x, y;
+    const char *last_a = strrchr(a, '/'), *last_b = strrchr(b, '/');
+    bool there_a = stat(a, &x) == 0, there_b = stat(b, &y) == 0;
+    if (there_a != there_b || (there_a && !S_ISREG(x.st_mode))) return false;
+    if (!there_a && strcmp(last_a ? last_a + 1 : a, last_b ? last_b + 1 : b) != 0) return false;
+    if (!there_a && (!stat_folder(a, &x) || !stat_folder(b, &y))) return strcmp(a, b) == 0;
+    return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}

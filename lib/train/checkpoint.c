@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/strings.h"
 #include "io/bundle.h"
@@ -39,11 +38,6 @@ static char *numbered(const char *path, int64_t n) {
     return n ? mf_format("%s.%lld", path, (long long)n) : mf_format("%s", path);
 }
 
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Moves checkpoint N one further: renames it, the newest gets a second name. One that is not there is fine.
  */
 static int move(const char *path, int64_t n, struct mf_err *err) {
@@ -59,7 +53,7 @@ static int move(const char *path, int64_t n, struct mf_err *err) {
  * process that was killed in between has moved them already. */
 static int rotate(const char *path, int64_t keep, struct mf_err *err) {
     char *first = numbered(path, 1);
-    bool moved = same_file(path, first);
+    bool moved = mf_same_path(path, first);
     free(first);
     for (int64_t n = keep - 1; n >= 0 && !moved; n--)
         if (move(path, n, err) < 0) return -1;

@@ -144,3 +144,34 @@ controls() { # LINE
     assert [ "$tried" -gt 40 ]
     assert [ ! -e kept ]
 }
+
+@test "no two outputs are one file, and none that is written early is one that is read" {
+    local place words tried=0
+    mkdir outputs
+    cp train.mf shared.tar outputs
+    cd outputs || return 1
+    ln -s train.mf link
+    while IFS=: read -r said place; do
+        read -ra words <<< "$place"
+        sha256sum train.mf shared.tar > sums
+        run --separate-stderr -64 timeout 20 "${words[@]}" < /dev/null
+        assert_equal "$stderr" "${words[0]}: $said"
+        sha256sum --quiet --check sums
+        tried=$((tried + 1))
+    done << 'END'
+x is both --output and --checkpoint:mf-train-shared -o x --checkpoint x train.mf
+./x is both --output and --metrics:mf-train-shared -o x --metrics ./x train.mf
+train.mf is read, and cannot be the checkpoint:mf-train-shared -o x --checkpoint train.mf train.mf
+link is read, and cannot be the metrics:mf-train-shared -o x --metrics train.mf link
+train.mf is read, and cannot be the metrics:mf-train-shared -o x -v train.mf --metrics train.mf ../train.mf
+shared.tar is read, and cannot be the checkpoint:mf-train-expert -s shared.tar --checkpoint ../outputs/shared.tar -o x train.mf
+x is both --stats and --metrics:mf-train-expert -s shared.tar --stats x --metrics x -o y train.mf
+x is both --output and --removed:mf-docs --removed x -o x train.mf
+standard output is both --output and --removed:mf-docs --removed - train.mf
+x is both --output and --tokenizer:mf-import -o x -t x ../llama.hf
+x is both --output and --report:mf-calibrate -m ../model.safetensors -o x --report x train.mf
+standard output is both --output and --report:mf-calibrate -m ../model.safetensors --report - train.mf
+END
+    assert_equal "$tried" 12
+    assert_equal "$(find . -type f | sort | tr '\n' ' ')" "./shared.tar ./sums ./train.mf "
+}
