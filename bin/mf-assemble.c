@@ -59,6 +59,9 @@ static int parse_experts(const char *list, int64_t **numbers, size_t *n, struct 
         if (end == at || !isdigit((unsigned char)*at) || (*end && *end != ','))
             return mf_err_set(err, EX_USAGE, "--experts: '%.60s' is not a list of partitions like 3,0,1",
                               list);
+        for (size_t i = 0; i < *n; i++)
+            if ((*numbers)[i] == value)
+                return mf_err_set(err, EX_USAGE, "--experts: %lld is there twice", value);
         (*numbers)[(*n)++] = value;
         if (!*end) return 0;
         at = end;

@@ -36,7 +36,9 @@ static int check_operands(const struct mf_strs *operands, bool takes_one, const 
     if (operands->count > takes_one)
         return mf_err_set(err, EX_USAGE, "unexpected operand '%.100s' (a command comes first)",
                           operands->items[takes_one]);
-    if (operands->count < takes_one) return mf_err_set(err, EX_USAGE, "an operand is missing: %s", synopsis);
+    if (operands->count < takes_one)
+        return mf_err_set(err, EX_USAGE, "an operand is missing: %.*s", (int)strcspn(synopsis, "\n"),
+                          synopsis);
     return 0;
 }
 

@@ -13,6 +13,8 @@ B      ?= build
 RUNS   ?= runs
 override B    := $(call near,$(B))
 override RUNS := $(call near,$(RUNS))
+$(if $(NAME),,$(error NAME is empty: a run has a name))
+$(if $(filter .. ../%,$(NAME)),$(error NAME: '$(NAME)' would leave $(RUNS)))
 RUN    := $(RUNS)/$(NAME)
 $(if $(word 2,$(RUN)),$(error NAME and RUNS: '$(RUN)' has a blank, which make cannot have in the files it makes))
 $(if $(word 2,$B),$(error B: '$B' has a blank, which make cannot have in the files it makes))

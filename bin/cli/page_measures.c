@@ -83,10 +83,10 @@ static json_t *verdict(const struct baseline *b, size_t n) {
 }
 
 /* Of a model of experts: was it worth training them apart, and what does its router cost? */
-static json_t *worth(const struct baseline *b, size_t n) {
+static json_t *worth(const struct baseline *b, size_t n, bool imported) {
     const struct baseline *total = find(b, n, "total"), *oracle = find(b, n, "oracle");
     if (!isfinite(b[0].perplexity) || !(total || find(b, n, "expert"))) return NULL;
-    return mf_page_pack("{s:b,s:o*,s:o*}", "unmeasured", !total, "total",
+    return mf_page_pack("{s:b,s:b,s:o*,s:o*}", "unmeasured", !total, "imported", imported, "total",
                         total ? distance(&b[0], total) : NULL, "oracle",
                         oracle ? distance(&b[0], oracle) : NULL);
 }
@@ -125,7 +125,7 @@ static void prepare_headline(json_t *report) {
     size_t n = collect(report, &b);
     json_t *sample = json_object_get(report, "sample");
     mf_page_set(report, "verdict", verdict(b, n));
-    mf_page_set(report, "worth", worth(b, n));
+    mf_page_set(report, "worth", worth(b, n, json_is_true(json_object_get(report, "imported"))));
     mf_page_set(report, "baselines", baselines(b, n));
     mf_page_set(report, "fewer", mf_page_flag(is_fewer(report)));
     mf_page_set(sample, "percent", mf_page_real(100 * mf_page_number(sample, "error")));

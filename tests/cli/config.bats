@@ -203,7 +203,7 @@ refuses() {
     run mf-config memory train-expert --config "$TINY" -s nothing.tar
     assert_equal "$status" 66
     run mf-config memory train-expert --config "$TINY" --set expert.rank=1000 -s shared.tar
-    assert_equal "$status" 65
+    assert_equal "$status" 78
     run mf-config memory eval
     assert_equal "$status" 64
     assert_output "mf-config: memory is planned for train-shared and train-expert, not for 'eval'"

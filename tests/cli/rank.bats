@@ -274,7 +274,7 @@ END
         [[ $stderr == *"$2"* ]] || fail "$stderr"
         [ ! -e m.safetensors ] && [ ! -e e.tar ]
     }
-    refused 65 "rank is 300, must be at most" mf-train-expert --config llama.yaml --set expert.rank=300 -s llama.tar -o e.tar parts/part.0.mp
+    refused 78 "config: expert.rank is 300, must be at most" mf-train-expert --config llama.yaml --set expert.rank=300 -s llama.tar -o e.tar parts/part.0.mp
     refused 78 "expert.init must be shared" mf-train-expert --config llama.yaml --set expert.rank=4 --set expert.init=kaiming -s llama.tar -o e.tar parts/part.0.mp
     local edit words
     while IFS='|' read -r edit words; do

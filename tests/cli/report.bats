@@ -231,7 +231,7 @@ JSON
     assert_output --partial "&lt;script&gt;alert(1)&lt;/script&gt;"
     assert_output --partial "&lt;/span&gt;&#x2400;&#x241b;[31m&#xfffd;é😀"
     assert_output --partial "&amp;amp;"
-    assert_output --partial "Not better than every baseline."
+    assert_output --partial "Not better than every baseline that saw no more text."
     assert_output --partial "12.5% above the best, the dense backbone"
     assert_output --partial "over 16 MB"
     assert_output --partial "1 h 01 min"
