@@ -140,12 +140,21 @@ $(READ): $(RUN)/shards/$(SHARDS)/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $
 	@mkdir -p $(@D)
 	$(call timed,docs.$*,100) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --shard $*/$(SHARDS) -o $@ $(DOCUMENTS)
 
+# How documents are split is noted while there is no backbone: when it changes later, one that is tested may have been learned.
+SPLIT_KEYS := val_fraction test_fraction min_targets blocks
+note_split = split='$(foreach key,$(SPLIT_KEYS),$(call answer,get docs.$(key) $(SETTINGS)))'; \
+    if [ ! -e $(RUN)/shared.tar ] || [ ! -e $(@D)/split ]; then echo "$$split" > $(@D)/split; \
+    elif [ "$$split" != "$$(cat $(@D)/split)" ]; then \
+        echo "make: documents are split otherwise than when the backbone was trained ($(SPLIT_KEYS:%=docs.%)): it may have" \
+            "learned what is tested now (make fresh trains it again)" >&2; \
+    fi
 from = $(if $(READ),--merge $(RUN)/shards/$(SHARDS)/$(SHARD_NUMBERS).mf,$(DOCUMENTS))
 $(RUN)/docs/stamp: $(INPUTS) $(SLICE)/docs.yaml $(READ) $(call lost,$(DOCS)) | $(TIMED) $(BIN)/mf-docs
 	$(call begun,$@ $(DOCS))
 	@mkdir -p $(@D)
 	$(call timed,docs,200) $(BIN)/mf-docs --config $(SLICE)/docs.yaml $(DOCS_FLAGS) --splits $(@D) --cuts $(@D)/cuts $(from)
 	@rm -f $(filter-out $(DOCS),$(wildcard $(@D)/*.mf))
+	@$(if $(BASE),,$(note_split))
 	@touch $@
 	$(call made,$@ $(DOCS))
 

@@ -245,6 +245,8 @@ next(t for t in m['tensors'] if t['name'] == '$3')['sha256'] = hashlib.sha256(nu
     assemble -o again.safetensors --experts 0,1,2 shared.tar expert.2.tar expert.1.tar expert.0.tar
     cmp all.safetensors again.safetensors
     refuses "partition 7 3" --experts 0,7 shared.tar expert.0.tar expert.1.tar expert.2.tar
+    run -64 assemble --experts 1,0,1 -o none shared.tar expert.0.tar expert.1.tar
+    assert_output "mf-assemble: --experts: 1 is there twice"
     run -64 assemble --experts 0,x shared.tar expert.0.tar
     run -64 assemble --experts 0, shared.tar expert.0.tar
     run -78 assemble --experts 0 shared.tar expert.0.tar expert.1.tar

@@ -10,6 +10,9 @@ setup() {
 @test "make BASE= makes a report of a base's experts, and then nothing; the base is seen by content" {
     few='train_expert.steps=4 train_expert.warmup=1 eval.samples=0'
     mf_make BASE="$PWD/llama.hf" SET="$few" > log 2>&1 || fail "$(tail -n 5 log)"
+    refute grep -q 'loss curves' log # the backbone was trained elsewhere
+    jq -e .imported runs/t/report.json
+    refute grep -q 'make dense' runs/t/report.html
     ran=$(stages log)
     [[ $ran == *import* ]]
     [[ $ran != *train-shared* ]]

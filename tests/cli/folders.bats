@@ -34,6 +34,11 @@ assert_model() { # CONFIG STEPS [SETTINGS]
     assert_model tiny 4
     sha256sum --check --quiet sums
     [ "$(for split in train val test; do mf-cat runs/t/docs/$split.mf; done | grep -c '"id":"new.txt')" -gt 0 ]
+    refute grep -q 'split otherwise' log
+    # another share for the tests takes some of what the backbone has learned
+    assert_model tiny 4 docs.test_fraction=0.4
+    grep -q '^make: documents are split otherwise than when the backbone was trained (.*docs.test_fraction.*(make fresh trains it again)$' log
+    sha256sum --check --quiet sums
 }
 
 # What is told must come before the first step of any training.

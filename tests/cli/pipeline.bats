@@ -286,6 +286,12 @@ for i in range(120):
     run mf_make NAME='a b'
     assert_failure
     assert_output --partial "a b' has a blank"
+    run mf_make NAME= # as of a variable of the shell that is not set
+    assert_failure
+    assert_output --partial "NAME is empty"
+    run mf_make NAME=../t
+    assert_failure
+    assert_output --partial "NAME: '../t' would leave $PWD/runs"
     ln -s . here
     run mf_make RUNS="$PWD/words/runs" DATA="$PWD/here/words"
     assert_failure
