@@ -19,8 +19,8 @@ struct mf_out;
 /* Opens an output. NULL or "-" is standard output. EX_CANTCREAT when the folder cannot be written. */
 int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err);
 
-/* Would it open? Nothing is left behind. What is no regular file is not tried: a pipe's reader may come
- * later. EX_CANTCREAT. */
+/* Would it open, as far as rights tell? Nothing is made. What is no regular file is not tried: a pipe's
+ * reader may come later. EX_CANTCREAT. */
 int mf_out_check(const char *path, struct mf_err *err);
 
 /* Buffered write of all `size` bytes. EX_IOERR. */
@@ -76,7 +76,7 @@ bool mf_same_path(const char *a, const char *b);
 /* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
 int mf_folder_make(const char *folder, struct mf_err *err);
 
-/* Would it be made, or is it there and can be written to? Nothing is left behind. EX_CANTCREAT. */
+/* Would it be made, or is it there and can be written to, as far as rights tell? EX_CANTCREAT. */
 int mf_folder_check(const char *folder, struct mf_err *err);
 
 /* Makes the names in a folder outlast a power cut: for renames of the caller's own. EX_CANTCREAT, EX_IOERR.

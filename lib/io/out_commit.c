@@ -42,15 +42,6 @@ int mf_folder_make(const char *folder, struct mf_err *err) {
     return mf_err_sys(err, EX_CANTCREAT, "%s: cannot make the folder", folder);
 }
 
-int mf_folder_check(const char *folder, struct mf_err *err) {
-    if (mkdir(folder, 0777) == 0) {
-        rmdir(folder);
-        return 0;
-    }
-    if (mf_folder_make(folder, err) < 0) return -1;
-    return access(folder, W_OK | X_OK) == 0 ? 0 : mf_err_sys(err, EX_CANTCREAT, "%s", folder);
-}
-
 int mf_folder_sync(const char *folder, struct mf_err *err) {
     int fd;
     if (open_folder(folder, folder, &fd, err) < 0) return -1;

@@ -84,25 +84,34 @@ static void remove_file(const char *path) {
     unlink(path);
 }
 
-static int open_path(struct mf_out *out, const char *path, struct mf_err *err) {
+/* The file that is written, links resolved (new), and the mode of one that is replaced; *target is NULL for a
+ * device or a named pipe, which is written directly. */
+static int find_target(const char *path, char **target, mode_t *mode, struct mf_err *err) {
     struct stat st;
-    int fd = named_descriptor(path);
-    if (fd >= 0) return open_descriptor(out, fd, err);
+    *target = NULL;
+    *mode = 0;
     if (*path == 0 || path[strlen(path) - 1] == '/')
         return mf_err_set(err, EX_CANTCREAT, "%s: not a file's name", path);
     if (stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode)) return mf_err_set(err, EX_CANTCREAT, "%s: is a folder", path);
-        if (!S_ISREG(st.st_mode)) { /* a device or a named pipe is written directly */
-            out->fd = file_open(path, O_WRONLY | O_NOCTTY);
-            return out->fd < 0 ? mf_err_sys(err, EX_CANTCREAT, "%s", path) : 0;
-        }
-        out->mode = st.st_mode & 0777;
-        out->target = follow_links(path);
-        if (!out->target) return mf_err_sys(err, EX_CANTCREAT, "%s", path);
-    } else {
-        if (errno != ENOENT) return mf_err_sys(err, EX_CANTCREAT, "%s", path);
-        if (lstat(path, &st) == 0) return mf_err_set(err, EX_CANTCREAT, "%s: is a link to nothing", path);
-        out->target = mf_format("%s", path);
+        if (!S_ISREG(st.st_mode)) return 0;
+        *mode = st.st_mode & 0777;
+        *target = follow_links(path);
+        return *target ? 0 : mf_err_sys(err, EX_CANTCREAT, "%s", path);
+    }
+    if (errno != ENOENT) return mf_err_sys(err, EX_CANTCREAT, "%s", path);
+    if (lstat(path, &st) == 0) return mf_err_set(err, EX_CANTCREAT, "%s: is a link to nothing", path);
+    *target = mf_format("%s", path);
+    return 0;
+}
+
+static int open_path(struct mf_out *out, const char *path, struct mf_err *err) {
+    int fd = named_descriptor(path);
+    if (fd >= 0) return open_descriptor(out, fd, err);
+    if (find_target(path, &out->target, &out->mode, err) < 0) return -1;
+    if (!out->target) {
+        out->fd = file_open(path, O_WRONLY | O_NOCTTY);
+        return out->fd < 0 ? mf_err_sys(err, EX_CANTCREAT, "%s", path) : 0;
     }
     mf_tempname_clean(out->target, 0, remove_file);
     return open_temporary(out, err);
@@ -122,23 +131,46 @@ int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err) {
     return 0;
 }
 
-int mf_out_check(const char *path, struct mf_err *err) {
-    struct stat st;
-    struct mf_out *out;
-    if (!path || strcmp(path, "-") == 0 || named_descriptor(path) >= 0) return 0;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return 0;
-    if (mf_out_open(&out, path, err) < 0) return -1;
-    mf_out_abandon(out);
-    return 0;
+/* New: the folder that a path lies in. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? mf_format("%.*s", (int)(slash + 1 - path), path) : mf_format(".");
 }
 
-/* The folder that a path lies in, as the system knows it. */
+/* Nothing is made and removed for it: that would be seen at the folder's time. */
+int mf_out_check(const char *path, struct mf_err *err) {
+    char *target;
+    mode_t mode;
+    if (!path || strcmp(path, "-") == 0 || named_descriptor(path) >= 0) return 0;
+    if (find_target(path, &target, &mode, err) < 0) return -1;
+    if (!target) return 0;
+    char *folder = folder_of(target);
+    int status = access(folder, W_OK | X_OK) == 0 ? 0 : mf_err_sys(err, EX_CANTCREAT, "%s", path);
+    free(folder);
+    free(target);
+    return status;
+}
+
 static bool stat_folder(const char *path, struct stat *st) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? mf_format("%.*s", (int)(slash + 1 - path), path) : mf_format(".");
+    char *folder = folder_of(path);
     bool found = stat(folder, st) == 0;
     free(folder);
     return found;
+}
+
+int mf_folder_check(const char *path, struct mf_err *err) {
+    struct stat st;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    char *name = mf_format("%.*s", (int)n, path), *parent = folder_of(name);
+    bool there = lstat(name, &st) == 0, fits = !there || (stat(name, &st) == 0 && S_ISDIR(st.st_mode));
+    if (!fits) errno = EEXIST;
+    int status = 0;
+    if (!fits || access(there ? name : parent, W_OK | X_OK) < 0)
+        status = mf_err_sys(err, EX_CANTCREAT, there && fits ? "%s" : "%s: cannot make the folder", path);
+    free(parent);
+    free(name);
+    return status;
 }
 
 bool mf_same_path(const char *a, const char *b) {

@@ -113,8 +113,11 @@ assert_one_line() { # STATUS LINE COMMAND...
         assert_one_line 65 "rank 1: tokens, settings, precision or threads are not those of rank 0" \
             "${launch[@]}" -n 1 "${shared[@]}" -o x.tar train.mf : -n 1 "${shared[@]}" -o x.tar $other
     done
+    assert_one_line 73 "no/x.ckpt: No such file or directory" ranks 2 --checkpoint no/x.ckpt -o x.tar
     # of rank 0 alone, while the other goes on: it alone writes
-    assert_one_line 73 "no/x.ckpt.best: No such file or directory" ranks 2 --checkpoint no/x.ckpt -o x.tar
+    mkdir x.ckpt.best
+    assert_one_line 73 "x.ckpt.best: is a folder" ranks 2 --checkpoint x.ckpt -o x.tar
+    rmdir x.ckpt.best
     [ ! -e x.tar ]
     [ -z "$(ls | grep tmp)" ]
 }
