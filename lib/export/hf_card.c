@@ -37,15 +37,30 @@ static double number(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* An expert that was not trained has a name: the anchor is the backbone's own FFN. */
+static bool is_named(const json_t *expert) {
+    return json_object_get(expert, "name") != NULL;
+}
+
+static size_t count_named(const struct card *c) {
+    json_t *experts = mf_metadata_json(mf_plain_metadata(c->hf->plain), "experts"), *expert;
+    size_t e, n = 0;
+    json_array_foreach(experts, e, expert) n += is_named(expert);
+    json_decref(experts);
+    return n;
+}
+
 /* --- sections --- */
 
 static void say_head(const struct card *c) {
     SAY("---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- modularforge\n---\n\n");
     SAY("# A language model made by ModularForge\n\n");
+    size_t named = c->E ? count_named(c) : 0;
     if (c->E)
         SAY("A mixture of %zu experts that were trained independently of one another, each on its own "
-            "documents,\nbeside one shared backbone. A router chooses %zu of them for each token.\n\n",
-            c->E, mf_plain_top_k(c->hf->plain));
+            "documents,\nbeside one shared backbone%s. A router chooses %zu of %s for each token.\n\n",
+            c->E - named, named ? ", whose own FFN is one more" : "", mf_plain_top_k(c->hf->plain),
+            named ? "all these" : "them");
     else
         SAY("A dense model: a backbone with one FFN in each layer.\n\n");
     SAY("| | |\n|---|---|\n| class | `%s` |\n", c->class->name);
@@ -67,6 +82,7 @@ static void say_usage(const struct card *c) {
 static void say_expert(const struct card *c, size_t e, const json_t *expert) {
     const json_t *partition = json_object_get(expert, "partition");
     SAY("| expert %zu", e);
+    if (is_named(expert)) SAY(", the backbone's own FFN");
     if (json_is_integer(partition)) SAY(", partition %lld", (long long)json_integer_value(partition));
     SAY(" | ");
     say_cell(c, text_of(expert, "file"));

@@ -258,6 +258,8 @@ END
     assert_line --regexp 'expert 2 .*= llama.2.tar'
     assert_line --regexp 'expert 3 .*= llama.tar'
     mf-export hf --quiet -m model.safetensors -t tokenizer.json -o hf
+    tr '\n' ' ' < hf/README.md | grep -q 'A mixture of 3 experts .* one shared backbone, whose own FFN is one more. A router chooses 2 of all these'
+    grep -q "^| expert 3, the backbone's own FFN | " hf/README.md
     jq -e '.num_local_experts == 4' hf/config.json
     mf-export gguf --quiet -m model.safetensors -t tokenizer.json -o model.gguf
     mf-eval report --quiet --config llama.yaml -m model.safetensors -t tokenizer.json -s llama.tar -e llama.0.tar -e llama.1.tar -e llama.2.tar \
