@@ -34,7 +34,8 @@ static void note(struct mf_named *l, const char *name, size_t size) {
 static int take(void *context, const struct mf_doc *doc, struct mf_err *err) {
     struct work *w = context;
     mf_progress_show(&w->progress, w->selection.read.documents, NULL);
-    if (!mf_utf8_valid(doc->text, doc->size)) note(&w->summary.stray, doc->id, doc->id_size);
+    if (!w->q->common->quiet && !mf_utf8_valid(doc->text, doc->size))
+        note(&w->summary.stray, doc->id, doc->id_size);
     return mf_selection_add(&w->selection, doc, err);
 }
 

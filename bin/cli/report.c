@@ -90,23 +90,12 @@ static int make_samples(struct report_maker *m, const struct mf_tokenizer *token
     return status;
 }
 
-/* A base is trained elsewhere: it has no curve. */
-static bool is_imported(const char *shared) {
-    struct mf_component component = {0};
-    struct mf_err err;
-    bool imported = shared && mf_component_open(&component, shared, "shared", &err) == 0 &&
-                    json_object_get(mf_bundle_meta(component.bundle), "base");
-    mf_component_close(&component);
-    return imported;
-}
-
 /* Stages above their bounds, trainings without a curve where others have one, and those without effect. */
 static void add_warnings(const struct report_maker *m, json_t *report) {
     json_t *warnings = mf_report_warnings(json_object_get(report, "stages"));
-    bool imported = is_imported(m->files->shared);
     size_t given = m->files->metrics->count;
-    size_t made = m->files->experts->count + !imported + (m->files->dense != NULL);
-    if (imported) json_object_set_new(report, "imported", json_true());
+    size_t made = m->files->experts->count + !m->imported + (m->files->dense != NULL);
+    if (m->imported) json_object_set_new(report, "imported", json_true());
     if (m->files->shared && given > 0 && given < made)
         json_array_append_new(
             warnings,

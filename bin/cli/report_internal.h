@@ -41,6 +41,7 @@ struct report_maker {
     struct mf_perplexity oracle;
     struct report_comparison oracle_now;
     size_t unimproved;             /* experts that are as they were before training */
+    bool imported;                 /* the shared backbone: it was trained elsewhere, and has no curve */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
 
@@ -64,7 +65,7 @@ json_t *report_compared(const struct report_maker *m, const char *what, const st
 void report_show(const struct report_maker *m, const char *what, double loss, double error);
 
 /* Measures what predicting each token by its share of the training tokens alone would give: (count + 1) /
- * (all + V). Nothing of an imported backbone, whose training tokens nobody counted. */
+ * (all + V). Nothing of an imported backbone, whose training tokens nobody counted: sets m->imported. */
 int report_unigram(struct report_maker *m, struct mf_err *err);
 
 /* Puts a measure into the report, twice. */

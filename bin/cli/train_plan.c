@@ -46,12 +46,7 @@ static int head_of(const struct mf_config *c, const struct mf_shape *shape, size
 static int set_expert(struct mf_training *t, const struct mf_config *c, struct mf_err *err) {
     t->low_rank = low_rank_of(c);
     t->anchor = c->expert.anchor;
-    size_t most = t->shape.D < t->shape.F ? t->shape.D : t->shape.F;
-    if (t->low_rank.R > most)
-        return mf_err_set(err, EX_CONFIG,
-                          "config: expert.rank is %zu, must be at most %zu, as d_model %zu and d_ff %zu are",
-                          t->low_rank.R, most, t->shape.D, t->shape.F);
-    if (mf_low_rank_check(&t->low_rank, &t->shape, "config", err) < 0) return -1;
+    if (mf_low_rank_check(&t->low_rank, &t->shape, EX_CONFIG, "config: expert.", err) < 0) return -1;
     return head_of(c, &t->shape, &t->head, err);
 }
 

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/strings.h"
 #include "io/out_internal.h"
 #include "io/tempname.h"
 
@@ -40,6 +42,24 @@ int mf_folder_make(const char *folder, struct mf_err *err) {
     if (mkdir(folder, 0777) == 0) return 0;
     if (errno == EEXIST && stat(folder, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
     return mf_err_sys(err, EX_CANTCREAT, "%s: cannot make the folder", folder);
+}
+
+int mf_folder_check(const char *path, struct mf_err *err) {
+    struct stat st;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    char *name = mf_format("%.*s", (int)n, path), *parent = mf_tempname_folder(name);
+    bool there = lstat(name, &st) == 0, fits = there || errno == ENOENT;
+    if (there && (stat(name, &st) < 0 || !S_ISDIR(st.st_mode))) {
+        fits = false;
+        errno = EEXIST;
+    }
+    int status = 0;
+    if (!fits || access(there ? name : parent, W_OK | X_OK) < 0)
+        status = mf_err_sys(err, EX_CANTCREAT, there && fits ? "%s" : "%s: cannot make the folder", path);
+    free(parent);
+    free(name);
+    return status;
 }
 
 int mf_folder_sync(const char *folder, struct mf_err *err) {

@@ -131,12 +131,6 @@ int mf_out_open(struct mf_out **out, const char *path, struct mf_err *err) {
     return 0;
 }
 
-/* New: the folder that a path lies in. */
-static char *folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? mf_format("%.*s", (int)(slash + 1 - path), path) : mf_format(".");
-}
-
 /* Nothing is made and removed for it: that would be seen at the folder's time. */
 int mf_out_check(const char *path, struct mf_err *err) {
     char *target;
@@ -144,7 +138,7 @@ int mf_out_check(const char *path, struct mf_err *err) {
     if (!path || strcmp(path, "-") == 0 || named_descriptor(path) >= 0) return 0;
     if (find_target(path, &target, &mode, err) < 0) return -1;
     if (!target) return 0;
-    char *folder = folder_of(target);
+    char *folder = mf_tempname_folder(target);
     int status = access(folder, W_OK | X_OK) == 0 ? 0 : mf_err_sys(err, EX_CANTCREAT, "%s", path);
     free(folder);
     free(target);
@@ -152,25 +146,10 @@ int mf_out_check(const char *path, struct mf_err *err) {
 }
 
 static bool stat_folder(const char *path, struct stat *st) {
-    char *folder = folder_of(path);
+    char *folder = mf_tempname_folder(path);
     bool found = stat(folder, st) == 0;
     free(folder);
     return found;
-}
-
-int mf_folder_check(const char *path, struct mf_err *err) {
-    struct stat st;
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    char *name = mf_format("%.*s", (int)n, path), *parent = folder_of(name);
-    bool there = lstat(name, &st) == 0, fits = !there || (stat(name, &st) == 0 && S_ISDIR(st.st_mode));
-    if (!fits) errno = EEXIST;
-    int status = 0;
-    if (!fits || access(there ? name : parent, W_OK | X_OK) < 0)
-        status = mf_err_sys(err, EX_CANTCREAT, there && fits ? "%s" : "%s: cannot make the folder", path);
-    free(parent);
-    free(name);
-    return status;
 }
 
 bool mf_same_path(const char *a, const char *b) {

@@ -3,8 +3,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
+#include "base/strings.h"
 
 #define ALPHA_MAX 1e6
 
@@ -12,15 +14,14 @@ float mf_low_rank_scale(const struct mf_low_rank *l) {
     return l->R ? (float)(l->alpha / (double)l->R) : 0;
 }
 
-int mf_low_rank_check(const struct mf_low_rank *l, const struct mf_shape *s, const char *name,
+int mf_low_rank_check(const struct mf_low_rank *l, const struct mf_shape *s, int status, const char *before,
                       struct mf_err *err) {
     size_t max = s->D < s->F ? s->D : s->F;
     if (l->R > max)
-        return mf_err_set(err, EX_DATAERR,
-                          "%s: rank is %zu, must be at most %zu, as d_model %zu and d_ff %zu are", name, l->R,
-                          max, s->D, s->F);
+        return mf_err_set(err, status, "%srank is %zu, must be at most %zu, as d_model %zu and d_ff %zu are",
+                          before, l->R, max, s->D, s->F);
     if (l->R && !(l->alpha > 0 && l->alpha <= ALPHA_MAX))
-        return mf_err_set(err, EX_DATAERR, "%s: alpha must be a number above 0, up to %g", name, ALPHA_MAX);
+        return mf_err_set(err, status, "%salpha must be a number above 0, up to %g", before, ALPHA_MAX);
     return 0;
 }
 
@@ -39,7 +40,10 @@ int mf_low_rank_parse(struct mf_low_rank *l, const json_t *manifest, const struc
         return mf_err_set(err, EX_DATAERR, "%s: rank must be an integer above 0", name);
     l->R = (size_t)json_integer_value(rank);
     l->alpha = json_number_value(json_object_get(manifest, "alpha"));
-    return mf_low_rank_check(l, s, name, err);
+    char *before = mf_format("%s: ", name);
+    int status = mf_low_rank_check(l, s, EX_DATAERR, before, err);
+    free(before);
+    return status;
 }
 
 /* A layer's matrices among the tensors of its FFN; returns their number. */

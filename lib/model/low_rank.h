@@ -15,9 +15,10 @@ struct mf_low_rank {
 /* What the product of two factors is multiplied by: alpha / R. */
 float mf_low_rank_scale(const struct mf_low_rank *low_rank);
 
-/* EX_DATAERR unless the rank is one that the shape's matrices can have: at most the smaller of D and F. */
-int mf_low_rank_check(const struct mf_low_rank *low_rank, const struct mf_shape *shape, const char *name,
-                      struct mf_err *err);
+/* An error of this status unless the rank is one that the shape's matrices can have: at most the smaller of D
+ * and F. What stands before "rank" and "alpha" in the message says whose they are. */
+int mf_low_rank_check(const struct mf_low_rank *low_rank, const struct mf_shape *shape, int status,
+                      const char *before, struct mf_err *err);
 
 /* As an expert's manifest has it, `rank` and `alpha`; without a rank it is 0. EX_DATAERR. */
 void mf_low_rank_put(const struct mf_low_rank *low_rank, json_t *manifest);
