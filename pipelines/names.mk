@@ -14,7 +14,7 @@ RUNS   ?= runs
 override B    := $(call near,$(B))
 override RUNS := $(call near,$(RUNS))
 $(if $(NAME),,$(error NAME is empty: a run has a name))
-$(if $(filter .. ../%,$(NAME)),$(error NAME: '$(NAME)' would leave $(RUNS)))
+$(if $(filter .. ../%,$(NAME)),$(error NAME: '$(NAME)' would leave the folder of runs))
 RUN    := $(RUNS)/$(NAME)
 $(if $(word 2,$(RUN)),$(error NAME and RUNS: '$(RUN)' has a blank, which make cannot have in the files it makes))
 $(if $(word 2,$B),$(error B: '$B' has a blank, which make cannot have in the files it makes))

@@ -291,7 +291,7 @@ for i in range(120):
     assert_output --partial "NAME is empty"
     run mf_make NAME=../t
     assert_failure
-    assert_output --partial "NAME: '../t' would leave $PWD/runs"
+    assert_output --partial "NAME: '../t' would leave the folder of runs"
     ln -s . here
     run mf_make RUNS="$PWD/words/runs" DATA="$PWD/here/words"
     assert_failure
