@@ -142,7 +142,7 @@ $(READ): $(RUN)/shards/$(SHARDS)/%.mf: $(INPUTS) $(SLICE)/docs.yaml | $(TIMED) $
 
 # How documents are split is noted while there is no backbone: when it changes later, one that is tested may have been learned.
 SPLIT_KEYS := val_fraction test_fraction min_targets blocks
-note_split = split=$$(grep $(SPLIT_KEYS:%=-e %:) $(SLICE)/docs.yaml); \
+note_split = split=$$(sed -n $(SPLIT_KEYS:%=-e '/%:/p') $(SLICE)/docs.yaml); \
     if [ ! -e $(RUN)/shared.tar ] || [ ! -e $(@D)/split ]; then echo "$$split" > $(@D)/split; \
     elif [ "$$split" != "$$(cat $(@D)/split)" ]; then \
         echo "make: documents are split otherwise than when the backbone was trained ($(SPLIT_KEYS:%=docs.%)): it may have" \
