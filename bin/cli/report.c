@@ -159,6 +159,7 @@ int mf_report_make(struct mf_session *s, const struct mf_report_files *files, co
     free(m.lengths);
     free(m.nats);
     free(m.of_expert);
+    free(m.expert_hashes);
     free(m.of_document);
     mf_tokenizer_free(tokenizer);
     if (status < 0) json_decref(*report);

@@ -35,7 +35,8 @@ struct report_maker {
     struct report_document document;   /* the same */
     struct report_comparison now;      /* of what is being measured */
     bool with_oracle;                  /* each document has an expert of its partition */
-    int64_t *of_expert;                /* [experts] partitions that they trained on */
+    int64_t *of_expert;                /* [experts] partitions that they trained on, and */
+    char (*expert_hashes)[65];         /* their bundles' names */
     size_t *of_document;               /* [n_nats] the expert of each document's partition */
     const size_t *only;                /* of documents of this expert alone, or NULL */
     struct mf_perplexity oracle;

@@ -66,6 +66,10 @@ int mf_report_calibration(const char *path, json_t *report, struct mf_err *err) 
     json_t *calibration;
     if (!path) return 0;
     if (read_json(path, &calibration, err) < 0) return -1;
+    if (!json_is_array(json_object_get(calibration, "changes"))) {
+        json_decref(calibration);
+        return mf_err_set(err, EX_DATAERR, "%s: not a report of mf-calibrate", path);
+    }
     json_object_set_new(report, "calibration", calibration);
     return 0;
 }

@@ -212,6 +212,24 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     jq -e '.warnings == []' r.json
 }
 
+@test "an expert given twice, and a calibration that is none, are refused in one line, with no report" {
+    make_model
+    run "${report[@]}" -e expert.1.tar -o r.json test.mf
+    assert_failure 65
+    assert_line "mf-eval report: expert.1.tar: the same expert as expert.1.tar"
+    cp expert.0.tar other.tar
+    run "${report[@]}" -e other.tar -o r.json test.mf
+    assert_failure 65
+    assert_line "mf-eval report: other.tar: the same expert as expert.0.tar"
+    for text in '{}' '{"changes": 3}' '{"seconds": 1}'; do
+        echo "$text" > c.json
+        run "${report[@]}" --calibration c.json -o r.json test.mf
+        assert_failure 65
+        assert_line "mf-eval report: c.json: not a report of mf-calibrate"
+    done
+    [ ! -e r.json ]
+}
+
 @test "what a report holds is text on the page, whatever it looks like" {
     cat > evil.json <<'JSON'
 {"version": 1, "model": "<script>alert(1)</script>", "perplexity": {"test": 9, "dense": 8},
