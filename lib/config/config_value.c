@@ -40,13 +40,22 @@ static int outside(const struct given *g, double value) {
                       g->text, below ? "least" : "most", below ? key->low : key->high);
 }
 
+/* The number that the first of the words for numbers stands for. */
+static int first_word(const struct mf_key *key) {
+    int first = 0;
+    for (const char *c = key->choices; *c; c++) first -= *c == '|';
+    return first;
+}
+
 static int parse_int(const struct given *g, void *target) {
     int64_t value;
     int word = g->key->choices ? mf_choice(g->key->choices, g->text, strlen(g->text)) : -1;
-    if (word >= 0)
-        value = (int64_t)g->key->low + word;
-    else if (mf_parse_int(g->text, &value) < 0)
-        return unfit(g);
+    if (word >= 0) {
+        value = first_word(g->key) + word;
+        memcpy(target, &value, sizeof value);
+        return 0;
+    }
+    if (mf_parse_int(g->text, &value) < 0) return unfit(g);
     if ((double)value < g->key->low || (double)value > g->key->high) return outside(g, (double)value);
     memcpy(target, &value, sizeof value);
     return 0;
@@ -111,7 +120,7 @@ void mf_key_format(const struct mf_key *key, const struct mf_config *config, cha
     case MF_KEY_INT:
         memcpy(&whole, source, sizeof whole);
         if (key->choices && whole <= 0)
-            mf_choice_name(key->choices, (int)(whole - (int64_t)key->low), text, size);
+            mf_choice_name(key->choices, (int)whole - first_word(key), text, size);
         else
             snprintf(text, size, "%" PRId64, whole);
         return;

@@ -114,7 +114,7 @@ static const struct mf_key keys[] = {
     REAL(expert.alpha, "0", 0, 1e6, EXPERT,
          "a change is its two factors' product times alpha / rank; 0: 2 rank"),
     BOOL(expert.anchor, "false", EXPERT, "experts train beside the frozen shared FFN, each at half weight"),
-    {"expert.head", MF_KEY_INT, AT(expert.head), "none", MF_HEAD_FULL, 65536, MF_HEADS, EXPERT,
+    {"expert.head", MF_KEY_INT, AT(expert.head), "none", MF_HEAD_NONE, 65536, MF_HEADS, EXPERT,
      "experts also learn a head: a change of this rank, or full", "a whole number, full or none"},
 
     CHOICE(train.precision, "auto", MF_PRECISIONS, SHARED | EXPERT,

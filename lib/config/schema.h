@@ -19,7 +19,7 @@ struct mf_key {
     size_t offset; /* in struct mf_config */
     const char *fallback;
     double low, high;    /* of numbers; the bytes of a text */
-    const char *choices; /* "a|b|c"; of an int NULL, or words for low to 0 */
+    const char *choices; /* "a|b|c"; of an int NULL, or words of which the last stands for 0 */
     unsigned stages;     /* bit i: stage i of mf_config_stages() reads it; none: make does */
     const char *meaning;
     const char *wanted; /* what a value must be, in the message when it is not */
