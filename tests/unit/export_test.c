@@ -4,6 +4,7 @@
 #include "scratch.h"
 #include "nn.h"
 
+#include "export/normed_fit.h"
 #include "export/plain.h"
 #include "export/score_fit.h"
 #include "io/safetensors.h"
@@ -191,6 +192,122 @@ static void test_score_fit(void **state) {
     assert_true(score_fit(fit, frequencies, 6, 512, log(4096), 0) > 1e-3); /* all turn too far */
 }
 
+/* --- weights where queries and keys are normed --- */
+
+/* A norm and gains as a model has them, then turned to its place. */
+static double complex normed(const double *x, const float *gain, const struct normed_head *h, size_t pair,
+                             size_t place) {
+    double square = h->norm_eps;
+    for (size_t i = 0; i < h->d; i++) square += x[i] * x[i] / (double)h->d;
+    double complex turned = cexp(I * h->frequencies[pair] * (double)place);
+    size_t other = pair + h->d / 2;
+    return (x[pair] * (double)gain[pair] + I * x[other] * (double)gain[other]) / sqrt(square) * turned;
+}
+
+static double naive_weight(const struct normed_head *h, const double *query, const double *key,
+                           size_t distance) {
+    double sum = 0;
+    for (size_t i = 0; i < h->d / 2; i++)
+        sum += creal(normed(query, h->q_gain, h, i, distance + 3) * conj(normed(key, h->k_gain, h, i, 3)));
+    return exp(sum / sqrt((double)h->d));
+}
+
+/* Over the contexts of 1 to S tokens, the largest sum of what the softmax's weights are off, as a share of
+ * the tokens' weight. */
+static double naive_off(const struct normed_head *h, const double *query, const double *key,
+                        const double *bos_key) {
+    double *got = calloc(h->S, sizeof *got), most = 0, sum = 0, tokens = 0;
+    assert_non_null(got);
+    for (size_t n = 0; n < h->S; n++) {
+        got[n] = naive_weight(h, query, key, n);
+        sum += got[n];
+        tokens += pow(h->decay, (double)n);
+        double bos = naive_weight(h, query, bos_key, n), total = h->bos_weight + tokens, off = 0;
+        for (size_t i = 0; i <= n; i++)
+            off += fabs(got[i] / (bos + sum) - pow(h->decay, (double)i) / total) / (tokens / total);
+        most = fmax(most, off);
+    }
+    free(got);
+    return most;
+}
+
+static double mean_square(const double *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i] / (double)n;
+    return sum;
+}
+
+/* Gains around `size`, some of them negative; the one at `zero` and its pair's other one are 0. */
+static void make_gains(float *gains, size_t n, double size, size_t zero, uint64_t seed) {
+    float *noise = make_random(n, seed);
+    for (size_t i = 0; i < n; i++)
+        gains[i] = (float)((i % 7 == 3 ? -size : size) * (1 + 0.3 * tanh((double)noise[i])));
+    if (zero < n / 2) gains[zero] = gains[zero + n / 2] = 0;
+    free(noise);
+}
+
+static void check_normed(struct normed_head h, double theta, double size, size_t zero, double bound) {
+    double frequencies[64], query[128], key[128], bos_key[128];
+    float q_gain[128], k_gain[128];
+    rope_frequencies(frequencies, h.d, theta);
+    make_gains(q_gain, h.d, size, zero, 3);
+    make_gains(k_gain, h.d, size, h.d, 4);
+    h.frequencies = frequencies, h.q_gain = q_gain, h.k_gain = k_gain;
+    double off = normed_fit(&h, query, key, bos_key), naive = naive_off(&h, query, key, bos_key);
+    if (!(off < bound)) fail_msg("%zu columns, decay %g: off by %g, not below %g", h.d, h.decay, off, bound);
+    if (!(naive < 2 * off + 1e-7)) fail_msg("off by %g, not by %g", naive, off);
+    const double *all[] = {query, key, bos_key};
+    for (size_t i = 0; i < 3; i++) assert_true(fabs(mean_square(all[i], h.d) + h.norm_eps - 1) < 1e-6);
+}
+
+static void test_normed_fit(void **state) {
+    (void)state;
+    const size_t none = 64;
+    const struct normed_head all = {.d = 32, .S = 64, .norm_eps = 1e-6, .bos_weight = 4096, .decay = 1};
+    struct normed_head head = all;
+    check_normed(head, 10000, 1, none, 2e-5);
+    check_normed(head, 10000, 1.5, 15, 2e-5); /* without the slowest pair */
+    head.norm_eps = 0.1;
+    check_normed(head, 10000, 1.3, none, 2e-5);
+    head = all, head.decay = 0.95;
+    check_normed(head, 10000, 1, none, 1e-3);
+    head.bos_weight = 50;
+    check_normed(head, 10000, 1, none, 2e-5);
+    head = (struct normed_head){.d = 128, .S = 2048, .norm_eps = 1e-6, .bos_weight = 4096, .decay = 1};
+    check_normed(head, 1e6, 1, none, 2e-5);
+    head.decay = 0.98;
+    check_normed(head, 1e6, 1, none, 1e-2);
+    check_normed(head, 1e6, 1.5, none, 2e-5);
+    head.decay = 1e-200; /* the token itself alone */
+    check_normed(head, 1e6, 30, none, 1e-2);
+}
+
+/* Scores have a bound: 2 columns are none but filler, 12 reach exp(2 sqrt(12)) = 1022 of 4096. */
+static void test_normed_fit_bound(void **state) {
+    (void)state;
+    float gains[128], zeros[12] = {0};
+    double frequencies[64], query[128], key[128], bos_key[128];
+    for (size_t i = 0; i < 128; i++) gains[i] = 1;
+    struct normed_head head = {.d = 12,
+                               .S = 64,
+                               .frequencies = frequencies,
+                               .q_gain = gains,
+                               .k_gain = gains,
+                               .norm_eps = 1e-6,
+                               .bos_weight = 4096,
+                               .decay = 1};
+    rope_frequencies(frequencies, 12, 10000);
+    assert_true(normed_fit(&head, query, key, bos_key) > 0.1);
+    head.bos_weight = 100;
+    assert_true(normed_fit(&head, query, key, bos_key) < 1e-4);
+    head.k_gain = zeros;
+    assert_true(normed_fit(&head, query, key, bos_key) > 0.1);
+    head.k_gain = gains, head.d = 2;
+    assert_true(normed_fit(&head, query, key, bos_key) == HUGE_VAL);
+    head.d = 12, head.norm_eps = 1;
+    assert_true(normed_fit(&head, query, key, bos_key) == HUGE_VAL);
+}
+
 static void test_cholesky(void **state) {
     (void)state;
     enum { N = 7 };
@@ -221,6 +338,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_dense, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_refusals, enter_folder, leave_folder),
         cmocka_unit_test(test_score_fit),
+        cmocka_unit_test(test_normed_fit),
+        cmocka_unit_test(test_normed_fit_bound),
         cmocka_unit_test(test_cholesky),
     };
     return cmocka_run_group_tests_name("export", tests, NULL, NULL);
