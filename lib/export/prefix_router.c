@@ -2,9 +2,12 @@
 #include "export/prefix_router.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include "base/memory.h"
+#include "model/tensors.h"
 #include "model/weights.h"
+#include "export/normed_fit.h"
 #include "export/prefix_internal.h"
 #include "export/score_fit.h"
 
@@ -61,13 +64,10 @@ static int find_mean_unit(struct prefix_router *r, size_t embedding, struct mf_e
 
 /* Scores against a token at a distance D become D ln(decay), against BOS ln(bos_weight): after the softmax a
  * token weighs decay^D / (bos_weight + s). */
-static int fit_head(struct prefix_router *r, struct mf_err *err) {
+static int fit_free_head(struct prefix_router *r, const double *frequencies, struct mf_err *err) {
     const struct mf_shape *s = &r->model->shape;
     const struct mf_router *router = &r->model->router;
     size_t d = r->d;
-    double *frequencies = r->query; /* at first */
-    rope_frequencies(frequencies, d, s->rope_theta);
-    if (s->stretch.factor != 0) rope_stretch(frequencies, d, &s->stretch);
     double off = fmax(score_fit(r->key, frequencies, d, s->S, 0, log(router->decay)),
                       score_fit(r->bos_key, frequencies, d, s->S, log(router->bos_weight), 0)),
            max = 1e-30;
@@ -87,18 +87,73 @@ static int fit_head(struct prefix_router *r, struct mf_err *err) {
     return 0;
 }
 
+/* The gains of layer 0's norm of queries or keys, whose pointer is at `view`, into gains [d]. */
+static int read_gains(const struct prefix_router *r, size_t view, float *gains, struct mf_err *err) {
+    const struct mf_weights *weights = mf_moe_weights(r->model);
+    struct mf_tensor list[MF_TABLE_MAX];
+    size_t views[MF_TABLE_MAX], i = 0, index;
+    mf_table_tensors(&r->model->shape, MF_TABLE_LAYER, 0, 0, 0, 0, list, views);
+    while (views[i] != view) i++;
+    if (mf_weights_find(weights, list[i].name, r->d, 0, &index, err) < 0 ||
+        mf_weights_read(weights, index, 0, r->d, gains, err) < 0)
+        return -1;
+    if (!mf_finite(gains, r->d))
+        return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", r->model->name,
+                          list[i].name);
+    return 0;
+}
+
+/* Where queries and keys are normed, the new head has the gains of the model's own heads; what it follows are
+ * the weights after the softmax. */
+static int fit_normed_head(struct prefix_router *r, const double *frequencies, const float *gains,
+                           struct mf_err *err) {
+    const struct mf_shape *s = &r->model->shape;
+    const struct mf_router *router = &r->model->router;
+    const struct normed_head head = {.d = r->d,
+                                     .S = s->S,
+                                     .frequencies = frequencies,
+                                     .q_gain = gains,
+                                     .k_gain = gains + r->d,
+                                     .norm_eps = s->norm_eps * (double)r->D / (double)r->N,
+                                     .bos_weight = router->bos_weight,
+                                     .decay = router->decay};
+    double off = normed_fit(&head, r->query, r->key, r->bos_key);
+    if (off <= DEVIATION) return 0;
+    return mf_err_set(
+        err, EX_DATAERR,
+        "%s: heads of %zu columns with norms of queries and keys (model.qk_norm) cannot follow the prefix "
+        "router's weights over %zu tokens (bos_weight %g, decay %g: off by %.2g of the tokens' weight); longer "
+        "heads do, a shorter model.context, %sor router.kind=hidden",
+        r->model->name, r->d, s->S, router->bos_weight, router->decay, off,
+        router->decay < 1 ? "a decay nearer 1 (try calibrate.changes=0), " : "");
+}
+
+static int fit_head(struct prefix_router *r, struct mf_err *err) {
+    const struct mf_shape *s = &r->model->shape;
+    double *frequencies = calloc(r->d / 2, sizeof *frequencies);
+    float *gains = calloc(2 * r->d, sizeof *gains);
+    int status = 0;
+    if (!frequencies || !gains) mf_no_memory();
+    rope_frequencies(frequencies, r->d, s->rope_theta);
+    if (s->stretch.factor != 0) rope_stretch(frequencies, r->d, &s->stretch);
+    if (!s->qk_norm)
+        status = fit_free_head(r, frequencies, err);
+    else if (read_gains(r, offsetof(struct mf_backbone_layer, q_norm), gains, err) < 0 ||
+             read_gains(r, offsetof(struct mf_backbone_layer, k_norm), gains + r->d, err) < 0)
+        status = -1;
+    else
+        status = fit_normed_head(r, frequencies, gains, err);
+    free(frequencies);
+    free(gains);
+    return status;
+}
+
 /* --- opening --- */
 
 static int check(const struct mf_moe *m, struct mf_err *err) {
     if (m->specials.bos < 0)
         return mf_err_set(err, EX_DATAERR, "%s: its router counts from BOS, and its tokenizer has none",
                           m->name);
-    if (m->shape.qk_norm)
-        return mf_err_set(
-            err, EX_DATAERR,
-            "%s: a prefix router in plain weights needs keys of any length, and norms of queries "
-            "and keys (model.qk_norm) leave them only one; one with router.kind=hidden can be exported",
-            m->name);
     if (!(m->router.decay > 0))
         return mf_err_set(err, EX_DATAERR, "%s: the router's decay is %g, must be above 0", m->name,
                           m->router.decay);

@@ -16,8 +16,9 @@
 struct prefix_router;
 
 /* Of a model whose router has the mean; `embedding` is that matrix among its weights. The model stays the
- * caller's, and has to stay as it is. EX_DATAERR, with the reason: no BOS; norms of queries and keys; a decay
- * that is not above 0; heads whose rotations cannot follow the scores over the context. EX_IOERR. */
+ * caller's, and has to stay as it is. EX_DATAERR, with the reason: no BOS; a decay that is not above 0; heads
+ * whose rotations, and where queries and keys are normed their gains, cannot follow the router over the
+ * context. EX_IOERR. */
 int prefix_router_new(struct prefix_router **router, const struct mf_moe *model, size_t embedding,
                       struct mf_err *err);
 void prefix_router_free(struct prefix_router *router); /* accepts NULL */

@@ -160,8 +160,13 @@ END
 @test "prefix routers that no head can compute are refused by what it is" {
     local mean=(--kind prefix --token-scores mean)
     random m.safetensors "${mean[@]}" --has qk-norm
-    refuses 65 "m.safetensors: a prefix router in plain weights needs keys of any length, and norms of queries and keys (model.qk_norm) leave them only one; one with router.kind=hidden can be exported" \
-        -m m.safetensors -t tokenizer.json -o hf
+    run --separate-stderr mf-export hf -m m.safetensors -t tokenizer.json -o hf
+    assert_equal "$status" 65
+    [[ $stderr == "mf-export hf: m.safetensors: heads of 10 columns with norms of queries and keys (model.qk_norm) cannot follow the prefix router's weights over 16 tokens (bos_weight 4096, decay 0.9: off by 0."*" of the tokens' weight); longer heads do, a shorter model.context, a decay nearer 1 (try calibrate.changes=0), or router.kind=hidden" ]]
+    random m.safetensors "${mean[@]}" --has qk-norm --head-dim 6 --decay 1
+    run --separate-stderr mf-export hf -m m.safetensors -t tokenizer.json -o hf
+    assert_equal "$status" 65
+    [[ $stderr == *"longer heads do, a shorter model.context, or router.kind=hidden" ]]
     random m.safetensors "${mean[@]}" --decay 0
     refuses 65 "m.safetensors: the router's decay is 0, must be above 0" -m m.safetensors -t tokenizer.json -o hf
     random m.safetensors "${mean[@]}" --rope-theta 10 --S 300

@@ -116,3 +116,16 @@ prefix() { # OPTION...
     TAU=40 prefix --E 16 --top-k 3 --H 6 --K 2 --D 40 --head-dim 12 --S 40 --decay 0.97 --bos-weight 50 --rope-scaling 4 1 4 32
     routes 40
 }
+
+@test "prefix router beside norms of queries and keys: no decay, and one" {
+    TAU=3000 prefix --E 5 --top-k 2 --H 4 --K 2 --D 32 --head-dim 32 --has qk-norm --S 64 --decay 1
+    routes 64
+    jq -e '.architectures == ["Qwen3MoeForCausalLM"]' hf/config.json
+    TAU=3000 prefix --E 2 --top-k 1 --H 4 --K 1 --D 32 --head-dim 48 --has qk-norm head --S 64 --decay 0.98
+    routes 64
+}
+
+@test "prefix router beside norms of queries and keys: 40 experts in two more key heads, stretched positions" {
+    TAU=40 prefix --E 40 --top-k 3 --H 6 --K 2 --D 40 --head-dim 32 --has qk-norm --S 40 --decay 0.97 --bos-weight 50 --rope-scaling 4 1 4 32
+    routes 40
+}
