@@ -16,6 +16,8 @@ static const char notes[] =
     "their factors only: less memory, a smaller file, and the weights that the backbone brings stay as they are.\n"
     "With expert.head the expert also learns a head of its own, a whole matrix or a change of low rank to the shared one:\n"
     "which words follow which differs between subjects.\n"
+    "With expert.train=ffn+qo it learns the matrices of attention's queries and outputs, too, which begin as the shared\n"
+    "ones; keys and values stay those of all experts.\n"
     "With expert.anchor each layer's result is the mean of the expert's and of the shared bundle's FFN, which stays as it\n"
     "is; the bundle holds the expert alone.\n"
     "\n"
@@ -66,6 +68,14 @@ static void copy_head(struct mf_train_session *s) {
     copy_numbers(&s->tensors[s->n_head], &s->tensors[s->training.shape.untied ? s->n_backbone - 1 : 0]);
 }
 
+/* Queries and outputs begin as the backbone's. */
+static void copy_attention(struct mf_train_session *s) {
+    for (size_t i = s->n_attention; i < s->n_head; i++)
+        for (size_t k = 0; k < s->n_backbone; k++)
+            if (strcmp(s->tensors[i].name, s->tensors[k].name) == 0)
+                copy_numbers(&s->tensors[i], &s->tensors[k]);
+}
+
 /* An expert beside the anchor begins as the anchor. */
 static void copy_anchor(struct mf_train_session *s) {
     const struct mf_tensor *from = s->tensors + s->n_backbone;
@@ -87,6 +97,7 @@ static int write_expert(struct mf_train_session *s, const struct mf_train_option
         mf_stats_tensors(&stats, tensors + s->training.count);
         json_t *meta = json_pack("{ss}", "shared_sha256", shared->hash);
         mf_low_rank_put(&t->low_rank, meta);
+        mf_attention_put(t->attention, meta);
         mf_head_put(t->head, meta);
         if (partition >= 0) json_object_set_new(meta, "partition", json_integer((json_int_t)partition));
         status = stats_path ? mf_stats_write(&stats, stats_path, err) : 0;
@@ -135,6 +146,7 @@ static int train(struct request *q, const struct mf_common *common, struct mf_er
     else if (s->training.anchor)
         copy_anchor(s);
     if (s->config.expert.init == MF_INIT_KAIMING) mf_ffn_init(&shared->shape, s->training.weights.ffn, own);
+    copy_attention(s);
     if (s->training.head && mf_head_whole(&shared->shape, s->training.head))
         copy_head(s);
     else if (s->training.head)

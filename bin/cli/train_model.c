@@ -21,8 +21,9 @@ static void list_tensors(struct mf_train_session *s) {
     s->n_backbone = mf_backbone_tensors(shape, NULL, NULL);
     s->n_ffn = mf_ffn_tensors(shape, role, 0, NULL, NULL);
     s->n_frozen = (t->frozen ? s->n_backbone : 0) + (keeps ? s->n_ffn : 0);
-    s->n_head =
+    s->n_attention =
         s->n_backbone + s->n_ffn + (R ? mf_changes_tensors(shape, R, NULL, NULL) : (keeps ? s->n_ffn : 0));
+    s->n_head = s->n_attention + (t->attention ? mf_attention_all_tensors(shape, -1, NULL, NULL) : 0);
     s->tensors = calloc(s->n_head + MF_HEAD_TENSORS, sizeof *s->tensors);
     if (!s->tensors) mf_no_memory();
     mf_backbone_tensors(shape, NULL, s->tensors);
@@ -32,6 +33,7 @@ static void list_tensors(struct mf_train_session *s) {
         mf_changes_tensors(shape, R, NULL, after);
     else if (keeps)
         mf_ffn_tensors(shape, MF_FFN_EXPERT, 0, NULL, after);
+    if (t->attention) mf_attention_all_tensors(shape, -1, NULL, s->tensors + s->n_attention);
     s->n_tensors = s->n_head + mf_head_tensors(shape, t->head, -1, NULL, s->tensors + s->n_head);
     for (size_t i = 0; i < s->n_frozen; i++) s->tensors[i].dtype = t->memory.plan.narrow ? MF_BF16 : MF_F32;
 }
@@ -82,6 +84,7 @@ static void set_weights(struct mf_train_session *s) {
         t->weights.backbone = learning;
         t->weights.ffn = learning + mf_backbone_size(&t->shape);
     }
+    if (t->attention) t->weights.attention = s->tensors[s->n_attention].data;
     if (t->head) t->weights.head = s->tensors[s->n_head].data;
 }
 

@@ -46,6 +46,10 @@ static int head_of(const struct mf_config *c, const struct mf_shape *shape, size
 static int set_expert(struct mf_training *t, const struct mf_config *c, struct mf_err *err) {
     t->low_rank = low_rank_of(c);
     t->anchor = c->expert.anchor;
+    t->attention = c->expert.train == MF_LEARN_FFN_QO;
+    if (t->attention && t->shape.arch != MF_LLAMA)
+        return mf_err_set(err, EX_CONFIG,
+                          "config: expert.train is ffn+qo, which only family llama has (model.arch)");
     if (mf_low_rank_check(&t->low_rank, &t->shape, EX_CONFIG, "config: expert.", err) < 0) return -1;
     return head_of(c, &t->shape, &t->head, err);
 }

@@ -46,10 +46,11 @@ struct mf_train_session {
     char *checkpoint; /* owned; NULL when there is none */
     struct mf_training training;
     struct mf_arena arena;
-    /* All of the backbone's, the FFN's, the changes' and the expert's head's, with data: first those that are
-     * frozen, then those that learn, in one array. */
+    /* All of the backbone's, the FFN's, the changes', and the expert's attention's and head's, with data:
+     * first those that are frozen, then those that learn, in one array. */
     struct mf_tensor *tensors;
-    size_t n_backbone, n_ffn, n_frozen, n_head, n_tensors; /* n_head: where the head's begin */
+    size_t n_backbone, n_ffn, n_frozen, n_tensors;
+    size_t n_attention, n_head; /* where those of the expert's attention begin, and of its head */
     const struct mf_bundle
         *mapped; /* frozen tensors lie in its file where they can, until it is filled; or NULL */
     struct mf_bundle_map map;

@@ -21,6 +21,9 @@ enum mf_schedule { MF_COSINE, MF_WSD };
 enum mf_expert_init { MF_INIT_SHARED, MF_INIT_KAIMING };
 #define MF_EXPERT_INITS "shared|kaiming"
 
+enum mf_expert_learns { MF_LEARN_FFN, MF_LEARN_FFN_QO };
+#define MF_EXPERT_LEARNS "ffn|ffn+qo"
+
 enum { MF_HEAD_FULL = -1, MF_HEAD_NONE }; /* words for a rank */
 #define MF_HEADS "full|none"
 

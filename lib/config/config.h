@@ -54,6 +54,7 @@ struct mf_config {
     } model;
     struct {
         int init;     /* enum mf_expert_init */
+        int train;    /* enum mf_expert_learns */
         int64_t rank; /* of the changes that an expert learns; 0: whole FFNs */
         double alpha; /* 0: twice the rank */
         bool anchor;  /* trained beside the frozen FFN */

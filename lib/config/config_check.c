@@ -90,6 +90,10 @@ int config_check(const struct mf_config *c, const struct config_origins *o, stru
         return unfit(o, err, "expert.rank", "expert.init",
                      "expert.rank %" PRId64 " changes the shared FFN: expert.init must be shared",
                      c->expert.rank);
+    if (c->expert.train == MF_LEARN_FFN_QO && c->router.kind != MF_ROUTER_PREFIX)
+        return unfit(o, err, "expert.train", "router.kind",
+                     "expert.train ffn+qo needs router.kind=prefix: a router of hidden states chooses after "
+                     "attention");
     if (check_training(&c->train_shared, "train_shared", o, err) < 0) return -1;
     return check_training(&c->train_expert, "train_expert", o, err);
 }

@@ -109,6 +109,8 @@ static const struct mf_key keys[] = {
 
     CHOICE(expert.init, "shared", MF_EXPERT_INITS, EXPERT,
            "experts start from the shared FFN or from scratch"),
+    CHOICE(expert.train, "ffn", MF_EXPERT_LEARNS, EXPERT,
+           "what experts learn: FFNs; llama: attention's queries and outputs, too"),
     INT(expert.rank, "0", 0, 65536, EXPERT,
         "experts learn changes of this rank to the shared FFN; 0: a whole FFN"),
     REAL(expert.alpha, "0", 0, 1e6, EXPERT,

@@ -31,6 +31,8 @@ int mf_component_open(struct mf_component *p, const char *path, const char *kind
         status = mf_low_rank_parse(&p->low_rank, mf_bundle_meta(p->bundle), &p->shape, p->name, err);
     if (status == 0 && strcmp(kind, "expert") == 0)
         status = mf_head_parse(&p->head, mf_bundle_meta(p->bundle), &p->shape, p->name, err);
+    if (status == 0 && strcmp(kind, "expert") == 0)
+        status = mf_attention_parse(&p->attention, mf_bundle_meta(p->bundle), &p->shape, p->name, err);
     if (status < 0) mf_component_close(p);
     return status;
 }
@@ -47,8 +49,9 @@ struct mf_tensor *mf_component_tensors(const struct mf_component *p, bool expert
     enum mf_ffn_role role = expert ? MF_FFN_EXPERT : MF_FFN_DENSE;
     struct mf_tensor head[MF_HEAD_TENSORS];
     size_t ffn = R ? mf_changes_tensors(s, R, NULL, NULL) : mf_ffn_tensors(s, role, 0, NULL, NULL),
+           attention = p->attention ? mf_attention_all_tensors(s, -1, NULL, NULL) : 0,
            n_head = mf_head_tensors(s, p->head, -1, NULL, head);
-    *count = backbone + ffn + n_head + 1;
+    *count = backbone + ffn + attention + n_head + 1;
     struct mf_tensor *t = calloc(*count, sizeof *t);
     if (!t) mf_no_memory();
     if (backbone) mf_backbone_tensors(s, NULL, t);
@@ -56,7 +59,8 @@ struct mf_tensor *mf_component_tensors(const struct mf_component *p, bool expert
         mf_changes_tensors(s, R, NULL, t);
     else
         mf_ffn_tensors(s, role, 0, NULL, t + backbone);
-    memcpy(t + backbone + ffn, head, n_head * sizeof *head);
+    if (attention) mf_attention_all_tensors(s, -1, NULL, t + backbone + ffn);
+    memcpy(t + backbone + ffn + attention, head, n_head * sizeof *head);
     t[*count - 1] = (struct mf_tensor){.name = "token_counts", .dtype = MF_I64, .n_dims = 1, .shape = {s->V}};
     return t;
 }

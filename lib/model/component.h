@@ -3,6 +3,7 @@
 #define MF_MODEL_COMPONENT_H
 
 #include "io/bundle.h"
+#include "model/expert_attention.h"
 #include "model/expert_head.h"
 #include "model/low_rank.h"
 #include "text/specials.h"
@@ -17,6 +18,7 @@ struct mf_component {
     char shared[65];             /* an expert's: the hash of the shared bundle it was trained against */
     struct mf_low_rank low_rank; /* an expert's: of the changes to the shared bundle's FFN that it is */
     size_t head;                 /* an expert's: the rank of its own head */
+    bool attention;              /* an expert's: it has queries and outputs of its own */
 };
 
 /* Opens a bundle of kind "shared" or "expert". EX_NOINPUT; EX_DATAERR: another kind, a malformed manifest. */

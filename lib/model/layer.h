@@ -1,6 +1,8 @@
 /* One transformer layer, forward and backward; DESIGN section 5 is this page in words.
  *
  *     x = x + dropout(attention(norm(x)) out^T)                          mf_layer_attention
+ *     x = x + sum over the chosen experts of w_e * attention(Q_e h) O_e^T   mf_layer_attention_chosen: of it
+ *                                                                        what stands between Q_e h and O_e
  *     x = x + dropout(FFN(norm(x)))                                      mf_layer_ffn
  *     x = x + sum over the chosen experts of w_e * FFN_e(norm_e(h))      mf_layer_expert: one term of it
  *
@@ -58,8 +60,8 @@ struct mf_layer {
     const struct mf_ffn_layer *anchor; /* a frozen FFN: the branch is the mean of its result and of the
                                           layer's own; or NULL */
     float *anchor_pre;                 /* its mf_ffn_kept.pre, which the backward makes again */
-    bool bottom;        /* backward of an FFN whose own tensors learn at most: below it nothing does */
-    mf_norm_hook *hook; /* or NULL */
+    bool bottom;                       /* backward: own tensors learn at most, below them nothing does */
+    mf_norm_hook *hook;                /* or NULL */
     void *context;
 };
 
@@ -100,7 +102,15 @@ int mf_layer_attention(const struct mf_layer *c, size_t layer, const struct mf_b
                        const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
                        struct dropout dropout, float *out, struct mf_err *err);
 
-/* dx [N,D]: the gradient of the sum in, of k->x out. ADDS to the gradients g, whose pointers may be NULL. */
+/* Attention with queries of experts, forward only and where positions turn: `queries` [N,slots,A] are Q_e h
+ * of the `slots` experts that each row chose, before bias, norm and turning, and become what each finds among
+ * the layer's keys and values of h, that is c->h [N,D] as the norm made it. */
+int mf_layer_attention_chosen(const struct mf_layer *c, const struct mf_backbone_layer *w,
+                              const struct mf_attention_kept *k, const struct mf_layer_cache *cache,
+                              size_t slots, float *queries, struct mf_err *err);
+
+/* dx [N,D]: the gradient of the sum in, of k->x out (at the bottom anything). ADDS to the gradients g, whose
+ * pointers may be NULL. */
 int mf_layer_attention_backward(const struct mf_layer *c, const struct mf_backbone_layer *w,
                                 const struct mf_backbone_layer *g, const struct mf_attention_kept *k,
                                 struct dropout dropout, float *dx, struct mf_err *err);

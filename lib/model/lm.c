@@ -46,13 +46,12 @@ static void forward(const struct lm_pass *p) {
 }
 
 /* dx, the gradient of the last layer's output, becomes that of the lowest layer's input; where the backbone
- * is frozen the backward ends with the lowest tensor that learns, in that layer's FFN. */
+ * is frozen the backward ends with the lowest tensor that learns. */
 static void backward(const struct lm_pass *p) {
     struct mf_lm *lm = p->lm;
     for (size_t i = lm->shape.L; i-- > 0;) {
         const struct lm_kept *k = &lm->layers[i];
-        struct mf_backbone_layer backbone = lm_backbone_layer(p, i),
-                                 dbackbone = mf_backbone_layer(&lm->shape, p->grad->backbone, i);
+        struct mf_backbone_layer backbone = lm_backbone_layer(p, i), dbackbone = lm_backbone_gradients(p, i);
         const struct lm_ffn_pair ffn = lm_ffn_pair(p, &backbone, i);
         const struct mf_ffn_layer dffn = lm_ffn_gradients(p, &dbackbone, i);
         struct mf_layer layer = layer_beside(p, &ffn);
@@ -60,7 +59,8 @@ static void backward(const struct lm_pass *p) {
         mf_layer_ffn_backward(&layer, &ffn.own, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx,
                               NULL);
         if (lm_lowest(lm, i)) break;
-        mf_layer_attention_backward(&p->layer, &backbone, &dbackbone, &k->attention, dropout_at(p, 1 + 2 * i),
+        layer.bottom = lm->plan.frozen && i == 0;
+        mf_layer_attention_backward(&layer, &backbone, &dbackbone, &k->attention, dropout_at(p, 1 + 2 * i),
                                     lm->dx, NULL);
     }
 }

@@ -1,7 +1,8 @@
 /* A language model that can be trained: a backbone and one FFN a layer, forward and backward.
  *
- * This is the model of shared training (backbone and temporary FFN learn) and of an expert's (only the FFN
- * learns, or changes of low rank to it; the rest is frozen: it has no gradient, and nothing is kept for one).
+ * This is the model of shared training (backbone and temporary FFN learn) and of an expert's (the FFN learns,
+ * or changes of low rank to it, and maybe attention's queries and outputs and a head; the rest is frozen: it
+ * has no gradient, and nothing is kept for one).
  * Parameters and gradients are flat arrays of model/tensors.h and belong to the caller; an mf_lm holds only
  * activations, all allocated up front. */
 #ifndef MF_MODEL_LM_H
@@ -10,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/pool.h"
+#include "model/expert_attention.h"
 #include "model/expert_head.h"
 #include "model/layer.h"
 #include "model/low_rank.h"
@@ -17,10 +19,11 @@
 
 /* Parameters, or their gradients. */
 struct mf_lm_weights {
-    float *backbone; /* mf_backbone_size floats; as gradients NULL: frozen */
-    float *ffn;      /* mf_ffn_size floats; as gradients with changes NULL: frozen */
-    float *changes;  /* with plan.low_rank mf_changes_size floats, else NULL */
-    float *head;     /* with plan.head mf_head_size floats, else NULL */
+    float *backbone;  /* mf_backbone_size floats; as gradients NULL: frozen */
+    float *ffn;       /* mf_ffn_size floats; as gradients with changes NULL: frozen */
+    float *changes;   /* with plan.low_rank mf_changes_size floats, else NULL */
+    float *head;      /* with plan.head mf_head_size floats, else NULL */
+    float *attention; /* with plan.attention mf_attention_size floats, else NULL */
     /* Parameters that are frozen may lie apart, each tensor anywhere: in the place of a `backbone` that is
      * NULL all of mf_backbone_tensors, then in the place of an `ffn` that is NULL, or with plan.anchor for
      * the anchor, all of mf_ffn_tensors.
@@ -47,7 +50,8 @@ struct mf_lm_plan {
         low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
     bool anchor;  /* with frozen: each FFN's branch is the mean of its result and of the frozen FFN's */
     size_t head; /* with frozen: the rank of a head of the expert's own (model/expert_head.h), which learns */
-    bool bf16;   /* products with operands rounded to bf16 (nn/bf16.h) */
+    bool attention; /* with frozen: an expert's own (model/expert_attention.h), which learns */
+    bool bf16;      /* products with operands rounded to bf16 (nn/bf16.h) */
 };
 
 struct mf_lm;

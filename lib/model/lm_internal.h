@@ -42,9 +42,9 @@ struct mf_lm {
     uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
-/* A layer whose attention needs no backward: everything below it is frozen. */
+/* A layer whose attention needs no backward: it and everything below it are frozen. */
 static inline bool lm_lowest(const struct mf_lm *lm, size_t layer) {
-    return lm->plan.frozen && layer == 0;
+    return lm->plan.frozen && !lm->plan.attention && layer == 0;
 }
 
 /* One pass: its rows, parameters and what may be NULL in it. */
@@ -60,6 +60,9 @@ struct lm_pass {
 /* --- parameters (lm_weights.c); those widened stay until the next layer's --- */
 
 struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t layer);
+
+/* Gradients of what learns of the backbone, or of an expert's attention. */
+struct mf_backbone_layer lm_backbone_gradients(const struct lm_pass *p, size_t layer);
 
 /* A layer's FFN, and what it works beside. */
 struct lm_ffn_pair {

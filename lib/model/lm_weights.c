@@ -32,7 +32,8 @@ static const struct mf_tensor *frozen_ffn(const struct lm_pass *p, size_t i) {
     return p->w->frozen + p->lm->n_backbone + i * p->lm->n_ffn;
 }
 
-struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t i) {
+/* As the backbone has it. */
+static struct mf_backbone_layer backbone_layer(const struct lm_pass *p, size_t i) {
     struct mf_lm *lm = p->lm;
     struct mf_backbone_layer view = {0};
     if (p->w->backbone) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
@@ -43,6 +44,18 @@ struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t i) {
     if (lm->plan.narrow)
         return mf_backbone_layer_view(&lm->shape, widen(p, lm->widened, frozen_layer(p, i), lm->n_layer));
     mf_table_point(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), &view);
+    return view;
+}
+
+struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t i) {
+    struct mf_backbone_layer view = backbone_layer(p, i);
+    if (p->w->attention) mf_attention_layer(&p->lm->shape, p->w->attention, i, &view);
+    return view;
+}
+
+struct mf_backbone_layer lm_backbone_gradients(const struct lm_pass *p, size_t i) {
+    struct mf_backbone_layer view = mf_backbone_layer(&p->lm->shape, p->grad->backbone, i);
+    if (p->grad->attention) mf_attention_layer(&p->lm->shape, p->grad->attention, i, &view);
     return view;
 }
 

@@ -28,6 +28,7 @@ struct mf_backbone_layer {
     float *norm_gain, *norm_bias; /* [D] the attention's norm */
     struct mf_matrix qkv;         /* [C,D] q, k and v; in a file maybe only q's [A,D], then also */
     struct mf_matrix k, v;        /* [K d,D] */
+    struct mf_matrix q;           /* [A,D] in the place of q's above, where an expert has its own in memory */
     float *qkv_bias;              /* [C] q's, then the two others, behind it in memory: */
     float *k_bias, *v_bias;       /* [K d] */
     float *q_norm, *k_norm;       /* [d] gains of the norms of heads */

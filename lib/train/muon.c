@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "model/expert_attention.h"
 #include "model/expert_head.h"
 #include "model/low_rank.h"
 #include "nn/matmul.h"
@@ -31,11 +32,15 @@ static void add_layer(struct mf_muon_memory *memory, const struct mf_shape *shap
     }
 }
 
-struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen, size_t R) {
+struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen, size_t R, bool attention) {
     struct mf_tensor tensors[MF_TABLE_MAX];
     struct mf_muon_memory memory = {0, 0};
     struct mf_shape layer = *shape;
     layer.L = 1;
+    if (attention) {
+        mf_attention_tensors(shape, 0, -1, NULL, tensors);
+        add_layer(&memory, shape, tensors, MF_ATTENTION_TENSORS);
+    }
     if (R) {
         add_layer(&memory, shape, tensors, mf_changes_tensors(&layer, R, NULL, tensors));
         return memory;

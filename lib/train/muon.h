@@ -12,11 +12,12 @@
 bool mf_muon_takes(const struct mf_shape *shape, const struct mf_tensor *tensor);
 
 /* In floats: the matrices of a model that Muon is for (frozen: of its FFNs, or of changes of rank R > 0 to
- * them), which have no second moment, and the scratch that the largest of them takes. */
+ * them, and with `attention` of an expert's own), which have no second moment, and the scratch that the
+ * largest of them takes. */
 struct mf_muon_memory {
     size_t matrices, scratch;
 };
-struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen, size_t R);
+struct mf_muon_memory mf_muon_memory(const struct mf_shape *shape, bool frozen, size_t R, bool attention);
 
 /* One step on a matrix [R,C], l = max(R,C):
  *     m = 0.95 m + scale g,  u = 0.95 m + scale g,  x = (1 - lr decay) x - lr 0.2 sqrt(l) orthogonal(u)

@@ -48,6 +48,7 @@ int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const stru
                               .low_rank = trained->low_rank,
                               .anchor = trained->anchor,
                               .head = trained->head,
+                              .attention = trained->attention,
                               .bf16 = trained->bf16};
     *s = (struct mf_stats){.shape = *shape, .sites = 2 * shape->L + 1};
     s->mean = calloc(s->sites * shape->D, sizeof *s->mean);

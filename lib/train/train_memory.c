@@ -18,7 +18,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     size_t windows = (size_t)(t->config->batch * t->config->accumulation);
     size_t backbone = mf_backbone_size(&t->shape), ffn = mf_ffn_size(&t->shape), R = t->low_rank.R;
     size_t n = R ? mf_changes_size(&t->shape, R) : (t->frozen ? 0 : backbone) + ffn; /* what learns */
-    n += mf_head_size(&t->shape, t->head);
+    n += mf_head_size(&t->shape, t->head) + (t->attention ? mf_attention_size(&t->shape) : 0);
     size_t validation = t->validation ? (size_t)(t->config->batch * t->config->validate_batches) : 0;
     m->plan = plan;
     m->frozen = ((t->frozen ? backbone : 0) + (R || t->anchor ? ffn : 0)) *
@@ -26,7 +26,7 @@ static void measure(struct mf_training *t, struct mf_lm_plan plan, int n_threads
     m->parameters = m->frozen + n * sizeof(float);
     m->gradients = n * sizeof(float);
     m->muon = (struct mf_muon_memory){0, 0};
-    if (t->config->optimizer == MF_MUON) m->muon = mf_muon_memory(&t->shape, t->frozen, R);
+    if (t->config->optimizer == MF_MUON) m->muon = mf_muon_memory(&t->shape, t->frozen, R, t->attention);
     m->optimizer = (2 * n - m->muon.matrices + m->muon.scratch) * sizeof(float);
     m->activations = mf_lm_memory(&t->shape, &m->plan, n_threads);
     m->workspace =
@@ -54,7 +54,7 @@ static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
             for (int recompute = 0; recompute < 2; recompute++) {
                 measure(t,
                         (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank,
-                                            t->anchor, t->head, t->bf16},
+                                            t->anchor, t->head, t->attention, t->bf16},
                         n_threads);
                 if (limit ? m->total <= limit : m->activations <= ACTIVATIONS) return true;
             }

@@ -50,7 +50,9 @@ static int begin(struct training_loop *l, struct mf_err *err) {
         l->gradients.backbone = t->frozen ? NULL : l->gradient;
         l->gradients.ffn = l->gradient + (t->frozen ? 0 : mf_backbone_size(&t->shape));
     }
-    if (t->head) l->gradients.head = l->gradient + l->n - mf_head_size(&t->shape, t->head);
+    size_t head = mf_head_size(&t->shape, t->head);
+    if (t->head) l->gradients.head = l->gradient + l->n - head;
+    if (t->attention) l->gradients.attention = l->gradient + l->n - head - mf_attention_size(&t->shape);
     divide_moments(l);
     l->arrays = (struct mf_train_arrays){t->tensors, t->count, l->moments};
     if (mf_lm_new(&l->lm, &t->shape, &t->memory.plan, l->pool, err) < 0) return -1;

@@ -43,11 +43,12 @@ struct mf_training {
     struct mf_low_rank low_rank; /* with R > 0: or changes of low rank to it */
     bool anchor;                 /* beside the frozen FFN, each at half weight */
     size_t head;                 /* > 0: and a head of this rank (model/expert_head.h) */
+    bool attention;              /* and queries and outputs of attention (model/expert_attention.h) */
     int64_t pad;                 /* as in mf_lm_plan */
     /* Initial values in, the best ones out; backbone and FFN in one array unless frozen. */
     struct mf_lm_weights weights;
     /* [count] what learns, one behind the other: the backbone's (unless frozen), the FFN's or the changes',
-     * the head's. */
+     * the attention's, the head's. */
     const struct mf_tensor *tensors;
     size_t count;
     const struct mf_data *data, *validation; /* validation may be NULL: then the last weights are the best */

@@ -61,10 +61,11 @@ class Changed(dict):
 
 
 def with_expert(tensors, path):
-    """The tensors of a shared bundle with an expert's FFN, and its head if it has one, in the place of their own."""
+    """The tensors of a shared bundle with an expert's FFN, and attention and a head if it has them, in the place of their own."""
     manifest, expert = read_bundle(path)
     base = tensors.get("lm_head.weight", tensors.get("model.embed_tokens.weight"))
     tensors = Changed(tensors, path) if "rank" in manifest else {**tensors, **expert}
+    tensors.update((name, t) for name, t in expert.items() if ".self_attn." in name)
     if "lm_head.weight" in expert:
         tensors["lm_head.weight"] = expert["lm_head.weight"]
     if "lm_head.lora_A.weight" in expert:

@@ -5,7 +5,7 @@
 BUNDLE.tar holds the initial values: of both trainings the backbone and the dense FFN of a shared bundle, of either family. With EXPERT.tar,
 changes of low rank, its factors are the initial ones of those that learn. With ANCHOR=1 in the environment every FFN's result is
 the mean of its own and of the FFN's that BUNDLE.tar brings, which stays as it is. With HEAD=EXPERT.tar a head learns too,
-from what that bundle holds of it. No dropout; AdamW (0.9, 0.999,
+from what that bundle holds of it; with ATTENTION=1 the queries' and outputs' matrices too. No dropout; AdamW (0.9, 0.999,
 1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
 all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
 nor is padding, or a <bos> that is not <eos> as well.
@@ -83,6 +83,8 @@ if what.endswith(".tar"):
 head_from = read_bundle(os.environ["HEAD"])[1] if "HEAD" in os.environ else {}
 own_head = {name: t for name, t in head_from.items() if name.startswith("lm_head.")}
 learns = {**learns, **own_head}
+if os.environ.get("ATTENTION"):
+    learns.update((name, p[name]) for name in p if name.endswith((".q_proj.weight", ".o_proj.weight")))
 for tensor in learns.values():
     tensor.requires_grad_(True)
 

@@ -24,7 +24,7 @@ static void check_changes(float p, bool recompute, int threads) {
         void *own = malloc(bytes);
         frozen[i].data = memcpy(own, frozen[i].data, bytes);
     }
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin, NULL, NULL, 0};
+    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, changes_twin, NULL, NULL, 0, NULL};
     struct mf_lm_weights w = {.changes = changes, .frozen = frozen}, g = {.changes = grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
@@ -60,8 +60,15 @@ static void check_anchor(float p, bool recompute, bool low, int threads) {
     struct mf_tensor *frozen = calloc(200, sizeof *frozen), *tensors = calloc(200, sizeof *tensors);
     size_t apart = mf_backbone_tensors(&shape, f.backbone, frozen);
     mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, frozen + apart);
-    struct twin t = {
-        f.backbone_twin, low ? f.ffn_twin : twin, &batch, dropout, low ? twin : NULL, f.ffn_twin, NULL, 0};
+    struct twin t = {f.backbone_twin,
+                     low ? f.ffn_twin : twin,
+                     &batch,
+                     dropout,
+                     low ? twin : NULL,
+                     f.ffn_twin,
+                     NULL,
+                     0,
+                     NULL};
     struct mf_lm_weights w = {.frozen = frozen}, g = {0};
     *(low ? &w.changes : &w.ffn) = learns;
     *(low ? &g.changes : &g.ffn) = grad;
@@ -137,6 +144,76 @@ static void test_head(void **state) {
     check_head(0, true, true, shape.D, 2);
     check_head(0.25f, true, false, RANK, 2);
     check_head(0, false, true, RANK, 1);
+}
+
+/* Gradients of an FFN, or changes to it, and of attention's own queries and outputs, of a backbone in one
+ * array, or apart in fp32 or in bf16. */
+static void check_attention(float p, bool recompute, bool apart, bool narrow, bool low, int threads) {
+    struct fixture f;
+    struct mf_lm *lm;
+    struct mf_err err;
+    struct dropout dropout = {p, 12345, 3 * shape.D};
+    struct mf_lm_plan plan = {.max_rows = ROWS,
+                              .frozen = true,
+                              .recompute = recompute,
+                              .narrow = narrow,
+                              .pad = -1,
+                              .attention = true};
+    begin(&f, threads);
+    size_t n = mf_attention_size(&shape), learns = low ? mf_changes_size(&shape, RANK) : f.n_ffn;
+    float *own = make_random(n, 3), *grad = make_zeros(n), *changes = make_random(learns, 4),
+          *ffn_grad = make_zeros(learns);
+    for (size_t i = 0; i < n; i++) own[i] *= 0.5f;
+    for (size_t i = 0; i < learns; i++) changes[i] *= 0.5f;
+    double *twin = to_double(own, n), *changes_twin = to_double(changes, learns);
+    uint16_t *rounded = malloc((f.n_backbone + f.n_ffn) * sizeof *rounded), *at = rounded;
+    struct mf_tensor *frozen = calloc(200, sizeof *frozen), *tensors = calloc(200, sizeof *tensors);
+    size_t count = mf_backbone_tensors(&shape, f.backbone, frozen);
+    count += mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, f.ffn, frozen + count);
+    mf_bf16_round(rounded, f.backbone, f.n_backbone);
+    mf_bf16_round(rounded + f.n_backbone, f.ffn, f.n_ffn);
+    if (narrow) mf_bf16_widen(f.backbone, rounded, f.n_backbone);
+    if (narrow) mf_bf16_widen(f.ffn, rounded + f.n_backbone, f.n_ffn);
+    for (size_t i = 0; i < f.n_backbone; i++) f.backbone_twin[i] = (double)f.backbone[i];
+    for (size_t i = 0; i < f.n_ffn; i++) f.ffn_twin[i] = (double)f.ffn[i];
+    for (size_t i = 0; narrow && i < count; at += mf_tensor_count(&frozen[i]), i++) {
+        frozen[i].dtype = MF_BF16;
+        frozen[i].data = at;
+    }
+    if (low) plan.low_rank = (struct mf_low_rank){RANK, ALPHA};
+    struct twin t = {.backbone = f.backbone_twin,
+                     .ffn = f.ffn_twin,
+                     .batch = &batch,
+                     .dropout = dropout,
+                     .changes = low ? changes_twin : NULL,
+                     .attention = twin};
+    struct mf_lm_weights w = {.backbone = apart ? NULL : f.backbone,
+                              .ffn = low ? NULL : f.ffn,
+                              .changes = low ? changes : NULL,
+                              .frozen = frozen,
+                              .attention = own},
+                         g = {.ffn = low ? NULL : f.ffn_grad,
+                              .changes = low ? ffn_grad : NULL,
+                              .attention = grad};
+    assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
+    double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
+    assert_true(fabs(loss - expected) < 1e-4 * expected);
+    compare(&f, tensors, mf_attention_all_tensors(&shape, -1, own, tensors), twin, &t, grad, 0.25, -1);
+    size_t beside = low ? mf_changes_tensors(&shape, RANK, changes, tensors)
+                        : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
+    compare(&f, tensors, beside, low ? changes_twin : f.ffn_twin, &t, low ? ffn_grad : f.ffn_grad, 0.25, -1);
+    mf_lm_free(lm);
+    FREE_ALL(own, grad, changes, ffn_grad, twin, changes_twin, rounded, frozen, tensors);
+    end(&f);
+}
+
+static void test_attention(void **state) {
+    (void)state;
+    if (shape.arch != MF_LLAMA) return; /* the reference has none */
+    check_attention(0, false, false, false, false, 1);
+    check_attention(0.25f, true, true, false, false, 2);
+    check_attention(0.25f, false, true, true, true, 2);
+    check_attention(0, true, true, true, false, 1);
 }
 
 /* Factors as they begin change nothing: the loss is the dense model's. */
@@ -215,7 +292,7 @@ static void test_narrow(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_narrow), cmocka_unit_test(test_changes), cmocka_unit_test(test_changes_begin),
-        cmocka_unit_test(test_anchor), cmocka_unit_test(test_head),
+        cmocka_unit_test(test_anchor), cmocka_unit_test(test_head),    cmocka_unit_test(test_attention),
     };
     return RUN_FAMILIES(tests);
 }

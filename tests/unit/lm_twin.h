@@ -40,6 +40,7 @@ struct twin {
     const double *anchor;  /* the frozen FFN beside it, or NULL */
     const double *head;    /* the expert's own of rank head_rank, or NULL */
     size_t head_rank;
+    const double *attention; /* the expert's own queries and outputs, or NULL */
 };
 
 #define RANK  3
@@ -113,12 +114,15 @@ static inline const double *twin_attention(const struct twin *t, double *x, cons
     const double *qkv_b = shape.qkv_bias ? next(&w, C) : NULL;
     const double *q_gain = shape.qk_norm ? next(&w, d) : NULL, *k_gain = shape.qk_norm ? next(&w, d) : NULL;
     const double *out_w = next(&w, D * A);
+    const double *own = t->attention ? t->attention + 2 * layer * A * D : NULL; /* [A,D], [D,A] */
+    if (own) out_w = own + A * D;
     double *qkv = calloc(N * C + 1, sizeof *qkv), *mixed = calloc(N * A + 1, sizeof *mixed);
     double h[64], y[64] = {0}, p[64];
     for (size_t q = 0; q < t->batch->seqs.count; q++)
         for (size_t n = t->batch->seqs.start[q]; n < t->batch->seqs.start[q + 1]; n++) {
             norm(h, x + n * D, gain, bias, D);
             product(qkv + n * C, h, qkv_w, C, D);
+            if (own) product(qkv + n * C, h, own, A, D);
             for (size_t k = 0; qkv_b && k < C; k++) qkv[n * C + k] += qkv_b[k];
             for (size_t k = 0; q_gain && k < H + K; k++)
                 norm(qkv + n * C + k * d, qkv + n * C + k * d, k < H ? q_gain : k_gain, NULL, d);

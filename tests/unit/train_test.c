@@ -127,8 +127,9 @@ static void test_muon_takes(void **state) {
     assert_int_equal(taken, 2 * 4); /* q, k, v, o */
     n = mf_ffn_tensors(&shape, MF_FFN_DENSE, 0, NULL, tensors);
     for (size_t i = 0; i < n; i++) assert_true(mf_muon_takes(&shape, &tensors[i]));
-    struct mf_muon_memory ffn = mf_muon_memory(&shape, true, 0), all = mf_muon_memory(&shape, false, 0),
-                          changes = mf_muon_memory(&shape, true, 2);
+    struct mf_muon_memory ffn = mf_muon_memory(&shape, true, 0, false),
+                          all = mf_muon_memory(&shape, false, 0, false),
+                          changes = mf_muon_memory(&shape, true, 2, false);
     assert_int_equal(ffn.scratch, 2 * 6 * 4 + 2 * 4 * 4);
     assert_int_equal(all.scratch, ffn.scratch);
     assert_int_equal(ffn.matrices, mf_ffn_size(&shape));
