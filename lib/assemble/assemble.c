@@ -18,7 +18,7 @@ static bool begins(const char *name, const char *prefix) {
 
 bool mf_assembly_takes(const char *name, bool expert) {
     bool llama_ffn = begins(name, "model.") && strstr(name, ".mlp.");
-    if (expert) return begins(name, "layers.") || llama_ffn;
+    if (expert) return begins(name, "layers.") || llama_ffn || mf_attention_is(name);
     return begins(name, "shared.") || begins(name, "lm_head.") || (begins(name, "model.") && !llama_ffn);
 }
 
@@ -88,7 +88,8 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
                                       .partition = integer(meta, "partition", -1),
                                       .trained = trained_json(json_object_get(meta, "training")),
                                       .low_rank = p.low_rank,
-                                      .head = a->config->assemble.heads ? p.head : 0};
+                                      .head = a->config->assemble.heads ? p.head : 0,
+                                      .attention = p.attention};
     memcpy(entry->hash, p.hash, sizeof entry->hash);
     int status = mf_component_match(shared, &p, err);
     if (status == 0) status = match_specials(a, &p.specials, component->name, err);
@@ -148,6 +149,23 @@ static int check_average(const struct mf_assembly *a, struct mf_err *err) {
     return 0;
 }
 
+/* Attention comes before the states that a hidden router looks at, and is not averaged. */
+static int check_attention(const struct mf_assembly *a, struct mf_err *err) {
+    for (size_t e = 0; e < a->n_experts; e++) {
+        if (!a->experts[e].attention) continue;
+        if (a->kind == MF_ASSEMBLE_AVERAGE)
+            return mf_err_set(err, EX_DATAERR, "%s: has attention of its own, of which no mean is made",
+                              a->experts[e].name);
+        if (a->config->router.kind != MF_ROUTER_PREFIX)
+            return mf_err_set(
+                err, EX_CONFIG,
+                "%s: has attention of its own, which needs router.kind=prefix: a router of hidden "
+                "states chooses after attention",
+                a->experts[e].name);
+    }
+    return 0;
+}
+
 /* Every token meets top_k experts. */
 static int check_top_k(const struct mf_assembly *a, struct mf_err *err) {
     size_t E = mf_assembly_experts(a);
@@ -164,6 +182,7 @@ static int plan(struct mf_assembly *a, const struct mf_component *shared, const 
     if (status == 0 && chosen) status = choose(a, chosen, n_chosen, err);
     if (status == 0) status = check_top_k(a, err);
     if (status == 0) status = check_average(a, err);
+    if (status == 0) status = check_attention(a, err);
     if (status == 0) status = mf_assembly_add_shared(a, shared, err);
     if (status == 0)
         status =

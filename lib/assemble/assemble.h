@@ -20,6 +20,7 @@ struct mf_expert_entry {
     json_t *trained;             /* what the model says of its training: counts and fingerprints; owned */
     struct mf_low_rank low_rank; /* R > 0: it is changes to the dense FFN */
     size_t head;                 /* rank of its own head in the model, or 0 */
+    bool attention;              /* has queries and outputs of its own */
 };
 
 /* What becomes of the components. Dense and average have one expert and nothing to route: they are what a

@@ -55,12 +55,16 @@ struct component {
     struct sink *to;
 };
 
+/* Is it a tensor that an expert has beside its FFN, and the model too? */
+static bool is_own(const struct mf_expert_entry *x, const char *name) {
+    return (x->head && mf_head_is(name)) || (x->attention && mf_attention_is(name));
+}
+
 /* Copies what is part of the model, and keeps what the router needs. */
 static int copy_taken(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
     const struct component *c = context;
     bool expert = c->slot < c->a->n_experts;
-    bool taken =
-        mf_assembly_takes(t->name, expert) || (expert && c->a->experts[c->slot].head && mf_head_is(t->name));
+    bool taken = mf_assembly_takes(t->name, expert) || (expert && is_own(&c->a->experts[c->slot], t->name));
     if (!mf_assembly_keeps(c->a, t->name)) return taken ? copy_tensor(c->to, b, t, err) : 0;
     void *data;
     if (mf_assembly_keep(c->a, b, t, c->slot, &data, err) < 0) return -1;
@@ -78,9 +82,10 @@ static int copy_embedding(void *context, struct mf_bundle *b, const struct mf_te
     return copy_tensor(c->to, b, t, err) < 0 ? -1 : 1;
 }
 
-/* The head of an expert whose FFN comes from elsewhere. */
-static int copy_own_head(void *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
-    return mf_head_is(t->name) ? copy_tensor(to, b, t, err) : 0;
+/* What an expert has beside an FFN that comes from elsewhere. */
+static int copy_own(void *context, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
+    const struct component *c = context;
+    return is_own(&c->a->experts[c->slot], t->name) ? copy_tensor(c->to, b, t, err) : 0;
 }
 
 static int write_positions(const struct mf_assembly *a, struct sink *to, struct mf_err *err) {
@@ -107,8 +112,9 @@ static int put_numbers(void *context, size_t index, size_t first, float *x, size
 static int copy_changed(struct mf_assembly *a, size_t e, struct sink *to, struct mf_err *err) {
     const struct mf_ffn_visit visit = {put_numbers, to, to->buffer, e};
     const struct mf_expert_entry *x = &a->experts[e];
+    struct component c = {a, e, to};
     if (mf_assembly_changed(a, x, &visit, err) < 0) return -1;
-    return x->head ? mf_assembly_each(a, x, copy_own_head, to, err) : 0;
+    return x->head || x->attention ? mf_assembly_each(a, x, copy_own, &c, err) : 0;
 }
 
 /* The dense FFN. */

@@ -21,6 +21,7 @@ static json_t *experts_json(const struct mf_assembly *a) {
         json_object_set_new(entry, "file", file_json(x->name));
         json_object_set_new(entry, "sha256", json_string(x->hash));
         if (x->low_rank.R) json_object_set_new(entry, "rank", json_integer((json_int_t)x->low_rank.R));
+        mf_attention_put(x->attention, entry);
         mf_head_put(x->head, entry);
         json_object_update(entry, x->trained);
         json_array_append_new(list, entry);

@@ -73,28 +73,33 @@ static int add_renamed(struct mf_assembly *a, const struct mf_component *p, cons
     return 0;
 }
 
-/* Expert e's head, in the order of its bundle. */
-static int add_head(struct mf_assembly *a, const struct mf_component *p, size_t e, struct mf_err *err) {
-    struct mf_tensor from[MF_HEAD_TENSORS], to[MF_HEAD_TENSORS];
-    size_t count = mf_head_tensors(&a->shape, a->experts[e].head, -1, NULL, from);
-    mf_head_tensors(&a->shape, a->experts[e].head, (int64_t)e, NULL, to);
-    return add_renamed(a, p, from, to, count, false, err);
+/* The tensors that an expert has beside its FFN: attention and a head. In a bundle (`expert` -1), or in the
+ * model; returns their number. */
+static size_t list_own(const struct mf_assembly *a, const struct mf_expert_entry *x, int64_t expert,
+                       struct mf_tensor *t) {
+    size_t n = x->attention ? mf_attention_all_tensors(&a->shape, expert, NULL, t) : 0;
+    return n + mf_head_tensors(&a->shape, x->head, expert, NULL, t + n);
 }
 
-/* An expert's tensors have names of their own in the model. `role` is what p has: a whole FFN, and maybe a
- * head of rank `head`, or the dense FFN, which an expert of the n_experts changes. */
-static int add_expert(struct mf_assembly *a, const struct mf_component *p, enum mf_ffn_role role, size_t head,
-                      size_t e, struct mf_err *err) {
-    size_t count = mf_ffn_tensors(&a->shape, role, 0, NULL, NULL), all = count + MF_HEAD_TENSORS;
-    bool made = role == MF_FFN_DENSE && e < a->n_experts;
-    struct mf_tensor *from = calloc(2 * all, sizeof *from);
+/* The most that there are. */
+static size_t most_own(const struct mf_assembly *a) {
+    return MF_ATTENTION_TENSORS * a->shape.L + MF_HEAD_TENSORS;
+}
+
+/* Expert e's tensors have names of their own in the model, in the order of their bundle. Of `roles` p has the
+ * FFN, if it is one, and with `own` what the expert has beside it. */
+static int add_expert(struct mf_assembly *a, const struct mf_component *p, const enum mf_ffn_role *role,
+                      bool own, size_t e, struct mf_err *err) {
+    size_t ffn = role ? mf_ffn_tensors(&a->shape, *role, 0, NULL, NULL) : 0, n = ffn;
+    bool made = role && *role == MF_FFN_DENSE && e < a->n_experts;
+    struct mf_tensor *from = calloc(2 * (ffn + most_own(a)), sizeof *from);
     if (!from) mf_no_memory();
-    struct mf_tensor *to = from + all;
-    mf_ffn_tensors(&a->shape, role, 0, NULL, from);
-    mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
-    all = count + mf_head_tensors(&a->shape, head, -1, NULL, from + count);
-    mf_head_tensors(&a->shape, head, (int64_t)e, NULL, to + count);
-    int status = add_renamed(a, p, from, to, all, made, err);
+    struct mf_tensor *to = from + ffn + most_own(a);
+    if (role) mf_ffn_tensors(&a->shape, *role, 0, NULL, from);
+    if (role) mf_ffn_tensors(&a->shape, MF_FFN_MOE, e, NULL, to);
+    if (own) n += list_own(a, &a->experts[e], -1, from + ffn);
+    if (own) list_own(a, &a->experts[e], (int64_t)e, to + ffn);
+    int status = add_renamed(a, p, from, to, n, made, err);
     free(from);
     return status;
 }
@@ -104,19 +109,19 @@ static int add_component(struct mf_assembly *a, const struct mf_component *share
                          struct mf_err *err) {
     struct mf_component p;
     if (mf_assembly_open(&p, a, &a->experts[e], err) < 0) return -1;
+    const enum mf_ffn_role whole = MF_FFN_EXPERT, changed = MF_FFN_DENSE;
     int status = mf_assembly_expect_stats(a, p.bundle, err);
-    if (status == 0)
-        status = p.low_rank.R ? add_expert(a, shared, MF_FFN_DENSE, 0, e, err)
-                              : add_expert(a, &p, MF_FFN_EXPERT, a->experts[e].head, e, err);
-    if (status == 0 && p.low_rank.R) status = add_head(a, &p, e, err);
+    if (status == 0 && p.low_rank.R) status = add_expert(a, shared, &changed, false, e, err);
+    if (status == 0) status = add_expert(a, &p, p.low_rank.R ? NULL : &whole, true, e, err);
     mf_component_close(&p);
     return status;
 }
 
 int mf_assembly_add_experts(struct mf_assembly *a, const struct mf_component *shared, struct mf_err *err) {
     for (size_t e = 0; e < mf_assembly_experts(a); e++) {
+        const enum mf_ffn_role dense = MF_FFN_DENSE;
         int status = e < a->n_experts ? add_component(a, shared, e, err)
-                                      : add_expert(a, shared, MF_FFN_DENSE, 0, e, err);
+                                      : add_expert(a, shared, &dense, false, e, err);
         if (status < 0) return -1;
         a->begin[MF_PART_EXPERTS + e + 1] = a->bytes;
     }

@@ -25,6 +25,11 @@ static int check(const struct mf_moe *m, struct mf_err *err) {
             "%s: its router adds up token scores (token_scores 'sum'), which plain tensors cannot: "
             "assemble it again, for the mean",
             m->name);
+    if (mf_moe_has_attention(m))
+        return mf_err_set(err, EX_DATAERR,
+                          "%s: its experts have attention of their own, which other programs do not know: "
+                          "export one (-m SHARED -e EXPERT)",
+                          m->name);
     if (mf_moe_has_heads(m))
         return mf_err_set(err, EX_DATAERR,
                           "%s: its experts have heads of their own, which other programs do not know: export "

@@ -27,6 +27,7 @@ static void layout(struct mf_moe_work *w, const struct mf_moe *m) {
     struct mf_arena together[3] = {*a, *a, *a};
     w->qkv = mf_arena_floats(&together[0], N * heads_columns(heads));
     w->mixed = mf_arena_floats(&together[0], N * A);
+    moe_attention_layout(w, m, &together[0]);
     w->in = mf_arena_floats(&together[1], R * s->D);
     w->mid = mf_arena_floats(&together[1], mf_layer_products(s) * R * s->F);
     w->out = mf_arena_floats(&together[1], R * s->D);
@@ -116,10 +117,7 @@ int moe_attend(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c
                struct mf_moe_cache *cache, struct mf_err *err) {
     const struct mf_attention_kept k = {.x = w->x, .qkv = w->qkv, .mixed = w->mixed};
     struct mf_layer_cache rows;
-    if (cache) {
-        size_t at = layer * cache->S * cache->columns;
-        rows = (struct mf_layer_cache){cache->keys + at, cache->values + at, cache->length, cache->S};
-    }
+    if (cache) rows = moe_layer_cache(cache, layer);
     return mf_layer_attention(c, layer, &m->file->layers[layer].attention, &k, cache ? &rows : NULL,
                               (struct dropout){0}, w->x, err);
 }
@@ -136,7 +134,8 @@ bool moe_keeps_embedding(const struct mf_moe *m) {
     const struct mf_shape *s = &m->shape;
     size_t layer = mf_backbone_layer_size(s) + mf_ffn_size(s) / s->L * m->router.n_experts;
     size_t ends = (m->file->head != m->file->embedding ? 2 : 1) * s->V * s->D;
-    return mf_weights_holds_all(m->file->weights, (ends + layer) * sizeof(float));
+    return mf_weights_holds_all(m->file->weights,
+                                (ends + layer) * sizeof(float) + moe_attention_layer_bytes(m));
 }
 
 /* x = embedding, + position where positions are added; row n stands at first_position + its place in its
@@ -178,10 +177,11 @@ int moe_run(struct mf_moe *m, struct mf_moe_work *w, const uint32_t *tokens, con
     if (moe_check_tokens(m, tokens, N, err) < 0 || moe_embed(m, w, tokens, seqs, first_position, err) < 0)
         return -1;
     const struct mf_layer c = moe_layer(m, w, seqs, hooks);
-    for (size_t i = 0; i < m->shape.L; i++)
-        if (moe_attend(m, w, &c, i, cache, err) < 0 ||
-            moe_ffn(m, w, &c, i, token_scores, hooks, NULL, err) < 0)
-            return -1;
+    for (size_t i = 0; i < m->shape.L; i++) {
+        int status = m->file->own_attention ? moe_attend_chosen(m, w, &c, i, token_scores, hooks, cache, err)
+                                            : moe_attend(m, w, &c, i, cache, err);
+        if (status < 0 || moe_ffn(m, w, &c, i, token_scores, hooks, NULL, err) < 0) return -1;
+    }
     const struct mf_norm norm = {.x = w->x, .gain = m->out_gain, .bias = m->out_bias};
     mf_layer_norm(&c, 2 * m->shape.L, &norm, N);
     *hidden = w->h;

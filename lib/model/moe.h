@@ -24,7 +24,9 @@
  *   the sum   score_e = sum_e, and f = 1
  *   the mean  score_e = (prior_e + sum_e) / (bos_weight + s), and f = layer_scale of the layer / rms of the
  * row that goes into the FFN's norm: what a head of attention makes of a document that begins with BOS. s is
- * the running sum of ones, decayed alike; of family llama only. */
+ * the running sum of ones, decayed alike; of family llama only.
+ * Attention of experts' own is chosen by the scores alone, with the rms of the row that goes into its norm.
+ */
 struct mf_router {
     char kind[16];           /* "hidden", "prefix", "single" (one FFN, nothing to choose) */
     size_t n_experts, top_k; /* top_k may be lowered or raised (to at most n_experts) by the caller */
@@ -81,8 +83,9 @@ void mf_moe_close(struct mf_moe *moe); /* accepts NULL */
 /* The file of an assembled model, still open; borrowed. NULL for bundles. */
 const struct mf_safetensors *mf_moe_model(const struct mf_moe *moe);
 
-/* Have some of its experts heads of their own? */
+/* Have some of its experts heads of their own, or attention of their own? */
 bool mf_moe_has_heads(const struct mf_moe *moe);
+bool mf_moe_has_attention(const struct mf_moe *moe);
 
 /* All its tensors; borrowed. */
 const struct mf_weights *mf_moe_weights(const struct mf_moe *moe);
@@ -101,7 +104,8 @@ struct mf_moe_hooks {
     void (*routed)(void *context, size_t layer, const uint32_t *experts, const float *weights, const float *h,
                    size_t N);
     mf_norm_hook *normalised; /* the sites of FFNs: moe_gain */
-    /* Overrides the choice: fill experts and weights [N,top_k] for this layer yourself (oracle routing). */
+    /* Overrides the choice: fill experts and weights [N,top_k] for this layer yourself (oracle routing);
+     * where experts have attention of their own, once for it and once for the FFNs. */
     void (*route)(void *context, size_t layer, uint32_t *experts, float *weights, size_t N);
 };
 

@@ -41,6 +41,11 @@ void mf_moe_cache_free(struct mf_moe_cache *c) {
     free(c);
 }
 
+struct mf_layer_cache moe_layer_cache(const struct mf_moe_cache *c, size_t layer) {
+    size_t at = layer * c->S * c->columns;
+    return (struct mf_layer_cache){c->keys + at, c->values + at, c->length, c->S};
+}
+
 size_t mf_moe_cache_length(const struct mf_moe_cache *c) {
     return c->length;
 }

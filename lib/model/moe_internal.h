@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include "base/arena.h"
+#include "model/expert_attention.h"
 #include "model/expert_head.h"
 #include "model/layer.h"
 #include "model/low_rank.h"
@@ -11,11 +12,17 @@
 #include "model/weights.h"
 #include "nn/loss.h"
 
+/* An expert's matrices of queries and outputs in a layer: its own, or the backbone's. */
+struct moe_attention {
+    struct mf_matrix q, out;
+};
+
 /* One layer's weights: matrices come from the file when they are used, vectors are in memory. */
 struct moe_weights {
     struct mf_backbone_layer attention;
     struct mf_router_layer router;
     struct mf_ffn_layer *experts; /* [E] */
+    struct moe_attention *chosen; /* [E] where experts have attention of their own */
 };
 
 struct mf_moe_file {
@@ -24,6 +31,7 @@ struct mf_moe_file {
     size_t embedding, head;       /* matrices of the embeddings, and of the logits: one where they are tied */
     struct mf_backbone_ends ends; /* the output norm */
     struct moe_weights *layers;   /* [L] */
+    bool own_attention;           /* of some experts */
     float *positions; /* [S,..], made up to row `n_positions`: a context is only a promise until a text fills
                          it */
     size_t n_positions;
@@ -103,9 +111,10 @@ struct mf_moe_work {
     float *weights;        /* [N,top_k] */
     size_t *first, *slots; /* [E+1], [N*top_k]: the slots of expert e are slots[first[e]] .. */
     /* Three users of the same memory, none of which needs it when the next one begins. */
-    float *qkv, *mixed;    /* attention: [N,C], C = (H+2K) d, and [N,A] attended */
-    float *in, *mid, *out; /* one expert's rows: [R,D], [products,R,F], [R,D] */
-    float *rows, *logits;  /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
+    float *qkv, *mixed; /* attention: [N,C], C = (H+2K) d, and [N,A] attended; of experts, beside those: */
+    float *queries, *part_in, *part_out; /* [N,top_k,A], and one expert's rows [R,max(A,D)] */
+    float *in, *mid, *out;               /* one expert's rows: [R,D], [products,R,F], [R,D] */
+    float *rows, *logits;                /* head: [VOCAB_BLOCK,D] of the embedding, [N,VOCAB_BLOCK] */
     /* with heads of experts, beside those: rows, codes, their gradients and parts of logits, R at a time */
     float *head_in, *head_code, *head_dcode, *head_part;
     float *share; /* [N] what the backbone's head has of a row's logits */
@@ -144,10 +153,31 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
             const float *token_scores, const struct mf_moe_hooks *hooks, const struct moe_noise *noise,
             struct mf_err *err);
 
+/* --- attention of experts (moe_attention.c) --- */
+
+/* Whether a model's file has it; how many bytes a layer's matrices take; where they are. EX_DATAERR. */
+int moe_attention_look(struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err);
+size_t moe_attention_layer_bytes(const struct mf_moe *m);
+int moe_attention_find(struct mf_moe *m, struct mf_err *err);
+
+void moe_attention_layout(struct mf_moe_work *w, const struct mf_moe *m, struct mf_arena *a);
+
+/* As moe_attend, each row by the experts that its token scores choose. */
+int moe_attend_chosen(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, size_t layer,
+                      const float *token_scores, const struct mf_moe_hooks *hooks, struct mf_moe_cache *cache,
+                      struct mf_err *err);
+
+/* A layer's place in a cache. */
+struct mf_layer_cache moe_layer_cache(const struct mf_moe_cache *cache, size_t layer);
+
 /* w->h and w->rstd to w->gate (logits; with over_all their softmax), w->experts and w->weights; noise NULL:
  * none. */
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
                size_t N, const struct moe_noise *noise);
+
+/* The same by token scores alone, before attention: w->rstd is that of the rows that go into its norm. */
+void moe_route_scores(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
+                      size_t N);
 
 /* The way back of moe_route, from what it left in `w` and was given there; moe_group has listed the slots. */
 struct moe_route_back {

@@ -67,7 +67,7 @@ static int plan_model(struct mf_moe *m, const struct mf_safetensors *st, struct 
     if (count / m->shape.L < E)
         return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
                           m->name, count, m->shape.L, E);
-    if (moe_heads_list(m, st, err) < 0) return -1;
+    if (moe_heads_list(m, st, err) < 0 || moe_attention_look(m, st, err) < 0) return -1;
     const struct moe_needs needs = {
         .small = moe_tensors_size(m, false, token_scores), .cache = moe_largest_matrix(m), .tensors = count};
     return moe_fit(m, budget, &needs, cache, err);
@@ -86,7 +86,8 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
     if (!token_scores && m->router.score_scale != 0)
         return mf_err_set(err, EX_DATAERR, "%s: missing tensor " MOE_SCORES, m->name);
     if (moe_check_last(m, err) < 0 || moe_tensors_build(m, false, token_scores, err) < 0) return -1;
-    if (moe_load_backbone(m, false, err) < 0 || check_tied(m, err) < 0 || moe_heads_find(m, err) < 0)
+    if (moe_load_backbone(m, false, err) < 0 || check_tied(m, err) < 0 || moe_heads_find(m, err) < 0 ||
+        moe_attention_find(m, err) < 0)
         return -1;
     if (token_scores && moe_load_scores(m, err) < 0) return -1;
     for (size_t e = 0; e < m->router.n_experts; e++)
@@ -195,6 +196,10 @@ const struct mf_safetensors *mf_moe_model(const struct mf_moe *m) {
 
 const struct mf_weights *mf_moe_weights(const struct mf_moe *m) {
     return m->file->weights;
+}
+
+bool mf_moe_has_attention(const struct mf_moe *m) {
+    return m->file->own_attention;
 }
 
 bool mf_moe_has_heads(const struct mf_moe *m) {

@@ -41,6 +41,7 @@ struct routing_job {
     size_t layer;
     const float *token_scores;
     const struct moe_noise *noise;
+    bool scores_only;
 };
 
 /* What a layer's token scores are multiplied by in row n's logits. */
@@ -53,7 +54,7 @@ static double score_scale(const struct mf_moe *m, const struct mf_moe_work *w, s
 static void row_logits(const struct routing_job *job, size_t n, float *logits) {
     size_t E = job->m->router.n_experts, D = job->m->shape.D;
     double scale = score_scale(job->m, job->w, job->layer, n), gate_scale = job->m->router.gate_scale;
-    const float *gate = job->m->layers[job->layer].gate, *h = job->w->h + n * D;
+    const float *gate = job->scores_only ? NULL : job->m->layers[job->layer].gate, *h = job->w->h + n * D;
     for (size_t e = 0; e < E; e++) {
         double logit = job->token_scores ? scale * (double)job->token_scores[n * E + e] : 0;
         if (gate && gate_scale != 0) logit += gate_scale * vector_dot(gate + e * D, h, D);
@@ -90,7 +91,13 @@ static void route_rows(void *context, size_t begin, size_t end, int thread) {
 
 void moe_route(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
                size_t N, const struct moe_noise *noise) {
-    struct routing_job job = {m, w, layer, token_scores, noise};
+    struct routing_job job = {m, w, layer, token_scores, noise, false};
+    mf_pool_run(w->products.pool, N, 1, route_rows, &job);
+}
+
+void moe_route_scores(const struct mf_moe *m, struct mf_moe_work *w, size_t layer, const float *token_scores,
+                      size_t N) {
+    struct routing_job job = {m, w, layer, token_scores, NULL, true};
     mf_pool_run(w->products.pool, N, 1, route_rows, &job);
 }
 

@@ -117,6 +117,7 @@ static void layout(struct mf_moe *m, bool single, bool token_scores) {
         if (!single) place(m, MF_TABLE_ROUTER, a, &w.router);
         if (!single && (!a->base || !w.router.noise)) w.router.noise = mf_arena_floats(a, E * s->D);
         w.experts = mf_arena_take(a, E, sizeof *w.experts);
+        w.chosen = mf_arena_take(a, f->own_attention ? E : 0, sizeof *w.chosen);
         for (size_t e = 0; e < E; e++) {
             struct mf_ffn_layer expert = {0};
             place(m, MF_TABLE_FFN, a, &expert);

@@ -56,6 +56,12 @@ static void layout(struct mf_moe_tape *t, const struct mf_moe *m) {
 
 int mf_moe_tape_new(struct mf_moe_tape **out, const struct mf_moe *m, struct mf_moe_work *work,
                     size_t max_rows, struct mf_err *err) {
+    if (m->file->own_attention)
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: its experts have attention of their own (expert.train=ffn+qo), through which no "
+            "gates can be trained",
+            m->name);
     struct mf_moe_tape *t = calloc(1, sizeof *t);
     if (!t) return mf_err_set(err, EX_OSERR, "out of memory");
     t->w = work;

@@ -185,6 +185,35 @@ stored() { # OPTION of the model...
     stored --kind prefix --token-scores mean --H 4 --E 5 --top-k 3 --heads 1 15 0 3 2
 }
 
+@test "logits and perplexity of a stored model are PyTorch's: experts with attention of their own, or the backbone's" {
+    stored --kind prefix --token-scores mean --H 4 --E 4 --D 18 --head-dim 6 --top-k 2 --attention 0 2 3 --heads 18 5 0 18
+    stored --kind prefix --token-scores mean --H 4 --K 1 --E 3 --top-k 3 --attention 0 1 2 --has bias qk-norm --gate-scale 0
+    stored --kind prefix --token-scores mean --H 4 --E 5 --top-k 1 --attention 4 --S 24 "${stretch[@]}" --evidence-scale 3000
+}
+
+@test "20 steps of an expert with attention of its own are PyTorch's, beside a whole FFN and one of low rank, and what is stored" {
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=2
+    own_attention 0
+    own_attention 5
+    trains_alike 20 --set model.n_heads=4 --set model.n_kv_heads=1 --set model.qk_norm=true --set model.qkv_bias=true
+    own_attention 0
+}
+
+# An expert of rank RANK (0: whole) whose queries and outputs learn.
+own_attention() { # RANK
+    local what=expert
+    learn=("${same[@]}" --set expert.train=ffn+qo --set "expert.rank=$1")
+    mf-train-expert --quiet "${learn[@]}" --set train_expert.steps=1 --set train_expert.warmup=0 --set train_expert.lr=0 \
+        --set train_expert.min_lr=0 -s shared.tar -o initial.tar parts/part.1.mp
+    # shellcheck disable=SC2046
+    mf-train-expert --quiet "${learn[@]}" $(long train_expert) -s shared.tar --metrics e.mf -o e.tar parts/part.1.mp
+    mf-cat e.mf | jq 'select(.step).loss' > ours
+    [ "$1" = 0 ] || what=initial.tar
+    ATTENTION=1 twin $what shared.tar parts/part.1.mp > theirs
+    same_losses "$steps" ours theirs
+    stored_agrees shared.tar e.tar
+}
+
 @test "norms and biases of queries and keys go through all stages: assembled and calibrated, logits and perplexity are PyTorch's" {
     needs_torch
     make_tokens

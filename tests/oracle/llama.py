@@ -71,9 +71,10 @@ class Llama:
         turned = torch.complex(real, imaginary) * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]
         return torch.cat((turned.real, turned.imag), -1)
 
-    def attention(self, x, name):
+    def attention(self, x, name, own=""):
+        """With `own` the queries and outputs are those of an expert, whose names have it before the last part."""
         n, H, K, d = len(x), self.c["n_heads"], self.c["n_kv_heads"], self.c["head_dim"]
-        q = self.linear(x, name + ".q_proj").view(n, H, d)
+        q = F.linear(x, self.t[name + own + ".q_proj.weight"], self.t.get(name + ".q_proj.bias")).view(n, H, d)
         k = self.linear(x, name + ".k_proj").view(n, K, d)
         v = self.linear(x, name + ".v_proj").view(n, K, d)
         if name + ".q_norm.weight" in self.t:
@@ -82,16 +83,31 @@ class Llama:
         scores = torch.einsum("ikgd,jkd->kgij", q, k) / math.sqrt(d)
         later = torch.ones(n, n, dtype=torch.bool).triu(1)
         mixed = torch.einsum("kgij,jkd->ikgd", scores.masked_fill(later, float("-inf")).softmax(-1), v)
-        return self.linear(mixed.reshape(n, H * d), name + ".o_proj")
+        return F.linear(mixed.reshape(n, H * d), self.t[name + own + ".o_proj.weight"], self.t.get(name + ".o_proj.bias"))
+
+    def attentions(self, x, h, name, evidence):
+        """Where experts have attention of their own each row's is weighed as its FFNs are, by token scores alone."""
+        if not any(".self_attn.experts." in tensor for tensor in self.t):
+            return self.attention(h, name)
+        best, chosen = self.choose(self.scores(x, name, evidence))
+        out = torch.zeros_like(x)
+        for e in chosen.unique().tolist():
+            own = ".experts.%d" % e
+            own = own if name + own + ".q_proj.weight" in self.t else ""
+            out = out + (best * (chosen == e)).sum(-1, keepdim=True) * self.attention(h, name, own)
+        return out
+
+    def choose(self, logits):
+        """The top_k experts and their weights, a softmax over those alone; of equal logits the lower index first."""
+        best, chosen = logits.sort(dim=-1, descending=True, stable=True)
+        return best[:, : self.c["top_k"]].softmax(-1), chosen[:, : self.c["top_k"]]
 
     def gated(self, h, gate, up, down):
         return self.linear(F.silu(self.linear(h, gate)) * self.linear(h, up), down)
 
     def mixture(self, x, h, name, evidence):
-        """Each row's top_k experts, weighed by a softmax over those alone; of equal logits the lower index first."""
-        logits = self.gates(x, h, name, evidence)
-        best, chosen = logits.sort(dim=-1, descending=True, stable=True)
-        best, chosen = best[:, : self.c["top_k"]].softmax(-1), chosen[:, : self.c["top_k"]]
+        """Each row's experts."""
+        best, chosen = self.choose(self.gates(x, h, name, evidence))
         self.choice = chosen.tolist(), best
         out = torch.zeros_like(h)
         for e in chosen.unique().tolist():
@@ -115,7 +131,7 @@ class Llama:
         x = embedding[torch.tensor(tokens)]
         for i in range(self.c["n_layers"]):
             layer = "model.layers.%d." % i
-            x = x + self.attention(self.norm(x, layer + "input_layernorm"), layer + "self_attn")
+            x = x + self.attentions(x, self.norm(x, layer + "input_layernorm"), layer + "self_attn", evidence)
             x = x + self.ffn(x, layer, evidence)
         h, head = self.norm(x, "model.norm"), self.t.get("lm_head.weight", embedding)
         if any(name.startswith("lm_head.experts.") for name in self.t):
@@ -142,12 +158,14 @@ class Stored(Llama):
         self.layer_scale = self.router.get("layer_scale", [1.0] * self.c["n_layers"])
         assert self.router.get("weights", "chosen") == "chosen", self.router
 
-    def gates(self, x, h, name, evidence):
-        gate_scale, evidence_scale = router_scales(self.router)
+    def scores(self, x, name, evidence):
         if self.mean:
             rms = (x.pow(2).mean(-1, keepdim=True) + self.c["norm_eps"]).sqrt()
             evidence = evidence * self.layer_scale[int(name.split(".")[2])] / rms
-        return super().gates(x, h, name, evidence) * gate_scale + evidence * evidence_scale
+        return evidence * router_scales(self.router)[1]
+
+    def gates(self, x, h, name, evidence):
+        return super().gates(x, h, name, evidence) * router_scales(self.router)[0] + self.scores(x, name, evidence)
 
     def evidence(self, tokens):
         table = self.t.get("prefix_router.log_likelihood")

@@ -207,6 +207,9 @@ class LlamaTensors(Tensors):
             if "qk-norm" in a.has and letter != "v":
                 yield from self.gain(name + letter + "_norm", d)
         yield from self.matrix(name + "o_proj", a.D, a.H * d, 0.3)
+        for e in a.attention:
+            yield from self.matrix(name + "experts.%d.q_proj" % e, a.H * d, a.D, 0.4)
+            yield from self.matrix(name + "experts.%d.o_proj" % e, a.D, a.H * d, 0.3)
         yield from self.gain(layer + "post_attention_layernorm", a.D)
 
     def mixture(self, layer):
@@ -332,6 +335,7 @@ def main():
     p.add_argument("--rope-theta", type=float, default=10000.0)
     p.add_argument("--rope-scaling", nargs=4, type=float, metavar=("FACTOR", "LOW", "HIGH", "CONTEXT"), help="of family llama")
     p.add_argument("--has", nargs="*", default=[], choices=["dense", "bias", "qk-norm", "head"], help="of family llama")
+    p.add_argument("--attention", nargs="*", type=int, default=[], metavar="E", help="experts with attention of their own")
     p.add_argument("--heads", nargs="*", type=int, default=[], metavar="RANK", help="of each expert's head; D: whole, 0: none")
     p.add_argument("--kind", choices=["hidden", "prefix"], default="hidden")
     p.add_argument("--weights", choices=["chosen", "all"], default="chosen")

@@ -6,6 +6,7 @@
 #include "nn.h"
 
 #include "io/safetensors.h"
+#include "model/expert_attention.h"
 #include "model/expert_head.h"
 #include "model/moe_train.h"
 #include "nn/matmul.h"
@@ -40,7 +41,8 @@ static const struct mf_shape
               .norm_eps = 1e-5,
               .qk_norm = true};
 static struct mf_shape shape; /* of the test that runs, */
-static size_t head_ranks[E];  /* and the ranks of its experts' heads */
+static size_t head_ranks[E];  /* and the ranks of its experts' heads, */
+static bool own_attention;    /* and whether all but the second have attention of their own */
 static const uint32_t tokens[ROWS] = {1, 5, 6, 7, 22, 9, 5, 1, 9, 9, 4, 12, 1, 17};
 static const uint32_t targets[ROWS] = {5, 6, 7, 22, 9, 5, LOSS_IGNORE, 9, 9, 0, 12, 8, 17, 5};
 static const size_t starts[] = {0, 7, 12, 14};
@@ -75,8 +77,8 @@ static inline void write_model(const char *path) {
     struct mf_err err;
     struct mf_out *out;
     struct mf_tensor list[200];
-    float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E], *head[E],
-          *row = make_random(2 * E * shape.D * shape.L, 3);
+    float *backbone = make_zeros(mf_backbone_size(&shape)), *ffn[E], *head[E], *attention[E],
+          *row = make_random(2 * E * shape.D * shape.L, 3), *scores = make_random(E * shape.V, 8);
     size_t n = mf_backbone_tensors(&shape, backbone, list);
     mf_backbone_init(&shape, backbone, 1, 0, 1);
     for (size_t i = 0; i < shape.L; i++) fill_layer(mf_backbone_layer(&shape, backbone, i), 200 + i);
@@ -88,9 +90,17 @@ static inline void write_model(const char *path) {
         n += mf_ffn_tensors(&shape, MF_FFN_MOE, e, ffn[e], list + n);
         head[e] = make_random(shape.V * shape.D * 2, 70 + e);
         n += mf_head_tensors(&shape, head_ranks[e], (int64_t)e, head[e], list + n);
+        attention[e] = make_random(2 * shape.L * shape.D * shape.H * mf_shape_heads(&shape).d, 90 + e);
+        if (own_attention && e != 1)
+            n += mf_attention_all_tensors(&shape, (int64_t)e, attention[e], list + n);
     }
     n += list_routers(row, list + n);
     json_t *metadata = json_object(), *config = mf_shape_json(&shape);
+    if (own_attention) { /* which needs token scores */
+        list[n++] = (struct mf_tensor){
+            .name = "prefix_router.log_likelihood", .n_dims = 2, .shape = {E, shape.V}, .data = scores};
+        mf_metadata_set_json(metadata, "router", json_pack("{ss}", "kind", "prefix"));
+    }
     json_object_set_new(config, "n_experts", json_integer(E));
     json_object_set_new(config, "top_k", json_integer(K));
     mf_metadata_set_json(metadata, "config", config);
@@ -103,7 +113,9 @@ static inline void write_model(const char *path) {
     for (size_t e = 0; e < E; e++) {
         free(ffn[e]);
         free(head[e]);
+        free(attention[e]);
     }
+    free(scores);
     free(backbone);
     free(row);
 }
@@ -123,7 +135,8 @@ static inline void begin(struct fixture *f, int threads) {
     f->pool = make_pool(threads);
     assert_int_equal(mf_moe_open(&f->moe, "model.safetensors", NULL, &(struct mf_moe_budget){0}, &err), 0);
     assert_int_equal(mf_moe_work_new(&f->work, f->moe, ROWS + 3, products_fp32(f->pool), &err), 0);
-    assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), 0);
+    f->tape = NULL;
+    assert_int_equal(mf_moe_tape_new(&f->tape, f->moe, f->work, ROWS + 1, &err), own_attention ? -1 : 0);
     f->token_scores = make_random((size_t)ROWS * E, 5);
 }
 
@@ -139,6 +152,7 @@ static inline void end(struct fixture *f) {
 static inline int enter_heads(void **state, const struct mf_shape *of, const size_t ranks[E]) {
     shape = *of;
     memcpy(head_ranks, ranks, sizeof head_ranks);
+    own_attention = false;
     return enter_folder(state);
 }
 
@@ -164,6 +178,18 @@ static inline int begin_llama(void **state) {
 
 static inline int begin_normed(void **state) {
     return enter_heads(state, &normed, (size_t[E]){0});
+}
+
+static inline int begin_attention(void **state) {
+    int status = enter_heads(state, &llama, (size_t[E]){8, 3, 0, 8});
+    own_attention = true;
+    return status;
+}
+
+static inline int begin_normed_attention(void **state) {
+    int status = enter_heads(state, &normed, (size_t[E]){0});
+    own_attention = true;
+    return status;
 }
 
 #endif

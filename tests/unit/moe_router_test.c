@@ -173,5 +173,7 @@ int main(void) {
         cmocka_unit_test(test_generation),
     };
     return cmocka_run_group_tests_name("llama", tests, begin_llama, leave_folder) +
-           cmocka_run_group_tests_name("normed", tests, begin_normed, leave_folder);
+           cmocka_run_group_tests_name("normed", tests, begin_normed, leave_folder) +
+           cmocka_run_group_tests_name("attention", tests, begin_attention, leave_folder) +
+           cmocka_run_group_tests_name("normed attention", tests, begin_normed_attention, leave_folder);
 }
