@@ -13,7 +13,8 @@ LENGTHS  ?= 2 4
 ABLATION_CONFIG := configs/demo.yaml
 SHARED_STEPS := $(shell sed -n '/^train_shared:/,/^[a-z]/s/^  steps: *//p' $(ABLATION_CONFIG))
 
-family_llama     :=
+family_llama     := # whose experts may learn attention, too
+learned_llama    := qo qoheadfull
 family_reference := model.arch=reference model.d_ff=512# two matrices of it have as many weights as three of the demo's
 
 ## ablation   measure what each part of the recipe is worth, in both families, on three seeds; writes docs/quality.md
@@ -28,7 +29,7 @@ ablation_longer  = $(if $(word 2,$(ablation_numbers)),train_shared.steps=$(shell
 docs/quality/%.tsv: ablation-look | deps build $(CORPUS).list
 	+$(MAKE) --no-print-directory CONFIG=$(ABLATION_CONFIG) NAME=ablation/$* \
 	    SET='$(family_$(ablation_family)) calibrate.max_tokens=20000 seed=$(firstword $(ablation_numbers)) $(ablation_longer)' \
-	    $(if $(ablation_longer),ablation-short,ablation-run)
+	    ABLATION_LEARNED='head16 head64 headfull $(learned_$(ablation_family))' $(if $(ablation_longer),ablation-short,ablation-run)
 	@mkdir -p $(@D)
 	$(if $(ablation_longer),,cp $(RUNS)/ablation/$*/results/subjects.tsv $(@D)/$(ablation_family).subjects$(ablation_numbers).tsv)
 	cp $(RUNS)/ablation/$*/results/$(if $(ablation_longer),short,table).tsv $@
@@ -60,15 +61,18 @@ $(RUN)/scratch.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $(SLICE)/train-ex
 	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.init=kaiming $(COMMON) --resume -s $(RUN)/shared.tar \
 	    -v $(RUN)/tokens/val.labelled.mf -p $* -o $@ $(RUN)/parts/part.$*.mp
 
-# Experts with heads of their own: head.RANK.NUMBER.
-ABLATION_HEADS ?= 16 64 full
-HEADED := $(foreach h,$(ABLATION_HEADS),$(EXPERTS:%=$(RUN)/head.$h.%.tar))
-head_rank = $(firstword $(subst ., ,$*))
-head_part = $(RUN)/parts/part.$(lastword $(subst ., ,$*)).mp
-$(HEADED): $(RUN)/head.%.tar: $(RUN)/shared.tar $(PARTS) $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
+# Experts that learn more than FFNs: learned.WHAT.NUMBER, where WHAT is headRANK (a head of their own), qo (attention's queries
+# and outputs), or both.
+ABLATION_LEARNED ?= head16 head64 headfull
+LEARNED := $(foreach w,$(ABLATION_LEARNED),$(EXPERTS:%=$(RUN)/learned.$w.%.tar))
+learned_what = $(firstword $(subst ., ,$*))
+learned_part = $(RUN)/parts/part.$(lastword $(subst ., ,$*)).mp
+learned_sets = $(if $(filter qo%,$(learned_what)),--set expert.train=ffn+qo) \
+    $(if $(findstring head,$(learned_what)),--set expert.head=$(lastword $(subst head, ,$(learned_what))))
+$(LEARNED): $(RUN)/learned.%.tar: $(RUN)/shared.tar $(PARTS) $(SLICE)/train-expert.yaml | $(RUN)/tokens/val.labelled.mf
 	$(drop_stale_checkpoint)
-	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml --set expert.head=$(head_rank) $(COMMON) --resume -s $(RUN)/shared.tar \
-	    -v $(RUN)/tokens/val.labelled.mf -p $(lastword $(subst ., ,$*)) -o $@ $(head_part)
+	$(BIN)/mf-train-expert --config $(SLICE)/train-expert.yaml $(learned_sets) $(COMMON) --resume -s $(RUN)/shared.tar \
+	    -v $(RUN)/tokens/val.labelled.mf -p $(lastword $(subst ., ,$*)) -o $@ $(learned_part)
 
 # --- measuring ---
 
@@ -77,6 +81,6 @@ MEASURED = $(RUN)/shared.tar $(EXPERT_FILES) $(SLICE)/assemble.yaml $(SLICE)/cal
 $(RUN)/results/short.tsv: $(MEASURED) $(DENSE)
 	@[ ! -e $@ ] || rm -rf $(@D)
 	$(MEASURE) short
-$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(HEADED) $(RUN)/dense.one.tar $(DENSE) $(RUN)/dense.wide.tar
+$(RUN)/results/table.tsv: $(MEASURED) $(EXPERTS:%=$(RUN)/scratch.%.tar) $(LEARNED) $(RUN)/dense.one.tar $(DENSE) $(RUN)/dense.wide.tar
 	@[ ! -e $@ ] || rm -rf $(@D)
-	HEADS='$(ABLATION_HEADS)' $(MEASURE) whole
+	LEARNED='$(ABLATION_LEARNED)' $(MEASURE) whole

@@ -4,10 +4,10 @@
 # RUN/results/NAME.json is what mf-eval says of one model, and is not measured again when it is there. The table,
 # RUN/results/short.tsv or table.tsv, has a line for each: name, perplexity of the mixture and of each domain, balance of the
 # router (entropy of the experts' shares over its largest), agreement of first choices with domains; "-" where there is none.
-# ROUTERS and TOP_K in the environment choose among the assembled models (default: all); HEADS are the ranks of the experts'
-# heads that were trained, LENGTH (256) the tokens of the documents that change their subject.
+# ROUTERS and TOP_K in the environment choose among the assembled models (default: all); LEARNED is what experts learned
+# beside FFNs (headRANK, qo, qoheadRANK), LENGTH (256) the tokens of the documents that change their subject.
 # short: the dense models and the assembled one by default. whole: also the parts alone, ensembles, oracle, every router with
-# two experts a token, prefix and trained gates with one and all, and with experts from random weights; and heads. Then
+# two experts a token, prefix and trained gates with one and all, and with experts from random weights; and LEARNED. Then
 # RUN/results/subjects.tsv too (subjects.py).
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
@@ -41,7 +41,7 @@ join() { # INIT ROUTER K
     [ "${joined:-}" != "$*" ] || return 0
     case $1 in
     kaiming) files=("$run"/scratch.*.tar) ;;
-    head*) files=("$run/head.${1#head}".*.tar) ;;
+    head* | qo*) files=("$run/learned.$1".*.tar) ;;
     esac
     case $2 in
     random) init=kaiming ;;
@@ -125,7 +125,7 @@ if [ "$extent" = whole ]; then
         "$bin/mf-assemble" --quiet "${assembly[@]}" --average -o "$work/average" "$run/shared.tar" "${experts[@]}"
         measure average -m "$work/average"
     fi
-    for head in ${HEADS:-}; do assembled "head$head" prefix 2; done
+    for what in ${LEARNED:-}; do assembled "$what" prefix 2; done
     for router in ${ROUTERS:-prefix random uniform centroid discriminant ridge trained}; do
         assembled shared "$router" 2
         case $router in # the best of their kinds also otherwise

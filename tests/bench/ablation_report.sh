@@ -204,7 +204,8 @@ its largest, agreement that of first choices with domains.
   weights, \`ensemble\` that of their probabilities; \`oracle\` takes for each domain the expert that
   was trained on most of it.
 - \`assembled.INIT.ROUTER.kK\`: how the experts were initialised (\`headR\`: from the shared FFN, with
-  heads of rank R of their own, or whole ones), what routes, how many experts see a token; \`on\`:
+  heads of rank R of their own, or whole ones; \`qo\`: with attention's queries and outputs of their
+  own), what routes, how many experts see a token; \`on\`:
   with temperature and norms (and the prefix router's evidence and gates) fitted on validation
   documents.
 END

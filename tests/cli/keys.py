@@ -112,8 +112,9 @@ def check_slices(config, runs, make):
     def mixed(match):
         """In place of the command that writes a slice: the slice, and other values for all else."""
         stage, path = match.groups()
-        # a rank and an expert from scratch do not go together
-        others = [config.others[key["key"]] for key in config.schema if stage not in key["stages"] and key["key"] != "expert.rank"]
+        # a rank and an expert from scratch do not go together, nor attention of experts and a router of hidden states
+        apart = ("expert.rank", "expert.train")
+        others = [config.others[key["key"]] for key in config.schema if stage not in key["stages"] and key["key"] not in apart]
         text = config.show(["print"], others)
         if text is None:
             sys.exit("these do not go together: " + " ".join(others))
