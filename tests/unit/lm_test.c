@@ -8,7 +8,7 @@ static void check_gradients(float p, bool frozen, bool recompute, int64_t pad, i
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = frozen, .recompute = recompute, .pad = pad};
     begin(&f, threads);
-    struct twin t = {f.backbone_twin, f.ffn_twin, &batch, dropout, NULL, NULL, NULL, 0};
+    struct twin t = {.backbone = f.backbone_twin, .ffn = f.ffn_twin, .batch = &batch, .dropout = dropout};
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
                          g = {.backbone = frozen ? NULL : f.backbone_grad, .ffn = f.ffn_grad};
     assert_int_equal(mf_lm_new(&lm, &shape, &plan, f.pool, &err), 0);
