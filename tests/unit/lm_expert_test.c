@@ -199,8 +199,9 @@ static void check_attention(float p, bool recompute, bool apart, bool narrow, bo
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     compare(&f, tensors, mf_attention_all_tensors(&shape, -1, own, tensors), twin, &t, grad, 0.25, -1);
-    size_t beside = low ? mf_changes_tensors(&shape, RANK, changes, tensors)
-                        : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
+    size_t beside = recompute ? 0 /* once for each */
+                    : low     ? mf_changes_tensors(&shape, RANK, changes, tensors)
+                              : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
     compare(&f, tensors, beside, low ? changes_twin : f.ffn_twin, &t, low ? ffn_grad : f.ffn_grad, 0.25, -1);
     mf_lm_free(lm);
     FREE_ALL(own, grad, changes, ffn_grad, twin, changes_twin, rounded, frozen, tensors);
