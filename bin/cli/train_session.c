@@ -44,7 +44,7 @@ static char *checkpoint_of(const struct mf_train_options *o) {
 int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err) {
     char *checkpoint = checkpoint_of(o);
     const char *written[] = {checkpoint, o->metrics}, *const as[] = {"checkpoint", "metrics"};
-    int status = 0;
+    int status = mf_out_check_input(o->output, input, err);
     for (size_t i = 0; i < 2 && input && status == 0; i++)
         if (written[i] && mf_same_path(written[i], input))
             status = mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, as[i]);

@@ -73,6 +73,9 @@ int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
 /* Do two paths lead to one regular file? Also where it is not there yet, by name and folder. */
 bool mf_same_path(const char *a, const char *b);
 
+/* EX_USAGE where an output would take the place of a file that is read; either may be NULL. */
+int mf_out_check_input(const char *output, const char *input, struct mf_err *err);
+
 /* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
 int mf_folder_make(const char *folder, struct mf_err *err);
 

@@ -161,3 +161,8 @@ bool mf_same_path(const char *a, const char *b) {
     if (!there_a && (!stat_folder(a, &x) || !stat_folder(b, &y))) return strcmp(a, b) == 0;
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
+
+int mf_out_check_input(const char *output, const char *input, struct mf_err *err) {
+    if (!output || !input || !mf_same_path(output, input)) return 0;
+    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the output", input);
+}

@@ -128,6 +128,14 @@ key() { # FILE KEY
 }
 
 @test "wrong use is refused" {
+    cp -L moe.safetensors own.safetensors # an output that is read would be lost
+    cp -L tokenizer.json own.json
+    sha256sum own.* > sums
+    for read in own.safetensors own.json; do
+        run -64 mf-export gguf -m own.safetensors -t own.json -o $read
+        assert_output "mf-export gguf: $read is read, and cannot be the output"
+    done
+    sha256sum --check --quiet sums
     refuses 64 "which model? (-m FILE)" -t tokenizer.json
     refuses 64 "which tokenizer? (-t FILE)" -m moe.safetensors
     refuses 64 "unexpected operand 'x'" -m moe.safetensors -t tokenizer.json x

@@ -164,6 +164,8 @@ x is both --output and --checkpoint:mf-train-shared -o x --checkpoint x train.mf
 train.mf is read, and cannot be the checkpoint:mf-train-shared -o x --checkpoint train.mf train.mf
 link is read, and cannot be the metrics:mf-train-shared -o x --metrics train.mf link
 train.mf is read, and cannot be the metrics:mf-train-shared -o x -v train.mf --metrics train.mf ../train.mf
+shared.tar is read, and cannot be the output:mf-train-expert -s shared.tar -o shared.tar train.mf
+shared.tar is read, and cannot be the output:mf-assemble -o ./shared.tar shared.tar ../expert.0.tar
 shared.tar is read, and cannot be the checkpoint:mf-train-expert -s shared.tar --checkpoint ../outputs/shared.tar -o x train.mf
 x is both --stats and --metrics:mf-train-expert -s shared.tar --stats x --metrics x -o y train.mf
 x is both --output and --removed:mf-docs --removed x -o x train.mf
@@ -172,6 +174,6 @@ x is both --output and --tokenizer:mf-import -o x -t x ../llama.hf
 x is both --output and --report:mf-calibrate -m ../model.safetensors -o x --report x train.mf
 standard output is both --output and --report:mf-calibrate -m ../model.safetensors --report - train.mf
 END
-    assert_equal "$tried" 12
+    assert_equal "$tried" 14
     assert_equal "$(find . -type f | sort | tr '\n' ' ')" "./shared.tar ./sums ./train.mf "
 }
