@@ -45,6 +45,7 @@ static int check_tensors(const struct mf_component *p, const struct mf_tensor *e
 
 static int check_component(const struct mf_component *p, bool expert, struct mf_err *err) {
     size_t count;
+    if (mf_component_check(p, expert, err) < 0) return -1;
     struct mf_tensor *expected = mf_component_tensors(p, expert, &count);
     int status = check_tensors(p, expected, count, expert, err);
     free(expected);

@@ -65,10 +65,27 @@ struct mf_tensor *mf_component_tensors(const struct mf_component *p, bool expert
     return t;
 }
 
+/* Refuses tensors that are neither expected nor statistics: beside a backbone one of its names would count in
+ * the place of its own. */
+static int check_others(const struct mf_component *p, const struct mf_tensor *expected, size_t count,
+                        struct mf_err *err) {
+    for (size_t i = 0, at = 0; i < mf_bundle_count(p->bundle); i++) {
+        const char *name = mf_bundle_tensor(p->bundle, i)->name;
+        size_t tried = strncmp(name, "stats.", 6) == 0 ? count + 1 : 0;
+        for (; tried < count && strcmp(expected[at].name, name) != 0; tried++) /* mostly it is the next */
+            at = (at + 1) % count;
+        if (tried == count)
+            return mf_err_set(err, EX_DATAERR, "%s: tensor %s is none that its manifest gives an expert",
+                              p->name, name);
+    }
+    return 0;
+}
+
 int mf_component_check(const struct mf_component *p, bool expert, struct mf_err *err) {
     size_t count;
     struct mf_tensor *expected = mf_component_tensors(p, expert, &count);
     int status = mf_bundle_expect(p->bundle, expected, count - 1, err);
+    if (status == 0 && expert) status = check_others(p, expected, count, err);
     free(expected);
     return status;
 }

@@ -50,6 +50,8 @@ static int read_metadata(struct mf_moe *m, const struct mf_safetensors *st, stru
     if (!json_is_object(config))
         status = mf_err_set(err, EX_DATAERR, "%s: no config in the metadata%s", m->name,
                             json_object_get(metadata, "config") ? "" : ", as mf-assemble writes it");
+    if (json_object_get(metadata, "router") && !json_is_object(router) && status == 0)
+        status = mf_err_set(err, EX_DATAERR, "%s: metadata router: not a JSON object", m->name);
     if (status == 0) status = mf_shape_parse(&m->shape, config, m->name, err);
     if (status == 0) status = moe_router_parse(m, config, router, err);
     if (status == 0) status = read_specials(m, metadata, err);

@@ -312,6 +312,11 @@ PY
         assert_output "mf-eval perplexity: bad.safetensors: metadata router: $lie"
     done
     make_random model --kind prefix -o good.safetensors
+    for text in '{' '[]' '' 3; do
+        edit_model bad.safetensors "h['__metadata__']['router'] = '$text'"
+        run -65 mf-eval perplexity -m bad.safetensors t.mf
+        assert_output "mf-eval perplexity: bad.safetensors: metadata router: not a JSON object"
+    done
     edit_model bad.safetensors "h['__metadata__']['router'] = '{\"token_scores\": \"mean\"}'"
     run mf-eval perplexity -m bad.safetensors t.mf
     assert_failure 65
