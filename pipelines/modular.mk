@@ -50,7 +50,8 @@ ifneq ($(PIPELINE_GOALS),)
 ifeq ($(LOOKING),)
 include $B/config.mk
 endif
-SETTINGS       := --config $(call quoted,$(CONFIG)) $(foreach s,$(SET),--set $(call quoted,$s))
+# A base is of family llama, whatever the configuration says of models that begin from nothing.
+SETTINGS       := --config $(call quoted,$(CONFIG)) $(if $(BASE),--set model.arch=llama) $(foreach s,$(SET),--set $(call quoted,$s))
 DOCUMENTS      := $(or $(shell [ ! -e $(call quoted,$(DATA)) ] || echo $(call quoted,$(call quoted,$(DATA)))),$(DATA))
 SLICES_CHANGED := $(call answer,slices --dry-run $(SLICE) $(SETTINGS),unknown)
 N_EXPERTS      := $(call answer,get model.n_experts $(SETTINGS))

@@ -155,6 +155,12 @@ size_t mf_calibrate_memory(const struct mf_moe *moe, const struct mf_calibrate_o
 int mf_calibrate(struct mf_moe *moe, struct mf_moe_work *work, struct mf_dataset *dataset,
                  struct mf_pool *pool, const struct mf_calibrate_options *options, json_t **report,
                  struct mf_err *err) {
+    if (options->config->calibrate.router == MF_CALIBRATE_TRAIN && mf_moe_has_attention(moe))
+        return mf_err_set(
+            err, EX_DATAERR,
+            "%s: its experts have attention of their own, through which no gates can be trained "
+            "(calibrate.router=best tries others)",
+            moe->name);
     struct calibration c = {.moe = moe, .work = work, .dataset = dataset, .pool = pool, .options = options};
     c.changes = json_array();
     c.notes = json_array();

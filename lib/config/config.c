@@ -203,9 +203,9 @@ static void set_default(struct mf_config *config, const struct mf_key *key) {
     if (mf_key_parse(key, config, key->fallback, "default", &err) < 0) abort();
 }
 
-static int load(struct mf_config *config, const struct mf_settings *settings, int64_t experts,
+static int load(struct mf_config *config, const struct mf_settings *settings, int64_t experts, bool whole,
                 struct mf_err *err) {
-    struct config_origins origins = {.file = settings->config, .experts = experts};
+    struct config_origins origins = {.file = settings->config, .experts = experts, .whole = whole};
     size_t count;
     const struct mf_key *keys = mf_keys(&count);
     if (count > sizeof origins.lines / sizeof *origins.lines) abort();
@@ -221,7 +221,7 @@ static int load(struct mf_config *config, const struct mf_settings *settings, in
 }
 
 int mf_config_load(struct mf_config *config, const struct mf_settings *settings, struct mf_err *err) {
-    return load(config, settings, 0, err);
+    return load(config, settings, 0, true, err);
 }
 
 int mf_config_load_stage(struct mf_config *config, const struct mf_settings *settings, const char *stage,
@@ -233,7 +233,7 @@ int mf_config_load_given(struct mf_config *config, const struct mf_settings *set
                          int64_t experts, struct mf_err *err) {
     size_t count;
     const struct mf_key *keys = mf_keys(&count);
-    if (load(config, settings, experts, err) < 0) return -1;
+    if (load(config, settings, experts, false, err) < 0) return -1;
     for (size_t i = 0; i < count; i++)
         if (!(keys[i].stages & mf_stage_bit(stage))) set_default(config, &keys[i]);
     return 0;

@@ -68,6 +68,22 @@ static int check_heads(const struct mf_config *c, const struct config_origins *o
     return 0;
 }
 
+/* What experts whose attention learns need. */
+static int check_attention(const struct mf_config *c, const struct config_origins *o, struct mf_err *err) {
+    if (c->expert.train != MF_LEARN_FFN_QO) return 0;
+    if (o->whole && c->model.arch != MF_LLAMA)
+        return unfit(o, err, "expert.train", "model.arch", "expert.train ffn+qo needs model.arch=llama");
+    if (c->router.kind != MF_ROUTER_PREFIX)
+        return unfit(o, err, "expert.train", "router.kind",
+                     "expert.train ffn+qo needs router.kind=prefix: a router of hidden states chooses after "
+                     "attention");
+    if (c->calibrate.router == MF_CALIBRATE_TRAIN)
+        return unfit(o, err, "expert.train", "calibrate.router",
+                     "expert.train ffn+qo and calibrate.router train: no gates can be trained through "
+                     "attention of experts");
+    return 0;
+}
+
 int config_check(const struct mf_config *c, const struct config_origins *o, struct mf_err *err) {
     if (check_heads(c, o, err) < 0) return -1;
     if (c->model.d_model % 2)
@@ -90,10 +106,7 @@ int config_check(const struct mf_config *c, const struct config_origins *o, stru
         return unfit(o, err, "expert.rank", "expert.init",
                      "expert.rank %" PRId64 " changes the shared FFN: expert.init must be shared",
                      c->expert.rank);
-    if (c->expert.train == MF_LEARN_FFN_QO && c->router.kind != MF_ROUTER_PREFIX)
-        return unfit(o, err, "expert.train", "router.kind",
-                     "expert.train ffn+qo needs router.kind=prefix: a router of hidden states chooses after "
-                     "attention");
+    if (check_attention(c, o, err) < 0) return -1;
     if (check_training(&c->train_shared, "train_shared", o, err) < 0) return -1;
     return check_training(&c->train_expert, "train_expert", o, err);
 }

@@ -11,6 +11,7 @@ struct config_origins {
     long lines[128];
     long sections[128]; /* the line of a section, kept at its first key */
     int64_t experts;    /* in the place of model.n_experts, or 0 */
+    bool whole;         /* values of all stages are there; else some may be those of a slice, with defaults */
 };
 
 size_t config_index(const struct mf_key *key); /* in them */

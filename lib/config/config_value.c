@@ -33,8 +33,9 @@ static int unfit(const struct given *g) {
 static int outside(const struct given *g, double value) {
     const struct mf_key *key = g->key;
     if (key->high < 1e15)
-        return mf_err_set(g->err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g", g->where, key->name,
-                          g->text, key->low, key->high);
+        return mf_err_set(g->err, EX_CONFIG, "%s: %s is %.100s, must be %.10g to %.10g%s%s", g->where,
+                          key->name, g->text, key->low, key->high, key->choices ? " or " : "",
+                          key->choices ? key->choices : "");
     bool below = value < key->low; /* a limit that no one meets is named only to who does */
     return mf_err_set(g->err, EX_CONFIG, "%s: %s is %.100s, must be at %s %.10g", g->where, key->name,
                       g->text, below ? "least" : "most", below ? key->low : key->high);

@@ -59,8 +59,8 @@ int mf_moe_tape_new(struct mf_moe_tape **out, const struct mf_moe *m, struct mf_
     if (m->file->own_attention)
         return mf_err_set(
             err, EX_DATAERR,
-            "%s: its experts have attention of their own (expert.train=ffn+qo), through which no "
-            "gates can be trained",
+            "%s: its experts have attention of their own, through which no gates can be trained "
+            "(calibrate.router=best tries others)",
             m->name);
     struct mf_moe_tape *t = calloc(1, sizeof *t);
     if (!t) return mf_err_set(err, EX_OSERR, "out of memory");

@@ -93,7 +93,7 @@ refuses() {
     jq -e '.[] | select(.key == "expert.head") | .choices == ["full", "none"] and .low == 0' keys.json
     for value in full none 7; do assert_equal "$(mf-config get --set expert.head=$value expert.head)" $value; done
     run -78 mf-config get --set expert.head=-1 expert.head
-    assert_output "mf-config: --set: expert.head is -1, must be 0 to 65536"
+    assert_output "mf-config: --set: expert.head is -1, must be 0 to 65536 or full|none"
 }
 
 @test "slices change their time only with their values" {

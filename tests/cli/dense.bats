@@ -99,7 +99,7 @@ make_labelled() {
     # of a sample: the same documents as the model's, whatever the order of the experts
     "${report[@]}" "${experts[@]}" -o sample.json labelled.mf
     jq -e '.sample.tokens < .sample.of_tokens and (.measures | .oracle.documents == .test.documents and .oracle.tokens == .test.tokens)' sample.json
-    "${report[@]}" -e expert.2.tar -e expert.0.tar -e expert.1.tar -e expert.2.tar -o order.json labelled.mf
+    "${report[@]}" -e expert.2.tar -e expert.0.tar -e expert.1.tar -o order.json labelled.mf
     jq -e --slurpfile a sample.json '(.measures.oracle.nats / $a[0].measures.oracle.nats - 1 | fabs) < 1e-12
         and (.measures.oracle.behind_error / $a[0].measures.oracle.behind_error - 1 | fabs) < 1e-9' order.json
     # there is none where a document has no label, or its expert is not given

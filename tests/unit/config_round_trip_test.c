@@ -70,7 +70,11 @@ static void random_config(struct mf_rng *rng, struct mf_config *c) {
     fit_training(&c->train_shared);
     fit_training(&c->train_expert);
     if (c->expert.rank) c->expert.init = MF_INIT_SHARED;
-    if (c->expert.train == MF_LEARN_FFN_QO) c->router.kind = MF_ROUTER_PREFIX;
+    if (c->model.arch != MF_LLAMA) c->expert.train = MF_LEARN_FFN;
+    if (c->expert.train == MF_LEARN_FFN_QO) {
+        c->router.kind = MF_ROUTER_PREFIX;
+        c->calibrate.router = MF_CALIBRATE_BEST;
+    }
 }
 
 static void test_round_trip(void **state) {
