@@ -32,6 +32,10 @@ FOLLOWS = {
 RECORDS = {"tokens": "encode", "shared": "train-shared", "expert": "train-expert", "join": "assemble", "report": "eval", "gguf": "export", "hf": "export"}
 
 
+# what a key's other value cannot be without
+COMPANY = {"expert.train": "model.arch"}
+
+
 def output(*command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -79,9 +83,10 @@ class Config:
             values = [float(now) / 2, (key["low"] + min(key["high"], 1)) / 2, key["high"]]
         else:
             values = {"bool": ["true", "false"], "text": ["other"]}.get(key["kind"], key.get("choices"))
+        company = [self.other(other) for other in self.schema if other["key"] == COMPANY.get(name)]
         for setting in ["%s=%s" % (name, value) for value in values]:
-            if self.show(["get", name], [setting]) not in (now, None):
-                return setting
+            if self.show(["get", name], [setting] + company) not in (now, None):
+                return " ".join([setting] + company)
         sys.exit("%s: no valid value found but %s" % (name, now))
 
 
@@ -91,8 +96,9 @@ def check_stages(config, runs, settings, make, pool):
     parts = ["-W" + os.path.join(runs, "t/parts", name) for name in os.listdir(runs + "/t/parts") if name.startswith("part.")]
 
     def wrong(key):
-        expected = closure(key["stages"])
-        if config.show(["get", "model.arch"], [config.others[key["key"]]]).strip() != "llama":  # only these are exported
+        both = key["key"], COMPANY.get(key["key"])
+        expected = closure([stage for k in config.schema if k["key"] in both for stage in k["stages"]])
+        if config.show(["get", "model.arch"], config.others[key["key"]].split()).strip() != "llama":  # only these are exported
             expected -= {"export"}
         commands = output(*make, "-n", "SET=%s %s" % (settings, config.others[key["key"]]),
                           *(docs if "docs" in expected else []), *(parts if "partition" in expected else []))
