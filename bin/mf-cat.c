@@ -1,7 +1,7 @@
 /* mf-cat: shows streams, bundles and models.
  *     mf-cat [--table | --stats] [--head N] [--follow] [-o FILE] [FILE]...
  *     mf-cat --join [-o FILE] STREAM...
- *     mf-cat --provenance MODEL [FILE]... */
+ *     mf-cat --provenance FILE [FILE]... */
 #include "cli/join.h"
 #include "cli/options.h"
 #include "cli/provenance.h"
@@ -20,9 +20,9 @@ static const char notes[] =
     "--join writes one stream with the records of all FILEs, which must have the same header: documents, or tokens of one\n"
     "tokenizer, that were made in parts.\n"
     "\n"
-    "--provenance MODEL shows where an assembled model comes from: its tokenizer, backbone and experts with their hashes,\n"
-    "and the fingerprints of the tokens that each was trained and validated on. Bundles, tokenizers and tokens streams\n"
-    "given as FILE are shown beside their place; a file without a place in the model is an error (65).\n"
+    "--provenance FILE shows where an assembled model comes from: its tokenizer, backbone and experts with their hashes,\n"
+    "and the fingerprints of the tokens that each was trained and validated on. Bundles, tokenizers and tokens streams that\n"
+    "follow are shown beside their place; one without a place in the model is an error (65).\n"
     "\n"
     "examples:\n"
     "  mf-cat --head 3 docs.mf                 the first three documents\n"
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
         {"follow", 'f', MF_OPT_FLAG, &q.form.follow, NULL,
          "wait for more of a stream that is being written, until its trailer", 0, 0},
         {"join", 0, MF_OPT_FLAG, &q.joins, NULL, "write one stream of the records of several", 0, 0},
-        {"provenance", 0, MF_OPT_STRING, &q.model, "MODEL",
+        {"provenance", 0, MF_OPT_STRING, &q.model, "FILE",
          "the components of a model and what they were trained on, beside the FILEs", 0, 0},
         MF_OUTPUT_OPTION(&q.output),
         {0},

@@ -129,7 +129,7 @@ static int divide(struct mf_divide *d, bool labels, const char *output, const ch
 /* What was asked for on the command line; what was not comes from the config. */
 struct request {
     struct mf_divide divide;
-    const char *output, *folder;
+    const char *tokens, *output, *folder;
     bool labels;
     int64_t partitions;
     int method; /* -1: not given */
@@ -150,7 +150,11 @@ static int check_request(const struct request *q, struct mf_err *err) {
     if (q->labels && q->partitions)
         return mf_err_set(err, EX_USAGE, "--partitions divides, --label does not");
     if (q->folder && mf_folder_check(q->folder, err) < 0) return -1;
-    return q->labels ? mf_out_check(q->output, err) : mf_folder_check(q->output, err);
+    if (!q->labels) return mf_folder_check(q->output, err);
+    const char *read[] = {q->tokens, q->divide.saved, q->divide.tokenizer};
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (mf_out_check_input(q->output, read[i], err) < 0) return -1;
+    return mf_out_check(q->output, err);
 }
 
 static int run(void *request, const struct mf_common *common, struct mf_strs *operands, struct mf_err *err) {
@@ -158,8 +162,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     struct mf_divide *d = &q->divide;
     struct mf_config config;
     struct mf_spool source; /* the stream is read several times */
-    const char *tokens;
-    if (check_request(q, err) < 0 || mf_options_operand(operands, "tokens stream", &tokens, err) < 0)
+    if (mf_options_operand(operands, "tokens stream", &q->tokens, err) < 0 || check_request(q, err) < 0)
         return -1;
     if (mf_config_load_stage(&config, &common->settings, "partition", err) < 0) return -1;
     d->params = (struct mf_plan_params){
@@ -175,7 +178,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     d->labels = q->labels;
     d->files = !q->labels || q->folder;
     d->max_memory = (size_t)q->max_memory;
-    int status = mf_spool_open(&source, tokens, err);
+    int status = mf_spool_open(&source, q->tokens, err);
     d->path = source.path;
     d->name = source.name;
     if (status == 0) status = mf_pool_new(&d->pool, (int)common->threads, err);

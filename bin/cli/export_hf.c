@@ -40,6 +40,9 @@ static int check_request(const struct request *r, const struct mf_strs *operands
     if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
     if (!r->output || !*r->output) return mf_err_set(err, EX_USAGE, "into which folder? (-o DIR)");
     if (r->shard == 0) return mf_err_set(err, EX_USAGE, "--shard must be above 0");
+    const char *read[] = {r->model, r->expert, r->tokenizer, r->report};
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (mf_folder_check_input(r->output, read[i], err) < 0) return -1;
     return mf_folder_check(r->output, err);
 }
 

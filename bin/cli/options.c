@@ -164,8 +164,27 @@ static const char *output_of(const struct mf_option *o) {
     return o->kind == MF_OPT_OUTPUT ? *(const char **)o->target : NULL;
 }
 
-/* Each can be written, and no two are one. */
-static int check_outputs(const struct mf_option *table, struct mf_err *err) {
+/* Is it a file that is read? Then it would be lost. */
+static int check_input(const struct mf_option *o, const char *input, struct mf_err *err) {
+    if (!input || strcmp(output_of(o), "-") == 0 || !mf_same_path(output_of(o), input)) return 0;
+    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, o->name);
+}
+
+static int check_inputs(const struct mf_option *output, const struct mf_option *table, struct mf_err *err) {
+    int status = 0;
+    for (const struct mf_option *o = table; o && o->name && status == 0; o++) {
+        const struct mf_strs *list = o->kind == MF_OPT_LIST ? o->target : NULL;
+        if (!o->argument || strcmp(o->argument, "FILE") != 0) continue;
+        if (o->kind == MF_OPT_STRING) status = check_input(output, *(const char **)o->target, err);
+        for (size_t i = 0; list && i < list->count && status == 0; i++)
+            status = check_input(output, list->items[i], err);
+    }
+    return status;
+}
+
+/* Each can be written, no two are one, and none is a file that is read. */
+static int check_outputs(const struct parser *p, const struct mf_strs *operands, struct mf_err *err) {
+    const struct mf_option *table = p->tables[0];
     for (const struct mf_option *o = table; o && o->name; o++) {
         const char *path = output_of(o);
         if (!path) continue;
@@ -174,6 +193,10 @@ static int check_outputs(const struct mf_option *table, struct mf_err *err) {
             if (other && mf_same_path(other, path))
                 return mf_err_set(err, EX_USAGE, "%s is both --%s and --%s", path, before->name, o->name);
         }
+        for (int t = 0; t < 2; t++)
+            if (check_inputs(o, p->tables[t], err) < 0) return -1;
+        for (size_t i = 0; i < operands->count; i++)
+            if (check_input(o, operands->items[i], err) < 0) return -1;
         if (mf_out_check(path, err) < 0) return -1;
     }
     return 0;
@@ -201,7 +224,7 @@ int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, str
         if (common->version) return mf_version_print(usage->program, err) < 0 ? -1 : 1;
     }
     while (p.next < argc) mf_strs_add(operands, argv[p.next++]);
-    return check_outputs(usage->options, err);
+    return check_outputs(&p, operands, err);
 }
 
 int mf_options_operand(const struct mf_strs *operands, const char *what, const char **operand,

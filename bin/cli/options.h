@@ -71,8 +71,8 @@ struct mf_usage {
  * Operands are appended to `operands`. Returns 0, or 1 when --help or --version was asked for and has been
  * printed on standard output (the program then exits 0), or -1 with EX_USAGE: unknown option (names the
  * nearest known one), missing or superfluous value, value not a number or out of range, unknown choice, two
- * outputs that are one file; or with EX_CANTCREAT where an output could not be written, before the work, not
- * after hours of it. */
+ * outputs that are one file, an output that is read, too (an operand or an option's FILE); or with
+ * EX_CANTCREAT where an output could not be written, before the work, not after hours of it. */
 int mf_options_parse(const struct mf_usage *usage, struct mf_common *common, struct mf_strs *operands,
                      int argc, char **argv, struct mf_err *err);
 

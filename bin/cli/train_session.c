@@ -43,13 +43,9 @@ static char *checkpoint_of(const struct mf_train_options *o) {
 
 int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err) {
     char *checkpoint = checkpoint_of(o);
-    const char *written[] = {checkpoint, o->metrics}, *const as[] = {"checkpoint", "metrics"};
-    int status = mf_out_check_input(o->output, input, err);
-    for (size_t i = 0; i < 2 && input && status == 0; i++)
-        if (written[i] && mf_same_path(written[i], input))
-            status = mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, as[i]);
+    bool read = checkpoint && input && mf_same_path(checkpoint, input);
     free(checkpoint);
-    return status;
+    return read ? mf_err_set(err, EX_USAGE, "%s is read, and cannot be the checkpoint", input) : 0;
 }
 
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,

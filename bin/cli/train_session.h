@@ -65,8 +65,8 @@ int mf_train_shape(const struct mf_config *config, size_t V, struct mf_shape *sh
 int mf_train_forecast(const struct mf_config *config, bool frozen, const char *shared, int n_threads,
                       size_t *bytes, struct mf_err *err);
 
-/* The metrics and the checkpoint, which is removed at the end, must not be a file that is read (NULL: none).
- * EX_USAGE. */
+/* The checkpoint, which is removed at the end, must not be a file that is read (NULL: none), also where it is
+ * named for the output. EX_USAGE. */
 int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err);
 
 /* Loads config, threads and tokens (`tokens` NULL: standard input; `partition` >= 0 filters the validation),

@@ -76,6 +76,9 @@ bool mf_same_path(const char *a, const char *b);
 /* EX_USAGE where an output would take the place of a file that is read; either may be NULL. */
 int mf_out_check_input(const char *output, const char *input, struct mf_err *err);
 
+/* The same of a folder that is written: no file in it is one that is read. */
+int mf_folder_check_input(const char *folder, const char *input, struct mf_err *err);
+
 /* mkdir -p for the last component; the others have to be there. EX_CANTCREAT. */
 int mf_folder_make(const char *folder, struct mf_err *err);
 

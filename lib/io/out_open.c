@@ -166,3 +166,10 @@ int mf_out_check_input(const char *output, const char *input, struct mf_err *err
     if (!output || !input || !mf_same_path(output, input)) return 0;
     return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the output", input);
 }
+
+int mf_folder_check_input(const char *folder, const char *input, struct mf_err *err) {
+    struct stat x, y;
+    if (!input || stat(folder, &x) < 0 || !stat_folder(input, &y)) return 0;
+    if (x.st_dev != y.st_dev || x.st_ino != y.st_ino) return 0;
+    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be in the output", input);
+}

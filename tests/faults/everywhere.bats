@@ -145,6 +145,28 @@ controls() { # LINE
     assert [ ! -e kept ]
 }
 
+# What is read of a base is in a folder, and what a partitioning writes, too.
+@test "an output that is read is refused wherever a program reads a file, and stays as it was" {
+    local place words tried=0
+    while read -r place; do
+        echo kept > out
+        read -ra words <<< "${place//FILE/out}"
+        run --separate-stderr -64 timeout 20 "${words[@]}" < /dev/null
+        [[ $stderr == *": out is read, and cannot be the output" ]] || fail "$place: $stderr"
+        assert_equal "$(cat out)" kept
+        tried=$((tried + 1))
+    done < <(places | grep -v '^mf-eval compare\|^mf-partition --quiet -n\|^mf-export hf\|BASE:\|/dev/null --'
+        echo 'mf-partition --quiet --saved parts/partition.mp --label -o out FILE'
+        echo 'mf-eval report -o out -m model.safetensors --stage FILE test.mf'
+        echo 'mf-eval report -o out -m model.safetensors -e expert.0.tar -e FILE test.mf')
+    assert [ "$tried" -gt 30 ]
+    mkdir there
+    cp tokenizer.json there
+    run -64 mf-export hf --quiet -o there -m llama.tar -t there/tokenizer.json
+    assert_output "mf-export hf: there/tokenizer.json is read, and cannot be in the output"
+    cmp tokenizer.json there/tokenizer.json
+}
+
 @test "no two outputs are one file, and none that is written early is one that is read" {
     local place words tried=0
     mkdir outputs
