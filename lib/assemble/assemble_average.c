@@ -53,7 +53,7 @@ static int add_tensor(void *context, struct mf_bundle *b, const struct mf_tensor
     size_t count = mf_tensor_count(t);
     for (size_t done = 0, n; done < count; done += n) {
         n = count - done < CHUNK ? count - done : CHUNK;
-        if (mf_assembly_read(b, t, fresh, n, err) < 0) return -1;
+        if (mf_bundle_read_finite_floats(b, fresh, n, err) < 0) return -1;
         if (add(s, index, done, fresh, n, err) < 0) return -1;
     }
     return 0;

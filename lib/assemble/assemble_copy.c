@@ -19,30 +19,12 @@ static int put(struct sink *s, const void *bytes, size_t size, struct mf_err *er
     return mf_out_fill(s->out, s->at - size, bytes, size, err);
 }
 
-static int refuse_unless(bool finite, const struct mf_bundle *b, const struct mf_tensor *t,
-                         struct mf_err *err) {
-    if (finite) return 0;
-    return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b), t->name);
-}
-
-int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
-                     struct mf_err *err) {
-    if (mf_bundle_read_floats(b, to, count, err) < 0) return -1;
-    return refuse_unless(mf_finite(to, count), b, t, err);
-}
-
-int mf_assembly_read_stored(struct mf_bundle *b, const struct mf_tensor *t, void *to, size_t count,
-                            struct mf_err *err) {
-    if (mf_bundle_read(b, to, count * mf_dtype_size(t->dtype), err) < 0) return -1;
-    return refuse_unless(mf_finite_stored(to, count, t->dtype), b, t, err);
-}
-
 /* Copies the bundle's current tensor as it is stored. */
 static int copy_tensor(struct sink *to, struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
     const size_t size = mf_dtype_size(t->dtype), max = MF_ASSEMBLY_BUFFER / size;
     for (size_t n, left = mf_tensor_count(t); left > 0; left -= n) {
         n = left < max ? left : max;
-        if (mf_assembly_read_stored(b, t, to->buffer, n, err) < 0 || put(to, to->buffer, n * size, err) < 0)
+        if (mf_bundle_read_finite(b, to->buffer, n * size, err) < 0 || put(to, to->buffer, n * size, err) < 0)
             return -1;
     }
     return 0;

@@ -38,7 +38,7 @@ static int put_factor(struct dense *d, struct mf_bundle *b, const struct mf_tens
     const size_t max = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t n, left = mf_tensor_count(t); left > 0; left -= n, at += n * sizeof(float)) {
         n = left < max ? left : max;
-        if (mf_assembly_read(b, t, d->visit->buffer, n, err) < 0 ||
+        if (mf_bundle_read_finite_floats(b, d->visit->buffer, n, err) < 0 ||
             mf_scratch_write(d->scratch, d->visit->buffer, n * sizeof(float), at, err) < 0)
             return -1;
     }
@@ -91,7 +91,7 @@ static int show_changed(const struct dense *d, struct mf_bundle *b, const struct
     size_t count = mf_tensor_count(t), max = MF_ASSEMBLY_BUFFER / sizeof(float);
     for (size_t at = 0, n; at < count; at += n) {
         n = count - at < max ? count - at : max;
-        if (mf_assembly_read(b, t, v->buffer, n, err) < 0) return -1;
+        if (mf_bundle_read_finite_floats(b, v->buffer, n, err) < 0) return -1;
         if (change->R) low_rank_add(v->buffer, at, n, change);
         if (change->R && !mf_finite(v->buffer, n))
             return mf_err_set(err, EX_DATAERR, "%s: tensor %s with its change is not finite", d->expert->name,

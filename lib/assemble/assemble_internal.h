@@ -20,13 +20,6 @@ bool mf_assembly_repeats(const struct mf_assembly *a);
  * model it is the one FFN. */
 size_t mf_assembly_experts(const struct mf_assembly *a);
 
-/* The next `count` numbers of the bundle's current tensor `t`, which is not I64, as F32, or as they are
- * stored. EX_DATAERR where one is a NaN or an infinity: joined, it would spoil every token that meets it. */
-int mf_assembly_read(struct mf_bundle *b, const struct mf_tensor *t, float *to, size_t count,
-                     struct mf_err *err);
-int mf_assembly_read_stored(struct mf_bundle *b, const struct mf_tensor *t, void *to, size_t count,
-                            struct mf_err *err);
-
 /* Who is shown a tensor when its bundle is there: its numbers may be read, or left. 1: that is enough. */
 typedef int mf_assembly_visit(void *context, struct mf_bundle *b, const struct mf_tensor *t,
                               struct mf_err *err);

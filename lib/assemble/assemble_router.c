@@ -105,8 +105,7 @@ int mf_assembly_keep(struct mf_assembly *a, struct mf_bundle *b, const struct mf
     *data = malloc(bytes);
     if (!*data) return mf_err_set(err, EX_OSERR, "out of memory");
     uint64_t at = expert * slot_bytes(a) + (uint64_t)place(a, t->name);
-    int status =
-        counts ? mf_bundle_read(b, *data, bytes, err) : mf_assembly_read_stored(b, t, *data, count, err);
+    int status = mf_bundle_read_finite(b, *data, bytes, err);
     if (status == 0)
         status =
             counts ? mf_scratch_write(a->scratch, *data, bytes, at, err) : keep_floats(a, t, *data, at, err);

@@ -64,6 +64,11 @@ int mf_bundle_read(struct mf_bundle *b, void *buffer, size_t size, struct mf_err
 /* The next `count` numbers of the current tensor, which is not I64, as F32. */
 int mf_bundle_read_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err);
 
+/* The same two, and refuse a NaN or an infinity, which would turn up as a NaN loss much later; `size` is that
+ * of whole numbers. EX_DATAERR. */
+int mf_bundle_read_finite(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err);
+int mf_bundle_read_finite_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err);
+
 /* EX_DATAERR, naming file and tensor, unless the manifest promises each of `tensors` with this shape and of
  * this kind: I64, or any of the other types. */
 int mf_bundle_expect(const struct mf_bundle *b, const struct mf_tensor *tensors, size_t count,

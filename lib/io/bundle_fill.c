@@ -52,6 +52,24 @@ int mf_bundle_read_floats(struct mf_bundle *b, float *to, size_t count, struct m
     return 0;
 }
 
+static int refuse_unless(bool finite, const struct mf_bundle *b, struct mf_err *err) {
+    if (finite) return 0;
+    return mf_err_set(err, EX_DATAERR, "%s: tensor %s holds a NaN or infinity", mf_bundle_name(b),
+                      mf_bundle_tensor(b, b->next - 1)->name);
+}
+
+int mf_bundle_read_finite(struct mf_bundle *b, void *buffer, size_t size, struct mf_err *err) {
+    if (mf_bundle_read(b, buffer, size, err) < 0) return -1;
+    enum mf_dtype dtype = mf_bundle_tensor(b, b->next - 1)->dtype;
+    return refuse_unless(dtype == MF_I64 || mf_finite_stored(buffer, size / mf_dtype_size(dtype), dtype), b,
+                         err);
+}
+
+int mf_bundle_read_finite_floats(struct mf_bundle *b, float *to, size_t count, struct mf_err *err) {
+    if (mf_bundle_read_floats(b, to, count, err) < 0) return -1;
+    return refuse_unless(mf_finite(to, count), b, err);
+}
+
 /* The current tensor rounded to BF16 chunk by chunk. */
 static int read_rounded(struct mf_bundle *b, const struct mf_tensor *t, struct mf_err *err) {
     float chunk[CHUNK];

@@ -59,11 +59,11 @@ int mf_weights_add(struct mf_weights *w, const struct mf_tensor *t, mf_weights_s
 }
 
 static int read_bundle(void *from, void *buffer, size_t bytes, struct mf_err *err) {
-    return mf_bundle_read(from, buffer, bytes, err);
+    return mf_bundle_read_finite(from, buffer, bytes, err);
 }
 
 static int read_bundle_floats(void *from, void *buffer, size_t bytes, struct mf_err *err) {
-    return mf_bundle_read_floats(from, buffer, bytes / sizeof(float), err);
+    return mf_bundle_read_finite_floats(from, buffer, bytes / sizeof(float), err);
 }
 
 int mf_weights_add_bundle(struct mf_weights *w, struct mf_bundle *bundle, struct mf_err *err) {

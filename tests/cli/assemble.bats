@@ -356,3 +356,18 @@ assert os.path.getsize("m.safetensors") - 8 - header == shape.model_bytes(3)
 assert len(listed) - 1 == shape.model_tensors(3), len(listed)
 PY
 }
+
+@test "a NaN is refused with the name of the bundle that has it, by what measures them too" {
+    for bad in shared expert.1; do
+        edit_bundle $bad.tar bad.tar '
+t = [t for t in m["tensors"] if t["dtype"] == "F32"][-1]
+raw = data[t["name"] + ".f32"]
+raw[4:8] = b"\0\0\xc0\x7f"
+t["sha256"] = hashlib.sha256(raw).hexdigest()'
+        name=$(tar xOf bad.tar manifest.json | jq -r '[.tensors[] | select(.dtype == "F32")][-1].name')
+        components=(-m shared.tar -e bad.tar)
+        [ $bad != shared ] || components=(-m bad.tar)
+        run -65 mf-eval perplexity "${components[@]}" test.mf
+        assert_output "mf-eval perplexity: bad.tar: tensor $name holds a NaN or infinity"
+    done
+}
