@@ -94,7 +94,8 @@ static int open_model(struct mf_moe *m, const char *path, struct mf_moe_budget *
     if (token_scores && moe_load_scores(m, err) < 0) return -1;
     for (size_t e = 0; e < m->router.n_experts; e++)
         if (moe_load_ffn(m, MF_FFN_MOE, e, err) < 0) return -1;
-    return 0;
+    /* What the reference implementation has beside what it computes with begins so. */
+    return mf_weights_check_known(m->file->weights, "shared.", err);
 }
 
 /* --- a shared bundle, with its own FFN or one expert's --- */

@@ -160,7 +160,16 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
         return mf_err_set(err, EX_DATAERR, "%s: tensor %s has shape %s, not %s", w->name, name,
                           mf_tensor_shape(t, have), mf_tensor_shape(&wanted, want));
     }
+    w->entries[at].known = true;
     *index = (size_t)at;
+    return 0;
+}
+
+int mf_weights_check_known(const struct mf_weights *w, const char *but, struct mf_err *err) {
+    for (size_t i = 0; i < w->count; i++)
+        if (!w->entries[i].known && strncmp(w->entries[i].tensor.name, but, strlen(but)) != 0)
+            return mf_err_set(err, EX_DATAERR, "%s: tensor %s is none of this model's", w->name,
+                              w->entries[i].tensor.name);
     return 0;
 }
 

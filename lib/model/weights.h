@@ -50,6 +50,10 @@ int mf_weights_find(const struct mf_weights *w, const char *name, size_t rows, s
                     struct mf_err *err);
 bool mf_weights_has(const struct mf_weights *w, const char *name);
 
+/* Was every tensor found by now, but those whose names begin with `but`? One that was not, such as a
+ * misspelled one of those that a model may lack, would be left out in silence. EX_DATAERR. */
+int mf_weights_check_known(const struct mf_weights *w, const char *but, struct mf_err *err);
+
 /* The numbers of a tensor, borrowed until the next call of this function. EX_IOERR. Not thread-safe. */
 int mf_weights_get(struct mf_weights *w, size_t index, const float **data, struct mf_err *err);
 

@@ -8,6 +8,7 @@ struct weights_entry {
     struct mf_tensor tensor; /* as it is stored; data: as it is held, NULL while not in memory */
     size_t in_file;          /* index in the model file */
     uint64_t used;           /* clock of the last use */
+    bool known;              /* somebody has asked for it by name */
     bool kept;               /* never evicted: read from a bundle */
     bool in_scratch;         /* in_file is the place in the scratch file: from a bundle, too large to keep */
 };

@@ -181,3 +181,17 @@ assemble() { # OPTION... BUNDLE...
     assert_success
     [ -s runs/t/model.gguf ]
 }
+
+# An expert without queries is one that has no attention of its own.
+@test "a tensor that the model does not know is refused, not left out in silence" {
+    mf-assemble --quiet --config llama.yaml -o m.safetensors llama.tar qo.?.tar
+    for renamed in self_attn.experts.1.q_proj self_attn.experts.1.o_proj block_sparse_moe.experts.1.w1; do
+        /usr/bin/python3 - $renamed <<'PY'
+import sys
+data = open("m.safetensors", "rb").read()
+open("bad.safetensors", "wb").write(data.replace(sys.argv[1].encode(), b"z" * len(sys.argv[1])))
+PY
+        run -65 mf-eval perplexity -m bad.safetensors test.mf
+        [[ $output == *": tensor model.layers.0.zz"*" is none of this model's" || $output == *": missing tensor "*".$renamed.weight" ]]
+    done
+}
