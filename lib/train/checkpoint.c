@@ -98,29 +98,33 @@ int mf_checkpoint_write(const char *path, int64_t keep, const json_t *identity,
     return status;
 }
 
-static int differs(const char *path, const char *key, const json_t *here, const json_t *there,
-                   struct mf_err *err) {
+static int differs(const char *path, const char *section, const char *key, const json_t *here,
+                   const json_t *there, struct mf_err *err) {
     char *ours = here ? json_dumps(here, JSON_ENCODE_ANY) : NULL,
          *theirs = there ? json_dumps(there, JSON_ENCODE_ANY) : NULL;
-    mf_err_set(err, EX_DATAERR, "%s: of another training: %s is %.80s there, %.80s here", path, key,
-               theirs ? theirs : "missing", ours ? ours : "missing");
+    mf_err_set(err, EX_DATAERR, "%s: of another training: %s%s is %.80s there, %.80s here", path, section,
+               key, theirs ? theirs : "missing", ours ? ours : "missing");
     free(ours);
     free(theirs);
     return -1;
 }
 
-/* Names the first thing in which two objects differ. */
-static int compare(const char *path, const json_t *here, const json_t *there, struct mf_err *err) {
+/* Names the first thing in which two objects differ; a setting as its users do, by `section` ("train."). */
+static int compare(const char *path, const char *section, const json_t *here, const json_t *there,
+                   struct mf_err *err) {
     const char *key;
+    char inner[64];
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)there, key, value) {
-        if (!json_object_get(here, key)) return differs(path, key, NULL, value, err);
+        if (!json_object_get(here, key)) return differs(path, section, key, NULL, value, err);
     }
     json_object_foreach((json_t *)(uintptr_t)here, key, value) {
         const json_t *other = json_object_get(there, key);
         if (json_equal(value, other)) continue;
-        if (json_is_object(value) && json_is_object(other)) return compare(path, value, other, err);
-        return differs(path, key, value, other, err);
+        if (!json_is_object(value) || !json_is_object(other))
+            return differs(path, section, key, value, other, err);
+        snprintf(inner, sizeof inner, "%.60s.", key);
+        return compare(path, strcmp(key, "settings") == 0 ? "" : inner, value, other, err);
     }
     return 0;
 }
@@ -154,7 +158,8 @@ int mf_checkpoint_read(const char *path, const json_t *identity, struct mf_train
     if (mf_bundle_open(&b, path, "checkpoint", err) < 0) return -1;
     struct mf_tensor *tensors = list(arrays, &count);
     int status = tensors ? 0 : mf_err_set(err, EX_OSERR, "out of memory");
-    if (status == 0) status = compare(path, identity, json_object_get(mf_bundle_meta(b), "identity"), err);
+    if (status == 0)
+        status = compare(path, "", identity, json_object_get(mf_bundle_meta(b), "identity"), err);
     if (status == 0) status = parse_state(path, json_object_get(mf_bundle_meta(b), "state"), state, err);
     if (status == 0) status = mf_bundle_fill(b, tensors, count, err);
     free(tensors);

@@ -106,7 +106,7 @@ perplexity() { # [OPTION]...
     stop bf16
     run shared llama fp32 "${often[@]}" --resume -o s.tar
     assert_failure 65
-    assert_output 'mf-train-shared: s.tar.ckpt: of another training: precision is "bf16" there, "fp32" here'
+    assert_output 'mf-train-shared: s.tar.ckpt: of another training: train.precision is "bf16" there, "fp32" here'
     # a processor that would not choose it goes on in it
     ONEDNN_MAX_CPU_ISA=AVX2 shared llama auto "${often[@]}" --threads 1 --resume -o s.tar
     assert_equal "$(precision_of s.tar)" bf16

@@ -75,7 +75,7 @@ curve() {
     assert_output --partial "seed is 1 there, 9 here"
     run shared --set train_shared.steps=5000 --resume --set model.d_ff=48 -o s.tar
     assert_failure 65
-    assert_output --partial "d_ff is 64 there, 48 here"
+    assert_output --partial "of another training: model.d_ff is 64 there, 48 here"
     run mf-train-shared --quiet --config "$TINY" --set train_shared.steps=5000 --resume -v val.mf -o s.tar test.mf
     assert_failure 65
     assert_output --partial "tokens is"
