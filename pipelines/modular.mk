@@ -277,18 +277,25 @@ $(EXPERT_FILES): $(RUN)/expert.%.tar: $(RUN)/shared.tar $(RUN)/parts/part.%.mp $
 
 # One dense model of the same settings, in one schedule over all documents, for as many tokens as the backbone and all
 # experts were trained on; made for the goal `dense` alone. Until documents, settings or partitions change, reports have it.
-DENSE    := $(RUN)/dense.tar
-DENSE_OF := $(RUN)/tokens/train.mf $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(SLICE)/train-expert.yaml $(RUN)/parts/stamp
-setting   = $(call answer,get $(1) $(SETTINGS))
-per_step  = $(call setting,$(1).batch) * $(call setting,$(1).accumulation)
+# Of the experts' settings only their steps count.
+DENSE       := $(RUN)/dense.tar
+DENSE_STEPS := $(RUN)/dense.steps
+DENSE_OF    := $(RUN)/tokens/train.mf $(RUN)/tokenizer.json $(SLICE)/train-shared.yaml $(RUN)/parts/stamp $(DENSE_STEPS)
+setting     = $(call answer,get $(1) $(SETTINGS))
+per_step    = $(call setting,$(1).batch) * $(call setting,$(1).accumulation)
 # Of the backbone's training and so many experts' together: $(call dense_steps,EXPERTS).
 dense_steps = $$(($(call setting,train_shared.steps) + ($(1) * $(call setting,train_expert.steps) * $(call per_step,train_expert) + $(call \
     per_step,train_shared) - 1) / ($(call per_step,train_shared))))
+all_steps   = $(call dense_steps,$(words $(EXPERTS)))
+other_steps = [ "$$(cat $(DENSE_STEPS) 2> /dev/null)" != $(all_steps) ]
+
+$(DENSE_STEPS): $(if $(filter dense ablation-%,$(MAKECMDGOALS)),$(shell ! $(other_steps) || echo changed))
+	@echo $(all_steps) > $@.tmp; mv $@.tmp $@
 
 $(DENSE): $(DENSE_OF) | $(UNTRAINED) $(TIMED) $(BIN)/mf-train-shared
 	$(begun)
 	$(drop_stale_checkpoint)
-	$(call timed,dense,) $(BIN)/mf-train-shared $(call several,dense)--config $(SLICE)/train-shared.yaml --set train_shared.steps=$(call dense_steps,$(words $(EXPERTS))) \
+	$(call timed,dense,) $(BIN)/mf-train-shared $(call several,dense)--config $(SLICE)/train-shared.yaml --set train_shared.steps=$(all_steps) \
 	    $(COMMON) --resume -v $(RUN)/tokens/val.mf --metrics $(RUN)/dense.metrics.mf -o $@ $(RUN)/tokens/train.mf
 	$(made)
 
@@ -315,7 +322,7 @@ $(RUN)/report.json: $(RUN)/model.safetensors $(RUN)/tokens/test.labelled.mf $(SL
     | $(TIMED) $(BIN)/mf-eval
 	$(begun)
 	@printf '%s\n' $(RUN)/expert.$(NUMBERS).tar > $(LISTS)/report
-	@if [ -s $(DENSE) ] && [ -z "$$(find $(DENSE_OF) -newer $(DENSE))" ]; then echo --dense $(DENSE); fi > $(LISTS)/dense
+	@if [ -s $(DENSE) ] && ! $(other_steps) && [ -z "$$(find $(DENSE_OF) -newer $(DENSE))" ]; then echo --dense $(DENSE); fi > $(LISTS)/dense
 	@{ $(call those_there,$(if $(BASE),,$(RUN)/shared.metrics.mf) $(RUN)/expert.$(NUMBERS).metrics.mf); \
 	    [ ! -s $(LISTS)/dense ] || echo $(RUN)/dense.metrics.mf; } > $(LISTS)/metrics
 	@{ $(call those_there,$(STAGES:%=$(RUN)/stages/%.json)); [ ! -s $(LISTS)/dense ] || echo $(RUN)/stages/dense.json; } > $(LISTS)/stages

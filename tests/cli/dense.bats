@@ -30,6 +30,10 @@ setup() {
         GOAL=$goal mf_make > log 2>&1
         assert_equal "$(stages log)" ""
     done
+    # what else experts learn is nothing to it
+    mf_make SET=train_expert.lr=0.002 > log 2>&1
+    refute grep dense.tar log
+    jq -e '.perplexity | has("dense_total")' runs/t/report.json
     # other settings: the old one is said to be of others, and no figure of it stays
     mf_make SET=train_expert.steps=25 > log 2> said
     assert_equal "$(grep -c dense.tar said)" 1
