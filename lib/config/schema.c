@@ -39,7 +39,7 @@ enum {
 
 /* Both trainings have the same keys; the learning rate and the lengths differ. `sized` also reads how many
  * tokens it learns from. */
-#define TRAINING(section, reader, sized, steps_, warmup_, lr_, min_lr_, every_)                              \
+#define TRAINING(section, reader, sized, optimizer_, steps_, warmup_, lr_, min_lr_, every_)                  \
     INT(section.steps, steps_, 1, MANY, (reader) | (sized), "optimizer steps"),                              \
         INT(section.batch, "16", 1, 65536, (reader) | (sized), "sequences of a micro-batch"),                \
         INT(section.accumulation, "1", 1, 65536, (reader) | (sized), "micro-batches of a step"),             \
@@ -47,7 +47,8 @@ enum {
         REAL(section.lr, lr_, 0, 100, reader, "largest learning rate"),                                      \
         REAL(section.min_lr, min_lr_, 0, 100, reader, "last learning rate"),                                 \
         CHOICE(section.schedule, "cosine", MF_SCHEDULES, reader, "after warmup; wsd: steady, 30% linear"),   \
-        CHOICE(section.optimizer, "adamw", MF_OPTIMIZERS, reader, "of the layers' matrices; others: AdamW"), \
+        CHOICE(section.optimizer, optimizer_, MF_OPTIMIZERS, reader,                                         \
+               "of the layers' matrices; others: AdamW"),                                                    \
         REAL(section.weight_decay, "0.01", 0, 100, reader, "weight decay of matrices"),                      \
         REAL(section.clip, "1", 0, 1e9, reader, "gradient clipping: largest norm; 0: none"),                 \
         REAL(section.beta1, "0.9", 0, 0.999999, reader, "AdamW's decay of the first moment"),                \
@@ -122,8 +123,8 @@ static const struct mf_key keys[] = {
     CHOICE(train.precision, "auto", MF_PRECISIONS, SHARED | EXPERT,
            "of products; auto: bf16 where the processor is faster at it"),
 
-    TRAINING(train_shared, SHARED, NO_STAGE, "10000", "500", "0.0006", "6e-05", "500"),
-    TRAINING(train_expert, EXPERT, EVAL, "4000", "200", "0.0003", "3e-05", "250"),
+    TRAINING(train_shared, SHARED, NO_STAGE, "muon", "10000", "500", "0.0006", "6e-05", "500"),
+    TRAINING(train_expert, EXPERT, EVAL, "adamw", "4000", "200", "0.0003", "3e-05", "250"),
 
     BOOL(assemble.heads, "true", ASSEMBLE, "with the heads that experts have; false: their FFNs alone"),
     BOOL(assemble.anchor, "false", ASSEMBLE, "the shared FFN is one more expert, for text of no partition"),

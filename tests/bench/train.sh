@@ -26,7 +26,8 @@ read_config() {
 }
 train() { # STEP PRECISION THREADS OPTION...
     mf-train-"$1" --quiet --config "$config" --set "train.precision=$2" --threads "$3" --set "train_$1.steps=$steps" \
-        --set "train_$1.warmup=1" --set "train_$1.batch=$batch" --set "train_$1.accumulation=1" "${@:4}" tokens.mf
+        --set "train_$1.warmup=1" --set "train_$1.batch=$batch" --set "train_$1.accumulation=1" \
+        --set "train_$1.optimizer=adamw" "${@:4}" tokens.mf
 }
 # Tokens a second but for the first step, which makes kernels, and the peak.
 ours() { # STEP PRECISION OPTION...

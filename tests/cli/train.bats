@@ -302,8 +302,8 @@ apart() {
 @test "the losses of 200 steps are those of the same training in PyTorch" {
     needs_torch
     settings() { # STAGE BATCH
-        echo --set model.dropout=0 --set "$1.accumulation=1" --set "$1.batch=$2" --set "$1.steps=200" --set "$1.warmup=10" \
-            --set "$1.lr=0.003" --set "$1.min_lr=0.0003"
+        echo --set model.dropout=0 --set "$1.optimizer=adamw" --set "$1.accumulation=1" --set "$1.batch=$2" \
+            --set "$1.steps=200" --set "$1.warmup=10" --set "$1.lr=0.003" --set "$1.min_lr=0.0003"
     }
     twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@"; }
     zero=(--set train_shared.steps=1 --set train_shared.warmup=0 --set train_shared.lr=0 --set train_shared.min_lr=0)

@@ -55,7 +55,7 @@ trains_alike() {
     same=(--config "$TINY" --set model.arch=llama --set model.dropout=0 "${@:2}")
     local stage
     for stage in train_shared train_expert; do
-        same+=(--set $stage.accumulation=1 --set $stage.batch=8 --set $stage.min_lr=0.0003)
+        same+=(--set $stage.optimizer=adamw --set $stage.accumulation=1 --set $stage.batch=8 --set $stage.min_lr=0.0003)
     done
     twin() { OMP_NUM_THREADS=1 /usr/bin/python3 "$MF_ROOT/tests/oracle/train_twin.py" "$@" "$steps" 8 10 0.003 0.0003; }
     long() { echo --set "$1.steps=$steps" --set "$1.warmup=10" --set "$1.lr=0.003"; }
