@@ -2,15 +2,16 @@
 #
 #   make ablation [FAMILIES='llama reference'] [SEEDS='1 2 3'] [LENGTHS='2 4']
 #
-# Every seed is a run of its own, runs/ablation/FAMILY.seedN, made by the pipeline with configs/demo.yaml on the demonstration
-# corpus, and the models it is compared with. LENGTHS are runs of the first seed whose shared phase is that many times as long.
-# Broken off, it goes on where it was; what is there already is not made again. The table of each run is kept in docs/quality,
-# so that families, seeds and lengths may be added one at a time. With THREADS=1 two runs go side by side by -j2.
+# Every seed is a run of its own, runs/ablation/FAMILY.seedN, made by the pipeline with tests/bench/ablation.yaml on the
+# demonstration corpus, and the models it is compared with. LENGTHS are runs of the first seed whose shared phase is that
+# many times as long. Broken off, it goes on where it was; what is there already is not made again. The table of each run is
+# kept in docs/quality, so that families, seeds and lengths may be added one at a time. With THREADS=1 two runs go side by
+# side by -j2.
 
 FAMILIES ?= llama reference
 SEEDS    ?= 1 2 3
 LENGTHS  ?= 2 4
-ABLATION_CONFIG := configs/demo.yaml
+ABLATION_CONFIG := tests/bench/ablation.yaml
 SHARED_STEPS := $(shell sed -n '/^train_shared:/,/^[a-z]/s/^  steps: *//p' $(ABLATION_CONFIG))
 
 family_llama     := # whose experts may learn attention, too

@@ -188,8 +188,9 @@ END
     cat << END
 # Quality
 
-Made by \`make ablation\`, which trains what configs/demo.yaml says on the demonstration corpus (of
-family \`reference\` the same with LayerNorm, added positions and GELU, and as many weights).
+Made by \`make ablation\`, which trains what tests/bench/ablation.yaml says on the demonstration corpus
+(of family \`reference\` the same with LayerNorm, added positions and GELU, and as many weights): the
+demo as it was with four layers, before [its size](#the-demos-size) was chosen anew.
 Perplexity a token on documents that no stage has seen; the mean over the seeds, ± the largest
 distance from it (with one seed there is none). Balance is the entropy of the experts' shares over
 its largest, agreement that of first choices with domains.

@@ -116,7 +116,7 @@ replaces the block of its own kind (`docs/performance/KIND/`) and leaves the oth
 
 The peer is `tests/peers/train_torch.py`: the same model, batch and optimizer in PyTorch, fused
 attention where it has it, no gradients for what is frozen; in bf16 its forward pass is under
-autocast.
+autocast. `demo.yaml` has two layers now; blocks of before December 2026 are of four.
 END
     shown train
     cat << 'END'
