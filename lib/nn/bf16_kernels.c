@@ -115,7 +115,6 @@ static bool make_primitive(struct bf16_kernels *k, struct kernel *kernel, const 
     dnnl_post_ops_t after = NULL;
     dnnl_matmul_desc_t product;
     dnnl_primitive_desc_t plan = NULL;
-    o->set_threads(1);
     bool made = o->primitive_attr_create(&attributes) == dnnl_success &&
                 o->post_ops_create(&after) == dnnl_success &&
                 describe_attributes(o, attributes, after, kernel->shape.add) &&
@@ -227,5 +226,7 @@ void bf16_multiply(struct bf16_kernels *k, const struct bf16_shape *shape, float
         by_sgemm(shape, c, a, b);
         return;
     }
+    k->onednn.set_threads(
+        1); /* a number that each thread has: kernels ask for it when they are made, or run */
     if (!run(k, kernel_of(k, shape), c, a, b, thread)) mf_no_memory(); /* it fails for nothing else */
 }

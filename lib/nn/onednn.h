@@ -20,7 +20,7 @@ struct onednn {
 #define ONEDNN_FIELD(name) __typeof__(dnnl_##name) *name;
     ONEDNN_FUNCTIONS(ONEDNN_FIELD)
 #undef ONEDNN_FIELD
-    void (*set_threads)(int n); /* how many a kernel may use that this thread makes */
+    void (*set_threads)(int n); /* how many a kernel may use that this thread makes or runs */
 };
 
 /* Has this processor AVX512-BF16? Without it oneDNN is of no use. */
