@@ -2,6 +2,7 @@
  * and what stays the same. */
 #include "nn.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include "io/tensor.h"
@@ -174,6 +175,33 @@ static void test_again(void **state) {
     free(x), free(w), free(y[0]), free(y[1]);
 }
 
+static size_t threads_of_process(void) {
+    size_t n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (const struct dirent *e; tasks && (e = readdir(tasks));) n += e->d_name[0] != '.';
+    if (tasks) closedir(tasks);
+    return n;
+}
+
+/* A thread of the pool starts no others, not even where another one made its kernels. */
+static void test_no_more_threads(void **state) {
+    (void)state;
+    struct fixture f;
+    size_t side = 1024, ld = side + 5, rows = 256; /* gaps between rows: a kernel that asks when it runs */
+    float *x = make_random(2 * rows * side, 1), *w = make_random(side * side, 2),
+          *y = make_zeros(2 * rows * ld);
+    begin(&f, 2);
+    size_t threads = threads_of_process();
+    struct mf_pool *one = make_pool(1);
+    const struct products first = {one, f.how.bf16}, both = f.how;
+    matmul_forward_block(first, y, ld, x, side, w, side, rows, side, side, 0);
+    matmul_forward_block(both, y, ld, x, side, w, side, 2 * rows, side, side, 0);
+    assert_int_equal(threads_of_process(), threads);
+    mf_pool_free(one);
+    end(&f);
+    free(x), free(w), free(y);
+}
+
 /* |a - b| beside |b| */
 static double distance(const float *a, const float *b, size_t n) {
     double difference = 0, size = 0;
@@ -226,8 +254,9 @@ static void test_attention(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sizes), cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_small), cmocka_unit_test(test_narrow),
-                                       cmocka_unit_test(test_again), cmocka_unit_test(test_attention)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_long),  cmocka_unit_test(test_small),
+        cmocka_unit_test(test_narrow),   cmocka_unit_test(test_again), cmocka_unit_test(test_no_more_threads),
+        cmocka_unit_test(test_attention)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
