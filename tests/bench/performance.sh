@@ -167,7 +167,7 @@ END
 ## An expert on a base
 
 The shapes of real bases with random weights (`make bench-base`): changes of rank 16, and a whole
-FFN.
+FFN, with `--max-memory` a hundredth below the bound.
 END
         shown base
     fi
