@@ -158,8 +158,7 @@ static const void *load_weight(const struct bf16 *b, struct mf_pool *pool, struc
     return b->shared;
 }
 
-/* All rows at once where none have to be loaded: oneDNN is the fastest where none of its matrices has gaps.
- */
+/* All rows at once where none have to be loaded: oneDNN is fastest where none of its matrices has gaps. */
 void bf16_forward(struct bf16 *b, struct mf_pool *pool, float *y, size_t ld_y, const float *x, size_t ld_x,
                   struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
     for (size_t o = 0, rows; o < O; o += rows) {

@@ -226,7 +226,6 @@ void bf16_multiply(struct bf16_kernels *k, const struct bf16_shape *shape, float
         by_sgemm(shape, c, a, b);
         return;
     }
-    k->onednn.set_threads(
-        1); /* a number that each thread has: kernels ask for it when they are made, or run */
+    k->onednn.set_threads(1); /* each thread has its own number, asked for when a kernel is made or run */
     if (!run(k, kernel_of(k, shape), c, a, b, thread)) mf_no_memory(); /* it fails for nothing else */
 }
