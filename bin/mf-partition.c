@@ -153,7 +153,7 @@ static int check_request(const struct request *q, struct mf_err *err) {
     if (!q->labels) return mf_folder_check(q->output, err);
     const char *read[] = {q->tokens, q->divide.saved, q->divide.tokenizer};
     for (size_t i = 0; i < sizeof read / sizeof *read; i++)
-        if (mf_out_check_input(q->output, read[i], err) < 0) return -1;
+        if (mf_out_check_input(q->output, "output", read[i], err) < 0) return -1;
     return mf_out_check(q->output, err);
 }
 

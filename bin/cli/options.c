@@ -166,8 +166,8 @@ static const char *output_of(const struct mf_option *o) {
 
 /* Is it a file that is read? Then it would be lost. */
 static int check_input(const struct mf_option *o, const char *input, struct mf_err *err) {
-    if (!input || strcmp(output_of(o), "-") == 0 || !mf_same_path(output_of(o), input)) return 0;
-    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, o->name);
+    bool file = strcmp(output_of(o), "-") != 0;
+    return file ? mf_out_check_input(output_of(o), o->name, input, err) : 0;
 }
 
 static int check_inputs(const struct mf_option *output, const struct mf_option *table, struct mf_err *err) {

@@ -43,9 +43,9 @@ static char *checkpoint_of(const struct mf_train_options *o) {
 
 int mf_train_check_input(const struct mf_train_options *o, const char *input, struct mf_err *err) {
     char *checkpoint = checkpoint_of(o);
-    bool read = checkpoint && input && mf_same_path(checkpoint, input);
+    int status = mf_out_check_input(checkpoint, "checkpoint", input, err);
     free(checkpoint);
-    return read ? mf_err_set(err, EX_USAGE, "%s is read, and cannot be the checkpoint", input) : 0;
+    return status;
 }
 
 int mf_train_session_begin(struct mf_train_session *s, const char *stage, const struct mf_common *common,

@@ -162,9 +162,9 @@ bool mf_same_path(const char *a, const char *b) {
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-int mf_out_check_input(const char *output, const char *input, struct mf_err *err) {
+int mf_out_check_input(const char *output, const char *as, const char *input, struct mf_err *err) {
     if (!output || !input || !mf_same_path(output, input)) return 0;
-    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the output", input);
+    return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, as);
 }
 
 int mf_folder_check_input(const char *folder, const char *input, struct mf_err *err) {
