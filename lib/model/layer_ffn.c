@@ -58,6 +58,14 @@ static int product(const struct mf_layer *c, const struct slice *s, float *y, co
     return 0;
 }
 
+/* Between the factors of the slice's change, of dy [N,O]; what follows asks for it. */
+static void product_backward_inside(const struct mf_layer *c, const struct slice *s, const float *dy,
+                                    size_t N) {
+    if (!s->w->a) return;
+    struct low_rank change = change_of(c, s);
+    low_rank_backward_inside(c->products, c->low + N * c->rank, dy, s->O, &change, N);
+}
+
 /* The gradient of the slice and of its change, of dy [N,O]. */
 static void product_backward_weight(const struct mf_layer *c, const struct slice *s, const float *dy,
                                     const float *x, size_t N) {
@@ -66,8 +74,8 @@ static void product_backward_weight(const struct mf_layer *c, const struct slice
                                      s->I);
     if (!s->g->a) return;
     struct low_rank change = change_of(c, s);
-    low_rank_backward_weight(c->products, s->g->a + s->a, s->g->b + s->b, dy, s->O, x, s->I, &change, N,
-                             c->low, c->low + N * c->rank);
+    low_rank_backward_weight(c->products, s->g->a + s->a, s->g->b + s->b, dy, s->O, x, s->I,
+                             c->low + N * c->rank, &change, N, c->low);
 }
 
 /* dx [N,I] = the gradient of x, or adds that. */
@@ -79,13 +87,14 @@ static int product_backward_input(const struct mf_layer *c, const struct slice *
                                  adds);
     if (!s->w->a) return 0;
     struct low_rank change = change_of(c, s);
-    low_rank_backward_input(c->products, dx, s->I, dy, s->O, &change, N, c->low);
+    low_rank_backward_input(c->products, dx, s->I, c->low + N * c->rank, &change, N);
     return 0;
 }
 
 /* The same back from a product with b->h: d [N,U] is the gradient of its result. */
 static int input_product_backward(const struct mf_layer *c, const struct block *b, const struct slice *rows,
                                   const float *d, bool adds, struct mf_err *err) {
+    product_backward_inside(c, rows, d, b->N);
     product_backward_weight(c, rows, d, b->h, b->N);
     return b->dh ? product_backward_input(c, rows, b->dh, d, b->N, adds, err) : 0;
 }
@@ -104,6 +113,7 @@ static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, st
     float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
     if (c->recompute && product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
     if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, b->U);
+    product_backward_inside(c, &fc2, b->dy, b->N);
     product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
     if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
     bias_gelu_backward(c->products.pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
@@ -130,6 +140,7 @@ static int swiglu_ffn_backward(const struct mf_layer *c, const struct block *b, 
                        up_rows = rows_of(c, b, &b->w->up, &b->g->up), fc2 = columns_of(c, b, &b->g->fc2);
     float *gate = b->pre, *up = b->pre + b->N * b->U;
     if (c->recompute && gate_and_up(c, b, err) < 0) return -1;
+    product_backward_inside(c, &fc2, b->dy, b->N);
     if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
     /* gate and up become their gradients, wide the units once more */
     swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);

@@ -96,8 +96,9 @@ static void head_backward(const struct lm_pass *p, const struct head *head, cons
     }
     if (!head->change.R) return;
     float *du = lm->low + rows * head->change.R;
-    low_rank_backward_weight(lm->products, g->a, g->b, lm->logits, V, h, D, &head->change, rows, lm->low, du);
-    low_rank_backward_input(lm->products, y, D, lm->logits, V, &head->change, rows, du);
+    low_rank_backward_inside(lm->products, du, lm->logits, V, &head->change, rows);
+    low_rank_backward_weight(lm->products, g->a, g->b, lm->logits, V, h, D, du, &head->change, rows, lm->low);
+    low_rank_backward_input(lm->products, y, D, du, &head->change, rows);
 }
 
 /* Losses and the gradients of rows and of the head, which need whole rows of logits: a block of rows at a

@@ -62,7 +62,7 @@ bool bf16_holds(size_t side) {
 }
 
 bool bf16_takes(size_t N, size_t O, size_t I, float beta) {
-    return N >= LEAST && O >= LEAST && I >= LEAST && bf16_holds(O) && bf16_holds(I) &&
+    return N >= LEAST && O >= LEAST / 2 && I >= LEAST / 2 && bf16_holds(O) && bf16_holds(I) &&
            (beta == 0 || beta == 1);
 }
 

@@ -3,8 +3,8 @@
  * which is 2 N R (I + O) operations beside the 2 N I O of w, and w needs no gradient.
  *
  * A block of w's rows is one of b's rows; a block of its columns is one of a's, whose rows are ld_a apart.
- * Products of the blocks add up to that of the whole. u and du [N,R] are scratch; nothing is kept from
- * forward to backward. */
+ * Products of the blocks add up to that of the whole. u [N,R] is scratch; nothing is kept from forward
+ * to backward. */
 #ifndef MF_NN_LOW_RANK_H
 #define MF_NN_LOW_RANK_H
 
@@ -21,14 +21,18 @@ struct low_rank {
 void low_rank_forward(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
                       const struct low_rank *w, size_t N, float *u);
 
-/* dx [N,I] += scale (dy [N,O] b) a */
-void low_rank_backward_input(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
-                             const struct low_rank *w, size_t N, float *du);
+/* du [N,R] = scale dy [N,O] b, the gradient between the two, which both of these ask for */
+void low_rank_backward_inside(struct products how, float *du, const float *dy, size_t ld_dy,
+                              const struct low_rank *w, size_t N);
 
-/* db [O,R] += scale dy^T (x a^T);  da [R,I], rows ld_a apart, += scale (dy b)^T x */
+/* dx [N,I] += du a */
+void low_rank_backward_input(struct products how, float *dx, size_t ld_dx, const float *du,
+                             const struct low_rank *w, size_t N);
+
+/* db [O,R] += scale dy^T (x a^T);  da [R,I], rows ld_a apart, += du^T x */
 void low_rank_backward_weight(struct products how, float *da, float *db, const float *dy, size_t ld_dy,
-                              const float *x, size_t ld_x, const struct low_rank *w, size_t N, float *u,
-                              float *du);
+                              const float *x, size_t ld_x, const float *du, const struct low_rank *w,
+                              size_t N, float *u);
 
 /* The sum itself, by one thread: w, the numbers [first, first + count) of a matrix [O,I], += those of scale b
  * a. They are the same whatever others are asked for. */

@@ -77,9 +77,10 @@ static void check(size_t N, size_t O, size_t I, size_t R, size_t extra, int thre
 
     float *dx = make_zeros(N * (I + extra)), *da = make_zeros(R * (I + extra)), *db = make_zeros(O * R);
     float *zeros = make_zeros((N + R) * (I + extra));
-    low_rank_backward_input(products_fp32(pool), dx, I + extra, wide_dy, O + extra, &w, N, du);
-    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u,
-                             du);
+    low_rank_backward_inside(products_fp32(pool), du, wide_dy, O + extra, &w, N);
+    low_rank_backward_input(products_fp32(pool), dx, I + extra, du, &w, N);
+    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, du, &w, N,
+                             u);
     float *dense_dx = gather(dx, N, I, extra), *dense_da = gather(da, R, I, extra);
     assert_gradient("x", dense_dx, t.x, N * I, twin_sum, &t);
     assert_gradient("a", dense_da, t.a, R * I, twin_sum, &t);
@@ -88,8 +89,8 @@ static void check(size_t N, size_t O, size_t I, size_t R, size_t extra, int thre
     assert_between(da, zeros, R, I, extra);
 
     /* once more adds the same */
-    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, &w, N, u,
-                             du);
+    low_rank_backward_weight(products_fp32(pool), da, db, wide_dy, O + extra, wide_x, I + extra, du, &w, N,
+                             u);
     for (size_t i = 0; i < R * I; i++) dense_da[i] = da[i / I * (I + extra) + i % I] / 2;
     assert_gradient("a twice", dense_da, t.a, R * I, twin_sum, &t);
 
