@@ -55,6 +55,7 @@ static void backward(const struct lm_pass *p) {
         const struct lm_ffn_pair ffn = lm_ffn_pair(p, &backbone, i);
         const struct mf_ffn_layer dffn = lm_ffn_gradients(p, &dbackbone, i);
         struct mf_layer layer = layer_beside(p, &ffn);
+        layer.recompute = i < lm->plan.recompute;
         layer.bottom = lm_lowest(lm, i);
         mf_layer_ffn_backward(&layer, &ffn.own, &dffn, &k->ffn, dropout_at(p, 2 + 2 * i), lm->x, lm->dx,
                               NULL);
@@ -78,7 +79,6 @@ static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
                                 .y = lm->y,
                                 .wide = lm->wide,
                                 .units = lm->units,
-                                .recompute = lm->plan.recompute,
                                 .scratch = lm->y, /* free where attention is made */
                                 .sums = lm->sums,
                                 .rank = lm->plan.low_rank.R,

@@ -16,11 +16,11 @@
  * x1 is the layer's sum after attention, xL the last layer's; `pre` goes before the activation; dnorm is the
  * gradient of what a norm made.
  * (a) Of a backbone in bf16, the embeddings of the batch's tokens.
- * (b) With plan.recompute: qkv, pre and mixed are made again where the backward needs them, so all layers
- *     have theirs in turn in one place. Without it each layer keeps its own from forward to backward, and
- *     there is no `again`.
- * (c) With plan.recompute x is mixed's memory: attention is through when the last layer's sum is made, and
- *     in the backward a layer's FFN is through when its attention begins.
+ * (b) Of the plan.recompute lowest layers qkv, pre and mixed are made again where the backward needs them, so
+ *     these have theirs in turn in one place. The others keep their own from forward to backward; without any
+ *     of the former there is no `again`.
+ * (c) Where all are made again x is mixed's memory: attention is through when the last layer's sum is made,
+ *     and in the backward a layer's FFN is through when its attention begins.
  * (d) Beside them q and k as they were before their norms, where the shape has such.
  * (e) What threads need to make scores block by block.
  * Where the backbone is frozen, layer 0's attention has no backward, so its attention.x is in dx, which the
@@ -47,18 +47,18 @@ static size_t even_part(size_t n, size_t max) {
     return sixteens <= max ? sixteens : part;
 }
 
-/* What layers share: with recomputation all that is made again; else layer 0 uses layer 1's where it has no
- * backward. */
+/* What layers share: those with recomputation all that is made again; else layer 0 uses layer 1's where it has
+ * no backward. */
 static void layout_layers(struct mf_lm *lm, struct lm_kept *layers) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
     const struct heads heads = mf_shape_heads(s);
     size_t N = lm->plan.max_rows, D = s->D;
-    bool again = lm->plan.recompute;
     struct mf_attention_kept k = {0};
     struct mf_ffn_kept f = {0};
     for (size_t i = s->L; i-- > 0;) {
-        bool last = i + 1 == s->L, own = last || !(again || lm_lowest(lm, i));
+        bool last = i + 1 == s->L, again = i < lm->plan.recompute, first = i + 1 == lm->plan.recompute,
+             own = last || ((first || !again) && !lm_lowest(lm, i));
         k.x = lm_lowest(lm, i) ? lm->dx
                                : mf_arena_floats(a, N * D); /* without backward it is done with by then */
         k.mean = mf_arena_floats(a, N);
@@ -85,7 +85,7 @@ static void layout_layers(struct mf_lm *lm, struct lm_kept *layers) {
 static void layout_block(struct mf_lm *lm) {
     const struct mf_shape *s = &lm->shape;
     size_t N = lm->plan.max_rows, D = s->D, C = heads_columns(mf_shape_heads(s));
-    lm->units = lm->plan.recompute ? even_part(s->F, larger(C / mf_layer_products(s), 1)) : s->F;
+    lm->units = lm->plan.recompute == s->L ? even_part(s->F, larger(C / mf_layer_products(s), 1)) : s->F;
     size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
     size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
     /* of a frozen backbone no more than fit where a layer is widened, in F32 as well: its dtype changes no

@@ -43,7 +43,7 @@ int mf_stats_gather(struct mf_stats *s, const struct mf_shape *shape, const stru
     struct mf_lm *lm = NULL;
     struct mf_lm_plan plan = {.max_rows = shape->S,
                               .frozen = true,
-                              .recompute = true,
+                              .recompute = shape->L,
                               .narrow = trained->narrow,
                               .low_rank = trained->low_rank,
                               .anchor = trained->anchor,

@@ -40,18 +40,18 @@ static size_t rank_rows(const struct mf_training *t) {
     return (size_t)(t->config->batch * t->config->accumulation) * t->shape.S;
 }
 
-/* From the fastest way to the smallest: fewer rows at once, products made again, and at last, under a limit,
- * what is frozen in bf16, which it is from the start where the backbone is, or where products round it.
- * Leaves the first that fits, or the smallest. */
+/* From the fastest way to the smallest: products made again, of all layers or under a limit of no more than
+ * must be, fewer rows at once, and at last, under a limit, what is frozen in bf16, which it is from the start
+ * where the backbone is, or where products round it. Leaves the first that fits, or the smallest. */
 static bool find_plan(struct mf_training *t, size_t limit, int n_threads) {
     const struct mf_train_memory *m = &t->memory;
-    size_t S = t->shape.S, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
+    size_t S = t->shape.S, L = t->shape.L, max = rank_rows(t) * (size_t)mf_ranks_count(t->ranks);
     if (max > ROWS) max = ROWS;
     if (max < S) max = S;
     int always = t->stored_bf16 || (t->bf16 && t->frozen), at_last = always || (limit && t->frozen);
     for (int narrow = always; narrow <= at_last; narrow++)
         for (size_t rows = max;; rows = rows / 2 > S ? rows / 2 : S) {
-            for (int recompute = 0; recompute < 2; recompute++) {
+            for (size_t recompute = 0; recompute <= L; recompute += limit ? 1 : L) {
                 measure(t,
                         (struct mf_lm_plan){rows, t->frozen, recompute, narrow, t->pad, t->low_rank,
                                             t->anchor, t->head, t->attention, t->bf16},

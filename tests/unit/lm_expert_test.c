@@ -3,13 +3,13 @@
 #include "lm_fixture.h"
 
 /* Gradients of changes of low rank, with all else frozen and each tensor by itself in memory. */
-static void check_changes(float p, bool recompute, int threads) {
+static void check_changes(float p, size_t again, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {
-        .max_rows = ROWS, .frozen = true, .recompute = recompute, .pad = -1, .low_rank = {RANK, ALPHA}};
+        .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .pad = -1, .low_rank = {RANK, ALPHA}};
     size_t n = mf_changes_size(&shape, RANK);
     float *changes = make_random(n, 3), *grad = make_zeros(n);
     for (size_t i = 0; i < n; i++) changes[i] *= 0.5f;
@@ -40,18 +40,19 @@ static void check_changes(float p, bool recompute, int threads) {
 
 static void test_changes(void **state) {
     (void)state;
-    check_changes(0, false, 1);
-    check_changes(0.25f, true, 2);
+    check_changes(0, 0, 1);
+    check_changes(0, 1, 1);
+    check_changes(0.25f, ALL, 2);
 }
 
 /* Gradients of an FFN beside a frozen one with other numbers, or of changes to that one. */
-static void check_anchor(float p, bool recompute, bool low, int threads) {
+static void check_anchor(float p, size_t again, bool low, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {
-        .max_rows = ROWS, .frozen = true, .recompute = recompute, .pad = -1, .anchor = true};
+        .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .pad = -1, .anchor = true};
     begin(&f, threads);
     size_t n = low ? mf_changes_size(&shape, RANK) : f.n_ffn;
     float *learns = make_random(n, 3), *grad = make_zeros(n);
@@ -86,20 +87,22 @@ static void check_anchor(float p, bool recompute, bool low, int threads) {
 
 static void test_anchor(void **state) {
     (void)state;
-    check_anchor(0, false, false, 1);
-    check_anchor(0.25f, true, false, 2);
-    check_anchor(0.25f, false, true, 2);
-    check_anchor(0, true, true, 1);
+    check_anchor(0, 0, false, 1);
+    check_anchor(0.25f, ALL, false, 2);
+    check_anchor(0.25f, 1, false, 2);
+    check_anchor(0.25f, 0, true, 2);
+    check_anchor(0, ALL, true, 1);
+    check_anchor(0, 2, true, 1);
 }
 
 /* Gradients of an FFN and a head of rank R of its own, of a backbone in fp32 or in bf16. */
-static void check_head(float p, bool recompute, bool narrow, size_t R, int threads) {
+static void check_head(float p, size_t again, bool narrow, size_t R, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {
-        .max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = narrow, .pad = 7, .head = R};
+        .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .narrow = narrow, .pad = 7, .head = R};
     begin(&f, threads);
     size_t n = mf_head_size(&shape, R);
     float *head = make_random(n, 3), *grad = make_zeros(n);
@@ -140,22 +143,22 @@ static void check_head(float p, bool recompute, bool narrow, size_t R, int threa
 
 static void test_head(void **state) {
     (void)state;
-    check_head(0.25f, false, false, shape.D, 1);
-    check_head(0, true, true, shape.D, 2);
-    check_head(0.25f, true, false, RANK, 2);
-    check_head(0, false, true, RANK, 1);
+    check_head(0.25f, 0, false, shape.D, 1);
+    check_head(0, ALL, true, shape.D, 2);
+    check_head(0.25f, 1, false, RANK, 2);
+    check_head(0, 0, true, RANK, 1);
 }
 
 /* Gradients of an FFN, or changes to it, and of attention's own queries and outputs, of a backbone in one
  * array, or apart in fp32 or in bf16. */
-static void check_attention(float p, bool recompute, bool apart, bool narrow, bool low, int threads) {
+static void check_attention(float p, size_t again, bool apart, bool narrow, bool low, int threads) {
     struct fixture f;
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
     struct mf_lm_plan plan = {.max_rows = ROWS,
                               .frozen = true,
-                              .recompute = recompute,
+                              .recompute = layers_again(again),
                               .narrow = narrow,
                               .pad = -1,
                               .attention = true};
@@ -199,7 +202,7 @@ static void check_attention(float p, bool recompute, bool apart, bool narrow, bo
     double loss = mf_lm_backward(lm, &w, &g, &batch, dropout, 0.25f), expected = twin_loss(&t);
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     compare(&f, tensors, mf_attention_all_tensors(&shape, -1, own, tensors), twin, &t, grad, 0.25, -1);
-    size_t beside = recompute ? 0 /* once for each */
+    size_t beside = again ? 0 /* once for each */
                     : low     ? mf_changes_tensors(&shape, RANK, changes, tensors)
                               : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
     compare(&f, tensors, beside, low ? changes_twin : f.ffn_twin, &t, low ? ffn_grad : f.ffn_grad, 0.25, -1);
@@ -211,10 +214,11 @@ static void check_attention(float p, bool recompute, bool apart, bool narrow, bo
 static void test_attention(void **state) {
     (void)state;
     if (shape.arch != MF_LLAMA) return; /* the reference has none */
-    check_attention(0, false, false, false, false, 1);
-    check_attention(0.25f, true, true, false, false, 2);
-    check_attention(0.25f, false, true, true, true, 2);
-    check_attention(0, true, true, true, false, 1);
+    check_attention(0, 0, false, false, false, 1);
+    check_attention(0.25f, ALL, true, false, false, 2);
+    check_attention(0.25f, 0, true, true, true, 2);
+    check_attention(0, ALL, true, true, false, 1);
+    check_attention(0, 1, true, true, false, 2);
 }
 
 /* Factors as they begin change nothing: the loss is the dense model's. */
@@ -242,7 +246,7 @@ static void test_changes_begin(void **state) {
 
 /* A backbone in bf16 gives what its rounded values give in fp32, and takes less memory; with changes the FFN
  * is as the backbone. */
-static void check_narrow(bool recompute, bool low, bool anchor) {
+static void check_narrow(size_t again, bool low, bool anchor) {
     struct fixture f;
     struct mf_err err;
     struct dropout dropout = {0.25f, 5, 0};
@@ -267,7 +271,7 @@ static void check_narrow(bool recompute, bool low, bool anchor) {
     for (int k = 0; k < 2; k++) { /* fp32 and bf16 */
         struct mf_lm *lm;
         struct mf_lm_plan plan = {
-            .max_rows = ROWS, .frozen = true, .recompute = recompute, .narrow = k, .anchor = anchor};
+            .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .narrow = k, .anchor = anchor};
         struct mf_lm_weights w = {.backbone = k ? NULL : f.backbone,
                                   .ffn = k && low ? NULL : f.ffn,
                                   .changes = low ? changes : NULL,
@@ -287,7 +291,8 @@ static void check_narrow(bool recompute, bool low, bool anchor) {
 
 static void test_narrow(void **state) {
     (void)state;
-    for (int k = 0; k < 8; k++) check_narrow(k / 4, k / 2 % 2, k % 2);
+    static const size_t again[] = {0, 1, ALL};
+    for (int k = 0; k < 12; k++) check_narrow(again[k / 4], k / 2 % 2, k % 2);
 }
 
 int main(void) {

@@ -57,6 +57,12 @@ static const uint32_t targets[ROWS] = {5, 7, 7, 18, 3, LOSS_IGNORE, 4, 0, 9, 10,
 static const size_t start[] = {0, 6, 8, 15};
 static const struct mf_lm_batch batch = {tokens, targets, {3, start}};
 
+/* Of how many layers a plan makes the products again: so many, or of all that there are. */
+#define ALL SIZE_MAX
+static inline size_t layers_again(size_t layers) {
+    return layers < shape.L ? layers : shape.L;
+}
+
 struct fixture {
     struct mf_pool *pool;
     float *backbone, *ffn, *backbone_grad, *ffn_grad;
