@@ -42,7 +42,8 @@ int mf_session_model(struct mf_session *s, const char *path, const char *expert,
     s->batch = s->budget.windows;
     if (__builtin_mul_overflow(s->batch, s->moe->shape.S, &rows))
         return mf_err_set(err, EX_USAGE, "a batch of %zu windows is too large", s->batch);
-    if (mf_moe_work_new(&s->work, s->moe, rows, (struct products){s->pool, s->bf16}, err) == 0) return 0;
+    const struct products how = {.pool = s->pool, .bf16 = s->bf16};
+    if (mf_moe_work_new(&s->work, s->moe, rows, how, err) == 0) return 0;
     return mf_err_set(err, EX_OSERR, "%s: no memory for %zu window%s of its context, %zu tokens%s", path,
                       s->batch, s->batch == 1 ? "" : "s", s->moe->shape.S,
                       s->batch > 1 ? "; a smaller eval.batch takes less" : "");

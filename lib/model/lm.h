@@ -40,12 +40,12 @@ struct mf_lm_batch {
 
 /* What is kept between forward and backward. */
 struct mf_lm_plan {
-    size_t max_rows; /* of a batch; sequences have at most shape->S of them */
-    bool frozen;     /* the backbone is never trained: nothing is kept for its gradients */
-    size_t recompute; /* of so many layers, the lowest, fc1's and qkv's products are made again in the backward
-                         pass: of all about a sixth more work, and less than half of the memory */
-    bool narrow;     /* with frozen: what is frozen is in bf16, and widened layer by layer where it is used */
-    int64_t pad;     /* the token whose row of the embedding never learns; -1: none */
+    size_t max_rows;  /* of a batch; sequences have at most shape->S of them */
+    bool frozen;      /* the backbone is never trained: nothing is kept for its gradients */
+    size_t recompute; /* of so many layers, the lowest, fc1's and qkv's products are made again in the
+                         backward pass: of all about a sixth more work, and less than half of the memory */
+    bool narrow;      /* with frozen: what is frozen is in bf16 */
+    int64_t pad;      /* the token whose row of the embedding never learns; -1: none */
     struct mf_low_rank
         low_rank; /* with frozen: of the changes to the FFN that learn while it stays as it is */
     bool anchor;  /* with frozen: each FFN's branch is the mean of its result and of the frozen FFN's */

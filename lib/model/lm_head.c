@@ -25,16 +25,11 @@ static struct head head_of(const struct lm_pass *p) {
                          mf_head_change(&lm->shape, lm->plan.head, p->w->head)};
 }
 
-/* The head's rows of a chunk of the vocabulary, from v on, *P of them, `most` at most; widened where products
- * cannot take what is in bf16. */
+/* The head's rows of a chunk of the vocabulary, from v on, *P of them, `most` at most. */
 static struct weight vocabulary_chunk(const struct lm_pass *p, struct weight head, size_t v, size_t most,
                                       size_t *P) {
-    struct mf_lm *lm = p->lm;
-    size_t V = lm->shape.V, D = lm->shape.D;
-    *P = smaller(V - v, most);
-    if (head.rows || lm->narrow_products) return weight_at(head, v * D);
-    mf_bf16_widen(lm->widened, head.narrow + v * D, *P * D);
-    return (struct weight){lm->widened, NULL};
+    *P = smaller(p->lm->shape.V - v, most);
+    return weight_at(head, v * p->lm->shape.D);
 }
 
 /* Adds to a chunk's logits, of tokens v to v+P-1, what the change makes of them. */

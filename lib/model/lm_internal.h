@@ -36,10 +36,9 @@ struct mf_lm {
     float *anchor_pre;             /* [products,N,units] with plan.anchor; with `again` that */
     size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
     size_t n_backbone;
-    bool narrow_products;  /* matrices in bf16 go into products as they are, else they are widened: */
-    float *widened, *tail; /* of a narrow backbone: a layer or a chunk of the embedding; the output norm */
-    float *widened_ffn;    /* of a narrow FFN: a layer */
-    uint32_t *own;         /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
+    float *vectors, *ffn_vectors, *tail; /* of what is narrow, widened: a layer's of the backbone, of its FFN,
+                                            and the output norm */
+    uint32_t *own;                       /* [N] 0, 1, 2, ...: the rows of a table that holds just them */
 };
 
 /* A layer whose attention needs no backward: it and everything below it are frozen. */
@@ -57,7 +56,7 @@ struct lm_pass {
     struct mf_layer layer;
 };
 
-/* --- parameters (lm_weights.c); those widened stay until the next layer's --- */
+/* --- parameters (lm_weights.c); vectors widened stay until the next layer's --- */
 
 struct mf_backbone_layer lm_backbone_layer(const struct lm_pass *p, size_t layer);
 

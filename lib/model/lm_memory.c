@@ -31,6 +31,8 @@
 #include <stdlib.h>
 #include "nn/attention.h"
 
+#define PART ((size_t)2 << 20)
+
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
@@ -47,8 +49,8 @@ static size_t even_part(size_t n, size_t max) {
     return sixteens <= max ? sixteens : part;
 }
 
-/* What layers share: those with recomputation all that is made again; else layer 0 uses layer 1's where it has
- * no backward. */
+/* What layers share: those with recomputation all that is made again; else layer 0 uses layer 1's where it
+ * has no backward. */
 static void layout_layers(struct mf_lm *lm, struct lm_kept *layers) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
@@ -88,10 +90,7 @@ static void layout_block(struct mf_lm *lm) {
     lm->units = lm->plan.recompute == s->L ? even_part(s->F, larger(C / mf_layer_products(s), 1)) : s->F;
     size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
     size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
-    /* of a frozen backbone no more than fit where a layer is widened, in F32 as well: its dtype changes no
-     * sum */
-    lm->columns = even_part(
-        s->V, smaller(capacity / N, lm->plan.frozen ? larger(mf_backbone_layer_size(s) / D, 1) : s->V));
+    lm->columns = even_part(s->V, smaller(capacity / N, s->V));
     lm->logits_rows =
         lm->plan.frozen && !lm->plan.head ? 0 : larger(smaller(capacity / s->V, N), smaller(N, 32));
     lm->logits = mf_arena_floats(&lm->arena, larger(capacity, lm->logits_rows * s->V));
@@ -100,15 +99,22 @@ static void layout_block(struct mf_lm *lm) {
     lm->again = lm->logits && lm->plan.recompute ? lm->wide + wide : NULL;
 }
 
-/* Can all matrices in bf16 go into products as they are? */
-static bool takes_narrow(const struct mf_lm *lm) {
+/* Do products in fp32 meet a matrix in bf16? */
+static bool widens(const struct mf_lm *lm) {
     const struct mf_shape *s = &lm->shape;
     const struct heads heads = mf_shape_heads(s);
-    return lm->plan.bf16 && bf16_holds(s->D) && bf16_holds(s->F) && bf16_holds(heads_columns(heads)) &&
-           bf16_holds(lm->columns);
+    return !(lm->plan.bf16 && bf16_holds(s->D) && bf16_holds(s->F) && bf16_holds(heads_columns(heads)) &&
+             bf16_holds(lm->columns));
 }
 
-/* For parameters of a frozen backbone: changes, an anchor's products, and what is widened. */
+/* Numbers of a matrix that products in fp32 take at once, whatever its dtype: matrices of a layer are not
+ * divided unless they are large. */
+static size_t part_of_matrix(const struct mf_shape *s) {
+    return smaller(PART, larger(mf_backbone_layer_size(s), s->D * s->F));
+}
+
+/* For parameters of a frozen backbone: changes, an anchor's products, and what is widened of those in bf16.
+ */
 static void layout_frozen(struct mf_lm *lm) {
     const struct mf_shape *s = &lm->shape;
     struct mf_arena *a = &lm->arena;
@@ -117,12 +123,12 @@ static void layout_frozen(struct mf_lm *lm) {
     lm->anchor_pre = lm->again;
     if (lm->plan.anchor && !lm->plan.recompute)
         lm->anchor_pre = mf_arena_floats(a, mf_layer_products(s) * N * s->F);
+    lm->products.part = part_of_matrix(s);
     if (!lm->plan.narrow) return;
-    lm->narrow_products = takes_narrow(lm);
-    size_t layer = lm->narrow_products ? mf_table_vectors(s, MF_TABLE_LAYER) : mf_backbone_layer_size(s);
-    size_t ffn = lm->narrow_products ? mf_table_vectors(s, MF_TABLE_FFN) : mf_ffn_size(s) / s->L;
-    if (lm->plan.low_rank.R || lm->plan.anchor) lm->widened_ffn = mf_arena_floats(a, ffn);
-    lm->widened = mf_arena_floats(a, lm->narrow_products ? layer : larger(layer, lm->columns * s->D));
+    if (widens(lm)) lm->products.widened = mf_arena_floats(a, lm->products.part);
+    if (lm->plan.low_rank.R || lm->plan.anchor)
+        lm->ffn_vectors = mf_arena_floats(a, mf_table_vectors(s, MF_TABLE_FFN));
+    lm->vectors = mf_arena_floats(a, mf_table_vectors(s, MF_TABLE_LAYER));
     lm->tail = mf_arena_floats(a, mf_backbone_norm_size(s));
     lm->own = mf_arena_take(a, N, sizeof *lm->own);
 }
@@ -144,7 +150,7 @@ static void layout(struct mf_lm *lm, int n_threads) {
     lm->softmax.at_target = mf_arena_floats(a, N);
     lm->positions = mf_arena_floats(a, s->S * mf_layer_position_size(s));
     lm->sums = mf_arena_floats(a, (size_t)n_threads * larger(s->F, larger(2 * D, heads.d)));
-    layout_frozen(lm);
+    if (lm->plan.frozen) layout_frozen(lm);
     layout_layers(lm, lm->layers);
 }
 

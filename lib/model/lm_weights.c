@@ -1,27 +1,6 @@
-/* The parameters of a pass: in flat arrays, or frozen and each anywhere, those in bf16 widened where they are
- * used, unless products take them as they are. */
+/* The parameters of a pass: in flat arrays, or frozen and each anywhere; of those in bf16 matrices stay as
+ * they are, and vectors are widened where they are used. */
 #include "model/lm_internal.h"
-
-struct widening {
-    float *to;
-    const uint16_t *from;
-};
-
-static void widen_part(void *context, size_t begin, size_t end, int thread) {
-    const struct widening *w = context;
-    (void)thread;
-    mf_bf16_widen(w->to + begin, w->from + begin, end - begin);
-}
-
-/* Widens n tensors in bf16, one behind the other. */
-static float *widen(const struct lm_pass *p, float *to, const struct mf_tensor *tensors, size_t n) {
-    for (size_t i = 0, at = 0; i < n; i++) {
-        struct widening w = {to + at, tensors[i].data};
-        mf_pool_run(p->lm->products.pool, mf_tensor_count(&tensors[i]), 64, widen_part, &w);
-        at += mf_tensor_count(&tensors[i]);
-    }
-    return to;
-}
 
 /* The tensors that lie apart, from a layer's first one of the backbone on (L: the tail's), or of the FFN. */
 static const struct mf_tensor *frozen_layer(const struct lm_pass *p, size_t i) {
@@ -37,13 +16,10 @@ static struct mf_backbone_layer backbone_layer(const struct lm_pass *p, size_t i
     struct mf_lm *lm = p->lm;
     struct mf_backbone_layer view = {0};
     if (p->w->backbone) return mf_backbone_layer(&lm->shape, p->w->backbone, i);
-    if (lm->narrow_products) {
-        mf_table_point_narrow(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), lm->widened, &view);
-        return view;
-    }
     if (lm->plan.narrow)
-        return mf_backbone_layer_view(&lm->shape, widen(p, lm->widened, frozen_layer(p, i), lm->n_layer));
-    mf_table_point(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), &view);
+        mf_table_point_narrow(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), lm->vectors, &view);
+    else
+        mf_table_point(&lm->shape, MF_TABLE_LAYER, frozen_layer(p, i), &view);
     return view;
 }
 
@@ -65,10 +41,8 @@ static struct mf_ffn_layer frozen_ffn_layer(const struct lm_pass *p, const struc
                                             size_t i) {
     struct mf_lm *lm = p->lm;
     struct mf_ffn_layer view = {0};
-    if (lm->narrow_products)
-        mf_table_point_narrow(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), lm->widened_ffn, &view);
-    else if (lm->plan.narrow)
-        view = mf_ffn_layer(&lm->shape, widen(p, lm->widened_ffn, frozen_ffn(p, i), lm->n_ffn), 0);
+    if (lm->plan.narrow)
+        mf_table_point_narrow(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), lm->ffn_vectors, &view);
     else
         mf_table_point(&lm->shape, MF_TABLE_FFN, frozen_ffn(p, i), &view);
     if (!view.norm_gain) view.norm_gain = backbone->ffn_norm;
@@ -101,7 +75,8 @@ struct mf_backbone_ends lm_backbone_ends(const struct lm_pass *p) {
     size_t size = mf_backbone_norm_size(s);
     if (p->w->backbone) return mf_backbone_ends(s, p->w->backbone);
     if (lm->plan.narrow) {
-        widen(p, lm->tail, frozen_layer(p, s->L), size / s->D);
+        for (size_t i = 0; i < size / s->D; i++)
+            mf_bf16_widen(lm->tail + i * s->D, frozen_layer(p, s->L)[i].data, s->D);
         return (struct mf_backbone_ends){.out_norm_gain = lm->tail,
                                          .out_norm_bias = size > s->D ? lm->tail + s->D : NULL};
     }

@@ -104,15 +104,10 @@ size_t mf_ffn_size(const struct mf_shape *s) {
     return s->L * table_size(s, MF_TABLE_FFN);
 }
 
-struct mf_backbone_layer mf_backbone_layer_view(const struct mf_shape *s, float *layer) {
-    struct mf_backbone_layer view = {0};
-    table_view(s, MF_TABLE_LAYER, layer, &view);
-    return view;
-}
-
 struct mf_backbone_layer mf_backbone_layer(const struct mf_shape *s, float *base, size_t layer) {
-    return base ? mf_backbone_layer_view(s, base + mf_backbone_layer_offset(s, layer))
-                : (struct mf_backbone_layer){0};
+    struct mf_backbone_layer view = {0};
+    if (base) table_view(s, MF_TABLE_LAYER, base + mf_backbone_layer_offset(s, layer), &view);
+    return view;
 }
 
 struct mf_backbone_ends mf_backbone_ends(const struct mf_shape *s, float *base) {

@@ -59,8 +59,6 @@ size_t mf_backbone_layer_offset(const struct mf_shape *shape,
 size_t mf_backbone_head_offset(const struct mf_shape *shape); /* of the matrix that makes the logits */
 size_t mf_backbone_norm_size(const struct mf_shape *shape); /* of the output norm, right behind the layers */
 size_t mf_ffn_size(const struct mf_shape *shape);
-struct mf_backbone_layer mf_backbone_layer_view(const struct mf_shape *shape,
-                                                float *layer); /* a layer by itself */
 struct mf_backbone_layer mf_backbone_layer(const struct mf_shape *shape, float *base, size_t layer);
 struct mf_backbone_ends mf_backbone_ends(const struct mf_shape *shape, float *base);
 struct mf_ffn_layer mf_ffn_layer(const struct mf_shape *shape, float *base, size_t layer);

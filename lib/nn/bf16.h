@@ -38,7 +38,7 @@ bool bf16_holds(size_t side);
 /* Is a product with N rows and a weight [O,I] worth rounding? */
 bool bf16_takes(size_t N, size_t O, size_t I, float beta);
 
-/* The numbers of a weight as they are held: in F32, or in BF16, which only products in bf16 can take. */
+/* The numbers of a weight as they are held: in F32 or in BF16 (nn/matmul.h takes both). */
 struct weight {
     const float *rows; /* or NULL: */
     const uint16_t *narrow;

@@ -2,6 +2,7 @@
 #include "nn/matmul.h"
 
 #include <cblas.h>
+#include "io/tensor.h"
 #include "nn/vector.h"
 #undef I /* of <complex.h>, which cblas.h includes; here it is a number of inputs */
 
@@ -115,18 +116,62 @@ void matmul_backward_weight(struct products how, float *dw, const float *dy, con
     matmul_backward_weight_block(how, dw, I, dy, O, x, I, N, O, I);
 }
 
+/* --- weights as they are held --- */
+
+struct widening {
+    float *to;
+    const uint16_t *from;
+    size_t ld, I;
+};
+
+static void widen_part(void *context, size_t begin, size_t end, int thread) {
+    const struct widening *w = context;
+    (void)thread;
+    for (size_t o = begin; o < end; o++) mf_bf16_widen(w->to + o * w->I, w->from + o * w->ld, w->I);
+}
+
+/* Rows of a weight in F32: as they are, or widened; the step from row to row is then in *ld. */
+static const float *rows_of(struct products how, struct weight w, size_t *ld, size_t rows, size_t I) {
+    struct widening widening = {how.widened, w.narrow, *ld, I};
+    if (w.rows) return w.rows;
+    mf_pool_run(how.pool, rows, 1, widen_part, &widening);
+    *ld = I;
+    return how.widened;
+}
+
+/* Does bf16.h take it as it is? */
+static bool takes_narrow(struct products how, struct weight w, size_t O, size_t I) {
+    return how.bf16 && w.narrow && bf16_holds(O) && bf16_holds(I);
+}
+
+static size_t rows_at_once(struct products how, size_t left, size_t I) {
+    return how.part && how.part / I < left ? how.part / I : left;
+}
+
 void matmul_forward_weight(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
                            struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
-    if (w.rows)
-        matmul_forward_block(how, y, ld_y, x, ld_x, w.rows, ld_w, N, O, I, beta);
-    else
+    if (takes_narrow(how, w, O, I)) {
         bf16_forward(how.bf16, how.pool, y, ld_y, x, ld_x, w, ld_w, N, O, I, beta);
+        return;
+    }
+    for (size_t o = 0, rows; o < O; o += rows) {
+        size_t ld = ld_w;
+        rows = rows_at_once(how, O - o, I);
+        const float *part = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
+        matmul_forward_block(how, y + o, ld_y, x, ld_x, part, ld, N, rows, I, beta);
+    }
 }
 
 void matmul_backward_input_weight(struct products how, float *dx, size_t ld_dx, const float *dy, size_t ld_dy,
                                   struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta) {
-    if (w.rows)
-        matmul_backward_input_block(how, dx, ld_dx, dy, ld_dy, w.rows, ld_w, N, O, I, beta);
-    else
+    if (takes_narrow(how, w, O, I)) {
         bf16_backward_input(how.bf16, how.pool, dx, ld_dx, dy, ld_dy, w, ld_w, N, O, I, beta);
+        return;
+    }
+    for (size_t o = 0, rows; o < O; o += rows) {
+        size_t ld = ld_w;
+        rows = rows_at_once(how, O - o, I);
+        const float *part = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
+        matmul_backward_input_block(how, dx, ld_dx, dy + o, ld_dy, part, ld, N, rows, I, o ? 1 : beta);
+    }
 }

@@ -91,7 +91,8 @@ static void check_size(size_t N, size_t O, size_t in, int threads, float beta) {
 static void test_sizes(void **state) {
     (void)state;
     static const size_t sizes[][3] = {{64, 64, 64},    {512, 128, 344}, {96, 33, 35},    {1055, 40, 48},
-                                      {160, 2500, 64}, {64, 64, 3000},  {2080, 96, 800}, {33, 45, 32}};
+                                      {160, 2500, 64}, {64, 64, 3000},  {2080, 96, 800}, {33, 45, 32},
+                                      {96, 16, 200},   {64, 200, 17}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int threads = 1; threads <= 3; threads += 2)
             check_size(sizes[i][0], sizes[i][1], sizes[i][2], threads, (float)(i % 2));

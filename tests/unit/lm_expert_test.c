@@ -8,8 +8,11 @@ static void check_changes(float p, size_t again, int threads) {
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
-    struct mf_lm_plan plan = {
-        .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .pad = -1, .low_rank = {RANK, ALPHA}};
+    struct mf_lm_plan plan = {.max_rows = ROWS,
+                              .frozen = true,
+                              .recompute = layers_again(again),
+                              .pad = -1,
+                              .low_rank = {RANK, ALPHA}};
     size_t n = mf_changes_size(&shape, RANK);
     float *changes = make_random(n, 3), *grad = make_zeros(n);
     for (size_t i = 0; i < n; i++) changes[i] *= 0.5f;
@@ -101,8 +104,12 @@ static void check_head(float p, size_t again, bool narrow, size_t R, int threads
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
-    struct mf_lm_plan plan = {
-        .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .narrow = narrow, .pad = 7, .head = R};
+    struct mf_lm_plan plan = {.max_rows = ROWS,
+                              .frozen = true,
+                              .recompute = layers_again(again),
+                              .narrow = narrow,
+                              .pad = 7,
+                              .head = R};
     begin(&f, threads);
     size_t n = mf_head_size(&shape, R);
     float *head = make_random(n, 3), *grad = make_zeros(n);
@@ -203,8 +210,8 @@ static void check_attention(float p, size_t again, bool apart, bool narrow, bool
     assert_true(fabs(loss - expected) < 1e-4 * expected);
     compare(&f, tensors, mf_attention_all_tensors(&shape, -1, own, tensors), twin, &t, grad, 0.25, -1);
     size_t beside = again ? 0 /* once for each */
-                    : low     ? mf_changes_tensors(&shape, RANK, changes, tensors)
-                              : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
+                    : low ? mf_changes_tensors(&shape, RANK, changes, tensors)
+                          : mf_ffn_tensors(&shape, MF_FFN_EXPERT, 0, f.ffn, tensors);
     compare(&f, tensors, beside, low ? changes_twin : f.ffn_twin, &t, low ? ffn_grad : f.ffn_grad, 0.25, -1);
     mf_lm_free(lm);
     FREE_ALL(own, grad, changes, ffn_grad, twin, changes_twin, rounded, frozen, tensors);
@@ -270,8 +277,11 @@ static void check_narrow(size_t again, bool low, bool anchor) {
     }
     for (int k = 0; k < 2; k++) { /* fp32 and bf16 */
         struct mf_lm *lm;
-        struct mf_lm_plan plan = {
-            .max_rows = ROWS, .frozen = true, .recompute = layers_again(again), .narrow = k, .anchor = anchor};
+        struct mf_lm_plan plan = {.max_rows = ROWS,
+                                  .frozen = true,
+                                  .recompute = layers_again(again),
+                                  .narrow = k,
+                                  .anchor = anchor};
         struct mf_lm_weights w = {.backbone = k ? NULL : f.backbone,
                                   .ffn = k && low ? NULL : f.ffn,
                                   .changes = low ? changes : NULL,

@@ -6,7 +6,8 @@ static void check_gradients(float p, bool frozen, size_t again, int64_t pad, int
     struct mf_lm *lm;
     struct mf_err err;
     struct dropout dropout = {p, 12345, 3 * shape.D};
-    struct mf_lm_plan plan = {.max_rows = ROWS, .frozen = frozen, .recompute = layers_again(again), .pad = pad};
+    struct mf_lm_plan plan = {
+        .max_rows = ROWS, .frozen = frozen, .recompute = layers_again(again), .pad = pad};
     begin(&f, threads);
     struct twin t = {.backbone = f.backbone_twin, .ffn = f.ffn_twin, .batch = &batch, .dropout = dropout};
     struct mf_lm_weights w = {.backbone = f.backbone, .ffn = f.ffn},
