@@ -120,6 +120,10 @@ static int make_all(struct report_maker *m, const struct mf_tokenizer *tokenizer
     json_object_set_new(report, "samples", samples);
     json_object_set_new(report, "training", trainings);
     json_object_set_new(report, "stages", stages);
+    /* what is small and may be refused comes before what takes long */
+    for (size_t i = 0; i < m->files->stages->count; i++)
+        if (mf_report_stage(m->files->stages->items[i], stages, err) < 0) return -1;
+    if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
     if (report_measure_model(m, report, err) < 0) return -1;
     if (make_routing(m, &routing, err) < 0) return -1;
     json_object_set_new(report, "routing", routing);
@@ -127,9 +131,6 @@ static int make_all(struct report_maker *m, const struct mf_tokenizer *tokenizer
     if (report_measure_others(m, err) < 0) return -1;
     for (size_t i = 0; i < m->files->metrics->count; i++)
         if (mf_report_training(m->files->metrics->items[i], trainings, &peak, err) < 0) return -1;
-    for (size_t i = 0; i < m->files->stages->count; i++)
-        if (mf_report_stage(m->files->stages->items[i], stages, err) < 0) return -1;
-    if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
     json_object_set_new(report, "memory", mf_report_memory(peak));
     mf_report_own_stage(m->start, stages);
     add_warnings(m, report);

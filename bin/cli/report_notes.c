@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cli/program.h"
 #include "io/utf8.h"
+#include "io/json_fields.h"
 #include "io/json_file.h"
 #include "io/stream.h"
 
@@ -52,41 +53,67 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
     return got < 0 ? -1 : 0;
 }
 
-/* Reads a JSON object. */
-static int read_json(const char *path, json_t **json, struct mf_err *err) {
-    *json = mf_json_read(path, NOTE_LIMIT, 0, err);
-    if (json_is_object(*json)) return 0;
-    if (*json) mf_err_set(err, EX_DATAERR, "%s: not a JSON object", path);
-    json_decref(*json);
-    *json = NULL;
-    return -1;
+#define COUNT(fields) (sizeof(fields) / sizeof *(fields))
+
+/* As mf-calibrate writes them (formats/report.md). */
+static const struct mf_json_field calibration_fields[] = {
+    {"calibrated", MF_JSON_FLAG, 0},
+    {"loss_before", MF_JSON_REAL, MF_JSON_NULL},
+    {"loss_after", MF_JSON_REAL, MF_JSON_NULL},
+    {"changes", MF_JSON_LIST, 0},
+    {"notes", MF_JSON_LIST, 0},
+};
+static const struct mf_json_field change_fields[] = {
+    {"what", MF_JSON_TEXT, 0},
+    {"loss", MF_JSON_REAL, 0},
+    {"kept", MF_JSON_FLAG, 0},
+};
+
+/* As mf-time does. */
+static const struct mf_json_field stage_fields[] = {
+    {"seconds", MF_JSON_AMOUNT, 0},     {"cpu_seconds", MF_JSON_AMOUNT, 0},
+    {"peak_memory", MF_JSON_AMOUNT, 0}, {"bound", MF_JSON_AMOUNT, MF_JSON_NULL},
+    {"attempts", MF_JSON_COUNT, 0},     {"status", MF_JSON_COUNT, 0},
+};
+
+static int check_calibration(const json_t *calibration, const char *path, struct mf_err *err) {
+    size_t i;
+    json_t *note;
+    if (mf_json_fields(calibration, calibration_fields, COUNT(calibration_fields), path,
+                       "not a report of mf-calibrate", err) < 0 ||
+        mf_json_rows(json_object_get(calibration, "changes"), change_fields, COUNT(change_fields), path,
+                     "not a report of mf-calibrate: changes", err) < 0)
+        return -1;
+    json_array_foreach(json_object_get(calibration, "notes"), i, note) {
+        if (!json_is_string(note))
+            return mf_err_set(err, EX_DATAERR, "%s: not a report of mf-calibrate: notes must be text", path);
+    }
+    return 0;
 }
 
 int mf_report_calibration(const char *path, json_t *report, struct mf_err *err) {
-    json_t *calibration;
-    if (!path) return 0;
-    if (read_json(path, &calibration, err) < 0) return -1;
-    if (!json_is_array(json_object_get(calibration, "changes"))) {
-        json_decref(calibration);
-        return mf_err_set(err, EX_DATAERR, "%s: not a report of mf-calibrate", path);
-    }
-    json_object_set_new(report, "calibration", calibration);
-    return 0;
+    json_t *calibration = path ? mf_json_read(path, NOTE_LIMIT, 0, err) : NULL;
+    if (!calibration) return path ? -1 : 0;
+    int status = check_calibration(calibration, path, err);
+    if (status == 0) json_object_set(report, "calibration", calibration);
+    json_decref(calibration);
+    return status;
 }
 
 int mf_report_stage(const char *path, json_t *stages, struct mf_err *err) {
-    json_t *stage;
+    json_t *stage = mf_json_read(path, NOTE_LIMIT, 0, err);
     const char *name = mf_report_name(path);
     size_t size = strlen(name);
-    if (read_json(path, &stage, err) < 0) return -1;
-    if (!json_is_number(json_object_get(stage, "seconds"))) {
-        json_decref(stage);
-        return mf_err_set(err, EX_DATAERR, "%s: not a record of mf-time", path);
-    }
+    if (!stage) return -1;
+    int status =
+        mf_json_fields(stage, stage_fields, COUNT(stage_fields), path, "not a record of mf-time", err);
     if (size > 5 && strcmp(name + size - 5, ".json") == 0) size -= 5;
-    json_object_set_new(stage, "stage", mf_utf8_json(name, size));
-    json_array_append_new(stages, stage);
-    return 0;
+    if (status == 0) {
+        json_object_set_new(stage, "stage", mf_utf8_json(name, size));
+        json_array_append(stages, stage);
+    }
+    json_decref(stage);
+    return status;
 }
 
 void mf_report_own_stage(double start, json_t *stages) {

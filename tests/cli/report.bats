@@ -212,7 +212,7 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     jq -e '.warnings == []' r.json
 }
 
-@test "an expert given twice, and a calibration that is none, are refused in one line, with no report" {
+@test "an expert given twice is refused in one line, with no report" {
     make_model
     run "${report[@]}" -e expert.1.tar -o r.json test.mf
     assert_failure 65
@@ -221,13 +221,71 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     run "${report[@]}" -e other.tar -o r.json test.mf
     assert_failure 65
     assert_line "mf-eval report: other.tar: the same expert as expert.0.tar"
-    for text in '{}' '{"changes": 3}' '{"seconds": 1}'; do
-        echo "$text" > c.json
-        run "${report[@]}" --calibration c.json -o r.json test.mf
-        assert_failure 65
-        assert_line "mf-eval report: c.json: not a report of mf-calibrate"
-    done
     [ ! -e r.json ]
+}
+
+@test "notes of other stages whose fields are of other types are refused, before anything is measured" {
+    make_model
+    refused() { # OPTION FILE MESSAGE
+        run --separate-stderr "${report[@]}" "$1" "$2" -o r.json test.mf
+        assert_failure 65
+        assert_equal "$stderr" "mf-eval report: $2: $3"
+        [ ! -e r.json ]
+        tried=$((tried + 1))
+    }
+    tried=0
+    mf-calibrate --quiet --config "$TINY" -m model.safetensors --report good.json -o calibrated.safetensors val.mf
+    mf-time -o stage.json -- true
+    "${report[@]}" --quiet --calibration good.json --stage stage.json -o r.json test.mf
+    jq -e --slurpfile c good.json '.calibration == $c[0]' r.json
+    rm r.json
+    jq '.changes = [{what: "a", loss: 2.5, kept: true}] | .notes = ["b"]' good.json > full.json
+    no="not a report of mf-calibrate"
+    while IFS='|' read -r change message; do
+        jq "$change" full.json > c.json
+        refused --calibration c.json "$no: $message"
+    done << 'END'
+{}|calibrated must be true or false
+[.]|not a JSON object
+{changes: 3}|calibrated must be true or false
+.calibrated = "true"|calibrated must be true or false
+.calibrated = null|calibrated must be true or false
+.loss_before = "3.5"|loss_before must be a number or null
+.loss_before = [3.5]|loss_before must be a number or null
+del(.loss_after)|loss_after must be a number or null
+.loss_after = {}|loss_after must be a number or null
+.changes = 3|changes must be a list
+.changes = null|changes must be a list
+.changes = [[1]]|changes: not a JSON object
+.changes = [null]|changes: not a JSON object
+.changes[0].loss = "2.5"|changes: loss must be a number
+.changes[0].loss = null|changes: loss must be a number
+.changes[0].kept = 1|changes: kept must be true or false
+.changes[0].what = [[]]|changes: what must be text
+del(.changes[0].what)|changes: what must be text
+.notes = "b"|notes must be a list
+.notes = [["b"]]|notes must be text
+.notes += [null]|notes must be text
+END
+    while IFS='|' read -r change message; do
+        jq "$change" stage.json > s.json
+        refused --stage s.json "not a record of mf-time: $message"
+    done << 'END'
+{}|seconds must be a number from 0 on
+[.]|not a JSON object
+.seconds = "1"|seconds must be a number from 0 on
+.seconds = -1|seconds must be a number from 0 on
+.cpu_seconds = null|cpu_seconds must be a number from 0 on
+.peak_memory = "641000000"|peak_memory must be a number from 0 on
+.peak_memory = [641000000]|peak_memory must be a number from 0 on
+del(.peak_memory)|peak_memory must be a number from 0 on
+.bound = "16M"|bound must be a number from 0 on or null
+.bound = {"a": [1]}|bound must be a number from 0 on or null
+.attempts = "2"|attempts must be a whole number from 0 on
+.attempts = 1.5|attempts must be a whole number from 0 on
+.status = true|status must be a whole number from 0 on
+END
+    assert_equal "$tried" 34
 }
 
 @test "what a report holds is text on the page, whatever it looks like" {
