@@ -131,7 +131,6 @@ json_t *mf_session_entries(const struct mf_moe *moe) {
 /* A name for one entry of the metadata's list of experts. */
 static json_t *entry_name(const json_t *entry) {
     static const char *const keys[] = {"name", "partition", "file"};
-    if (json_is_string(entry)) return mf_utf8_json(json_string_value(entry), json_string_length(entry));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(entry, keys[i]);
         if (json_is_string(value)) return json_string(json_string_value(value));

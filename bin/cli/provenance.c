@@ -11,6 +11,7 @@
 #include "io/bundle.h"
 #include "io/safetensors.h"
 #include "io/sha256.h"
+#include "model/component.h"
 #include "text/tokenizer.h"
 #include "train/data.h"
 
@@ -204,8 +205,8 @@ int mf_provenance(struct mf_out *out, const char *model, const char *const *file
     struct mf_safetensors *st;
     struct tree tree = {0};
     if (mf_safetensors_open(&st, model, err) < 0) return -1;
-    build(&tree, mf_safetensors_metadata(st));
-    int status = 0;
+    int status = mf_components_check(mf_safetensors_metadata(st), model, err);
+    if (status == 0) build(&tree, mf_safetensors_metadata(st));
     for (size_t i = 0; i < n && status == 0; i++) status = find(&tree, files[i], model, err);
     if (status == 0) status = mf_out_printf(out, err, "%s\n", model);
     for (size_t i = 0; i < tree.n && status == 0; i++)

@@ -95,8 +95,10 @@ static void field(FILE *f, const json_t *value, const char *format) {
         count(f, x);
     else if (strcmp(format, "time") == 0)
         duration(f, x);
-    else if (strcmp(format, "colour") == 0)
+    else if (strcmp(format, "colour") == 0 && json_is_integer(value))
         fprintf(f, "%lld", ((json_integer_value(value) % 8) + 8) % 8);
+    else if (strcmp(format, "colour") == 0)
+        return; /* of no number there is */
     else if (strcmp(format, "MB") == 0)
         fprintf(f, "%.0f", x / 1e6);
     else if (strcmp(format, "g") == 0)

@@ -52,11 +52,6 @@ static int check_component(const struct mf_component *p, bool expert, struct mf_
     return status;
 }
 
-static int64_t integer(const json_t *object, const char *key, int64_t fallback) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_integer(value) ? json_integer_value(value) : fallback;
-}
-
 /* The special tokens of the shared bundle, or of the first expert where an older one names none. */
 static int match_specials(struct mf_assembly *a, const struct mf_specials *s, const char *name,
                           struct mf_err *err) {
@@ -83,10 +78,10 @@ static int plan_expert(struct mf_assembly *a, const struct mf_component *shared,
     struct mf_component p;
     struct mf_expert_entry *entry = &a->experts[e];
     if (mf_component_open(&p, component->path, "expert", err) < 0) return -1;
-    const json_t *meta = mf_bundle_meta(p.bundle);
+    const json_t *meta = mf_bundle_meta(p.bundle), *partition = json_object_get(meta, "partition");
     *entry = (struct mf_expert_entry){.path = component->path,
                                       .name = component->name,
-                                      .partition = integer(meta, "partition", -1),
+                                      .partition = partition ? json_integer_value(partition) : -1,
                                       .trained = trained_json(json_object_get(meta, "training")),
                                       .low_rank = p.low_rank,
                                       .head = a->config->assemble.heads ? p.head : 0,

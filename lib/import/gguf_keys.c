@@ -32,12 +32,13 @@ static int take_value(void *context, const json_t *value, struct mf_err *err) {
     return 0;
 }
 
-/* A key's single value, new; NULL where there is none, or a list. EX_IOERR. */
+/* A key's single value, new; NULL where there is none. EX_IOERR; EX_DATAERR: a list. */
 static int value_of(const struct reading *r, const char *name, json_t **value) {
     int64_t i = mf_gguf_find_key(r->base->gguf, name);
     const struct mf_gguf_key *key = i < 0 ? NULL : mf_gguf_key(r->base->gguf, (size_t)i);
     *value = NULL;
-    return key && !key->list ? mf_gguf_values(r->base->gguf, key, 1, take_value, value, r->err) : 0;
+    if (key && key->list) return base_refuse(r->base, r->err, "%s is a list, not one value", name);
+    return key ? mf_gguf_values(r->base->gguf, key, 1, take_value, value, r->err) : 0;
 }
 
 /* "ARCH.KEY" */
@@ -47,11 +48,25 @@ static int arch_value(const struct reading *r, const char *key, json_t **value) 
     return value_of(r, name, value);
 }
 
-static int read_size(const struct reading *r, const char *key, int64_t fallback, size_t *to) {
+/* A whole number; `fallback` where there is none. */
+static int whole_of(const struct reading *r, const char *name, int64_t fallback, int64_t *to) {
     json_t *value;
-    if (arch_value(r, key, &value) < 0) return -1;
-    int64_t n = json_is_integer(value) ? json_integer_value(value) : value ? 0 : fallback;
+    if (value_of(r, name, &value) < 0) return -1;
+    bool whole = !value || json_is_integer(value);
+    *to = value ? json_integer_value(value) : fallback;
     json_decref(value);
+    return whole ? 0 : base_refuse(r->base, r->err, "%s must be a whole number", name);
+}
+
+static int arch_whole(const struct reading *r, const char *key, int64_t fallback, int64_t *to) {
+    char name[96];
+    snprintf(name, sizeof name, "%s.%s", r->arch->name, key);
+    return whole_of(r, name, fallback, to);
+}
+
+static int read_size(const struct reading *r, const char *key, int64_t fallback, size_t *to) {
+    int64_t n;
+    if (arch_whole(r, key, fallback, &n) < 0) return -1;
     if (n < 1)
         return base_refuse(r->base, r->err, "%s.%s must be a whole number above 0", r->arch->name, key);
     *to = (size_t)n;
@@ -93,11 +108,9 @@ static int find_arch(struct reading *r) {
 }
 
 static int check_experts(const struct reading *r) {
-    json_t *experts;
-    if (arch_value(r, "expert_count", &experts) < 0) return -1;
-    bool several = json_integer_value(experts) > 0;
-    json_decref(experts);
-    return several ? base_refuse(r->base, r->err, "has experts already, a base is one dense model") : 0;
+    int64_t experts;
+    if (arch_whole(r, "expert_count", 0, &experts) < 0) return -1;
+    return experts > 0 ? base_refuse(r->base, r->err, "has experts already, a base is one dense model") : 0;
 }
 
 static int check_scaling(const struct reading *r) {
@@ -113,10 +126,8 @@ static int check_scaling(const struct reading *r) {
 }
 
 static int check_window(const struct reading *r) {
-    json_t *window;
-    if (arch_value(r, "attention.sliding_window", &window) < 0) return -1;
-    int64_t width = json_integer_value(window);
-    json_decref(window);
+    int64_t width;
+    if (arch_whole(r, "attention.sliding_window", 0, &width) < 0) return -1;
     if (width <= 0 || (size_t)width >= r->base->shape.S) return 0;
     return base_refuse(r->base, r->err,
                        "attends to %lld tokens (sliding_window), fewer than the context of %zu: take "
@@ -187,14 +198,6 @@ static int read_stretch(const struct reading *r) {
     return 0;
 }
 
-static int read_id(const struct reading *r, const char *key, int64_t *id) {
-    json_t *value;
-    if (value_of(r, key, &value) < 0) return -1;
-    if (json_is_integer(value)) *id = json_integer_value(value);
-    json_decref(value);
-    return 0;
-}
-
 static int read_name(const struct reading *r) {
     struct mf_base *b = r->base;
     json_t *name;
@@ -211,8 +214,8 @@ int base_read_keys(struct mf_base *b, size_t context, struct mf_err *err) {
     b->class = r.arch->class;
     if (read_name(&r) < 0 || read_dimensions(&r, context) < 0 || check_absent(&r) < 0) return -1;
     if (mf_shape_check(&b->shape, b->path, err) < 0) return -1;
-    if (read_id(&r, "tokenizer.ggml.bos_token_id", &b->bos) < 0 ||
-        read_id(&r, "tokenizer.ggml.eos_token_id", &b->eos) < 0)
+    if (whole_of(&r, "tokenizer.ggml.bos_token_id", b->bos, &b->bos) < 0 ||
+        whole_of(&r, "tokenizer.ggml.eos_token_id", b->eos, &b->eos) < 0)
         return -1;
     return read_stretch(&r);
 }

@@ -51,7 +51,7 @@ static int take_text(void *context, const json_t *value, struct mf_err *err) {
 static int text_of(const struct mf_base *b, const char *name, char text[64], struct mf_err *err) {
     const struct mf_gguf_key *key = key_of(b, name);
     snprintf(text, 64, "?");
-    return key ? mf_gguf_values(b->gguf, key, 1, take_text, text, err) : 0;
+    return key && !key->list ? mf_gguf_values(b->gguf, key, 1, take_text, text, err) : 0;
 }
 
 static int find_kind(const struct mf_base *b, const struct words **kind, struct mf_err *err) {

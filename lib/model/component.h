@@ -25,6 +25,10 @@ struct mf_component {
 int mf_component_open(struct mf_component *component, const char *path, const char *kind, struct mf_err *err);
 void mf_component_close(struct mf_component *component); /* of a zeroed one too */
 
+/* Are the fields of a model's metadata that name its components (formats/model.md: `experts`,
+ * `shared_trained`, `base`) of their types, as far as they are there? EX_DATAERR, naming the file. */
+int mf_components_check(const json_t *metadata, const char *name, struct mf_err *err);
+
 /* The tensors that a component of its kind and shape holds, token_counts last; new memory, freed by the
  * caller. And whether its manifest promises all before that: else EX_DATAERR. */
 struct mf_tensor *mf_component_tensors(const struct mf_component *component, bool expert, size_t *count);

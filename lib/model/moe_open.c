@@ -55,6 +55,7 @@ static int read_metadata(struct mf_moe *m, const struct mf_safetensors *st, stru
     if (status == 0) status = mf_shape_parse(&m->shape, config, m->name, err);
     if (status == 0) status = moe_router_parse(m, config, router, err);
     if (status == 0) status = read_specials(m, metadata, err);
+    if (status == 0) status = mf_components_check(metadata, m->name, err);
     if (tokenizer) snprintf(m->tokenizer_sha256, sizeof m->tokenizer_sha256, "%s", tokenizer);
     json_decref(config);
     json_decref(router);

@@ -41,9 +41,10 @@ static int parse_numbers(struct mf_moe *m, const json_t *router, bool prefix, st
 /* Is a field one of two words? The first where there is none. */
 static int parse_word(struct mf_moe *m, const json_t *router, const char *key, const char *words[2],
                       bool *second, struct mf_err *err) {
-    const char *word = json_string_value(json_object_get(router, key));
+    const json_t *value = json_object_get(router, key);
+    const char *word = value ? json_string_value(value) : words[0];
     *second = word && strcmp(word, words[1]) == 0;
-    if (!word || *second || strcmp(word, words[0]) == 0) return 0;
+    if (word && (*second || strcmp(word, words[0]) == 0)) return 0;
     return mf_err_set(err, EX_DATAERR, "%s: metadata router: %s must be '%s' or '%s'", m->name, key, words[0],
                       words[1]);
 }
@@ -72,9 +73,10 @@ static int check_mean(struct mf_moe *m, const json_t *router, struct mf_err *err
 int moe_router_parse(struct mf_moe *m, const json_t *config, const json_t *router, struct mf_err *err) {
     struct mf_router *r = &m->router;
     const char *weights[] = {"chosen", "all"}, *forms[] = {"sum", "mean"};
-    const char *kind = json_string_value(json_object_get(router, "kind"));
+    const json_t *value = json_object_get(router, "kind");
+    /* a model of the reference implementation says nothing of routers */
+    const char *kind = !value ? "hidden" : json_is_string(value) ? json_string_value(value) : "?";
     if (parse_counts(m, config, err) < 0) return -1;
-    if (!kind) kind = "hidden"; /* a model of the reference implementation says nothing of routers */
     int choice = mf_choice(MF_ROUTER_KINDS, kind, strlen(kind));
     if (choice < 0)
         return mf_err_set(err, EX_DATAERR, "%s: metadata router: unknown kind '%.40s'", m->name, kind);

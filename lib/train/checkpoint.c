@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/strings.h"
 #include "io/bundle.h"
+#include "io/json_fields.h"
 
 static struct mf_tensor moment(const char *prefix, const struct mf_tensor *of, float *data) {
     struct mf_tensor t = *of;
@@ -130,11 +131,15 @@ static int compare(const char *path, const char *section, const json_t *here, co
 }
 
 static int parse_state(const char *path, const json_t *state, struct mf_train_state *s, struct mf_err *err) {
-    const json_t *step = json_object_get(state, "step"), *best = json_object_get(state, "best_step");
-    if (!json_is_integer(step) || !json_is_integer(best))
-        return mf_err_set(err, EX_DATAERR, "%s: no valid state in the manifest", path);
-    s->step = json_integer_value(step);
-    s->best_step = json_integer_value(best);
+    static const struct mf_json_field fields[] = {{"step", MF_JSON_COUNT, 0},
+                                                  {"best_step", MF_JSON_INTEGER, 0},
+                                                  {"best_loss", MF_JSON_REAL, MF_JSON_ABSENT},
+                                                  {"first_loss", MF_JSON_REAL, MF_JSON_ABSENT},
+                                                  {"skipped", MF_JSON_COUNT, MF_JSON_ABSENT}};
+    if (mf_json_fields(state, fields, sizeof fields / sizeof *fields, path, "the manifest's state", err) < 0)
+        return -1;
+    s->step = json_integer_value(json_object_get(state, "step"));
+    s->best_step = json_integer_value(json_object_get(state, "best_step"));
     const json_t *loss = json_object_get(state, "best_loss"), *first = json_object_get(state, "first_loss");
     s->skipped = json_integer_value(json_object_get(state, "skipped"));
     s->best_loss = loss ? json_number_value(loss) : INFINITY;

@@ -253,7 +253,7 @@ def write_model(a):
     config = dict(shape(a), n_experts=a.E, top_k=a.top_k)
     header = {"__metadata__": {"config": json.dumps(config), "tokenizer_sha256": a.tokenizer,
                                "router": json.dumps(router),
-                               "experts": json.dumps([{"partition": "part%d" % e} for e in range(a.E)])}}
+                               "experts": json.dumps([{"file": "part%d" % e} for e in range(a.E)])}}
     at = 0
     for name, dims, data in make(a).model():
         header[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * len(data)]}
@@ -295,7 +295,7 @@ def write_shared(a):
 def write_expert(a):
     name = hashlib.sha256(shared_parts(a)[0]).hexdigest()
     tensors = [(n, "F32", d, v.tobytes()) for n, d, v in Tensors(a).expert(a.expert)]
-    write_bundle(a.output, manifest(a, "expert", tensors, shared_sha256=name, partition="part%d" % a.expert), tensors)
+    write_bundle(a.output, manifest(a, "expert", tensors, shared_sha256=name, partition=a.expert), tensors)
 
 
 def write_tokens(a):

@@ -44,7 +44,7 @@ static void test_numbers(void **state) {
           "12 12.3 +12.35 -0.5 1.2e+06 17 17.00");
     makes("{{c count}} {{d count}} {{c MB}} {{a g}} {{f g}}", row, "1,234,568 17 1 12.345 1e+300");
     makes("{{0 .1}} {{0 +.1}} {{1 +.1}} {{2 +.1}}", "[-0.04, -0.0, -0.06]", "0.0 +0.0 +0.0 -0.1");
-    makes("{{d colour}} {{a colour}} {{f .1}}", row, "1 0 1.0e+300");
+    makes("{{d colour}} {{a colour}} {{f .1}}", row, "1  1.0e+300");
     makes("[{{e .1}}{{e g}}{{e count}}{{e time}}{{e colour}}{{e MB}}]", row, "[]");
     makes("{{0 time}}, {{1 time}}, {{2 time}}, {{3 time}}, {{4 time}}", "[0.25, 1.25, 59, 61.9, 3725]",
           "250 ms, 1.2 s, 59 s, 1 min 01 s, 1 h 02 min");
