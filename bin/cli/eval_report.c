@@ -15,6 +15,8 @@ static const char notes[] =
     "alone (perplexity.experts) and of token frequencies alone (perplexity.unigram); routing; memory; samples; the\n"
     "training curves; time and memory of the stages. mf-eval page turns it into a page.\n"
     "\n"
+    "--shared and --expert take the bundles that the model was assembled from: others, by its metadata, are refused.\n"
+    "\n"
     "Where the test stream is labelled (mf-partition --label), perplexity.oracle is of each document by the expert of\n"
     "its partition: what a router would reach that knew the whole document. With --dense, perplexity.dense_total is of\n"
     "one dense model that trained on the same total tokens: whether splitting the model was worth it here.\n"
@@ -106,9 +108,10 @@ int mf_eval_report(int argc, char **argv) {
     const struct mf_option options[] = {
         MF_MODEL_OPTION(a.files, "the assembled model"),
         MF_TOKENIZER_OPTION(&a.files.tokenizer),
-        {"shared", 's', MF_OPT_STRING, &a.files.shared, "FILE", "the shared bundle, to compare with", 0, 0},
-        {"expert", 'e', MF_OPT_LIST, &a.experts, "FILE", "an expert bundle, to compare with (repeatable)", 0,
-         0},
+        {"shared", 's', MF_OPT_STRING, &a.files.shared, "FILE", "the model's shared bundle, to compare with",
+         0, 0},
+        {"expert", 'e', MF_OPT_LIST, &a.experts, "FILE",
+         "the bundle of one of its experts, likewise (repeatable)", 0, 0},
         {"dense", 0, MF_OPT_STRING, &a.files.dense, "FILE",
          "a dense model that trained on as many tokens as the shared bundle and the experts together", 0, 0},
         {"metrics", 0, MF_OPT_LIST, &a.metrics, "FILE", "a metrics stream, for the curves (repeatable)", 0,

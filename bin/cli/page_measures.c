@@ -28,6 +28,12 @@ static int by_perplexity(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* The number of an expert: its place in the model, or in the list where that is not said. */
+static size_t number_of(const json_t *expert, size_t i) {
+    const json_t *place = json_object_get(expert, "expert");
+    return json_is_integer(place) && json_integer_value(place) >= 0 ? (size_t)json_integer_value(place) : i;
+}
+
 /* The model first, then what it is measured against, best first. */
 static size_t collect(const json_t *report, struct baseline **list) {
     json_t *numbers = json_object_get(report, "perplexity"), *measures = json_object_get(report, "measures");
@@ -39,7 +45,8 @@ static size_t collect(const json_t *report, struct baseline **list) {
     add(b, &n, OF("first", "test"));
     add(b, &n, OF("dense", "dense"));
     json_array_foreach(experts, i, expert)
-        add(b, &n, (struct baseline){"expert", i, mf_page_number(expert, "perplexity"), expert});
+        add(b, &n,
+            (struct baseline){"expert", number_of(expert, i), mf_page_number(expert, "perplexity"), expert});
     add(b, &n, OF("unigram", "unigram"));
     add(b, &n, OF("total", "dense_total"));
     add(b, &n, OF("oracle", "oracle"));

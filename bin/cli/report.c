@@ -121,6 +121,7 @@ static int make_all(struct report_maker *m, const struct mf_tokenizer *tokenizer
     json_object_set_new(report, "training", trainings);
     json_object_set_new(report, "stages", stages);
     /* what is small and may be refused comes before what takes long */
+    if (report_bundles(m, err) < 0) return -1;
     for (size_t i = 0; i < m->files->stages->count; i++)
         if (mf_report_stage(m->files->stages->items[i], stages, err) < 0) return -1;
     if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;
@@ -160,7 +161,7 @@ int mf_report_make(struct mf_session *s, const struct mf_report_files *files, co
     free(m.lengths);
     free(m.nats);
     free(m.of_expert);
-    free(m.expert_hashes);
+    free(m.place);
     free(m.of_document);
     mf_tokenizer_free(tokenizer);
     if (status < 0) json_decref(*report);

@@ -1,5 +1,5 @@
-/* What making a report (report.c) shares with measuring on its sample (report_measures.c, report_oracle.c,
- * report_positions.c, report_unigram.c). */
+/* What making a report (report.c) shares with measuring on its sample (report_bundles.c, report_measures.c,
+ * report_oracle.c, report_positions.c, report_unigram.c). */
 #ifndef MF_CLI_REPORT_INTERNAL_H
 #define MF_CLI_REPORT_INTERNAL_H
 
@@ -36,7 +36,7 @@ struct report_maker {
     struct report_comparison now;      /* of what is being measured */
     bool with_oracle;                  /* each document has an expert of its partition */
     int64_t *of_expert;                /* [experts] partitions that they trained on, and */
-    char (*expert_hashes)[65];         /* their bundles' names */
+    int64_t *place;                    /* their places in the model; -1: its metadata do not say */
     size_t *of_document;               /* [n_nats] the expert of each document's partition */
     const size_t *only;                /* of documents of this expert alone, or NULL */
     struct mf_perplexity oracle;
@@ -45,6 +45,11 @@ struct report_maker {
     bool imported;                 /* the shared backbone: it was trained elsewhere, and has no curve */
     json_t *perplexity, *measures; /* single numbers; the same in full */
 };
+
+/* Reads what the bundles beside the model say: partitions, which experts training left as they were, whether
+ * the backbone was imported. The model is the session's. EX_DATAERR: its metadata say that it was made of
+ * others, or an expert is given twice. */
+int report_bundles(struct report_maker *m, struct mf_err *err);
 
 /* Measures the session's model, which says how much of the sample is measured: more of it until the
  * standard error is eval.error. Puts "test" and "sample" into the report. */
@@ -66,15 +71,14 @@ json_t *report_compared(const struct report_maker *m, const char *what, const st
 void report_show(const struct report_maker *m, const char *what, double loss, double error);
 
 /* Measures what predicting each token by its share of the training tokens alone would give: (count + 1) /
- * (all + V). Nothing of an imported backbone, whose training tokens nobody counted: sets m->imported. */
+ * (all + V). Nothing of an imported backbone, whose training tokens nobody counted. */
 int report_unigram(struct report_maker *m, struct mf_err *err);
 
 /* Puts a measure into the report, twice. */
 void report_put(const struct report_maker *m, const char *key, json_t *json);
 
 /* The oracle: prepared when the model is measured, added to while expert e is the session's model, put into
- * the report where the stream says of each document its partition and there is an expert of each. Reads also
- * which experts training left as they were. */
+ * the report where the stream says of each document its partition and there is an expert of each. */
 int report_oracle_begin(struct report_maker *m, struct mf_err *err);
 int report_oracle_add(struct report_maker *m, size_t e, struct mf_err *err);
 void report_oracle_end(struct report_maker *m);

@@ -182,14 +182,14 @@ static size_t slices_of_one(const struct report_maker *m) {
     return n;
 }
 
-static int measure_expert(struct report_maker *m, const char *path, size_t most, json_t **json,
-                          struct mf_err *err) {
+static int measure_expert(struct report_maker *m, size_t e, size_t most, json_t **json, struct mf_err *err) {
     struct mf_perplexity p = {0};
-    const char *name = mf_report_name(path);
+    const char *path = m->files->experts->items[e], *name = mf_report_name(path);
     if (open_model(m, m->files->shared, path, err) < 0) return -1;
     if (measure_slices(m, most, &m->now.behind, &p, err) < 0) return -1;
     *json = report_compared(m, name, &p);
     json_object_set_new(*json, "file", mf_utf8_json(name, strlen(name)));
+    if (m->place[e] >= 0) json_object_set_new(*json, "expert", json_integer((json_int_t)m->place[e]));
     mf_perplexity_clear(&p);
     return 0;
 }
@@ -202,7 +202,7 @@ static int add_experts(struct report_maker *m, struct mf_err *err) {
     json_object_set_new(m->measures, "experts", list);
     if (report_oracle_begin(m, err) < 0) return -1;
     for (size_t e = 0; e < m->files->experts->count; e++) {
-        if (measure_expert(m, m->files->experts->items[e], most, &json, err) < 0) return -1;
+        if (measure_expert(m, e, most, &json, err) < 0) return -1;
         json_array_append_new(numbers, number_of(json));
         json_array_append_new(list, json);
         if (report_oracle_add(m, e, err) < 0) return -1;

@@ -3,33 +3,7 @@
 #include "cli/report_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include "base/memory.h"
-#include "model/component.h"
-
-/* The first expert before e that is the same, or e. */
-static size_t first_alike(const struct report_maker *m, size_t e) {
-    size_t i = 0;
-    while (i < e && strcmp(m->expert_hashes[i], m->expert_hashes[e]) != 0) i++;
-    return i;
-}
-
-/* The partition that an expert trained on, -1 where its bundle does not say, and whether it is as it was
- * before. */
-static int read_expert(struct report_maker *m, size_t e, struct mf_err *err) {
-    struct mf_bundle *bundle;
-    if (mf_bundle_open(&bundle, m->files->experts->items[e], "expert", err) < 0) return -1;
-    const json_t *meta = mf_bundle_meta(bundle), *number = json_object_get(meta, "partition");
-    const json_t *best = json_object_get(json_object_get(meta, "training"), "best_step");
-    m->of_expert[e] = json_is_integer(number) ? json_integer_value(number) : -1;
-    m->unimproved += json_is_integer(best) && json_integer_value(best) == 0;
-    memcpy(m->expert_hashes[e], mf_bundle_hash(bundle), sizeof m->expert_hashes[e]);
-    mf_bundle_close(bundle);
-    size_t alike = first_alike(m, e);
-    if (alike == e) return 0;
-    return mf_err_set(err, EX_DATAERR, "%s: the same expert as %s", m->files->experts->items[e],
-                      m->files->experts->items[alike]);
-}
 
 /* The first expert of a partition; their number when there is none. */
 static size_t expert_of(const struct report_maker *m, int64_t partition) {
@@ -59,12 +33,8 @@ static int read_documents(struct report_maker *m, struct mf_err *err) {
 
 int report_oracle_begin(struct report_maker *m, struct mf_err *err) {
     size_t E = m->files->experts->count;
-    m->of_expert = calloc(E + 1, sizeof *m->of_expert);
-    m->expert_hashes = calloc(E + 1, sizeof *m->expert_hashes);
     m->of_document = calloc(m->n_nats + 1, sizeof *m->of_document);
-    if (!m->of_expert || !m->expert_hashes || !m->of_document) mf_no_memory();
-    for (size_t e = 0; e < E; e++)
-        if (read_expert(m, e, err) < 0) return -1;
+    if (!m->of_document) mf_no_memory();
     int known = E > 0 ? read_documents(m, err) : 0;
     if (known < 0) return -1;
     m->with_oracle = known;

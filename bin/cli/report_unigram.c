@@ -11,7 +11,6 @@ int report_unigram(struct report_maker *m, struct mf_err *err) {
     struct mf_token_doc doc;
     struct mf_measure unigram = {0};
     if (mf_component_open(&p, m->files->shared, "shared", err) < 0) return -1;
-    m->imported = json_object_get(mf_bundle_meta(p.bundle), "base") != NULL;
     size_t V = p.shape.V;
     int64_t *counts = calloc(V, sizeof *counts);
     if (!counts) mf_no_memory();

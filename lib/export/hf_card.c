@@ -152,7 +152,9 @@ static void say_quality(const struct card *c) {
                 json_object_get(measures, "dense_total"));
     json_array_foreach(experts, e, expert) {
         char name[48];
-        snprintf(name, sizeof name, "expert %zu alone", e);
+        const json_t *place = json_object_get(expert, "expert");
+        snprintf(name, sizeof name, "expert %lld alone",
+                 json_is_integer(place) ? (long long)json_integer_value(place) : (long long)e);
         say_measure(c, name, expert);
     }
     say_measure(c, "the tokens' frequencies", json_object_get(measures, "unigram"));

@@ -198,9 +198,11 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
         mf-train-expert --quiet --config "$TINY" --set train_expert.steps=2 --set train_expert.warmup=0 --set train_expert.min_lr=0 \
             --set train_expert.lr="$2" -s shared.tar -v val.labelled.mf -p "$1" -o "expert.$1.tar" "parts/part.$1.mp"
     }
+    assemble() { mf-assemble --quiet --config "$TINY" -o model.safetensors shared.tar expert.?.tar; }
     train 0 1
     train 1 0.003
     train 2 1
+    assemble
     run -0 --separate-stderr "${report[@]}" -o r.json test.mf
     said="left 2 of 3 experts as they began: no validation was better than before the first step (more text, or another train_expert.steps or lr, may help)"
     grep -qxF "mf-eval report: training $said" <<< "$stderr"
@@ -208,6 +210,7 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     mf-eval page r.json | grep -qF "<strong class=\"bad\">training</strong> $said."
     train 0 0.003
     train 2 0.003
+    assemble
     run -0 --separate-stderr "${report[@]}" -o r.json test.mf
     jq -e '.warnings == []' r.json
 }
@@ -222,6 +225,46 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     assert_failure 65
     assert_line "mf-eval report: other.tar: the same expert as expert.0.tar"
     [ ! -e r.json ]
+}
+
+@test "bundles that the model was not made of are refused, before anything is measured; an expert has its number in the model" {
+    make_model
+    first() { tar xOf "$1" manifest.json | sha256sum | head -c 12; }
+    refused() { # MESSAGE [OPTION]...
+        run --separate-stderr mf-eval report --config "$TINY" -t tokenizer.json -o r.json "${@:2}" test.mf
+        assert_failure 65
+        assert_equal "$stderr" "mf-eval report: $1"
+        [ ! -e r.json ]
+    }
+    mf-train-expert --quiet --config "$TINY" --seed 9 --set train_expert.steps=2 --set train_expert.warmup=0 -s shared.tar -v val.labelled.mf -p 0 \
+        -o other.tar parts/part.0.mp
+    refused "other.tar: not an expert of model.safetensors ($(first other.tar))" -m model.safetensors -s shared.tar -e expert.0.tar -e other.tar
+    mf-calibrate --quiet --config "$TINY" -m model.safetensors -o calibrated.safetensors val.mf
+    refused "other.tar: not an expert of calibrated.safetensors ($(first other.tar))" -m calibrated.safetensors -s shared.tar -e other.tar
+    mf-assemble --quiet --config "$TINY" --dense -o dense.safetensors shared.tar
+    refused "expert.0.tar: not an expert of dense.safetensors ($(first expert.0.tar))" -m dense.safetensors -s shared.tar -e expert.0.tar
+    mf-train-shared --quiet --config "$TINY" --seed 9 --set train_shared.steps=2 --set train_shared.warmup=0 -o another.tar train.mf
+    refused "another.tar: not the shared bundle of model.safetensors: $(first another.tar), not $(first shared.tar)" -m model.safetensors -s another.tar
+    # a part of them, in another order than the model's
+    mf-assemble --quiet --config "$TINY" --experts 1,2,0 -o model.safetensors shared.tar expert.?.tar
+    mf-eval report --quiet --config "$TINY" -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -e expert.2.tar -o r.json test.mf
+    jq -e '.measures.experts | map([.file, .expert]) == [["expert.0.tar", 2], ["expert.2.tar", 1]]' r.json
+    mf-eval page r.json | tr -d '\n' | grep -oE '<span role="rowheader"> *Expert [0-9]' | grep -o '[0-9]' | sort | xargs > numbers
+    assert_equal "$(cat numbers)" "1 2"
+    # of a model that does not say what it was made of any bundle may be
+    /usr/bin/python3 - << 'END'
+import json, struct
+data = open("model.safetensors", "rb").read()
+(size,) = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8 + size])
+for key in ("experts", "shared_sha256"):
+    del header["__metadata__"][key]
+header = json.dumps(header).encode()
+open("silent.safetensors", "wb").write(struct.pack("<Q", len(header)) + header + data[8 + size:])
+END
+    mf-eval report --quiet --config "$TINY" -m silent.safetensors -t tokenizer.json -s shared.tar -e other.tar -o silent.json test.mf
+    jq -e '.measures.experts | length == 1 and (.[0] | has("expert") | not)' silent.json
+    mf-eval page silent.json > silent.html
 }
 
 @test "notes of other stages whose fields are of other types are refused, before anything is measured" {
