@@ -133,10 +133,7 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *co
                struct mf_err *err) {
     struct request *r = request;
     r->common = common;
-    size_t operands = components->count;
-    if (mf_lines_add(components, &r->names, r->list, err) < 0) return -1;
-    for (size_t i = operands; i < components->count; i++)
-        if (mf_out_check_input(r->output, "output", components->items[i], err) < 0) return -1;
+    if (mf_lines_add(components, &r->names, r->list, r->output, err) < 0) return -1;
     return check_request(r, components->count, err) < 0 ? -1 : assemble(r, components, err);
 }
 

@@ -76,9 +76,9 @@ struct asked {
 static int check_request(struct asked *a, const struct mf_strs *operands, struct mf_err *err) {
     if (!a->files.model) return mf_err_set(err, EX_USAGE, "which model? (-m FILE)");
     if (!a->files.tokenizer) return mf_err_set(err, EX_USAGE, "which tokenizer? (-t FILE)");
-    if (mf_lines_add(&a->experts, &a->names[0], a->lists.experts, err) < 0) return -1;
-    if (mf_lines_add(&a->metrics, &a->names[1], a->lists.metrics, err) < 0) return -1;
-    if (mf_lines_add(&a->stages, &a->names[2], a->lists.stages, err) < 0) return -1;
+    if (mf_lines_add(&a->experts, &a->names[0], a->lists.experts, a->output, err) < 0) return -1;
+    if (mf_lines_add(&a->metrics, &a->names[1], a->lists.metrics, a->output, err) < 0) return -1;
+    if (mf_lines_add(&a->stages, &a->names[2], a->lists.stages, a->output, err) < 0) return -1;
     if (a->experts.count && !a->files.shared)
         return mf_err_set(err, EX_USAGE, "experts go with a shared bundle (-s FILE)");
     return mf_options_operand(operands, "tokens stream", &a->tokens, err);

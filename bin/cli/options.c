@@ -166,8 +166,7 @@ static const char *output_of(const struct mf_option *o) {
 
 /* Is it a file that is read? Then it would be lost. */
 static int check_input(const struct mf_option *o, const char *input, struct mf_err *err) {
-    bool file = strcmp(output_of(o), "-") != 0;
-    return file ? mf_out_check_input(output_of(o), o->name, input, err) : 0;
+    return mf_out_check_input(output_of(o), o->name, input, err);
 }
 
 static int check_inputs(const struct mf_option *output, const struct mf_option *table, struct mf_err *err) {

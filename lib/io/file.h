@@ -73,8 +73,8 @@ int mf_out_end(struct mf_out *out, int status, struct mf_err *err);
 /* Do two paths lead to one regular file? Also where it is not there yet, by name and folder. */
 bool mf_same_path(const char *a, const char *b);
 
-/* EX_USAGE where an output would take the place of a file that is read; either may be NULL. `as` says in the
- * message which output it is, as its option does: "output", "checkpoint". */
+/* EX_USAGE where an output would take the place of a file that is read; either may be NULL, and an output "-"
+ * takes no place. `as` says in the message which output it is, as its option does: "output", "checkpoint". */
 int mf_out_check_input(const char *output, const char *as, const char *input, struct mf_err *err);
 
 /* The same of a folder that is written: no file in it is one that is read. */

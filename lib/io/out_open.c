@@ -163,7 +163,8 @@ bool mf_same_path(const char *a, const char *b) {
 }
 
 int mf_out_check_input(const char *output, const char *as, const char *input, struct mf_err *err) {
-    if (!output || !input || !mf_same_path(output, input)) return 0;
+    bool file = output && strcmp(output, "-") != 0;
+    if (!file || !input || !mf_same_path(output, input)) return 0;
     return mf_err_set(err, EX_USAGE, "%s is read, and cannot be the %s", input, as);
 }
 

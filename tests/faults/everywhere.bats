@@ -145,21 +145,27 @@ controls() { # LINE
     assert [ ! -e kept ]
 }
 
-# What is read of a base is in a folder, and what a partitioning writes, too.
+# What is read of a base is in a folder, and what a partitioning writes, too. Lists of names are read, and the files in them.
 @test "an output that is read is refused wherever a program reads a file, and stays as it was" {
-    local place words tried=0
+    local place words tried=0 report='mf-eval report -o out -m model.safetensors -s shared.tar'
+    printf '%s\n' expert.0.tar ./out > names
     while read -r place; do
         echo kept > out
         read -ra words <<< "${place//FILE/out}"
         run --separate-stderr -64 timeout 20 "${words[@]}" < /dev/null
-        [[ $stderr == *": out is read, and cannot be the output" ]] || fail "$place: $stderr"
+        [[ $stderr == "${words[0]}"*": "?(./)"out is read, and cannot be the output" ]] || fail "$place: $stderr"
         assert_equal "$(cat out)" kept
         tried=$((tried + 1))
     done < <(places | grep -v '^mf-eval compare\|^mf-partition --quiet -n\|^mf-export hf\|BASE:\|/dev/null --'
         echo 'mf-partition --quiet --saved parts/partition.mp --label -o out FILE'
         echo 'mf-eval report -o out -m model.safetensors --stage FILE test.mf'
-        echo 'mf-eval report -o out -m model.safetensors -e expert.0.tar -e FILE test.mf')
-    assert [ "$tried" -gt 30 ]
+        echo 'mf-eval report -o out -m model.safetensors -e expert.0.tar -e FILE test.mf'
+        for option in -s --dense --metrics --calibration --{expert,metrics,stage}-list; do echo "$report -t tokenizer.json $option FILE test.mf"; done
+        for what in expert metrics stage; do echo "$report -t tokenizer.json --$what-list names test.mf"; done
+        printf 'mf-assemble -o out shared.tar --list %s\n' FILE names)
+    assert [ "$tried" -gt 42 ]
+    # standard output is no file
+    mf-partition --quiet --saved parts/partition.mp --label -o - - < val.mf | cmp - val.labelled.mf
     mkdir there
     cp tokenizer.json there
     run -64 mf-export hf --quiet -o there -m llama.tar -t there/tokenizer.json
