@@ -13,6 +13,7 @@ static const char notes[] =
     "number of experts), how well first choices agree with the documents' domains (0 to 1; - with fewer than two\n"
     "experts or domains), the two experts that are most often chosen together and their share of the tokens, and the\n"
     "experts without tokens; then the tokens that each expert takes most. Balance is 1 - the coefficient of variation.\n"
+    "Where experts have attention of their own, a token chooses for it before: that choice is not counted.\n"
     "--json prints all of this, and the shares by domain.\n"
     "\n"
     "--max-memory holds for documents of up to half a million tokens. It may lower the number of windows in one pass.\n"

@@ -132,6 +132,8 @@ static void prepare_routing(json_t *report) {
         agreement += mf_page_number(layer, "agreement") / (double)L;
     }
     mf_page_set(report, "experts", numbers(0, E));
+    mf_page_set(report, "several", mf_page_flag(E > 1));
+    mf_page_set(routing, "several", mf_page_flag(E > 1));
     mf_page_set(routing, "number", mf_page_whole(E));
     mf_page_set(routing, "agreement", mf_page_real(agreement));
     mf_page_set(routing, "dead", dead ? mf_page_whole(dead) : NULL);
@@ -143,11 +145,13 @@ static void prepare_routing(json_t *report) {
 
 /* --- samples --- */
 
-/* Of tokens [text, expert or null] a third member marks those where the expert changes. */
-static void prepare_pieces(json_t *list, const json_t **expert) {
+/* Of tokens [text, expert or null] a third member marks those where the expert changes. Of one expert nothing
+ * is said. */
+static void prepare_pieces(json_t *list, bool one, const json_t **expert) {
     json_t *piece;
     size_t i;
     json_array_foreach(list, i, piece) {
+        if (one && json_array_size(piece) > 1) json_array_set_new(piece, 1, json_null());
         const json_t *own = json_array_get(piece, 1);
         if (!json_is_integer(own) || json_equal(own, *expert)) continue;
         json_array_insert_new(piece, 2, json_true());
@@ -158,10 +162,11 @@ static void prepare_pieces(json_t *list, const json_t **expert) {
 static void prepare_samples(json_t *report) {
     json_t *sample;
     size_t i;
+    bool one = json_array_size(json_object_get(report, "experts")) == 1;
     json_array_foreach(json_object_get(report, "samples"), i, sample) {
         const json_t *expert = NULL;
-        prepare_pieces(json_object_get(sample, "prompt_pieces"), &expert);
-        prepare_pieces(json_object_get(sample, "pieces"), &expert);
+        prepare_pieces(json_object_get(sample, "prompt_pieces"), one, &expert);
+        prepare_pieces(json_object_get(sample, "pieces"), one, &expert);
     }
 }
 

@@ -28,6 +28,17 @@ static int by_perplexity(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Is the model one expert beside the backbone? */
+static bool is_single(const json_t *report) {
+    return json_array_size(mf_template_find(report, "routing.experts")) == 1 &&
+           !json_object_get(report, "ffn");
+}
+
+static bool is_dense(const json_t *report) {
+    const char *ffn = json_string_value(json_object_get(report, "ffn"));
+    return ffn && strcmp(ffn, "dense") == 0;
+}
+
 /* The number of an expert: its place in the model, or in the list where that is not said. */
 static size_t number_of(const json_t *expert, size_t i) {
     const json_t *place = json_object_get(expert, "expert");
@@ -90,12 +101,17 @@ static json_t *verdict(const struct baseline *b, size_t n) {
 }
 
 /* Of a model of experts: was it worth training them apart, and what does its router cost? */
-static json_t *worth(const struct baseline *b, size_t n, bool imported) {
+static json_t *worth(const json_t *report, const struct baseline *b, size_t n) {
     const struct baseline *total = find(b, n, "total"), *oracle = find(b, n, "oracle");
-    if (!isfinite(b[0].perplexity) || !(total || find(b, n, "expert"))) return NULL;
-    return mf_page_pack("{s:b,s:b,s:o*,s:o*}", "unmeasured", !total, "imported", imported, "total",
-                        total ? distance(&b[0], total) : NULL, "oracle",
-                        oracle ? distance(&b[0], oracle) : NULL);
+    bool single = is_single(report), imported = json_is_true(json_object_get(report, "imported"));
+    const char *what = single ? "one expert beside the backbone" : "the experts apart";
+    bool trained = single || find(b, n, "expert");
+    if (!isfinite(b[0].perplexity) || is_dense(report) || !(total || trained)) return NULL;
+    json_t *row = mf_page_pack("{s:b,s:b,s:b,s:s,s:o*,s:o*}", "unmeasured", !total, "imported", imported,
+                               "single", single, "what", what, "total", total ? distance(&b[0], total) : NULL,
+                               "oracle", oracle ? distance(&b[0], oracle) : NULL);
+    if (total) mf_page_set(json_object_get(row, "total"), "what", mf_page_kept(json_string(what)));
+    return row;
 }
 
 /* Each at its place on a logarithmic scale from 0 to 1, clear of the ends. NULL without any. */
@@ -132,7 +148,9 @@ static void prepare_headline(json_t *report) {
     size_t n = collect(report, &b);
     json_t *sample = json_object_get(report, "sample");
     mf_page_set(report, "verdict", verdict(b, n));
-    mf_page_set(report, "worth", worth(b, n, json_is_true(json_object_get(report, "imported"))));
+    mf_page_set(report, "worth", worth(report, b, n));
+    mf_page_set(report, "single", mf_page_flag(is_single(report)));
+    mf_page_set(report, "each", mf_page_flag(find(b, n, "expert") != NULL));
     mf_page_set(report, "baselines", baselines(b, n));
     mf_page_set(report, "fewer", mf_page_flag(is_fewer(report)));
     mf_page_set(sample, "percent", mf_page_real(100 * mf_page_number(sample, "error")));
@@ -195,7 +213,16 @@ static void prepare_positions(json_t *report) {
     mf_page_set(report, "positions", mf_page_flag(json_array_size(list) > 1));
 }
 
+/* A single expert alone, and as the oracle has it, is the model: nothing to compare with. */
+static void leave_out(json_t *report) {
+    json_t *measures = json_object_get(report, "measures");
+    mf_page_set(measures, "experts", NULL);
+    mf_page_set(measures, "oracle", NULL);
+    mf_page_set(json_object_get(report, "perplexity"), "oracle", NULL);
+}
+
 void mf_page_prepare_measures(json_t *report) {
+    if (is_single(report)) leave_out(report);
     prepare_headline(report);
     prepare_domains(report);
     prepare_positions(report);

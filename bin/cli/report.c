@@ -13,8 +13,16 @@
 #include "eval/perplexity.h"
 #include "cli/report_notes.h"
 #include "eval/routing.h"
+#include "io/safetensors.h"
 #include "io/utf8.h"
 #include "model/component.h"
+
+/* What the metadata say of a model that was made to compare with. */
+static void add_ffn(const struct report_maker *m, json_t *report) {
+    const struct mf_safetensors *model = mf_moe_model(m->s->moe);
+    json_t *ffn = model ? json_object_get(mf_safetensors_metadata(model), "ffn") : NULL;
+    if (ffn) json_object_set(report, "ffn", ffn);
+}
 
 static int make_routing(struct report_maker *m, json_t **json, struct mf_err *err) {
     struct mf_routing r;
@@ -90,6 +98,15 @@ static int make_samples(struct report_maker *m, const struct mf_tokenizer *token
     return status;
 }
 
+static json_t *unimproved(const struct report_maker *m) {
+    static const char why[] = "no validation was better than before the first step (more text, or another "
+                              "train_expert.steps or lr, may help)";
+    size_t E = m->files->experts->count;
+    json_t *text = E == 1 ? json_sprintf("left the expert as it began: %s", why)
+                          : json_sprintf("left %zu of %zu experts as they began: %s", m->unimproved, E, why);
+    return json_pack("{s:s, s:o}", "stage", "training", "text", text);
+}
+
 /* Stages above their bounds, trainings without a curve where others have one, and those without effect. */
 static void add_warnings(const struct report_maker *m, json_t *report) {
     json_t *warnings = mf_report_warnings(json_object_get(report, "stages"));
@@ -101,14 +118,7 @@ static void add_warnings(const struct report_maker *m, json_t *report) {
             warnings,
             json_pack("{s:s, s:o}", "stage", "report", "text",
                       json_sprintf("has the loss curves of %zu of %zu trainings only", given, made)));
-    if (m->unimproved)
-        json_array_append_new(
-            warnings,
-            json_pack("{s:s, s:o}", "stage", "training", "text",
-                      json_sprintf(
-                          "left %zu of %zu experts as they began: no validation was better than "
-                          "before the first step (more text, or another train_expert.steps or lr, may help)",
-                          m->unimproved, m->files->experts->count)));
+    if (m->unimproved) json_array_append_new(warnings, unimproved(m));
     json_object_set_new(report, "warnings", warnings);
     if (!m->common->quiet) mf_report_warn("mf-eval report", warnings);
 }
@@ -122,6 +132,7 @@ static int make_all(struct report_maker *m, const struct mf_tokenizer *tokenizer
     json_object_set_new(report, "stages", stages);
     /* what is small and may be refused comes before what takes long */
     if (report_bundles(m, err) < 0) return -1;
+    add_ffn(m, report);
     for (size_t i = 0; i < m->files->stages->count; i++)
         if (mf_report_stage(m->files->stages->items[i], stages, err) < 0) return -1;
     if (mf_report_calibration(m->files->calibration, report, err) < 0) return -1;

@@ -22,6 +22,8 @@ static void *take(size_t count, size_t size) {
 static void init(struct mf_routing *r, const struct mf_moe *moe) {
     size_t E = moe->router.n_experts, L = moe->shape.L, V = moe->shape.V;
     *r = (struct mf_routing){.L = L, .E = E, .V = V, .top_k = moe->router.top_k};
+    r->attention = mf_moe_has_attention(moe);
+    r->heads = mf_moe_has_heads(moe);
     r->slots = take(L * E, sizeof *r->slots);
     r->first = take(L * E, sizeof *r->first);
     r->weights = take(L * E, sizeof *r->weights);

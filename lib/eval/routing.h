@@ -13,6 +13,7 @@
 
 struct mf_routing {
     size_t L, E, V, top_k;
+    bool attention, heads;   /* do experts have their own? Attention has a choice of its own, not counted */
     uint64_t rows;           /* counted, the same in each layer */
     uint64_t *slots, *first; /* [L,E] */
     double *weights;         /* [L,E] sums */

@@ -89,6 +89,8 @@ json_t *mf_routing_json(const struct mf_routing *r, const struct mf_dataset *dat
     for (size_t i = 0; i < r->L; i++) json_array_append_new(layers, layer_json(r, i, dataset, names));
     json_object_set_new(json, "experts", json_copy((json_t *)(uintptr_t)names));
     json_object_set_new(json, "top_k", json_integer((json_int_t)r->top_k));
+    if (r->attention) json_object_set_new(json, "attention", json_true());
+    if (r->heads) json_object_set_new(json, "heads", json_true());
     json_object_set_new(json, "tokens", json_integer((json_int_t)r->rows));
     json_object_set_new(json, "layers", layers);
     json_object_set_new(json, "top_tokens", top_tokens(r));

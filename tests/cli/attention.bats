@@ -170,7 +170,10 @@ assemble() { # OPTION... BUNDLE...
     run "${make[@]}" SET=expert.train=ffn+qo run
     assert_success
     assert_output --partial "its experts have attention of their own"
-    [ -s runs/t/report.html ]
+    jq -e '.routing | .attention and (has("heads") | not)' runs/t/report.json
+    tr '\n' ' ' < runs/t/report.html |
+        grep -q 'Experts have attention of their own: shares count the choice for the FFNs; attention has one of its own before it\.'
+    assert_equal "$(grep -c 'heads of their own' runs/t/report.html)" 0
     [ ! -e runs/t/model.gguf ]
     refute_output --partial "No such file"
     mf-cat runs/t/model.safetensors | grep -q self_attn.experts.0.q_proj.weight

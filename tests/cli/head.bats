@@ -176,7 +176,9 @@ END
     run "${make[@]}" SET=expert.head=full run
     assert_success
     assert_output --partial "its experts have heads of their own"
-    [ -s runs/t/report.html ]
+    jq -e '.routing | .heads and (has("attention") | not)' runs/t/report.json
+    grep -q 'Experts have heads of their own\.' runs/t/report.html
+    assert_equal "$(grep -c 'attention of their own' runs/t/report.html)" 0
     [ ! -e runs/t/model.gguf ]
     refute_output --partial "No such file"
     refute_output --partial "ignored"

@@ -208,6 +208,8 @@ for i in range(40): print(json.dumps({"id": "d%d" % i, "domain": "long" if i < 8
     grep -qxF "mf-eval report: training $said" <<< "$stderr"
     jq -e --arg said "$said" '.warnings == [{stage: "training", text: $said}]' r.json
     mf-eval page r.json | grep -qF "<strong class=\"bad\">training</strong> $said."
+    mf-eval report --quiet --config "$TINY" -m model.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -o r.json test.mf
+    jq -e '.warnings[0].text | startswith("left the expert as it began: no validation was better")' r.json
     train 0 0.003
     train 2 0.003
     assemble
@@ -329,6 +331,48 @@ del(.peak_memory)|peak_memory must be a number from 0 on
 .status = true|status must be a whole number from 0 on
 END
     assert_equal "$tried" 34
+}
+
+@test "the page of one expert does not speak of several, of a choice, or of the expert beside itself" {
+    make_model
+    mf-assemble --quiet --config "$TINY" --set model.n_experts=1 --set model.top_k=1 -o one.safetensors shared.tar expert.0.tar
+    mf-partition --quiet --config "$TINY" -n 1 -o whole train.mf
+    mf-partition --quiet --label --saved whole/partition.mp -o all.mf test.mf
+    page() { mf-eval page "$@" | sed '/<style>/,/<\/style>/d' | tr '\n' ' ' | sed 's/<[^>]*>//g; s/  */ /g' > page; }
+    mf-eval report --quiet --config "$TINY" -m one.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar --dense shared.tar -o one.json all.mf
+    jq -e '.perplexity | has("oracle") and (.experts | length == 1)' one.json
+    page one.json
+    grep -qE 'Training one expert beside the backbone (cost nothing|was worth it|cost quality) here\.' page
+    grep -q 'as many tokens as backbone and expert together\.' page
+    grep -q 'There is one FFN in every layer, to which every token goes: nothing is routed\.' page
+    assert_equal "$(grep -oEi 'experts|of 1 |dead|oracle|router|expert 0|top expert|balance' page)" ""
+    mf-eval report --quiet --config "$TINY" -m one.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -o less.json test.mf
+    page less.json
+    grep -q 'Was training one expert beside the backbone worth it? What one dense model .* backbone and expert together was not measured; make dense' page
+    assert_equal "$(grep -oEi 'experts|of 1 |dead|oracle|router|expert 0|top expert|balance' page)" ""
+    jq '.routing += {attention: true, heads: true}' less.json | page
+    grep -q 'The expert has attention of its own\. The expert has a head of its own\.' page
+    # the mean of several is no expert of them, and a dense model is none
+    mf-assemble --quiet --config "$TINY" --average -o mean.safetensors shared.tar expert.?.tar
+    mf-eval report --quiet --config "$TINY" -m mean.safetensors -t tokenizer.json -s shared.tar -e expert.0.tar -o mean.json test.mf
+    jq -e '.ffn == "average"' mean.json
+    page mean.json
+    grep -q ' Expert 0 ' page
+    grep -q 'nothing is routed' page
+    mf-assemble --quiet --config "$TINY" --dense -o dense.safetensors shared.tar
+    mf-eval report --quiet --config "$TINY" -m dense.safetensors -t tokenizer.json -s shared.tar --dense shared.tar -o dense.json test.mf
+    jq -e '.ffn == "dense"' dense.json
+    page dense.json
+    assert_equal "$(grep -oE 'Each expert|Training (one|the) expert' page)" ""
+    # several: as ever
+    "${report[@]}" --quiet -o several.json test.mf
+    jq -e '(has("ffn") or (.routing | has("attention") or has("heads"))) | not' several.json
+    page several.json
+    grep -q 'Each token goes to 2 of 3 experts in every layer\.' page
+    grep -q 'Was training the experts apart worth it?' page
+    grep -q 'Each expert is measured alone' page
+    jq '.routing.attention = true' several.json | page
+    grep -q 'Experts have attention of their own: shares count the choice for the FFNs; attention has one of its own before it\.' page
 }
 
 @test "what a report holds is text on the page, whatever it looks like" {
