@@ -103,7 +103,7 @@ static void say_components(const struct card *c) {
     SAY("## Components\n\n| | file | documents | tokens | SHA-256 |\n|---|---|---|---|---|\n| tokenizer | | | | ");
     say_cell(c, text_of(metadata, "tokenizer_sha256"));
     SAY(" |\n| shared backbone | ");
-    if (base) say_cell(c, text_of(base, "name") ? text_of(base, "name") : text_of(base, "class"));
+    if (base) say_cell(c, *text_of(base, "name") ? text_of(base, "name") : text_of(base, "class"));
     SAY(" | | | ");
     say_cell(c, text_of(metadata, "shared_sha256"));
     SAY(" |\n");
@@ -137,14 +137,26 @@ static void say_verdict(const struct card *c, const json_t *measures) {
             behind > 0 ? "below" : "above");
 }
 
+/* The report has the documents that it was given: nobody compared them with those of the trainings. */
+static void say_sample(const struct card *c) {
+    const json_t *sample = json_object_get(c->report, "sample");
+    double documents = number(sample, "documents"), all = number(sample, "of_documents"),
+           tokens = number(sample, "tokens");
+    bool imported = json_object_get(mf_plain_metadata(c->hf->plain), "base") != NULL;
+    SAY("## Quality\n\nOn test documents, which are meant to be held out of all training");
+    if (isfinite(documents) && isfinite(all) && isfinite(tokens))
+        SAY(": %.0f of %.0f documents, %.0f tokens", documents, all, tokens);
+    SAY(".\nWhether a training saw some of them was not checked: the documents may have been split otherwise "
+        "when a\ncomponent was trained%s.\n\n",
+        imported ? ", and what the imported base had seen is not known" : "");
+}
+
 static void say_quality(const struct card *c) {
     const json_t *measures = json_object_get(c->report, "measures"),
-                 *sample = json_object_get(c->report, "sample"),
                  *experts = json_object_get(measures, "experts"), *expert;
     size_t e;
     if (!measures) return;
-    SAY("## Quality\n\nOn test documents that no training saw: %.0f of %.0f documents, %.0f tokens.\n\n",
-        number(sample, "documents"), number(sample, "of_documents"), number(sample, "tokens"));
+    say_sample(c);
     SAY("| | perplexity | bits per byte |\n|---|---|---|\n");
     say_measure(c, "this model", json_object_get(measures, "test"));
     say_measure(c, "the dense backbone", json_object_get(measures, "dense"));

@@ -124,6 +124,27 @@ END
     grep -Fxq '| one dense model trained on the same total tokens | 19.00 ± 0.40 | |' hf/README.md
     grep -Fxq 'Verdict: its perplexity is 18.1% below that of the dense backbone alone.' hf/README.md
     grep -Fq "$(sha256sum tokenizer.json | cut -d' ' -f1)" hf/README.md
+    # what nobody compared is not claimed; an expert has its number in the model
+    assert_equal "$(grep -c 'no training saw\|imported' hf/README.md)" 0
+    grep -q '^Whether a training saw some of them was not checked' hf/README.md
+    jq 'del(.sample) | .measures.experts[0].expert = 2' report.json > less.json
+    mf-export hf --quiet -m moe.safetensors -t tokenizer.json --report less.json -o hf
+    assert_equal "$(grep -c '\bnan\b' hf/README.md)" 0
+    grep -Fxq 'On test documents, which are meant to be held out of all training.' hf/README.md
+    grep -Fxq '| expert 2 alone | 31.00 | |' hf/README.md
+    /usr/bin/python3 - << 'END'
+import json, struct
+data = open("moe.safetensors", "rb").read()
+(size,) = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8 + size])
+header["__metadata__"]["base"] = json.dumps({"class": "LlamaForCausalLM"})
+header = json.dumps(header).encode()
+open("based.safetensors", "wb").write(struct.pack("<Q", len(header)) + header + data[8 + size:])
+END
+    jq '.model = "based.safetensors"' report.json > based.json
+    mf-export hf --quiet -m based.safetensors -t tokenizer.json --report based.json -o hf
+    grep -Fxq 'component was trained, and what the imported base had seen is not known.' hf/README.md
+    grep -Fq '| shared backbone | LlamaForCausalLM | ' hf/README.md
     jq '.measures.dense.behind = 0.01' report.json > level.json
     mf-export hf --quiet -m moe.safetensors -t tokenizer.json --report level.json -o hf
     grep -q '^Verdict: it predicts no better and no worse' hf/README.md
