@@ -9,18 +9,16 @@
 
 /* --- where it is --- */
 
-/* Has the file the queries of expert e? Then it must have all of its attention. */
-static bool has_own(const struct mf_moe *m, const struct mf_safetensors *st, size_t e) {
+bool moe_attention_has(const struct mf_moe *m, const struct mf_safetensors *st, size_t e) {
     struct mf_tensor t[MF_ATTENTION_TENSORS];
     mf_attention_tensors(&m->shape, 0, (int64_t)e, NULL, t);
     return mf_safetensors_find(st, t[0].name) >= 0;
 }
 
 int moe_attention_look(struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err) {
-    const struct mf_router *r = &m->router;
-    for (size_t e = 0; e < r->n_experts && m->shape.arch == MF_LLAMA; e++)
-        m->file->own_attention |= has_own(m, st, e);
-    if (!m->file->own_attention || r->n_experts == 1 || r->score_scale != 0) return 0;
+    for (size_t e = 0; e < m->router.n_experts && m->shape.arch == MF_LLAMA; e++)
+        m->file->own_attention |= moe_attention_has(m, st, e);
+    if (!m->file->own_attention || m->router.score_scale != 0) return 0;
     return mf_err_set(err, EX_DATAERR,
                       "%s: attention of experts needs a router of token scores, which has chosen before it",
                       m->name);
@@ -32,7 +30,7 @@ size_t moe_attention_layer_bytes(const struct mf_moe *m) {
 }
 
 static int find_expert(struct mf_moe *m, size_t e, struct mf_err *err) {
-    bool own = has_own(m, mf_moe_model(m), e);
+    bool own = moe_attention_has(m, mf_moe_model(m), e);
     for (size_t i = 0; i < m->shape.L; i++) {
         struct moe_weights *w = &m->file->layers[i];
         struct mf_tensor t[MF_ATTENTION_TENSORS];

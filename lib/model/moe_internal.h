@@ -155,7 +155,10 @@ int moe_ffn(struct mf_moe *m, struct mf_moe_work *w, const struct mf_layer *c, s
 
 /* --- attention of experts (moe_attention.c) --- */
 
-/* Whether a model's file has it; how many bytes a layer's matrices take; where they are. EX_DATAERR. */
+/* Has a model's file the queries of expert e? Then it must have all of its attention. */
+bool moe_attention_has(const struct mf_moe *m, const struct mf_safetensors *st, size_t e);
+
+/* Whether any has it; how many bytes a layer's matrices take; where they are. EX_DATAERR. */
 int moe_attention_look(struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err);
 size_t moe_attention_layer_bytes(const struct mf_moe *m);
 int moe_attention_find(struct mf_moe *m, struct mf_err *err);

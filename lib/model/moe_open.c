@@ -62,6 +62,40 @@ static int read_metadata(struct mf_moe *m, const struct mf_safetensors *st, stru
     return status;
 }
 
+/* What an expert has beside its FFN: what is not in the file would be taken for nothing to have. */
+static int check_expert(const struct mf_moe *m, const struct mf_safetensors *st, const json_t *entry,
+                        size_t e, struct mf_err *err) {
+    size_t R, has = m->file->heads.of[e].columns;
+    bool own, found = m->shape.arch == MF_LLAMA && moe_attention_has(m, st, e);
+    if (mf_head_parse(&R, entry, &m->shape, m->name, err) < 0 ||
+        mf_attention_parse(&own, entry, &m->shape, m->name, err) < 0)
+        return -1;
+    if (own != found)
+        return mf_err_set(err, EX_DATAERR, "%s: expert %zu has attention of its own in the %s alone", m->name,
+                          e, own ? "metadata" : "tensors");
+    if (R == has) return 0;
+    return mf_err_set(
+        err, EX_DATAERR,
+        "%s: expert %zu has a head of rank %zu in the metadata, and %zu in the tensors (0: none)", m->name, e,
+        R, has);
+}
+
+/* Do the metadata say of the experts what the tensors do? Of a model with one FFN they name what it is
+ * compared with, and of another program's maybe nothing. */
+static int check_experts(const struct mf_moe *m, const struct mf_safetensors *st, struct mf_err *err) {
+    const json_t *metadata = mf_safetensors_metadata(st);
+    json_t *entries = mf_metadata_json(metadata, "experts");
+    size_t n = json_array_size(entries), E = m->router.n_experts;
+    bool compare = entries && !json_object_get(metadata, "ffn");
+    int status = 0;
+    if (compare && n != E)
+        status = mf_err_set(err, EX_DATAERR, "%s: metadata experts: %zu for %zu experts", m->name, n, E);
+    for (size_t e = 0; e < E && compare && status == 0; e++)
+        status = check_expert(m, st, json_array_get(entries, e), e, err);
+    json_decref(entries);
+    return status;
+}
+
 /* Refuses counts of experts and layers that the file does not bear out, before memory is sized by them; then
  * sizes it. */
 static int plan_model(struct mf_moe *m, const struct mf_safetensors *st, struct mf_moe_budget *budget,
@@ -70,7 +104,8 @@ static int plan_model(struct mf_moe *m, const struct mf_safetensors *st, struct 
     if (count / m->shape.L < E)
         return mf_err_set(err, EX_DATAERR, "%s: %zu tensors are too few for %zu layers of %zu experts",
                           m->name, count, m->shape.L, E);
-    if (moe_heads_list(m, st, err) < 0 || moe_attention_look(m, st, err) < 0) return -1;
+    if (moe_heads_list(m, st, err) < 0 || moe_attention_look(m, st, err) < 0 || check_experts(m, st, err) < 0)
+        return -1;
     const struct moe_needs needs = {
         .small = moe_tensors_size(m, false, token_scores), .cache = moe_largest_matrix(m), .tensors = count};
     return moe_fit(m, budget, &needs, cache, err);

@@ -185,7 +185,33 @@ assemble() { # OPTION... BUNDLE...
     [ -s runs/t/model.gguf ]
 }
 
-# An expert without queries is one that has no attention of its own.
+@test "an expert's attention that is in the metadata alone, or in the tensors alone, is refused" {
+    assemble -o good.safetensors llama.tar qo.0.tar qo.1.tar ffn.2.tar
+    edit_model bad.safetensors 'drop("self_attn.experts.1.")'
+    for program in "mf-eval perplexity -m bad.safetensors test.mf" "mf-calibrate -m bad.safetensors -o out val.labelled.mf"; do
+        run -65 $program
+        assert_equal "${output##*: bad}" ".safetensors: expert 1 has attention of its own in the metadata alone"
+    done
+    assert [ ! -e out ]
+    edit_model bad.safetensors 'say(0, attention=None)'
+    run -65 mf-eval perplexity -m bad.safetensors test.mf
+    [[ $output == *": bad.safetensors: expert 0 has attention of its own in the tensors alone" ]]
+    edit_model bad.safetensors 'say(2, attention="kv")'
+    run -65 mf-eval perplexity -m bad.safetensors test.mf
+    [[ $output == *': attention must be "qo", of family llama' ]]
+    # another program's model says nothing
+    whole=$(loss good.safetensors)
+    edit_model other.safetensors 'del h["__metadata__"]["experts"]'
+    assert_equal "$(loss other.safetensors)" "$whole"
+}
+
+@test "attention of one expert needs token scores as that of several does" {
+    assemble --set model.top_k=1 -o good.safetensors llama.tar qo.0.tar
+    edit_model bad.safetensors 'drop("prefix_router."); h["__metadata__"]["router"] = json.dumps({"kind": "hidden"})'
+    run -65 mf-eval perplexity -m bad.safetensors test.mf
+    [[ $output == *": attention of experts needs a router of token scores, which has chosen before it" ]]
+}
+
 @test "a tensor that the model does not know is refused, not left out in silence" {
     mf-assemble --quiet --config llama.yaml -o m.safetensors llama.tar qo.?.tar
     for renamed in self_attn.experts.1.q_proj self_attn.experts.1.o_proj block_sparse_moe.experts.1.w1; do
@@ -195,6 +221,7 @@ data = open("m.safetensors", "rb").read()
 open("bad.safetensors", "wb").write(data.replace(sys.argv[1].encode(), b"z" * len(sys.argv[1])))
 PY
         run -65 mf-eval perplexity -m bad.safetensors test.mf
-        [[ $output == *": tensor model.layers.0.zz"*" is none of this model's" || $output == *": missing tensor "*".$renamed.weight" ]]
+        [[ $output == *": tensor model.layers.0.zz"*" is none of this model's" || $output == *": missing tensor "*".$renamed.weight" ||
+            $output == *": expert 1 has attention of its own in the metadata alone" ]]
     done
 }

@@ -230,22 +230,6 @@ END
     done
 }
 
-# A copy of good.safetensors with its header's text changed by a Python expression on `h` (a dict) or its bytes on `d`.
-edit_model() {
-    /usr/bin/python3 - "$1" "$2" <<'PY'
-import json, struct, sys
-d = bytearray(open("good.safetensors", "rb").read())
-n = struct.unpack("<Q", d[:8])[0]
-h, body = json.loads(d[8 : 8 + n]), d[8 + n :]
-names = sorted((k for k in h if k != "__metadata__"), key=lambda k: h[k]["data_offsets"])
-a, b = h[names[3]], h[names[4]]
-raw = None
-exec(sys.argv[2])
-text = json.dumps(h).encode() if raw is None else raw
-open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + body if raw != b"" else bytes(d))
-PY
-}
-
 @test "a header that lies is refused with one line" {
     make_random model -o good.safetensors
     make_random tokens -o t.mf a=17

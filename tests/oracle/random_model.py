@@ -239,6 +239,16 @@ def shape(a):
     return {"vocab_size": a.V, "d_model": a.D, "n_heads": a.H, "n_layers": a.L, "d_ff": a.F, "context": a.S}
 
 
+def entry(a, e):
+    """What the metadata say of an expert."""
+    said = {"file": "part%d" % e}
+    if e < len(a.heads) and a.heads[e]:
+        said["head"] = a.heads[e]
+    if e in a.attention:
+        said["attention"] = "qo"
+    return said
+
+
 def write_model(a):
     make = LlamaTensors if a.what == "llama" else Tensors
     router = {"kind": a.kind}
@@ -253,7 +263,7 @@ def write_model(a):
     config = dict(shape(a), n_experts=a.E, top_k=a.top_k)
     header = {"__metadata__": {"config": json.dumps(config), "tokenizer_sha256": a.tokenizer,
                                "router": json.dumps(router),
-                               "experts": json.dumps([{"file": "part%d" % e} for e in range(a.E)])}}
+                               "experts": json.dumps([entry(a, e) for e in range(a.E)])}}
     at = 0
     for name, dims, data in make(a).model():
         header[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * len(data)]}
