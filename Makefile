@@ -36,6 +36,7 @@ include pipelines/cluster.mk
 include pipelines/modular.mk
 include pipelines/plot.mk
 include pipelines/ablation.mk
+include pipelines/search.mk
 include pipelines/scaling.mk
 include pipelines/bench.mk
 include pipelines/install.mk

@@ -20,7 +20,7 @@ $(if $(word 2,$(RUN)),$(error NAME and RUNS: '$(RUN)' has a blank, which make ca
 $(if $(word 2,$B),$(error B: '$B' has a blank, which make cannot have in the files it makes))
 
 # The goals asked for that are made by the pipeline's rules.
-PIPELINE_GOALS := $(filter all run model report experts dense ablation-run ablation-short $(RUNS)/%,$(or $(MAKECMDGOALS),all))
+PIPELINE_GOALS := $(filter all run model report experts dense ablation-run ablation-short search-run search-round $(RUNS)/%,$(or $(MAKECMDGOALS),all))
 
 # With -n or -q nothing is made, so nothing is locked, installed or written; the letters are in the first word.
 LOOKING := $(strip $(foreach letter,n q,$(findstring $(letter),$(firstword -$(MAKEFLAGS)))))

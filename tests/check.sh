@@ -42,7 +42,7 @@ export build log
     for unit in tests/unit/*_test.c; do printf 'unit\n%s\n' "$build/${unit%.c}"; done
     find tests -name '*.bats' -printf '%s %p\n' | sort -rn | while read -r _ file; do
         case $file in
-        tests/bench/ablation.bats | tests/cli/corpus.bats | tests/cli/folders.bats | tests/cli/keys.bats | \
+        tests/bench/ablation.bats | tests/bench/search.bats | tests/cli/corpus.bats | tests/cli/folders.bats | tests/cli/keys.bats | \
             tests/cli/launch.bats | tests/cli/lock.bats | tests/cli/pipeline.bats | tests/cli/ranks.bats | \
             tests/faults/everywhere.bats | tests/faults/kills.bats | tests/faults/signals.bats | \
             tests/oracle/llama.bats | tests/oracle/llama_cpp.bats | tests/oracle/tokenizers.bats) ;;
