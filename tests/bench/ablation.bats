@@ -83,5 +83,25 @@ END
     grep -F '| (e) calibrated beside not calibrated | at most 1.00 | 1.000 | met |' docs/quality.md
     grep -F '| oracle | 8.35 ± 0.35 | 1.00 |' docs/quality.md
     [ -s docs/quality.llama.svg ]
+    [ ! -e docs/quality.search.svg ]
+    # a search, where there is one
+    {
+        printf '%s\t' round total share backbone trained rate backbone_steps expert_steps backbone_perplexity oracle_perplexity
+        printf 'expert_bytes\n'
+        printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' 1 100 50 steady headfull 1 50 10 60 41 3200000 \
+            1 100 50 steady ffn 1 50 10 60 42 1100000 1 100 0 untrained qo 1 1 20 99 43 1100000 \
+            2 200 50 steady headfull 0.5 100 20 50 31 3200000 2 200 0 untrained qo 1 1 40 99 32 1100000 \
+            2 200 0 untrained qo 9 1 40 99 - -
+    } > docs/quality/search.tsv
+    "$MF_ROOT/tests/bench/ablation_report.sh" docs
+    grep -Fx '3 with 100, 3 with 200.' docs/quality.md
+    grep -A 9 'best of each share, in' docs/quality.md | sed -n 5,6p > shares
+    assert_equal "$(cat shares)" '| 2 | 0% | untrained | qo | 1 | 1 | 40 | 99.00 | 32.00 | 1.10 MB |
+| 2 | 50% | steady | headfull | 0.5 | 100 | 20 | 50.00 | 31.00 | 3.20 MB |'
+    grep -A 9 'best of what experts learn, in' docs/quality.md | sed -n 5,7p | cut -d '|' -f 2,5 > trained
+    assert_equal "$(cat trained)" ' 2 | headfull 
+ 2 | qo 
+ 1 | ffn '
+    [ -s docs/quality.search.svg ]
     run -66 "$MF_ROOT/tests/bench/ablation_report.sh" absent
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Writes DOCS/quality.md and DOCS/quality.FAMILY.svg from the tables of the ablation, DOCS/quality/FAMILY.seedN.tsv and
 # FAMILY.lengthNxTIMES.tsv: ablation_report.sh DOCS
+# The table of make ablation-search, DOCS/quality/search.tsv, becomes a section and quality.search.svg.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # numbers have points
 docs=$1 ablation=$1/quality
@@ -184,6 +185,98 @@ END
     ! compgen -G "$ablation/$1.subjects*.tsv" > "$work/found" || subjects_section "$1"
 }
 
+# --- the search by successive halving, in whose table the best of a round comes first (tests/bench/search.py) ---
+
+search=$ablation/search.tsv
+SHARE=3 TRAINED=5 # columns of it
+
+# For each value of a column its best line of the last round that has it.
+best_by() { # COLUMN
+    tail -n +2 "$search" | sort -s -k1,1nr | awk -F '\t' -v c="$1" '!seen[$c]++'
+}
+search_table() { # reads lines of the table
+    cat << END
+
+| round | share | backbone | experts learn | rate | its steps | each expert's | its perplexity | by oracle | bytes of an expert |
+|---|---|---|---|---|---|---|---|---|---|
+END
+    awk -F '\t' '{
+        printf "| %s | %s%% | %s | %s | %s | %s | %s | %.2f | ", $1, $3, $4, $5, $6, $7, $8, $9
+        if ($10 == "-") print "diverged | |"; else printf "%.2f | %.2f MB |\n", $10, $11 / 1e6
+    }'
+}
+# For each share its best by oracle in each round; for what experts learn that of the first round.
+search_by_share() { # ROUNDS
+    awk -F '\t' -v rounds="$1" '
+        NR > 1 && $10 != "-" && !(($1, $3) in best) { best[$1, $3] = $10; shares[$3] }
+        END {
+            for (s in shares) {
+                line = s
+                for (r = 1; r <= rounds; r++) line = line " " ((r, s) in best ? best[r, s] : "?")
+                print line
+            }
+        }' "$search" | sort -n
+}
+search_by_trained() {
+    awk -F '\t' '$1 == 1 && $10 != "-" && !seen[$5]++ { print $5, $10 }' "$search" | tac
+}
+search_picture() { # FILE.svg ROUNDS
+    search_by_share "$2" > "$work/search.share.dat"
+    search_by_trained > "$work/search.trained.dat"
+    gnuplot << END
+set terminal svg size 1000,420 font "sans,12" background "white" noenhanced
+set output "$1"
+set multiplot layout 1,2
+set datafile missing "?"
+set xtics nomirror
+set ytics nomirror
+set logscale y
+set ylabel "perplexity by oracle routing"
+set xlabel "percent of the steps for the backbone"
+set key below
+set offsets 0.2, 0.2, 0, 0
+plot for [r=1:$2] "$work/search.share.dat" using 0:(column(r + 1)):xtic(1) with linespoints pt 7 title sprintf("best of round %d", r)
+unset logscale y
+set yrange [0:*]
+set xlabel "best of round 1, by what experts learn"
+set xtics rotate by -40
+set key off
+set style fill solid 0.7
+set boxwidth 0.7
+set offsets 0.6, 0.6, 0, 0
+plot "$work/search.trained.dat" using 0:2:xtic(1) with boxes lc rgb "#1f6feb"
+END
+}
+search_rounds() {
+    tail -n +2 "$search" | cut -f1,2 | uniq -c | awk '{ printf "%s%d with %d", (NR > 1 ? ", " : ""), $1, $3 }'
+}
+search_section() {
+    local rounds
+    rounds=$(tail -n 1 "$search" | cut -f1)
+    search_picture "$docs/quality.search.svg" "$rounds"
+    cat << END
+
+## A search by successive halving
+
+How should a fixed number of steps be divided between backbone and experts, and what should experts
+learn? \`make ablation-search\` tries all combinations with few steps, and the best with more:
+$(search_rounds).
+The best of each share stays, whatever others reach. The share is that of the steps which train
+the backbone. It is handed over \`annealed\`, or \`steady\`, before its learning rate falls; with a
+share of 0 it is \`untrained\`. The rate is the experts' learning rate over the configuration's.
+Perplexity on the test documents, of the backbone and by oracle: each document by the expert of its
+partition. The search chooses by the same documents, so its best are a little too good. Compare
+within a round only.
+
+![the best of each share, and of what experts learn](quality.search.svg)
+
+The best of each share, in the last round that has it:
+END
+    best_by $SHARE | sort -n -k$SHARE,$SHARE | search_table
+    printf '\nThe best of what experts learn, in the last round that has it:\n'
+    best_by $TRAINED | search_table
+}
+
 {
     cat << END
 # Quality
@@ -215,5 +308,6 @@ END
         picture "$docs/quality.$family.svg"
         chapter "$family"
     done
+    [ ! -s "$search" ] || search_section
     [ ! -s "$docs/quality.notes.md" ] || { echo; cat "$docs/quality.notes.md"; }
 } > "$docs/quality.md"
