@@ -59,7 +59,7 @@ int mf_moe_work_new(struct mf_moe_work **out, const struct mf_moe *m, size_t max
 }
 
 size_t mf_moe_work_memory(const struct mf_moe *m, size_t max_rows, struct mf_pool *pool) {
-    struct mf_moe_work w = {.products = {pool, NULL}, .max_rows = max_rows};
+    struct mf_moe_work w = {.products = products_fp32(pool), .max_rows = max_rows};
     layout(&w, m);
     return w.arena.used;
 }
