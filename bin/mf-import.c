@@ -82,7 +82,9 @@ static int run(void *request, const struct mf_common *common, struct mf_strs *op
     if (!path) return mf_err_set(err, EX_USAGE, "which base? (a folder or a GGUF file)");
     if (!r->tokenizer) return mf_err_set(err, EX_USAGE, "into which tokenizer.json? (-t FILE)");
     if (mf_base_open(&base, path, (size_t)r->context, err) < 0) return -1;
-    int status = import(r, base, common->quiet, err);
+    int status = mf_base_check_output(base, r->output, "output", err);
+    if (status == 0) status = mf_base_check_output(base, r->tokenizer, "tokenizer", err);
+    if (status == 0) status = import(r, base, common->quiet, err);
     mf_base_close(base);
     return status;
 }

@@ -26,6 +26,10 @@ const struct mf_shape *mf_base_shape(const struct mf_base *base);
 const char *mf_base_class(const struct mf_base *base); /* "LlamaForCausalLM", "llama (GGUF)"; borrowed */
 size_t mf_base_tensors(const struct mf_base *base);    /* number of the bundle's */
 
+/* EX_USAGE where an output would take the place of one of a folder's files; `as` as for mf_out_check_input.
+ */
+int mf_base_check_output(const struct mf_base *base, const char *output, const char *as, struct mf_err *err);
+
 /* The tokenizer that goes with a base. */
 struct mf_base_tokenizer {
     char sha256[65];

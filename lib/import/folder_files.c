@@ -128,3 +128,18 @@ int base_open_files(struct mf_base *b, struct mf_err *err) {
     int status = has_index(b) ? open_index(b, err) : open_file(b, "model.safetensors", err);
     return status == 0 ? place_all(b, err) : -1;
 }
+
+int mf_base_check_output(const struct mf_base *b, const char *output, const char *as, struct mf_err *err) {
+    static const char *const beside[] = {"config.json", "generation_config.json", "tokenizer_config.json",
+                                         "tokenizer.json", INDEX};
+    int status = 0;
+    if (b->gguf) return 0;
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && status == 0; i++) {
+        char *path = mf_format("%s/%s", b->path, beside[i]);
+        status = mf_out_check_input(output, as, path, err);
+        free(path);
+    }
+    for (size_t f = 0; f < b->n_files && status == 0; f++)
+        status = mf_out_check_input(output, as, mf_safetensors_name(b->files[f]), err);
+    return status;
+}

@@ -345,6 +345,24 @@ around() { # JQ [CONFIG EDIT]
     assert_equal "$(mf-cat calibrated.safetensors | head -n 1 | jq -r '.base | fromjson | .class')" LlamaForCausalLM
 }
 
+@test "no file of the base is written over" {
+    base shards --shards 2
+    for name in config.json generation_config.json tokenizer_config.json tokenizer.json model.safetensors.index.json \
+        model-00002-of-00002.safetensors; do
+        [ -e shards/$name ] || echo '{}' > shards/$name
+        before=$(cat shards/* | sha256sum)
+        run -64 mf-import -o shards/$name -t own.json shards
+        assert_equal "$output" "mf-import: shards/$name is read, and cannot be the output"
+        ln -sf shards/$name link
+        run -64 mf-import -o out.tar -t link shards
+        assert_equal "$output" "mf-import: shards/$name is read, and cannot be the tokenizer"
+        assert_equal "$(cat shards/* | sha256sum)" "$before"
+        assert [ ! -e out.tar ]
+    done
+    mf-import --quiet -o shards/shared.tar -t shards/ours.json shards
+    mf-import --quiet -o shards/shared.tar -t shards/ours.json shards # its own outputs it may replace
+}
+
 @test "wrong use has its status, and nothing is left" {
     refuses 64 "which base?"
     refuses 64 "one base at a time, not 2" base base

@@ -194,7 +194,7 @@ static void test_no_more_threads(void **state) {
     begin(&f, 2);
     size_t threads = threads_of_process();
     struct mf_pool *one = make_pool(1);
-    const struct products first = {one, f.how.bf16}, both = f.how;
+    const struct products first = {.pool = one, .bf16 = f.how.bf16}, both = f.how;
     matmul_forward_block(first, y, ld, x, side, w, side, rows, side, side, 0);
     matmul_forward_block(both, y, ld, x, side, w, side, 2 * rows, side, side, 0);
     assert_int_equal(threads_of_process(), threads);
