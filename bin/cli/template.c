@@ -87,7 +87,7 @@ static void field(FILE *f, const json_t *value, const char *format) {
     double x = json_number_value(value);
     if (json_is_string(value) && !*format)
         escaped(f, json_string_value(value), json_string_length(value));
-    else if (!json_is_number(value))
+    else if (!json_is_number(value) || (strcmp(format, "colour") == 0 && !json_is_integer(value)))
         return;
     else if (json_is_integer(value) && !*format)
         fprintf(f, "%lld", (long long)json_integer_value(value));
@@ -95,10 +95,8 @@ static void field(FILE *f, const json_t *value, const char *format) {
         count(f, x);
     else if (strcmp(format, "time") == 0)
         duration(f, x);
-    else if (strcmp(format, "colour") == 0 && json_is_integer(value))
-        fprintf(f, "%lld", ((json_integer_value(value) % 8) + 8) % 8);
     else if (strcmp(format, "colour") == 0)
-        return; /* of no number there is */
+        fprintf(f, "%lld", ((json_integer_value(value) % 8) + 8) % 8);
     else if (strcmp(format, "MB") == 0)
         fprintf(f, "%.0f", x / 1e6);
     else if (strcmp(format, "g") == 0)

@@ -10,7 +10,7 @@
 #define OWN       ((size_t)1 << 20) /* and of a thread's own */
 #define MOST_ROWS ((size_t)1024)    /* in a block, and */
 #define LEAST     ((size_t)32)
-#define THIN      ((size_t)16) /* shortest side of a weight, such as a factor of low rank */
+#define THIN      ((size_t)16)      /* shortest side of a weight, such as a factor of low rank */
 #define INNER     ((size_t)2048)    /* longest sum of a kernel, where it can be divided */
 #define KERNELS   ((size_t)3 << 20) /* bytes that a thread's kernels and their scratch take, and */
 #define LIBRARY   ((size_t)5 << 20) /* oneDNN */
@@ -63,8 +63,7 @@ bool bf16_holds(size_t side) {
 }
 
 bool bf16_takes(size_t N, size_t O, size_t I, float beta) {
-    return N >= LEAST && O >= THIN && I >= THIN && bf16_holds(O) && bf16_holds(I) &&
-           (beta == 0 || beta == 1);
+    return N >= LEAST && O >= THIN && I >= THIN && bf16_holds(O) && bf16_holds(I) && (beta == 0 || beta == 1);
 }
 
 static size_t smaller(size_t a, size_t b) {
