@@ -49,12 +49,11 @@ struct mf_layer {
     float *h;               /* [N,W] what a norm made of the rows */
     float *y;               /* [N,D] a branch's result, or the gradient of its input. NULL, for attention
                                forward without dropout: the branch is added to the stream as it is made */
-    float *wide;    /* [N,units] hidden units at work; backward of attention: [N,C] gradient of q, k, v */
-    size_t units;   /* of an FFN at once; d_ff, or fewer with `recompute` */
-    bool recompute; /* the backward makes the products before attention and activation again */
-    float *scratch; /* attention_scratch(); with a cache [H,S] too */
-    float *sums;    /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
-    size_t rank;    /* of the changes to an FFN's matrices, or 0; they are multiplied by `change` */
+    float *wide;            /* [N,F] hidden units; backward of attention: [N,C] gradient of q, k, v */
+    bool recompute;         /* the backward makes the products before attention and activation again */
+    float *scratch;         /* attention_scratch(); with a cache [H,S] too */
+    float *sums;            /* [n_threads, max(F, 2D, d)] backward; NULL where nothing learns */
+    size_t rank;            /* of the changes to an FFN's matrices, or 0; they are multiplied by `change` */
     float change;
     float *low;                        /* [2,N,rank] */
     const struct mf_ffn_layer *anchor; /* a frozen FFN: the branch is the mean of its result and of the
@@ -76,8 +75,8 @@ struct mf_attention_kept {
 };
 struct mf_ffn_kept {
     float *x, *mean, *rstd;
-    float *pre; /* [N,F] products before the activation, of a gated FFN [2,N,F]; with `recompute` units in the
-                   place of F. The backward may change it. Without a backward it may be `wide` */
+    float *pre; /* [N,F] products before the activation, of a gated FFN [2,N,F]. The backward may
+                   change it. Without a backward it may be `wide` */
 };
 
 /* Products that a unit of an FFN has before its activation: 1, or 2 where it is gated. */
@@ -130,8 +129,8 @@ int mf_layer_ffn_backward(const struct mf_layer *c, const struct mf_ffn_layer *w
 int mf_layer_expert(const struct mf_layer *c, const struct mf_ffn_layer *w, const struct mf_ffn_kept *k,
                     size_t R, struct mf_err *err);
 
-/* y: the gradient of mf_layer_expert's in; dx [R,D] += that of k->x. dh [R,D] is scratch, and may be y where
- * all units are at work at once. ADDS to the gradients g. */
+/* y: the gradient of mf_layer_expert's in; dx [R,D] += that of k->x. dh [R,D] is scratch, and may be y.
+ * ADDS to the gradients g. */
 int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer *w,
                              const struct mf_ffn_layer *g, const struct mf_ffn_kept *k, float *dh, float *dx,
                              size_t R, struct mf_err *err);

@@ -10,13 +10,13 @@
 #include "nn/swiglu.h"
 #include "nn/vector.h"
 
-/* --- a block of U hidden units, from unit f on, which meets all rows in one product --- */
+/* --- the FFN by itself, of N rows --- */
 
-struct block {
+struct rows {
     const struct mf_ffn_layer *w, *g; /* g: backward only */
     const float *h, *dy;              /* [N,D] in; dy: backward only */
-    float *pre, *dh;                  /* [products,N,U], [N,D]; dh NULL: nothing below learns */
-    size_t f, U, N;
+    float *pre, *dh;                  /* [products,N,F], [N,D]; dh NULL: nothing below learns */
+    size_t N;
     bool more; /* forward: y is added to */
 };
 
@@ -25,66 +25,61 @@ static bool learns(const struct mf_matrix *g) {
     return g->data || g->a;
 }
 
-/* What of a matrix meets the block, rows of fc1 or up, or columns of fc2: [O,I] from number `at` on, in rows
- * that are ld apart, and of the factors of a change to it from numbers a and b on. */
-struct slice {
+/* A matrix [O,I], and what learns of it. */
+struct part {
     const struct mf_matrix *w, *g; /* g: backward only */
-    size_t O, I, at, ld, a, b;
+    size_t O, I;
 };
 
-static struct slice rows_of(const struct mf_layer *c, const struct block *b, const struct mf_matrix *w,
-                            const struct mf_matrix *g) {
-    size_t D = c->shape->D;
-    return (struct slice){w, g, b->U, D, b->f * D, D, 0, b->f * c->rank};
+/* fc1 or up, and fc2. */
+static struct part part_in(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g) {
+    return (struct part){w, g, c->shape->F, c->shape->D};
 }
 
-static struct slice columns_of(const struct mf_layer *c, const struct block *b, const struct mf_matrix *g) {
-    return (struct slice){&b->w->fc2, g, c->shape->D, b->U, b->f, c->shape->F, b->f, 0};
+static struct part part_out(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g) {
+    return (struct part){w, g, c->shape->D, c->shape->F};
 }
 
-static struct low_rank change_of(const struct mf_layer *c, const struct slice *s) {
-    return (struct low_rank){s->w->a + s->a, s->w->b + s->b, s->ld, c->rank, s->O, s->I, c->change};
+static struct low_rank change_of(const struct mf_layer *c, const struct part *s) {
+    return (struct low_rank){s->w->a, s->w->b, s->I, c->rank, s->O, s->I, c->change};
 }
 
-/* y [N,O] = x [N,I] times the slice, or adds that. */
-static int product(const struct mf_layer *c, const struct slice *s, float *y, const float *x, size_t N,
+/* y [N,O] = x [N,I] times the matrix, or adds that. */
+static int product(const struct mf_layer *c, const struct part *s, float *y, const float *x, size_t N,
                    bool adds, struct mf_err *err) {
     struct weight w;
     if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
-    matmul_forward_weight(c->products, y, s->O, x, s->I, weight_at(w, s->at), s->ld, N, s->O, s->I, adds);
+    matmul_forward_weight(c->products, y, s->O, x, s->I, w, s->I, N, s->O, s->I, adds);
     if (!s->w->a) return 0;
     struct low_rank change = change_of(c, s);
     low_rank_forward(c->products, y, s->O, x, s->I, &change, N, c->low);
     return 0;
 }
 
-/* Between the factors of the slice's change, of dy [N,O]; what follows asks for it. */
-static void product_backward_inside(const struct mf_layer *c, const struct slice *s, const float *dy,
+/* Between the factors of the matrix's change, of dy [N,O]; what follows asks for it. */
+static void product_backward_inside(const struct mf_layer *c, const struct part *s, const float *dy,
                                     size_t N) {
     if (!s->w->a) return;
     struct low_rank change = change_of(c, s);
     low_rank_backward_inside(c->products, c->low + N * c->rank, dy, s->O, &change, N);
 }
 
-/* The gradient of the slice and of its change, of dy [N,O]. */
-static void product_backward_weight(const struct mf_layer *c, const struct slice *s, const float *dy,
+/* The gradient of the matrix and of its change, of dy [N,O]. */
+static void product_backward_weight(const struct mf_layer *c, const struct part *s, const float *dy,
                                     const float *x, size_t N) {
-    if (s->g->data)
-        matmul_backward_weight_block(c->products, s->g->data + s->at, s->ld, dy, s->O, x, s->I, N, s->O,
-                                     s->I);
+    if (s->g->data) matmul_backward_weight(c->products, s->g->data, dy, x, N, s->O, s->I);
     if (!s->g->a) return;
     struct low_rank change = change_of(c, s);
-    low_rank_backward_weight(c->products, s->g->a + s->a, s->g->b + s->b, dy, s->O, x, s->I,
-                             c->low + N * c->rank, &change, N, c->low);
+    low_rank_backward_weight(c->products, s->g->a, s->g->b, dy, s->O, x, s->I, c->low + N * c->rank, &change,
+                             N, c->low);
 }
 
 /* dx [N,I] = the gradient of x, or adds that. */
-static int product_backward_input(const struct mf_layer *c, const struct slice *s, float *dx, const float *dy,
+static int product_backward_input(const struct mf_layer *c, const struct part *s, float *dx, const float *dy,
                                   size_t N, bool adds, struct mf_err *err) {
     struct weight w;
     if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
-    matmul_backward_input_weight(c->products, dx, s->I, dy, s->O, weight_at(w, s->at), s->ld, N, s->O, s->I,
-                                 adds);
+    matmul_backward_input_weight(c->products, dx, s->I, dy, s->O, w, s->I, N, s->O, s->I, adds);
     if (!s->w->a) return 0;
     struct low_rank change = change_of(c, s);
     low_rank_backward_input(c->products, dx, s->I, c->low + N * c->rank, &change, N);
@@ -92,68 +87,70 @@ static int product_backward_input(const struct mf_layer *c, const struct slice *
 }
 
 /* The same back from a product with b->h: d [N,U] is the gradient of its result. */
-static int input_product_backward(const struct mf_layer *c, const struct block *b, const struct slice *rows,
+static int input_product_backward(const struct mf_layer *c, const struct rows *b, const struct part *rows,
                                   const float *d, bool adds, struct mf_err *err) {
     product_backward_inside(c, rows, d, b->N);
     product_backward_weight(c, rows, d, b->h, b->N);
     return b->dh ? product_backward_input(c, rows, b->dh, d, b->N, adds, err) : 0;
 }
 
-/* y = gelu(h fc1^T + b1) fc2^T; the first block overwrites y, unless it is to add. */
-static int gelu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const struct slice fc1 = rows_of(c, b, &b->w->fc1, NULL), fc2 = columns_of(c, b, NULL);
+/* y = gelu(h fc1^T + b1) fc2^T. */
+static int gelu_ffn(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
+    const struct part fc1 = part_in(c, &b->w->fc1, NULL), fc2 = part_out(c, &b->w->fc2, NULL);
     if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    bias_gelu_forward(c->products.pool, c->wide, b->pre, b->w->fc1_bias + b->f, b->N, b->U);
-    return product(c, &fc2, c->y, c->wide, b->N, b->more || b->f > 0, err);
+    bias_gelu_forward(c->products.pool, c->wide, b->pre, b->w->fc1_bias, b->N, c->shape->F);
+    return product(c, &fc2, c->y, c->wide, b->N, b->more, err);
 }
 
-static int gelu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const struct slice fc1 = rows_of(c, b, &b->w->fc1, &b->g->fc1), fc2 = columns_of(c, b, &b->g->fc2);
-    const float *bias = b->w->fc1_bias + b->f;
-    float *dbias = b->g->fc1_bias ? b->g->fc1_bias + b->f : NULL;
+static int gelu_ffn_backward(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
+    const struct part fc1 = part_in(c, &b->w->fc1, &b->g->fc1), fc2 = part_out(c, &b->w->fc2, &b->g->fc2);
+    const float *bias = b->w->fc1_bias;
     if (c->recompute && product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, b->U);
+    if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, c->shape->F);
     product_backward_inside(c, &fc2, b->dy, b->N);
     product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
     if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
-    bias_gelu_backward(c->products.pool, c->wide, dbias, c->wide, b->pre, bias, c->sums, b->N, b->U);
-    return input_product_backward(c, b, &fc1, c->wide, b->f > 0, err);
+    bias_gelu_backward(c->products.pool, c->wide, b->g->fc1_bias, c->wide, b->pre, bias, c->sums, b->N,
+                       c->shape->F);
+    return input_product_backward(c, b, &fc1, c->wide, false, err);
 }
 
 /* pre = h fc1^T, then h up^T */
-static int gate_and_up(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const struct slice fc1 = rows_of(c, b, &b->w->fc1, NULL), up = rows_of(c, b, &b->w->up, NULL);
+static int gate_and_up(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
+    const struct part fc1 = part_in(c, &b->w->fc1, NULL), up = part_in(c, &b->w->up, NULL);
     if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    return product(c, &up, b->pre + b->N * b->U, b->h, b->N, false, err);
+    return product(c, &up, b->pre + b->N * c->shape->F, b->h, b->N, false, err);
 }
 
 /* y = (silu(h fc1^T) * (h up^T)) fc2^T */
-static int swiglu_ffn(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const struct slice fc2 = columns_of(c, b, NULL);
+static int swiglu_ffn(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
+    const struct part fc2 = part_out(c, &b->w->fc2, NULL);
+    size_t F = c->shape->F;
     if (gate_and_up(c, b, err) < 0) return -1;
-    swiglu_forward(c->products.pool, c->wide, b->pre, b->pre + b->N * b->U, b->U, b->N, b->U);
-    return product(c, &fc2, c->y, c->wide, b->N, b->more || b->f > 0, err);
+    swiglu_forward(c->products.pool, c->wide, b->pre, b->pre + b->N * F, F, b->N, F);
+    return product(c, &fc2, c->y, c->wide, b->N, b->more, err);
 }
 
-static int swiglu_ffn_backward(const struct mf_layer *c, const struct block *b, struct mf_err *err) {
-    const struct slice fc1 = rows_of(c, b, &b->w->fc1, &b->g->fc1),
-                       up_rows = rows_of(c, b, &b->w->up, &b->g->up), fc2 = columns_of(c, b, &b->g->fc2);
-    float *gate = b->pre, *up = b->pre + b->N * b->U;
+static int swiglu_ffn_backward(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
+    const struct part fc1 = part_in(c, &b->w->fc1, &b->g->fc1), up_rows = part_in(c, &b->w->up, &b->g->up),
+                      fc2 = part_out(c, &b->w->fc2, &b->g->fc2);
+    size_t F = c->shape->F;
+    float *gate = b->pre, *up = b->pre + b->N * F;
     if (c->recompute && gate_and_up(c, b, err) < 0) return -1;
     product_backward_inside(c, &fc2, b->dy, b->N);
     if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
     /* gate and up become their gradients, wide the units once more */
-    swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, b->U, b->N, b->U);
+    swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, F, b->N, F);
     product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
-    if (input_product_backward(c, b, &fc1, gate, b->f > 0, err) < 0) return -1;
+    if (input_product_backward(c, b, &fc1, gate, false, err) < 0) return -1;
     return input_product_backward(c, b, &up_rows, up, true, err);
 }
 
 /* --- families --- */
 
 static const struct family {
-    int (*forward)(const struct mf_layer *c, const struct block *b, struct mf_err *err);
-    int (*backward)(const struct mf_layer *c, const struct block *b, struct mf_err *err);
+    int (*forward)(const struct mf_layer *c, const struct rows *b, struct mf_err *err);
+    int (*backward)(const struct mf_layer *c, const struct rows *b, struct mf_err *err);
     size_t products; /* that a unit has before its activation */
 } families[] = {
     [MF_REFERENCE] = {gelu_ffn, gelu_ffn_backward, 1},
@@ -164,26 +161,17 @@ size_t mf_layer_products(const struct mf_shape *s) {
     return families[s->arch].products;
 }
 
-/* --- all hidden units --- */
+/* --- with its norm and the sum --- */
 
 static struct mf_norm ffn_norm(const struct mf_ffn_layer *w, const struct mf_ffn_kept *k) {
     return (struct mf_norm){k->x, k->mean, k->rstd, w->norm_gain, w->norm_bias};
 }
 
-/* The next block of hidden units; with `recompute` only one is in memory at a time. */
-static bool next_block(const struct mf_layer *c, struct block *b) {
-    b->f += b->U;
-    b->U = c->shape->F - b->f < c->units ? c->shape->F - b->f : c->units;
-    return b->U > 0;
-}
-
 /* y = FFN(h) but for its last bias; with `more` it is added. */
 static int ffn(const struct mf_layer *c, const struct mf_ffn_layer *w, const float *h, float *pre, size_t N,
                bool more, struct mf_err *err) {
-    struct block b = {.w = w, .h = h, .pre = pre, .N = N, .more = more};
-    while (next_block(c, &b))
-        if (families[c->shape->arch].forward(c, &b, err) < 0) return -1;
-    return 0;
+    const struct rows b = {.w = w, .h = h, .pre = pre, .N = N, .more = more};
+    return families[c->shape->arch].forward(c, &b, err);
 }
 
 /* y = FFN(norm(k->x)) of the anchor; mean and rstd are the rows', whatever the norm's parameters are. */
@@ -244,10 +232,9 @@ int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer
                              size_t R, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
     bool down = !c->bottom || g->norm_gain; /* what is below learns */
-    struct block b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, 0, 0, R, false};
+    const struct rows b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, R, false};
     if (w->norm_gain && (c->recompute || learns(&g->fc1))) mf_layer_norm(c, 0, &norm, R);
-    while (next_block(c, &b))
-        if (families[c->shape->arch].backward(c, &b, err) < 0) return -1;
+    if (families[c->shape->arch].backward(c, &b, err) < 0) return -1;
     if (!down) return 0;
     if (w->norm_gain)
         mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, dh, R);

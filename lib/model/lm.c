@@ -78,7 +78,6 @@ static struct lm_pass pass_of(struct mf_lm *lm, const struct mf_lm_weights *w,
                                 .h = lm->h,
                                 .y = lm->y,
                                 .wide = lm->wide,
-                                .units = lm->units,
                                 .scratch = lm->y, /* free where attention is made */
                                 .sums = lm->sums,
                                 .rank = lm->plan.low_rank.R,

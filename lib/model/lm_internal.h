@@ -21,19 +21,17 @@ struct mf_lm {
     float *x, *mean, *rstd; /* [N,D], [N], [N] after the last layer */
     float *h;               /* [N,max(D,A)], A = H d */
     float *y, *dx;          /* [N,D]; y also attention's scratch */
-    float *wide;            /* [N,units] or [N,C], C = (H+2K) d */
-    float *again;           /* [products,N,units] or [N,C], or NULL */
+    float *wide;            /* [N,F] or [N,C], C = (H+2K) d */
+    float *again;           /* [products,N,F] or [N,C], or NULL */
     float *logits;          /* [N,columns] or [logits_rows,V]: dx, wide and again in one */
-    size_t units;       /* hidden units of an FFN that are at work at once: each weight meets all rows in one
-                           product */
-    size_t columns;     /* of the logits that exist at once, and */
-    size_t logits_rows; /* rows, where they are needed whole: for the embedding's gradient */
-    double *losses;     /* [N] */
+    size_t columns;         /* of the logits that exist at once, and */
+    size_t logits_rows;     /* rows, where they are needed whole: for the embedding's gradient */
+    double *losses;         /* [N] */
     struct online_softmax softmax;
     float *positions;              /* mf_layer_positions */
     float *sums;                   /* scratch */
     float *low;                    /* [2,N,R] */
-    float *anchor_pre;             /* [products,N,units] with plan.anchor; with `again` that */
+    float *anchor_pre;             /* [products,N,F] with plan.anchor; with `again` that */
     size_t n_head, n_layer, n_ffn; /* tensors of the tables, and of the backbone */
     size_t n_backbone;
     float *vectors, *ffn_vectors, *tail; /* of what is narrow, widened: a layer's of the backbone, of its FFN,

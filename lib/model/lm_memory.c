@@ -83,12 +83,11 @@ static void layout_layers(struct mf_lm *lm, struct lm_kept *layers) {
     }
 }
 
-/* Where the logits are, dx, the units at work and what is made again are in turn: how many of each fit. */
+/* Where the logits are, dx, hidden units and what is made again are in turn: how many logits fit. */
 static void layout_block(struct mf_lm *lm) {
     const struct mf_shape *s = &lm->shape;
     size_t N = lm->plan.max_rows, D = s->D, C = heads_columns(mf_shape_heads(s));
-    lm->units = lm->plan.recompute == s->L ? even_part(s->F, larger(C / mf_layer_products(s), 1)) : s->F;
-    size_t wide = N * larger(lm->units, C), again = N * larger(mf_layer_products(s) * lm->units, C);
+    size_t wide = N * larger(s->F, C), again = N * larger(mf_layer_products(s) * s->F, C);
     size_t capacity = N * D + wide + (lm->plan.recompute ? again : 0);
     lm->columns = even_part(s->V, smaller(capacity / N, s->V));
     lm->logits_rows =

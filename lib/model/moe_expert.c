@@ -4,12 +4,8 @@
 #include "nn/vector.h"
 
 static struct mf_layer layer_of(const struct mf_moe *m, const struct mf_moe_work *w) {
-    return (struct mf_layer){.shape = &m->shape,
-                             .products = w->products,
-                             .h = w->in,
-                             .y = w->out,
-                             .wide = w->mid,
-                             .units = m->shape.F};
+    return (struct mf_layer){
+        .shape = &m->shape, .products = w->products, .h = w->in, .y = w->out, .wide = w->mid};
 }
 
 int moe_expert(struct mf_moe *m, struct mf_moe_work *w, size_t layer, size_t e, const float *from,
