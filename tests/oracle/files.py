@@ -89,12 +89,17 @@ def mixed_logits(h, embedding, t, chosen, weights):
     return torch.stack(rows)
 
 
-def read_documents(path):
+def read_tokens(path):
+    """The header of a stream of kind tokens and its records, their tokens as numbers."""
     with open(path, "rb") as file:
-        objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
-    width = objects[0].get("width", 2)
+        header, *records, _ = msgpack.Unpacker(file, raw=False, strict_map_key=False)
+    width = header.get("width", 2)
     kind = "<%d" + ("H" if width == 2 else "I")
-    return [struct.unpack(kind % (len(o["tokens"]) // width), o["tokens"]) for o in objects[1:-1]]
+    return header, [dict(r, tokens=struct.unpack(kind % (len(r["tokens"]) // width), r["tokens"])) for r in records]
+
+
+def read_documents(path):
+    return [record["tokens"] for record in read_tokens(path)[1]]
 
 
 def running_evidence(table, tokens, specials, router, experts):

@@ -126,14 +126,18 @@ class Llama:
             return self.mixture(x, h, layer + self.sparse, evidence)
         return self.gated(h, mlp + ".gate_proj", mlp + ".up_proj", mlp + ".down_proj")
 
-    def logits(self, tokens, evidence=None):
-        embedding = self.t["model.embed_tokens.weight"]
-        x = embedding[torch.tensor(tokens)]
+    def hidden(self, tokens, evidence=None):
+        """[n, d_model], before the last norm."""
+        x = self.t["model.embed_tokens.weight"][torch.tensor(tokens)]
         for i in range(self.c["n_layers"]):
             layer = "model.layers.%d." % i
             x = x + self.attentions(x, self.norm(x, layer + "input_layernorm"), layer + "self_attn", evidence)
             x = x + self.ffn(x, layer, evidence)
-        h, head = self.norm(x, "model.norm"), self.t.get("lm_head.weight", embedding)
+        return x
+
+    def logits(self, tokens, evidence=None):
+        h = self.norm(self.hidden(tokens, evidence), "model.norm")
+        head = self.t.get("lm_head.weight", self.t["model.embed_tokens.weight"])
         if any(name.startswith("lm_head.experts.") for name in self.t):
             return mixed_logits(h, head, self.t, *self.choice)
         return h @ head.T

@@ -6,20 +6,17 @@ BUNDLE.tar holds the initial values: of both trainings the backbone and the dens
 changes of low rank, its factors are the initial ones of those that learn. With ANCHOR=1 in the environment every FFN's result is
 the mean of its own and of the FFN's that BUNDLE.tar brings, which stays as it is. With HEAD=EXPERT.tar a head learns too,
 from what that bundle holds of it; with ATTENTION=1 the queries' and outputs' matrices too. No dropout; AdamW (0.9, 0.999,
-1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same: windows of the context's length over
-all tokens, in an order permuted anew in each pass; attention and positions begin anew at each document, whose first token is never a target;
-nor is padding, or a <bos> that is not <eos> as well.
+1e-8, decay 0.01 of matrices), clipping at 1, linear warmup and cosine. The batches are the same (batches.py).
 """
 
 import math
 import os
-import struct
 import sys
 
-import msgpack
 import torch
 import torch.nn.functional as F
 
+from batches import Batches, adamw, rate_at
 from files import Changed, read_bundle
 from llama import Llama
 
@@ -27,52 +24,11 @@ what, bundle, path = sys.argv[1:4]
 steps, batch, warmup = map(int, sys.argv[4:7])
 lr, min_lr = map(float, sys.argv[7:9])
 seed = int((sys.argv + [""] * 10)[9] or 1)
-M = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
-
-
-def mix(x):
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & M
-    x = (x ^ x >> 27) * 0x94D049BB133111EB & M
-    return x ^ x >> 31
-
-
-def at(key, counter):
-    return mix((mix((counter + GOLDEN) & M) + key) & M)
-
-
-def key(seed, purpose, index):
-    h = 0xCBF29CE484222325
-    for byte in purpose.encode():
-        h = (h ^ byte) * 0x100000001B3 & M
-    return at(at(seed, h), index)
-
-
-def permute(k, n, index):
-    half = 1
-    while (n - 1) >> (2 * half):
-        half += 1
-    mask = (1 << half) - 1
-    while True:
-        left, right = index >> half, index & mask
-        for r in range(4):
-            left, right = right, left ^ at((k + r * GOLDEN) & M, right) & mask
-        index = left << half | right
-        if index < n:
-            return index
-
-
-with open(path, "rb") as file:
-    objects = list(msgpack.Unpacker(file, raw=False, strict_map_key=False))
-head = objects[0]
-documents = [struct.unpack("<%dH" % (len(o["tokens"]) // 2), o["tokens"]) for o in objects[1:-1]]
-stream = [t for d in documents for t in d]
-begins = [i == 0 for d in documents for i in range(len(d))]
-pad, bos, eos = head["pad"], head["bos"], head["eos"]
-frozen_row = pad if pad not in (-1, bos, eos) else None
 manifest, p = read_bundle(bundle)
 c = manifest["config"]
 D, H, L, S = c["d_model"], c["n_heads"], c["n_layers"], c["context"]
+batches = Batches(path, S, batch, seed)
+frozen_row = batches.pad if batches.pad not in (-1, batches.bos, batches.eos) else None
 llama = "model.embed_tokens.weight" in p
 ffn = [n for n in p if ".mlp." in n or n.startswith("dense_ffn.") or ".ffn_norm." in n]
 learns = p if what == "shared" else {name: p[name] for name in ffn}
@@ -158,36 +114,18 @@ def losses(tokens, targets):
     return F.cross_entropy(logits(tokens), torch.tensor(targets), ignore_index=-100, reduction="sum")
 
 
-def pieces(window):
-    begin = window * S
-    rows = min(S, len(stream) - 1 - begin)
-    tokens = stream[begin : begin + rows]
-    targets = [None if begins[n] or stream[n] in (pad, bos) and stream[n] != eos else stream[n]
-               for n in range(begin + 1, begin + rows + 1)]
-    cuts = [0] + [n for n in range(1, rows) if begins[begin + n]] + [rows]
-    return [(tokens[a:b], targets[a:b]) for a, b in zip(cuts, cuts[1:])]
-
-
-windows = (len(stream) - 1 + S - 1) // S
-matrices = [t for t in learns.values() if t.dim() > 1]
-vectors = [t for t in learns.values() if t.dim() == 1]
-optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0}], lr=lr)
+optimizer = adamw(learns.values(), lr=lr)
 for step in range(1, steps + 1):
-    done = (step - warmup) / (steps - warmup) if steps > warmup else 1
-    now = lr * step / warmup if step <= warmup else min_lr + (lr - min_lr) * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
-        group["lr"] = now
+        group["lr"] = rate_at(step, steps, warmup, lr, min_lr)
     total, count = 0, 0
-    for i in range(batch):
-        number = (step - 1) * batch + i
-        order = key(seed, "order", number // windows)
-        for tokens, targets in pieces(permute(order, windows, number % windows)):
-            total = total + losses(tokens, targets)
-            count += sum(t is not None for t in targets)
+    for tokens, targets in batches.of_step(step):
+        total = total + losses(tokens, targets)
+        count += sum(t is not None for t in targets)
     optimizer.zero_grad()
     (total / count).backward()
     if embedding.grad is not None and frozen_row is not None:
         embedding.grad[frozen_row] = 0
-    torch.nn.utils.clip_grad_norm_(matrices + vectors, 1.0)
+    torch.nn.utils.clip_grad_norm_(list(learns.values()), 1.0)
     optimizer.step()
     print("%.9g" % (total.item() / count), flush=True)
