@@ -17,7 +17,7 @@ struct products {
 };
 
 static inline struct products products_fp32(struct mf_pool *pool) {
-    return (struct products){.pool = pool};
+    return (struct products){pool, NULL, 0, NULL};
 }
 
 /* Sets OpenBLAS to one thread a call, since the pool does the splitting. Once per process, before any
