@@ -53,7 +53,7 @@ targets_of() { mf-eval perplexity --quiet --json -m shared.tar "$1" | jq .tokens
     mf-eval generate --quiet -m shared.tar -t t.json -p 'a!b#a' --temperature 0 --max-tokens 3 --bare >text
     assert_equal "$(cat text)" '!b#'
     # training counts what evaluation does: one window holds the whole of `one`, and no step was taken
-    mf-train-shared --quiet "${SETTINGS[@]}" --set model.context=128 --set train_shared.lr=0 --set train_shared.min_lr=0 --set train_shared.warmup=0 \
+    mf-train-shared --quiet "${SETTINGS[@]}" --set model.context=128 --set train.precision=fp32 --set train_shared.lr=0 --set train_shared.min_lr=0 --set train_shared.warmup=0 \
         --set train_shared.steps=1 -v one.mf -o shared.tar one.mf
     tar xOf shared.tar manifest.json | jq .training.first_validation_loss >trained
     mf-eval perplexity --quiet --json -m shared.tar one.mf | jq .loss >measured
@@ -74,7 +74,7 @@ targets_of() { mf-eval perplexity --quiet --json -m shared.tar "$1" | jq .tokens
     run --separate-stderr -65 mf-eval generate --quiet -m shared.tar -t t.json -p ''
     assert_equal "$stderr" "mf-eval generate: shared.tar: no token begins its texts: give it a prompt"
     # of documents in one window, each is a sequence: the loss is that of windows that begin with documents
-    mf-train-shared --quiet "${SETTINGS[@]}" --set model.context=512 --set train_shared.lr=0 --set train_shared.min_lr=0 --set train_shared.warmup=0 \
+    mf-train-shared --quiet "${SETTINGS[@]}" --set model.context=512 --set train.precision=fp32 --set train_shared.lr=0 --set train_shared.min_lr=0 --set train_shared.warmup=0 \
         --set train_shared.steps=1 -v docs.mf -o shared.tar docs.mf
     tar xOf shared.tar manifest.json | jq .training.first_validation_loss >trained
     mf-eval perplexity --quiet --json -m shared.tar docs.mf | jq .loss >measured
