@@ -163,9 +163,9 @@ make_llama() {
     mf-export gguf --quiet --type q8_0 -m llama.tar -t tokenizer.json -o llama.gguf
 }
 
-# A copy of good.safetensors with its header's text changed by Python on `h` (a dict) or its bytes on `d`: edit_model TARGET EDIT.
-# drop(text) takes tensors out whose names have it, say(e, key=value) changes what the metadata say of an expert (None: no more).
-edit_model() {
+# A copy of good.safetensors whose header was changed by Python: as `h`, a dict, the text `raw`, or with the file's bytes `d`; `m` are
+# its metadata, texts of JSON as what they say. drop(text) takes tensors out whose names have the text.
+edit_model() { # TARGET EDIT
     /usr/bin/python3 - "$1" "$2" <<'PY'
 import json, struct, sys
 d = bytearray(open("good.safetensors", "rb").read())
@@ -173,7 +173,8 @@ n = struct.unpack("<Q", d[:8])[0]
 h, body = json.loads(d[8 : 8 + n]), d[8 + n :]
 names = sorted((k for k in h if k != "__metadata__"), key=lambda k: h[k]["data_offsets"])
 a, b = h[names[3]], h[names[4]]
-raw = None
+m = {key: json.loads(value) if value[0] in "[{" else value for key, value in h.get("__metadata__", {}).items()}
+raw, before = None, json.dumps(m)
 def drop(text):
     global body
     kept = bytearray()
@@ -185,11 +186,9 @@ def drop(text):
         kept += body[begin:end]
         h[name]["data_offsets"] = [len(kept) - (end - begin), len(kept)]
     body = kept
-def say(e, **fields):
-    entries = json.loads(h["__metadata__"]["experts"])
-    entries[e] = {k: v for k, v in {**entries[e], **fields}.items() if v is not None}
-    h["__metadata__"]["experts"] = json.dumps(entries)
 exec(sys.argv[2])
+if json.dumps(m) != before:
+    h["__metadata__"] = {key: value if isinstance(value, str) else json.dumps(value) for key, value in m.items()}
 text = json.dumps(h).encode() if raw is None else raw
 open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + body if raw != b"" else bytes(d))
 PY

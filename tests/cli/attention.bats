@@ -193,21 +193,21 @@ assemble() { # OPTION... BUNDLE...
         assert_equal "${output##*: bad}" ".safetensors: expert 1 has attention of its own in the metadata alone"
     done
     assert [ ! -e out ]
-    edit_model bad.safetensors 'say(0, attention=None)'
+    edit_model bad.safetensors 'del m["experts"][0]["attention"]'
     run -65 mf-eval perplexity -m bad.safetensors test.mf
     [[ $output == *": bad.safetensors: expert 0 has attention of its own in the tensors alone" ]]
-    edit_model bad.safetensors 'say(2, attention="kv")'
+    edit_model bad.safetensors 'm["experts"][2]["attention"] = "kv"'
     run -65 mf-eval perplexity -m bad.safetensors test.mf
     [[ $output == *': attention must be "qo", of family llama' ]]
     # another program's model says nothing
     whole=$(loss good.safetensors)
-    edit_model other.safetensors 'del h["__metadata__"]["experts"]'
+    edit_model other.safetensors 'del m["experts"]'
     assert_equal "$(loss other.safetensors)" "$whole"
 }
 
 @test "attention of one expert needs token scores as that of several does" {
     assemble --set model.top_k=1 -o good.safetensors llama.tar qo.0.tar
-    edit_model bad.safetensors 'drop("prefix_router."); h["__metadata__"]["router"] = json.dumps({"kind": "hidden"})'
+    edit_model bad.safetensors 'drop("prefix_router."); m["router"] = {"kind": "hidden"}'
     run -65 mf-eval perplexity -m bad.safetensors test.mf
     [[ $output == *": attention of experts needs a router of token scores, which has chosen before it" ]]
 }

@@ -290,7 +290,7 @@ END
         ["token_scores 'mean' needs weights 'chosen'"]='r["weights"] = "all"'
     )
     for lie in "${!lies[@]}"; do
-        edit_model bad.safetensors "r = json.loads(h['__metadata__']['router']); ${lies[$lie]}; h['__metadata__']['router'] = json.dumps(r)"
+        edit_model bad.safetensors "r = m['router']; ${lies[$lie]}"
         run mf-eval perplexity -m bad.safetensors t.mf
         assert_failure 65
         assert_output "mf-eval perplexity: bad.safetensors: metadata router: $lie"

@@ -205,9 +205,9 @@ END
     declare -A lies=(
         ['drop("lm_head.experts.0.")']='expert 0 has a head of rank 3 in the metadata, and 0 in the tensors (0: none)'
         ['drop("lm_head.experts.1.")']="expert 1 has a head of rank $(first llama.tar .config.d_model) in the metadata, and 0 in the tensors (0: none)"
-        ['say(0, head=None)']='expert 0 has a head of rank 0 in the metadata, and 3 in the tensors (0: none)'
-        ['say(2, head=2)']='expert 2 has a head of rank 2 in the metadata, and 0 in the tensors (0: none)'
-        ['e = json.loads(h["__metadata__"]["experts"]); h["__metadata__"]["experts"] = json.dumps(e[1:])']='metadata experts: 2 for 3 experts'
+        ['del m["experts"][0]["head"]']='expert 0 has a head of rank 0 in the metadata, and 3 in the tensors (0: none)'
+        ['m["experts"][2]["head"] = 2']='expert 2 has a head of rank 2 in the metadata, and 0 in the tensors (0: none)'
+        ['del m["experts"][0]']='metadata experts: 2 for 3 experts'
     )
     for lie in "${!lies[@]}"; do
         edit_model bad.safetensors "$lie"
