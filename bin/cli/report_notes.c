@@ -4,10 +4,10 @@
 #include <string.h>
 #include "base/clock.h"
 #include "cli/program.h"
-#include "io/utf8.h"
 #include "io/json_fields.h"
 #include "io/json_file.h"
 #include "io/stream.h"
+#include "io/utf8.h"
 
 /* Evaluation keeps below this with the default configuration, whatever the number of experts. */
 #define OWN_BOUND 100000000
@@ -53,8 +53,6 @@ int mf_report_training(const char *path, json_t *trainings, int64_t *peak, struc
     return got < 0 ? -1 : 0;
 }
 
-#define COUNT(fields) (sizeof(fields) / sizeof *(fields))
-
 /* As mf-calibrate writes them (formats/report.md). */
 static const struct mf_json_field calibration_fields[] = {
     {"calibrated", MF_JSON_FLAG, 0},
@@ -62,26 +60,31 @@ static const struct mf_json_field calibration_fields[] = {
     {"loss_after", MF_JSON_REAL, MF_JSON_NULL},
     {"changes", MF_JSON_LIST, 0},
     {"notes", MF_JSON_LIST, 0},
+    {0},
 };
 static const struct mf_json_field change_fields[] = {
     {"what", MF_JSON_TEXT, 0},
     {"loss", MF_JSON_REAL, 0},
     {"kept", MF_JSON_FLAG, 0},
+    {0},
 };
 
 /* As mf-time does. */
 static const struct mf_json_field stage_fields[] = {
-    {"seconds", MF_JSON_AMOUNT, 0},     {"cpu_seconds", MF_JSON_AMOUNT, 0},
-    {"peak_memory", MF_JSON_AMOUNT, 0}, {"bound", MF_JSON_AMOUNT, MF_JSON_NULL},
-    {"attempts", MF_JSON_COUNT, 0},     {"status", MF_JSON_COUNT, 0},
+    {"seconds", MF_JSON_AMOUNT, 0},
+    {"cpu_seconds", MF_JSON_AMOUNT, 0},
+    {"peak_memory", MF_JSON_AMOUNT, 0},
+    {"bound", MF_JSON_AMOUNT, MF_JSON_NULL},
+    {"attempts", MF_JSON_COUNT, 0},
+    {"status", MF_JSON_COUNT, 0},
+    {0},
 };
 
 static int check_calibration(const json_t *calibration, const char *path, struct mf_err *err) {
     size_t i;
     json_t *note;
-    if (mf_json_fields(calibration, calibration_fields, COUNT(calibration_fields), path,
-                       "not a report of mf-calibrate", err) < 0 ||
-        mf_json_rows(json_object_get(calibration, "changes"), change_fields, COUNT(change_fields), path,
+    if (mf_json_fields(calibration, calibration_fields, path, "not a report of mf-calibrate", err) < 0 ||
+        mf_json_rows(json_object_get(calibration, "changes"), change_fields, path,
                      "not a report of mf-calibrate: changes", err) < 0)
         return -1;
     json_array_foreach(json_object_get(calibration, "notes"), i, note) {
@@ -105,8 +108,7 @@ int mf_report_stage(const char *path, json_t *stages, struct mf_err *err) {
     const char *name = mf_report_name(path);
     size_t size = strlen(name);
     if (!stage) return -1;
-    int status =
-        mf_json_fields(stage, stage_fields, COUNT(stage_fields), path, "not a record of mf-time", err);
+    int status = mf_json_fields(stage, stage_fields, path, "not a record of mf-time", err);
     if (size > 5 && strcmp(name + size - 5, ".json") == 0) size -= 5;
     if (status == 0) {
         json_object_set_new(stage, "stage", mf_utf8_json(name, size));

@@ -33,11 +33,10 @@ static bool fits(const json_t *value, enum mf_json_kind kind) {
     return false;
 }
 
-int mf_json_fields(const json_t *object, const struct mf_json_field *fields, size_t n, const char *file,
+int mf_json_fields(const json_t *object, const struct mf_json_field *fields, const char *file,
                    const char *what, struct mf_err *err) {
     if (!json_is_object(object)) return mf_err_set(err, EX_DATAERR, "%s: %s: not a JSON object", file, what);
-    for (size_t i = 0; i < n; i++) {
-        const struct mf_json_field *f = &fields[i];
+    for (const struct mf_json_field *f = fields; f->key; f++) {
         const json_t *value = json_object_get(object, f->key);
         bool other = json_is_null(value) ? f->may == MF_JSON_NULL : !value && f->may == MF_JSON_ABSENT;
         if (!other && !fits(value, f->kind))
@@ -47,13 +46,13 @@ int mf_json_fields(const json_t *object, const struct mf_json_field *fields, siz
     return 0;
 }
 
-int mf_json_rows(const json_t *list, const struct mf_json_field *fields, size_t n, const char *file,
-                 const char *what, struct mf_err *err) {
+int mf_json_rows(const json_t *list, const struct mf_json_field *fields, const char *file, const char *what,
+                 struct mf_err *err) {
     size_t i;
     json_t *row;
     if (!json_is_array(list)) return mf_err_set(err, EX_DATAERR, "%s: %s: not a list", file, what);
     json_array_foreach(list, i, row) {
-        if (mf_json_fields(row, fields, n, file, what, err) < 0) return -1;
+        if (mf_json_fields(row, fields, file, what, err) < 0) return -1;
     }
     return 0;
 }

@@ -4,7 +4,6 @@
 #define MF_IO_JSON_FIELDS_H
 
 #include <jansson.h>
-#include <stddef.h>
 #include "base/err.h"
 
 enum mf_json_kind {
@@ -26,13 +25,13 @@ struct mf_json_field {
     int may; /* 0, MF_JSON_NULL or MF_JSON_ABSENT */
 };
 
-/* Checks n fields; others may be anything. EX_DATAERR, with `file` and `what` before what is wrong: no
- * object, or the first field that does not fit. */
-int mf_json_fields(const json_t *object, const struct mf_json_field *fields, size_t n, const char *file,
+/* Checks fields, {0} behind the last; others may be anything. EX_DATAERR, with `file` and `what` before what
+ * is wrong: no object, or the first field that does not fit. */
+int mf_json_fields(const json_t *object, const struct mf_json_field *fields, const char *file,
                    const char *what, struct mf_err *err);
 
 /* The same of each object of a list. */
-int mf_json_rows(const json_t *list, const struct mf_json_field *fields, size_t n, const char *file,
-                 const char *what, struct mf_err *err);
+int mf_json_rows(const json_t *list, const struct mf_json_field *fields, const char *file, const char *what,
+                 struct mf_err *err);
 
 #endif

@@ -20,52 +20,45 @@ static int hash_field(const struct mf_component *p, const char *field, char hash
 
 /* --- what is said of a component --- */
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 /* In a manifest's `training`, and of a model's metadata in `shared_trained` and for each expert. */
-static const struct mf_json_field training_fields[] = {{"documents", MF_JSON_COUNT, MF_JSON_ABSENT},
-                                                       {"tokens", MF_JSON_COUNT, MF_JSON_ABSENT},
-                                                       {"data_xxh64", MF_JSON_TEXT, MF_JSON_ABSENT},
-                                                       {"validation_xxh64", MF_JSON_TEXT, MF_JSON_ABSENT},
-                                                       {"best_step", MF_JSON_COUNT, MF_JSON_ABSENT}};
-static const struct mf_json_field base_fields[] = {{"class", MF_JSON_TEXT, MF_JSON_ABSENT},
-                                                   {"name", MF_JSON_TEXT, MF_JSON_ABSENT}};
+static const struct mf_json_field training_fields[] = {
+    {"documents", MF_JSON_COUNT, MF_JSON_ABSENT}, {"tokens", MF_JSON_COUNT, MF_JSON_ABSENT},
+    {"data_xxh64", MF_JSON_TEXT, MF_JSON_ABSENT}, {"validation_xxh64", MF_JSON_TEXT, MF_JSON_ABSENT},
+    {"best_step", MF_JSON_COUNT, MF_JSON_ABSENT}, {0}};
+static const struct mf_json_field base_fields[] = {
+    {"class", MF_JSON_TEXT, MF_JSON_ABSENT}, {"name", MF_JSON_TEXT, MF_JSON_ABSENT}, {0}};
 static const struct mf_json_field expert_fields[] = {
     {"partition", MF_JSON_COUNT, MF_JSON_ABSENT}, {"name", MF_JSON_TEXT, MF_JSON_ABSENT},
     {"file", MF_JSON_TEXT, MF_JSON_ABSENT},       {"sha256", MF_JSON_TEXT, MF_JSON_ABSENT},
     {"rank", MF_JSON_COUNT, MF_JSON_ABSENT},      {"head", MF_JSON_COUNT, MF_JSON_ABSENT},
-    {"attention", MF_JSON_TEXT, MF_JSON_ABSENT}};
+    {"attention", MF_JSON_TEXT, MF_JSON_ABSENT},  {0}};
 
 /* Fields of the manifest that say where the component comes from, and may be missing. */
 static int check_origin(const struct mf_component *p, struct mf_err *err) {
-    static const struct mf_json_field own[] = {{"partition", MF_JSON_COUNT, MF_JSON_ABSENT}};
+    static const struct mf_json_field own[] = {{"partition", MF_JSON_COUNT, MF_JSON_ABSENT}, {0}};
     const json_t *manifest = mf_bundle_meta(p->bundle), *training = json_object_get(manifest, "training"),
                  *base = json_object_get(manifest, "base");
-    if (mf_json_fields(manifest, own, COUNT(own), p->name, "the manifest", err) < 0) return -1;
-    if (training && mf_json_fields(training, training_fields, COUNT(training_fields), p->name,
-                                   "the manifest's training", err) < 0)
+    if (mf_json_fields(manifest, own, p->name, "the manifest", err) < 0) return -1;
+    if (training && mf_json_fields(training, training_fields, p->name, "the manifest's training", err) < 0)
         return -1;
-    return base ? mf_json_fields(base, base_fields, COUNT(base_fields), p->name, "the manifest's base", err)
-                : 0;
+    return base ? mf_json_fields(base, base_fields, p->name, "the manifest's base", err) : 0;
 }
 
 int mf_components_check(const json_t *metadata, const char *name, struct mf_err *err) {
     static const struct {
         const char *key, *what;
         const struct mf_json_field *fields;
-        size_t n;
-        int (*check)(const json_t *, const struct mf_json_field *, size_t, const char *, const char *,
+        int (*check)(const json_t *, const struct mf_json_field *, const char *, const char *,
                      struct mf_err *);
-    } all[] = {{"experts", "metadata experts", expert_fields, COUNT(expert_fields), mf_json_rows},
-               {"experts", "metadata experts", training_fields, COUNT(training_fields), mf_json_rows},
-               {"shared_trained", "metadata shared_trained", training_fields, COUNT(training_fields),
-                mf_json_fields},
-               {"base", "metadata base", base_fields, COUNT(base_fields), mf_json_fields}};
+    } all[] = {{"experts", "metadata experts", expert_fields, mf_json_rows},
+               {"experts", "metadata experts", training_fields, mf_json_rows},
+               {"shared_trained", "metadata shared_trained", training_fields, mf_json_fields},
+               {"base", "metadata base", base_fields, mf_json_fields}};
     int status = 0;
-    for (size_t i = 0; i < COUNT(all) && status == 0; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == 0; i++) {
         if (!json_object_get(metadata, all[i].key)) continue;
         json_t *json = mf_metadata_json(metadata, all[i].key);
-        status = all[i].check(json, all[i].fields, all[i].n, name, all[i].what, err);
+        status = all[i].check(json, all[i].fields, name, all[i].what, err);
         json_decref(json);
     }
     return status;

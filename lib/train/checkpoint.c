@@ -135,9 +135,9 @@ static int parse_state(const char *path, const json_t *state, struct mf_train_st
                                                   {"best_step", MF_JSON_INTEGER, 0},
                                                   {"best_loss", MF_JSON_REAL, MF_JSON_ABSENT},
                                                   {"first_loss", MF_JSON_REAL, MF_JSON_ABSENT},
-                                                  {"skipped", MF_JSON_COUNT, MF_JSON_ABSENT}};
-    if (mf_json_fields(state, fields, sizeof fields / sizeof *fields, path, "the manifest's state", err) < 0)
-        return -1;
+                                                  {"skipped", MF_JSON_COUNT, MF_JSON_ABSENT},
+                                                  {0}};
+    if (mf_json_fields(state, fields, path, "the manifest's state", err) < 0) return -1;
     s->step = json_integer_value(json_object_get(state, "step"));
     s->best_step = json_integer_value(json_object_get(state, "best_step"));
     const json_t *loss = json_object_get(state, "best_loss"), *first = json_object_get(state, "first_loss");

@@ -20,7 +20,8 @@ static const char *const takes[] = {"y.........", ".y........", "..yyy.....", ".
 static int check(const char *text, struct mf_json_field field, struct mf_err *err) {
     json_t *json = json_loads(text, 0, NULL);
     assert_non_null(json);
-    int status = mf_json_fields(json, &field, 1, "file", "what", err);
+    const struct mf_json_field fields[] = {field, {0}};
+    int status = mf_json_fields(json, fields, "file", "what", err);
     json_decref(json);
     return status;
 }
@@ -58,13 +59,14 @@ static void test_rows(void **state) {
     (void)state;
     struct mf_err err;
     static const char *const lists[] = {"[]", "[{\"x\": 1}, {\"x\": 2}]", "[{\"x\": 1}, {}]", "[1]", "{}"};
+    const struct mf_json_field fields[] = {kinds[2], {0}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         json_t *list = json_loads(lists[i], 0, NULL);
-        assert_int_equal(mf_json_rows(list, &kinds[2], 1, "file", "what", &err), i < 2 ? 0 : -1);
+        assert_int_equal(mf_json_rows(list, fields, "file", "what", &err), i < 2 ? 0 : -1);
         json_decref(list);
     }
     assert_string_equal(err.text, "file: what: not a list");
-    assert_int_equal(mf_json_rows(NULL, &kinds[2], 1, "file", "what", &err), -1);
+    assert_int_equal(mf_json_rows(NULL, fields, "file", "what", &err), -1);
 }
 
 int main(void) {
