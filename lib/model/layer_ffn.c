@@ -26,26 +26,28 @@ static bool learns(const struct mf_matrix *g) {
 }
 
 /* A matrix [O,I], and what learns of it. */
-struct part {
+struct linear {
     const struct mf_matrix *w, *g; /* g: backward only */
     size_t O, I;
 };
 
 /* fc1 or up, and fc2. */
-static struct part part_in(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g) {
-    return (struct part){w, g, c->shape->F, c->shape->D};
+static struct linear linear_in(const struct mf_layer *c, const struct mf_matrix *w,
+                               const struct mf_matrix *g) {
+    return (struct linear){w, g, c->shape->F, c->shape->D};
 }
 
-static struct part part_out(const struct mf_layer *c, const struct mf_matrix *w, const struct mf_matrix *g) {
-    return (struct part){w, g, c->shape->D, c->shape->F};
+static struct linear linear_out(const struct mf_layer *c, const struct mf_matrix *w,
+                                const struct mf_matrix *g) {
+    return (struct linear){w, g, c->shape->D, c->shape->F};
 }
 
-static struct low_rank change_of(const struct mf_layer *c, const struct part *s) {
+static struct low_rank change_of(const struct mf_layer *c, const struct linear *s) {
     return (struct low_rank){s->w->a, s->w->b, s->I, c->rank, s->O, s->I, c->change};
 }
 
 /* y [N,O] = x [N,I] times the matrix, or adds that. */
-static int product(const struct mf_layer *c, const struct part *s, float *y, const float *x, size_t N,
+static int product(const struct mf_layer *c, const struct linear *s, float *y, const float *x, size_t N,
                    bool adds, struct mf_err *err) {
     struct weight w;
     if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
@@ -56,8 +58,8 @@ static int product(const struct mf_layer *c, const struct part *s, float *y, con
     return 0;
 }
 
-/* Between the factors of the matrix's change, of dy [N,O]; what follows asks for it. */
-static void product_backward_inside(const struct mf_layer *c, const struct part *s, const float *dy,
+/* The gradient between the factors of the matrix's change, of dy [N,O], which the next two functions read. */
+static void product_backward_inside(const struct mf_layer *c, const struct linear *s, const float *dy,
                                     size_t N) {
     if (!s->w->a) return;
     struct low_rank change = change_of(c, s);
@@ -65,7 +67,7 @@ static void product_backward_inside(const struct mf_layer *c, const struct part 
 }
 
 /* The gradient of the matrix and of its change, of dy [N,O]. */
-static void product_backward_weight(const struct mf_layer *c, const struct part *s, const float *dy,
+static void product_backward_weight(const struct mf_layer *c, const struct linear *s, const float *dy,
                                     const float *x, size_t N) {
     if (s->g->data) matmul_backward_weight(c->products, s->g->data, dy, x, N, s->O, s->I);
     if (!s->g->a) return;
@@ -75,8 +77,8 @@ static void product_backward_weight(const struct mf_layer *c, const struct part 
 }
 
 /* dx [N,I] = the gradient of x, or adds that. */
-static int product_backward_input(const struct mf_layer *c, const struct part *s, float *dx, const float *dy,
-                                  size_t N, bool adds, struct mf_err *err) {
+static int product_backward_input(const struct mf_layer *c, const struct linear *s, float *dx,
+                                  const float *dy, size_t N, bool adds, struct mf_err *err) {
     struct weight w;
     if (mf_weights_matrix(s->w, &w, err) < 0) return -1;
     matmul_backward_input_weight(c->products, dx, s->I, dy, s->O, w, s->I, N, s->O, s->I, adds);
@@ -86,71 +88,73 @@ static int product_backward_input(const struct mf_layer *c, const struct part *s
     return 0;
 }
 
-/* The same back from a product with b->h: d [N,U] is the gradient of its result. */
-static int input_product_backward(const struct mf_layer *c, const struct rows *b, const struct part *rows,
+/* All of these of a product with r->h: d [N,F] is the gradient of its result. */
+static int input_product_backward(const struct mf_layer *c, const struct rows *r, const struct linear *s,
                                   const float *d, bool adds, struct mf_err *err) {
-    product_backward_inside(c, rows, d, b->N);
-    product_backward_weight(c, rows, d, b->h, b->N);
-    return b->dh ? product_backward_input(c, rows, b->dh, d, b->N, adds, err) : 0;
+    product_backward_inside(c, s, d, r->N);
+    product_backward_weight(c, s, d, r->h, r->N);
+    return r->dh ? product_backward_input(c, s, r->dh, d, r->N, adds, err) : 0;
 }
 
-/* y = gelu(h fc1^T + b1) fc2^T. */
-static int gelu_ffn(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
-    const struct part fc1 = part_in(c, &b->w->fc1, NULL), fc2 = part_out(c, &b->w->fc2, NULL);
-    if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    bias_gelu_forward(c->products.pool, c->wide, b->pre, b->w->fc1_bias, b->N, c->shape->F);
-    return product(c, &fc2, c->y, c->wide, b->N, b->more, err);
+/* y = gelu(h fc1^T + b1) fc2^T */
+static int gelu_ffn(const struct mf_layer *c, const struct rows *r, struct mf_err *err) {
+    const struct linear fc1 = linear_in(c, &r->w->fc1, NULL), fc2 = linear_out(c, &r->w->fc2, NULL);
+    if (product(c, &fc1, r->pre, r->h, r->N, false, err) < 0) return -1;
+    bias_gelu_forward(c->products.pool, c->wide, r->pre, r->w->fc1_bias, r->N, c->shape->F);
+    return product(c, &fc2, c->y, c->wide, r->N, r->more, err);
 }
 
-static int gelu_ffn_backward(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
-    const struct part fc1 = part_in(c, &b->w->fc1, &b->g->fc1), fc2 = part_out(c, &b->w->fc2, &b->g->fc2);
-    const float *bias = b->w->fc1_bias;
-    if (c->recompute && product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    if (learns(&b->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, b->pre, bias, b->N, c->shape->F);
-    product_backward_inside(c, &fc2, b->dy, b->N);
-    product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
-    if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
-    bias_gelu_backward(c->products.pool, c->wide, b->g->fc1_bias, c->wide, b->pre, bias, c->sums, b->N,
+static int gelu_ffn_backward(const struct mf_layer *c, const struct rows *r, struct mf_err *err) {
+    const struct linear fc1 = linear_in(c, &r->w->fc1, &r->g->fc1),
+                        fc2 = linear_out(c, &r->w->fc2, &r->g->fc2);
+    const float *bias = r->w->fc1_bias;
+    if (c->recompute && product(c, &fc1, r->pre, r->h, r->N, false, err) < 0) return -1;
+    if (learns(&r->g->fc2)) bias_gelu_forward(c->products.pool, c->wide, r->pre, bias, r->N, c->shape->F);
+    product_backward_inside(c, &fc2, r->dy, r->N);
+    product_backward_weight(c, &fc2, r->dy, c->wide, r->N);
+    if (product_backward_input(c, &fc2, c->wide, r->dy, r->N, false, err) < 0) return -1;
+    bias_gelu_backward(c->products.pool, c->wide, r->g->fc1_bias, c->wide, r->pre, bias, c->sums, r->N,
                        c->shape->F);
-    return input_product_backward(c, b, &fc1, c->wide, false, err);
+    return input_product_backward(c, r, &fc1, c->wide, false, err);
 }
 
 /* pre = h fc1^T, then h up^T */
-static int gate_and_up(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
-    const struct part fc1 = part_in(c, &b->w->fc1, NULL), up = part_in(c, &b->w->up, NULL);
-    if (product(c, &fc1, b->pre, b->h, b->N, false, err) < 0) return -1;
-    return product(c, &up, b->pre + b->N * c->shape->F, b->h, b->N, false, err);
+static int gate_and_up(const struct mf_layer *c, const struct rows *r, struct mf_err *err) {
+    const struct linear fc1 = linear_in(c, &r->w->fc1, NULL), up = linear_in(c, &r->w->up, NULL);
+    if (product(c, &fc1, r->pre, r->h, r->N, false, err) < 0) return -1;
+    return product(c, &up, r->pre + r->N * c->shape->F, r->h, r->N, false, err);
 }
 
 /* y = (silu(h fc1^T) * (h up^T)) fc2^T */
-static int swiglu_ffn(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
-    const struct part fc2 = part_out(c, &b->w->fc2, NULL);
+static int swiglu_ffn(const struct mf_layer *c, const struct rows *r, struct mf_err *err) {
+    const struct linear fc2 = linear_out(c, &r->w->fc2, NULL);
     size_t F = c->shape->F;
-    if (gate_and_up(c, b, err) < 0) return -1;
-    swiglu_forward(c->products.pool, c->wide, b->pre, b->pre + b->N * F, F, b->N, F);
-    return product(c, &fc2, c->y, c->wide, b->N, b->more, err);
+    if (gate_and_up(c, r, err) < 0) return -1;
+    swiglu_forward(c->products.pool, c->wide, r->pre, r->pre + r->N * F, F, r->N, F);
+    return product(c, &fc2, c->y, c->wide, r->N, r->more, err);
 }
 
-static int swiglu_ffn_backward(const struct mf_layer *c, const struct rows *b, struct mf_err *err) {
-    const struct part fc1 = part_in(c, &b->w->fc1, &b->g->fc1), up_rows = part_in(c, &b->w->up, &b->g->up),
-                      fc2 = part_out(c, &b->w->fc2, &b->g->fc2);
+static int swiglu_ffn_backward(const struct mf_layer *c, const struct rows *r, struct mf_err *err) {
+    const struct linear fc1 = linear_in(c, &r->w->fc1, &r->g->fc1),
+                        up_linear = linear_in(c, &r->w->up, &r->g->up),
+                        fc2 = linear_out(c, &r->w->fc2, &r->g->fc2);
     size_t F = c->shape->F;
-    float *gate = b->pre, *up = b->pre + b->N * F;
-    if (c->recompute && gate_and_up(c, b, err) < 0) return -1;
-    product_backward_inside(c, &fc2, b->dy, b->N);
-    if (product_backward_input(c, &fc2, c->wide, b->dy, b->N, false, err) < 0) return -1;
+    float *gate = r->pre, *up = r->pre + r->N * F;
+    if (c->recompute && gate_and_up(c, r, err) < 0) return -1;
+    product_backward_inside(c, &fc2, r->dy, r->N);
+    if (product_backward_input(c, &fc2, c->wide, r->dy, r->N, false, err) < 0) return -1;
     /* gate and up become their gradients, wide the units once more */
-    swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, F, b->N, F);
-    product_backward_weight(c, &fc2, b->dy, c->wide, b->N);
-    if (input_product_backward(c, b, &fc1, gate, false, err) < 0) return -1;
-    return input_product_backward(c, b, &up_rows, up, true, err);
+    swiglu_backward(c->products.pool, gate, up, c->wide, c->wide, gate, up, F, r->N, F);
+    product_backward_weight(c, &fc2, r->dy, c->wide, r->N);
+    if (input_product_backward(c, r, &fc1, gate, false, err) < 0) return -1;
+    return input_product_backward(c, r, &up_linear, up, true, err);
 }
 
 /* --- families --- */
 
 static const struct family {
-    int (*forward)(const struct mf_layer *c, const struct rows *b, struct mf_err *err);
-    int (*backward)(const struct mf_layer *c, const struct rows *b, struct mf_err *err);
+    int (*forward)(const struct mf_layer *c, const struct rows *r, struct mf_err *err);
+    int (*backward)(const struct mf_layer *c, const struct rows *r, struct mf_err *err);
     size_t products; /* that a unit has before its activation */
 } families[] = {
     [MF_REFERENCE] = {gelu_ffn, gelu_ffn_backward, 1},
@@ -170,8 +174,8 @@ static struct mf_norm ffn_norm(const struct mf_ffn_layer *w, const struct mf_ffn
 /* y = FFN(h) but for its last bias; with `more` it is added. */
 static int ffn(const struct mf_layer *c, const struct mf_ffn_layer *w, const float *h, float *pre, size_t N,
                bool more, struct mf_err *err) {
-    const struct rows b = {.w = w, .h = h, .pre = pre, .N = N, .more = more};
-    return families[c->shape->arch].forward(c, &b, err);
+    const struct rows r = {.w = w, .h = h, .pre = pre, .N = N, .more = more};
+    return families[c->shape->arch].forward(c, &r, err);
 }
 
 /* y = FFN(norm(k->x)) of the anchor; mean and rstd are the rows', whatever the norm's parameters are. */
@@ -232,9 +236,9 @@ int mf_layer_expert_backward(const struct mf_layer *c, const struct mf_ffn_layer
                              size_t R, struct mf_err *err) {
     const struct mf_norm norm = ffn_norm(w, k);
     bool down = !c->bottom || g->norm_gain; /* what is below learns */
-    const struct rows b = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, R, false};
+    const struct rows r = {w, g, w->norm_gain ? c->h : k->x, c->y, k->pre, down ? dh : NULL, R, false};
     if (w->norm_gain && (c->recompute || learns(&g->fc1))) mf_layer_norm(c, 0, &norm, R);
-    if (families[c->shape->arch].backward(c, &b, err) < 0) return -1;
+    if (families[c->shape->arch].backward(c, &r, err) < 0) return -1;
     if (!down) return 0;
     if (w->norm_gain)
         mf_layer_norm_backward(c, dx, &norm, g->norm_gain, g->norm_bias, dh, R);

@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include "nn/attention.h"
 
-#define PART ((size_t)2 << 20)
+#define WEIGHT_BLOCK ((size_t)2 << 20) /* numbers */
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
@@ -108,8 +108,8 @@ static bool widens(const struct mf_lm *lm) {
 
 /* Numbers of a matrix that products in fp32 take at once, whatever its dtype: matrices of a layer are not
  * divided unless they are large. */
-static size_t part_of_matrix(const struct mf_shape *s) {
-    return smaller(PART, larger(mf_backbone_layer_size(s), s->D * s->F));
+static size_t block_of_weight(const struct mf_shape *s) {
+    return smaller(WEIGHT_BLOCK, larger(mf_backbone_layer_size(s), s->D * s->F));
 }
 
 /* For parameters of a frozen backbone: changes, an anchor's products, and what is widened of those in bf16.
@@ -122,9 +122,9 @@ static void layout_frozen(struct mf_lm *lm) {
     lm->anchor_pre = lm->again;
     if (lm->plan.anchor && !lm->plan.recompute)
         lm->anchor_pre = mf_arena_floats(a, mf_layer_products(s) * N * s->F);
-    lm->products.part = part_of_matrix(s);
+    lm->products.block = block_of_weight(s);
     if (!lm->plan.narrow) return;
-    if (widens(lm)) lm->products.widened = mf_arena_floats(a, lm->products.part);
+    if (widens(lm)) lm->products.widened = mf_arena_floats(a, lm->products.block);
     if (lm->plan.low_rank.R || lm->plan.anchor)
         lm->ffn_vectors = mf_arena_floats(a, mf_table_vectors(s, MF_TABLE_FFN));
     lm->vectors = mf_arena_floats(a, mf_table_vectors(s, MF_TABLE_LAYER));

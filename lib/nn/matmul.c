@@ -145,7 +145,7 @@ static bool takes_narrow(struct products how, struct weight w, size_t O, size_t 
 }
 
 static size_t rows_at_once(struct products how, size_t left, size_t I) {
-    return how.part && how.part / I < left ? how.part / I : left;
+    return how.block && how.block / I < left ? how.block / I : left;
 }
 
 void matmul_forward_weight(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
@@ -157,8 +157,8 @@ void matmul_forward_weight(struct products how, float *y, size_t ld_y, const flo
     for (size_t o = 0, rows; o < O; o += rows) {
         size_t ld = ld_w;
         rows = rows_at_once(how, O - o, I);
-        const float *part = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
-        matmul_forward_block(how, y + o, ld_y, x, ld_x, part, ld, N, rows, I, beta);
+        const float *block = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
+        matmul_forward_block(how, y + o, ld_y, x, ld_x, block, ld, N, rows, I, beta);
     }
 }
 
@@ -171,7 +171,7 @@ void matmul_backward_input_weight(struct products how, float *dx, size_t ld_dx, 
     for (size_t o = 0, rows; o < O; o += rows) {
         size_t ld = ld_w;
         rows = rows_at_once(how, O - o, I);
-        const float *part = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
-        matmul_backward_input_block(how, dx, ld_dx, dy + o, ld_dy, part, ld, N, rows, I, o ? 1 : beta);
+        const float *block = rows_of(how, weight_at(w, o * ld_w), &ld, rows, I);
+        matmul_backward_input_block(how, dx, ld_dx, dy + o, ld_dy, block, ld, N, rows, I, o ? 1 : beta);
     }
 }

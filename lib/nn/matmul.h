@@ -11,9 +11,9 @@
 struct products {
     struct mf_pool *pool;
     struct bf16 *bf16; /* NULL: all in fp32 */
-    size_t part;    /* numbers of a weight that is held somewhere that a product in fp32 takes at once, a row
-                       at least; 0: all */
-    float *widened; /* [part] where weights are in BF16, or NULL */
+    size_t block;   /* in fp32: numbers of a weight that matmul_*_weight multiply at once, at least a row; 0:
+                       all */
+    float *widened; /* [block] where weights are in BF16, or NULL */
 };
 
 static inline struct products products_fp32(struct mf_pool *pool) {
@@ -44,7 +44,7 @@ void matmul_backward_input_block(struct products how, float *dx, size_t ld_dx, c
 void matmul_backward_weight_block(struct products how, float *dw, size_t ld_dw, const float *dy, size_t ld_dy,
                                   const float *x, size_t ld_x, size_t N, size_t O, size_t I);
 
-/* The first two with a weight as it is held, part after part: in F32 or in BF16, the same numbers give the
+/* The first two with a weight as it is held, block by block: in F32 or in BF16, the same numbers give the
  * same bytes in fp32. */
 void matmul_forward_weight(struct products how, float *y, size_t ld_y, const float *x, size_t ld_x,
                            struct weight w, size_t ld_w, size_t N, size_t O, size_t I, float beta);

@@ -88,17 +88,17 @@ static void check_matmul_blocks(size_t N, size_t O, size_t in, int threads) {
     mf_pool_free(pool);
 }
 
-/* A weight in BF16 gives in fp32 the bytes that its numbers give in F32, in parts of so many numbers. */
-static void check_matmul_held(size_t N, size_t O, size_t in, size_t part, int threads) {
+/* A weight in BF16 gives in fp32 the bytes that its numbers give in F32, in blocks of so many numbers. */
+static void check_matmul_held(size_t N, size_t O, size_t in, size_t block, int threads) {
     struct mf_pool *pool = make_pool(threads);
     size_t ld = in + 3;
-    float *x = make_random(N * in, 1), *w = make_random(O * ld, 2), *scratch = make_poison(part);
+    float *x = make_random(N * in, 1), *w = make_random(O * ld, 2), *scratch = make_poison(block);
     float *y[2] = {make_random(N * O, 3), make_random(N * O, 3)},
           *dx[2] = {make_random(N * in, 4), make_random(N * in, 4)};
     uint16_t *narrow = malloc(O * ld * sizeof *narrow);
     mf_bf16_round(narrow, w, O * ld);
     mf_bf16_widen(w, narrow, O * ld);
-    const struct products how = {.pool = pool, .part = part, .widened = scratch};
+    const struct products how = {.pool = pool, .block = block, .widened = scratch};
     const struct weight held[2] = {{w, NULL}, {NULL, narrow}};
     for (size_t k = 0; k < 2; k++) {
         matmul_forward_weight(how, y[k], O, x, in, held[k], ld, N, O, in, 1);
@@ -110,8 +110,8 @@ static void check_matmul_held(size_t N, size_t O, size_t in, size_t part, int th
     matmul_forward_block(how, whole, O, x, in, w, ld, N, O, in, 1);
     matmul_backward_input_block(how, dwhole, in, y[0], O, w, ld, N, O, in, 1);
     double *expected = to_double(whole, N * O), *dexpected = to_double(dwhole, N * in);
-    assert_close("y in parts", y[0], expected, N * O, 1e-5);
-    assert_close("dx in parts", dx[0], dexpected, N * in, 1e-4);
+    assert_close("y in blocks", y[0], expected, N * O, 1e-5);
+    assert_close("dx in blocks", dx[0], dexpected, N * in, 1e-4);
     FREE_ALL(x, w, scratch, y[0], y[1], dx[0], dx[1], narrow, whole, dwhole, expected, dexpected);
     mf_pool_free(pool);
 }
