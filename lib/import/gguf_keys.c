@@ -41,11 +41,19 @@ static int value_of(const struct reading *r, const char *name, json_t **value) {
     return key ? mf_gguf_values(r->base->gguf, key, 1, take_value, value, r->err) : 0;
 }
 
+struct arch_name {
+    char text[96];
+};
+
 /* "ARCH.KEY" */
+static struct arch_name arch_name(const struct reading *r, const char *key) {
+    struct arch_name name;
+    snprintf(name.text, sizeof name.text, "%s.%s", r->arch->name, key);
+    return name;
+}
+
 static int arch_value(const struct reading *r, const char *key, json_t **value) {
-    char name[96];
-    snprintf(name, sizeof name, "%s.%s", r->arch->name, key);
-    return value_of(r, name, value);
+    return value_of(r, arch_name(r, key).text, value);
 }
 
 /* A whole number; `fallback` where there is none. */
@@ -59,9 +67,7 @@ static int whole_of(const struct reading *r, const char *name, int64_t fallback,
 }
 
 static int arch_whole(const struct reading *r, const char *key, int64_t fallback, int64_t *to) {
-    char name[96];
-    snprintf(name, sizeof name, "%s.%s", r->arch->name, key);
-    return whole_of(r, name, fallback, to);
+    return whole_of(r, arch_name(r, key).text, fallback, to);
 }
 
 static int read_size(const struct reading *r, const char *key, int64_t fallback, size_t *to) {
